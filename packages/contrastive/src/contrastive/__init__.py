@@ -1,0 +1,1 @@
+"""Losses that align any number of modalities."""

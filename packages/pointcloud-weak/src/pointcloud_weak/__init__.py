@@ -1,0 +1,1 @@
+"""Point-cloud pose networks taught by 2D detections."""

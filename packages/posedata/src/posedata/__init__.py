@@ -1,0 +1,1 @@
+"""Skeletons, cameras, metrics, the pose store, dataset readers and a synthetic human."""

@@ -1,0 +1,1 @@
+"""Score-matching diffusion for poses: denoisers, schedules, samplers."""
