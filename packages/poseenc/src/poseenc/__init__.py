@@ -1,1 +1,16 @@
-"""Pose encoders: image, 2D keypoints, 3D joints; the embedding index."""
+"""Encoders of images, 2D keypoints and 3D joints to embeddings, and the index that searches them."""
+
+from .baseline import SimpleBaseline
+from .image import IMAGE_ENCODERS, ImageEncoder, image_encoder
+from .pose import MLPPoseEncoder, PoseEncoder, PoseEncoder2D, PoseEncoder3D
+
+__all__ = [
+    "IMAGE_ENCODERS",
+    "ImageEncoder",
+    "MLPPoseEncoder",
+    "PoseEncoder",
+    "PoseEncoder2D",
+    "PoseEncoder3D",
+    "SimpleBaseline",
+    "image_encoder",
+]

