@@ -1,0 +1,177 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from posedata.skeleton import APPROXIMATIONS, MIDPOINTS, SKELETONS, Skeleton, get_skeleton
+
+MOCAP = Path(__file__).resolve().parents[3] / "../shared/data/mocap/open_joints.npz"
+
+
+def pose(skeleton: Skeleton, dims: int = 3) -> torch.Tensor:
+    return torch.randn(2, len(skeleton), dims, generator=torch.Generator().manual_seed(len(skeleton)))
+
+
+def at(joints: torch.Tensor, skeleton: Skeleton, name: str) -> torch.Tensor:
+    return joints[..., skeleton.index(name), :]
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_every_skeleton_has_as_many_joints_as_its_name_says_and_a_symmetric_tree(name: str) -> None:
+    skeleton = get_skeleton(name)
+    assert len(skeleton) == int("".join(c for c in name[3:] if c.isdigit())[-2:])
+    mirror = skeleton.mirror
+    assert [mirror[m] for m in mirror] == list(range(len(skeleton)))
+    mirrored = [-1 if p < 0 else mirror[p] for p in skeleton.parents]
+    assert [mirrored[m] for m in mirror] == list(skeleton.parents)
+    assert len(skeleton.edges) == len(skeleton) - 1
+    for joint, other in enumerate(mirror):
+        sided = skeleton.joints[joint].startswith(("left_", "right_"))
+        assert sided == (joint != other)
+
+
+def test_human36m_joints_1_to_3_are_the_right_leg() -> None:
+    h36m = get_skeleton("h36m17")
+    assert h36m.joints[1:4] == ("right_hip", "right_knee", "right_ankle")
+    assert h36m.joints[11:14] == ("left_shoulder", "left_elbow", "left_wrist")
+    assert h36m.mirror == (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
+
+
+@pytest.mark.skipif(not MOCAP.exists(), reason="the shared motion capture is not here")
+def test_real_motion_capture_agrees_on_parents_and_on_which_side_is_left() -> None:
+    h36m = get_skeleton("h36m17")
+    with np.load(MOCAP) as data:
+        assert tuple(data["parents"].tolist()) == h36m.parents
+        joints = torch.from_numpy(data["joints"][::397].astype(np.float64))
+    across = at(joints, h36m, "left_hip") - at(joints, h36m, "right_hip")
+    up = at(joints, h36m, "thorax") - at(joints, h36m, "pelvis")
+    facing = torch.linalg.cross(across, up)
+    for side in ("left", "right"):
+        knee = at(joints, h36m, f"{side}_knee")
+        thigh = at(joints, h36m, f"{side}_hip") - knee
+        shank = at(joints, h36m, f"{side}_ankle") - knee
+        # A knee bends forwards: where it leaves the middle of hip and ankle clearly, it lies ahead of it.
+        ahead = -((thigh + shank) * facing).sum(-1) / facing.norm(dim=-1) / 2
+        bent = ahead.abs() > 0.05
+        assert bent.sum() > 50
+        assert (ahead[bent] > 0).double().mean() > 0.98
+
+
+def test_itop_order_and_bones_are_the_published_ones() -> None:
+    itop = get_skeleton("itop15")
+    bones = {(0, 1), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7), (1, 8), (8, 9), (8, 10), (9, 11)}
+    bones |= {(10, 12), (11, 13), (12, 14)}
+    assert {tuple(sorted(edge)) for edge in itop.edges} == bones
+    assert itop.joints[6:8] == ("right_hand", "left_hand")
+
+
+def test_ntu_and_smpl_and_3dhp_parents_are_the_published_ones() -> None:
+    published = [2, 1, 21, 3, 21, 5, 6, 7, 21, 9, 10, 11, 1, 13, 14, 15, 1, 17, 18, 19, 2, 8, 8, 12, 12]
+    published[0] = 0  # the file pairs joints 1 and 2 with each other; SpineBase is the root
+    assert [p + 1 for p in get_skeleton("ntu25").parents] == published
+    smpl = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+    assert get_skeleton("smpl24").parents == smpl
+    hands = [6, 9, 10, 11, 12, 6, 14, 15, 16, 17]
+    legs = [5, 19, 20, 21, 22, 5, 24, 25, 26, 27]
+    dhp = [3, 1, 4, 5, 0, 2, 6, 7, *hands, *legs]
+    assert [p + 1 for p in get_skeleton("mpi_inf_3dhp28").parents] == dhp
+
+
+def test_panoptic15_is_the_first_fifteen_of_panoptic19() -> None:
+    assert get_skeleton("panoptic19").joints[:15] == get_skeleton("panoptic15").joints
+    assert get_skeleton("panoptic19").joints[15:] == ("left_eye", "left_ear", "right_eye", "right_ear")
+
+
+def test_conversion_goes_by_name_and_knows_the_usual_17_of_3dhp() -> None:
+    dhp, h36m = get_skeleton("mpi_inf_3dhp28"), get_skeleton("h36m17")
+    joints = pose(dhp)
+    usual = [4, 23, 24, 25, 18, 19, 20, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16]
+    assert torch.equal(dhp.convert(joints, h36m), joints[:, usual])
+
+
+def test_midpoints_are_exact() -> None:
+    coco, panoptic = get_skeleton("coco17"), get_skeleton("panoptic15")
+    joints = pose(coco)
+    made = coco.convert(joints, panoptic)
+    hips = (joints[:, 11] + joints[:, 12]) / 2
+    shoulders = (joints[:, 5] + joints[:, 6]) / 2
+    torch.testing.assert_close(made[:, 2], hips)
+    torch.testing.assert_close(made[:, 0], shoulders)
+    torch.testing.assert_close(made[:, 14], joints[:, 16])
+    itop = get_skeleton("itop15")
+    torso = coco.convert(joints, itop, lossy=True)[:, itop.index("torso")]
+    torch.testing.assert_close(torso, (hips + shoulders) / 2)
+
+
+def test_what_cannot_be_had_is_named_and_only_that() -> None:
+    coco, h36m = get_skeleton("coco17"), get_skeleton("h36m17")
+    with pytest.raises(ValueError, match="no spine, thorax, neck, head; lossy=True") as error:
+        coco.convert(pose(coco), h36m)
+    assert "pelvis" not in str(error.value)
+    with pytest.raises(ValueError, match=r"no nose, left_eye, right_eye, left_ear, right_ear$"):
+        h36m.convert(pose(h36m), coco, lossy=True)
+
+
+def test_lossy_conversion_uses_the_declared_approximations() -> None:
+    coco, h36m = get_skeleton("coco17"), get_skeleton("h36m17")
+    joints = pose(coco, dims=2)
+    made = coco.convert(joints, h36m, lossy=True)
+    hips, shoulders = joints[:, 11:13].mean(1), joints[:, 5:7].mean(1)
+    torch.testing.assert_close(at(made, h36m, "spine"), (hips + shoulders) / 2)
+    torch.testing.assert_close(at(made, h36m, "thorax"), shoulders)
+    torch.testing.assert_close(at(made, h36m, "neck"), joints[:, 0])
+    torch.testing.assert_close(at(made, h36m, "head"), joints[:, 1:3].mean(1))
+    itop = get_skeleton("itop15")
+    hand = at(coco.convert(joints, itop, lossy=True), itop, "right_hand")
+    torch.testing.assert_close(hand, 1.25 * joints[:, 10] - 0.25 * joints[:, 8])
+
+
+@pytest.mark.parametrize("rules", [MIDPOINTS, APPROXIMATIONS])
+def test_rules_are_translation_invariant_and_symmetric(rules: dict) -> None:
+    def swapped(word: str) -> str:
+        sides = {"left": "right", "right": "left"}
+        return "_".join(sides.get(part, part) for part in word.split("_"))
+
+    for name, alternatives in rules.items():
+        for rule in alternatives:
+            assert sum(share for _, share in rule) == pytest.approx(1.0)
+        mirrored = [{swapped(part): share for part, share in rule} for rule in alternatives]
+        assert mirrored == [dict(rule) for rule in rules[swapped(name)]]
+
+
+def test_a_nan_in_a_joint_that_is_not_needed_does_no_harm_and_gradients_flow() -> None:
+    ntu, itop = get_skeleton("ntu25"), get_skeleton("itop15")
+    joints = pose(ntu).double()
+    joints[:, ntu.index("left_thumb")] = torch.nan
+    joints.requires_grad_()
+    made = ntu.convert(joints, itop)
+    assert made.isfinite().all()
+    made.sum().backward()
+    assert joints.grad is not None
+    assert joints.grad[0, ntu.index("left_shoulder"), 0].item() == pytest.approx(1 + 0.5 + 0.25)
+
+
+def test_flip_swaps_sides_and_is_its_own_inverse() -> None:
+    h36m = get_skeleton("h36m17")
+    joints = pose(h36m)
+    flipped = h36m.flip(joints)
+    assert torch.equal(
+        at(flipped, h36m, "left_wrist"), at(joints, h36m, "right_wrist") * torch.tensor([-1, 1, 1])
+    )
+    assert torch.equal(h36m.flip(flipped), joints)
+
+
+def test_malformed_skeletons_are_refused() -> None:
+    with pytest.raises(ValueError, match="repeat: a"):
+        Skeleton("x", ("a", "a"), (-1, 0))
+    with pytest.raises(ValueError, match="2 joints but 1 parents"):
+        Skeleton("x", ("a", "b"), (-1,))
+    for parents in ((-1, -1), (-1, 1), (1, 0), (-1, 7)):
+        with pytest.raises(ValueError, match="not a tree"):
+            Skeleton("x", ("a", "b"), parents)
+    with pytest.raises(ValueError, match="has no joint 'right_a'"):
+        _ = Skeleton("x", ("left_a",), (-1,)).mirror
+    with pytest.raises(ValueError, match="known are h36m17, coco17"):
+        get_skeleton("h36m")
+    with pytest.raises(ValueError, match="has 17 joints, the array has 16"):
+        get_skeleton("h36m17").convert(torch.zeros(16, 3), get_skeleton("h36m17"))
