@@ -1,0 +1,181 @@
+"""Checkpoints: one safetensors file and one JSON card in a folder that appears whole or not at all.
+
+    checkpoints/STAGE/step-00000500/tensors.safetensors    model/..., ema/..., optimizer/...
+    checkpoints/STAGE/step-00000500/card.json              step, metrics, recipe, data, versions, scalars
+    checkpoints/STAGE/last, best                           text files that name a step folder
+
+Nothing is ever unpickled.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+SCHEMA = 1
+
+
+class Checkpoint(NamedTuple):
+    tensors: dict[str, Tensor]
+    card: dict[str, Any]
+
+
+class CheckpointStore:
+    """The checkpoints of one stage: keeps the last `keep` of them, and the best."""
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], card: Mapping[str, Any], best: bool) -> Path:
+        """Write a checkpoint under a temporary name, rename it when whole, then drop the oldest."""
+        name = f"step-{step:08d}"
+        temporary = self.folder / f".{name}.partial"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_file(_storable(tensors), temporary / "tensors.safetensors")
+        _sync(temporary / "tensors.safetensors")
+        write_text(temporary / "card.json", json.dumps({"schema": SCHEMA, "step": step, **card}, indent=1))
+        temporary.rename(self.folder / name)
+        write_text(self.folder / "last", name)
+        if best:
+            write_text(self.folder / "best", name)
+        self._prune()
+        return self.folder / name
+
+    def path(self, which: str = "last") -> Path | None:
+        """Folder of the "last" or "best" checkpoint, or None where there is none."""
+        steps = sorted(self.folder.glob("step-*"))
+        if which == "last":  # the greatest whole folder: a kill may fall between the rename and the pointer
+            return steps[-1] if steps else None
+        pointer = self.folder / which
+        return self.folder / pointer.read_text().strip() if pointer.is_file() else None
+
+    def _prune(self) -> None:
+        best = self.path("best")
+        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
+            if old != best:
+                # renamed first, so that a kill inside rmtree leaves no half checkpoint under a good name
+                doomed = old.rename(old.with_name(f".{old.name}.partial"))
+                shutil.rmtree(doomed)
+        for leftover in self.folder.glob(".step-*.partial"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a step folder.
+
+    Raises:
+        FileNotFoundError: no checkpoint lies there.
+        ValueError: a file is damaged, or written by another version of this code.
+    """
+    for name in ("tensors.safetensors", "card.json"):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f"{path / name}: no such file; name a step folder of checkpoints/STAGE")
+    try:
+        tensors = load_file(path / "tensors.safetensors")
+        card = json.loads((path / "card.json").read_text())
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); delete this folder and resume from the one before"
+        ) from None
+    if card.get("schema") != SCHEMA:
+        raise ValueError(f"{path}/card.json: schema {card.get('schema')}, this code reads {SCHEMA}")
+    return Checkpoint(tensors, card)
+
+
+def load_weights(path: Path, modules: Mapping[str, nn.Module], averaged: bool = True) -> dict[str, Any]:
+    """Fill `modules` from the stage that saved them under these names; return the checkpoint's card.
+
+    The averaged (EMA) weights are taken where there are any, unless `averaged` is False.
+
+    Raises:
+        ValueError: the checkpoint lacks a module or a tensor, or a shape differs.
+    """
+    checkpoint = load_checkpoint(path)
+    whole = nn.ModuleDict(dict(modules))
+    stored = unprefixed(checkpoint.tensors, "ema/") if averaged else {}
+    stored = stored or unprefixed(checkpoint.tensors, "model/")
+    wanted = {name: value for name, value in stored.items() if name.partition(".")[0] in modules}
+    load_state(whole, wanted, path)
+    return checkpoint.card
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """`module.load_state_dict(state)`, naming the checkpoint and the first tensor at fault."""
+    own = module.state_dict()
+    for name in sorted(own.keys() ^ state.keys()):
+        where = "the model" if name in state else "the checkpoint"
+        raise ValueError(f"{path}: {name} is not in {where}; build the model with the recipe of this run")
+    for name, value in own.items():
+        if value.shape != state[name].shape:
+            raise ValueError(
+                f"{path}: {name} is {tuple(state[name].shape)}, the model has {tuple(value.shape)}"
+            )
+    module.load_state_dict(state)
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state as named tensors and a JSON description of the rest."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            (tensors if isinstance(value, Tensor) else scalars)[f"{index}/{name}"] = value
+    return tensors, {"scalars": scalars, "groups": state["param_groups"]}
+
+
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> None:
+    """Undo `pack_optimizer`."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **description["scalars"]}.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = value
+    groups = [
+        {key: tuple(value) if key == "betas" else value for key, value in group.items()}
+        for group in description["groups"]
+    ]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def prefixed(values: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in values.items()}
+
+
+def unprefixed(values: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it, so that a reader sees the old or the new."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text)
+    _sync(temporary)
+    temporary.replace(path)
+
+
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous CPU tensors, none sharing memory with another (safetensors refuses tied weights)."""
+    storable: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        memory = value.untyped_storage().data_ptr()
+        storable[name] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return storable
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

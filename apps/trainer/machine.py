@@ -1,0 +1,74 @@
+"""Where and with what a number was measured, in words."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "torchvision", "numpy", "accelerate", "safetensors", "timm", "open3d-cpu", "open3d")
+
+
+def machine() -> str:
+    """CPU model, cores this process may use, memory, accelerator."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    words = [f"{_cpu_model()}, {cores} cores"]
+    if hasattr(os, "sysconf"):
+        words.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB memory")
+    if torch.cuda.is_available():
+        words.append(torch.cuda.get_device_name())
+    return ", ".join(words)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a number."""
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def commit() -> str | None:
+    """The commit of the working tree, with "-dirty" where tracked files differ; None outside git."""
+    found = _git("rev-parse", "--short=12", "HEAD")
+    if found is None:
+        return None
+    return found + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def command_line() -> str:
+    """The command as typed, without folders of this machine."""
+    program = Path(sys.argv[0])
+    name = f"python {_portable(str(program))}" if program.suffix == ".py" else program.name
+    return " ".join([name, *(_portable(argument) for argument in sys.argv[1:])])
+
+
+def _portable(argument: str) -> str:
+    """An absolute path relative to the working folder, or by its last name alone."""
+    path = Path(argument)
+    if not path.is_absolute():
+        return argument
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else f".../{path.name}"
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,0 +1,258 @@
+"""Recipes: YAML files validated against nested frozen dataclasses.
+
+A schema is a frozen dataclass whose fields are bool, int, float, str, Path, Literal, `X | None`, tuples,
+dicts by string or further frozen dataclasses; `Annotated[float, Range(above=0)]` bounds a number. Every value
+can be set from the command line as `train.steps=100`.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+import yaml
+
+Schema = TypeVar("Schema")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Bounds of a number, for use in `Annotated`."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def broken(self, value: float) -> str | None:
+        """What `value` should have been, or None where it lies in range."""
+        tests = {
+            "at least": (self.at_least, lambda bound: value >= bound),
+            "at most": (self.at_most, lambda bound: value <= bound),
+            "above": (self.above, lambda bound: value > bound),
+            "below": (self.below, lambda bound: value < bound),
+        }
+        for words, (bound, holds) in tests.items():
+            if bound is not None and not holds(bound):
+                return f"{words} {bound}"
+        return None
+
+
+class _Text(str):
+    """A value as typed on the command line: its type is decided by the field it is for."""
+
+
+def load_recipe(
+    path_or_name: str | Path, schema: type[Schema], overrides: Iterable[str] = (), folder: Path | None = None
+) -> Schema:
+    """Read a recipe, apply `key=value` overrides and validate it.
+
+    Args:
+        path_or_name: a YAML file, or the name of one in `folder` without its suffix.
+        schema: the frozen dataclass to fill; keys the file leaves out take the dataclass's defaults.
+        overrides: texts such as "train.steps=100".
+        folder: where named recipes lie.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: an unknown key (the near one is named), a wrong type, a value out of range.
+    """
+    path = find_recipe(path_or_name, folder)
+    try:
+        values = yaml.load(path.read_text(), _UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict | None):
+        raise ValueError(f"{path}: a recipe is a mapping of keys to values, not {_word(values)}")
+    values = values or {}
+    recipe = _build(schema, values, schema, (), str(path))
+    for override in overrides:
+        values = _merge(values, override)
+        recipe = _build(schema, values, schema, (), f"--set {override}")
+    return recipe
+
+
+def find_recipe(path_or_name: str | Path, folder: Path | None = None) -> Path:
+    """The file that a path or a recipe's name stands for."""
+    path = Path(path_or_name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such recipe file")
+        return path
+    named = sorted(p.stem for p in folder.glob("*.yaml")) if folder else []
+    if folder is None or str(path_or_name) not in named:
+        raise FileNotFoundError(
+            f"no recipe is called {path_or_name}; give a .yaml file or one of: {', '.join(named) or '(none)'}"
+        )
+    return folder / f"{path_or_name}.yaml"
+
+
+def to_yaml(recipe: Any) -> str:
+    """The recipe with every value spelled out; `load_recipe` reads it back equal."""
+    return yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True)
+
+
+def to_plain(value: Any) -> Any:
+    """Recipe as nested dicts and lists, for YAML and JSON."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {k: to_plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def differences(old: Any, new: Any) -> list[str]:
+    """Dotted keys at which two recipes differ, as "train.steps: 100 -> 200"."""
+    a, b = _flatten(to_plain(old)), _flatten(to_plain(new))
+    return [f"{key}: {a.get(key)} -> {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
+
+
+def _build(kind: Any, values: dict[str, Any], root: Any, at: tuple[str, ...], source: str) -> Any:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise ValueError(f"{source}: unknown key {_dotted(at, key)}{_suggest(_dotted(at, key), root)}")
+    built = {key: _convert(hints[key], value, root, (*at, key), source) for key, value in values.items()}
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in built:
+            if not dataclasses.is_dataclass(hints[name]):
+                raise ValueError(f"{source}: {_dotted(at, name)} is missing; give it a value")
+            built[name] = _build(hints[name], {}, root, (*at, name), source)
+    try:
+        return kind(**built)
+    except ValueError as error:
+        raise ValueError(f"{source}: {_dotted(at) or 'recipe'}: {error}") from None
+
+
+def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str) -> Any:
+    """`value` as the field's type, or a ValueError that names file and key."""
+
+    def wrong(expected: str) -> ValueError:
+        return ValueError(f"{source}: {_dotted(at)} must be {expected}, not {value!r}")
+
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        result = _convert(arguments[0], value, root, at, source)
+        for bound in (a for a in arguments[1:] if isinstance(a, Range)):
+            for number in result if isinstance(result, tuple) else [result]:
+                if number is not None and (expected := bound.broken(number)):
+                    raise wrong(expected)
+        return result
+    if origin in (Union, types.UnionType):
+        if value is None or (isinstance(value, _Text) and yaml.safe_load(value) is None):
+            if type(None) in arguments:
+                return None
+            raise wrong(_name(kind))
+        (inner,) = [a for a in arguments if a is not type(None)]
+        return _convert(inner, value, root, at, source)
+    if kind in (str, Path) and isinstance(value, _Text):
+        return kind(str(value))
+    if isinstance(value, _Text):
+        value = yaml.safe_load(value)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict | None):
+        return _build(kind, value or {}, root, at, source)
+    if origin is Literal:
+        if any(value == a and type(value) is type(a) for a in arguments):
+            return value
+        raise wrong("one of " + ", ".join(map(str, arguments)))
+    if origin is tuple and isinstance(value, list):
+        return _tuple(arguments, value, root, at, source)
+    if origin is dict and isinstance(value, dict):
+        return {str(k): _convert(arguments[1], v, root, (*at, str(k)), source) for k, v in value.items()}
+    return _scalar(kind, value, wrong)
+
+
+def _tuple(arguments: Any, value: list[Any], root: Any, at: tuple[str, ...], source: str) -> tuple[Any, ...]:
+    kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+    if len(kinds) != len(value):
+        raise ValueError(f"{source}: {_dotted(at)} must hold {len(kinds)} values, not {len(value)}")
+    pairs = enumerate(zip(kinds, value, strict=True))
+    return tuple(_convert(k, v, root, (*at, str(i)), source) for i, (k, v) in pairs)
+
+
+def _scalar(kind: Any, value: Any, wrong: Any) -> Any:
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-4 as text
+        except (TypeError, ValueError):
+            pass
+    elif kind is Path and isinstance(value, str):
+        return Path(value)
+    elif kind is int and isinstance(value, str) and value.replace("_", "").isdigit():
+        return int(value)
+    elif kind in (bool, int, str) and type(value) is kind:
+        return value
+    raise wrong(_name(kind))
+
+
+def _merge(values: dict[str, Any], override: str) -> dict[str, Any]:
+    """A copy of `values` with one dotted key set."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--set {override}: write it as key=value, for instance train.steps=100")
+    merged = dict(values)
+    here = merged
+    *parents, last = key.strip().split(".")
+    for name in parents:
+        below = here.get(name)
+        here[name] = dict(below) if isinstance(below, dict) else {}
+        here = here[name]
+    here[last] = _Text(text.strip())
+    return merged
+
+
+def _suggest(key: str, root: Any) -> str:
+    keys = _keys(root, ())
+    near = difflib.get_close_matches(key, keys, n=1)
+    if not near:
+        leaf = key.rpartition(".")[2]
+        leaves = difflib.get_close_matches(leaf, [k.rpartition(".")[2] for k in keys], n=1, cutoff=0.75)
+        near = [k for k in keys if k.rpartition(".")[2] in leaves][:1]
+    return f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(keys)}"
+
+
+def _keys(kind: Any, at: tuple[str, ...]) -> list[str]:
+    keys = []
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            keys += _keys(hint, (*at, name))
+        else:
+            keys.append(_dotted(at, name))
+    return keys
+
+
+def _flatten(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_flatten(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value})
+    return flat
+
+
+def _dotted(at: tuple[str, ...], *more: str) -> str:
+    return ".".join((*at, *more))
+
+
+def _word(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"{value!r}"
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """safe_load that refuses a key written twice, which YAML would silently let win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"key {name} stands twice, {node.start_mark}")
+        return super().construct_mapping(node, deep)

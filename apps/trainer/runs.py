@@ -1,0 +1,107 @@
+"""The run folder: one training run's recipe, checkpoints, logs, metrics and report.
+
+runs/NAME/recipe.yaml     the whole recipe, every value spelled out
+runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
+runs/NAME/metrics.json    what was measured at the end
+runs/NAME/checkpoints/    see `trainer.checkpoint`
+runs/NAME/tensorboard/    the tracker's files
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.checkpoint import CheckpointStore, write_text
+from trainer.recipe import differences, load_recipe, to_yaml
+
+Existing = Literal["refuse", "resume", "replace"]
+
+
+class Run:
+    """A run folder. Open a new or resumed one with `Run.start`, a finished one with `Run(path)`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.log_file = self.path / "log.jsonl"
+
+    @classmethod
+    def start(cls, path: Path, recipe: Any, existing: Existing = "refuse") -> "Run":
+        """Make the folder and store the recipe in it.
+
+        Args:
+            path: the folder, `runs/NAME`.
+            recipe: the dataclass that was loaded.
+            existing: what to do with a folder that holds a run: "refuse", "resume" (start where there is
+                none) or "replace" (delete it first).
+
+        Raises:
+            ValueError: the folder holds a run (refuse), or a run of another recipe (resume).
+        """
+        run = cls(path)
+        if int(os.environ.get("RANK", "0")) != 0:
+            return run
+        stored = run.path / "recipe.yaml"
+        if stored.is_file():
+            if existing == "refuse":
+                raise ValueError(f"{path} holds a run: pass --resume to go on, --overwrite or another --name")
+            if existing == "resume":
+                _same_recipe(stored, recipe)
+            else:
+                shutil.rmtree(run.path)
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_text(stored, to_yaml(recipe))
+        return run
+
+    def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
+        """The checkpoints of one stage."""
+        return CheckpointStore(self.path / "checkpoints" / stage, keep)
+
+    def checkpoint(self, stage: str, which: str = "last") -> Path:
+        """Folder of a stage's "last" or "best" checkpoint.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        path = self.checkpoints(stage).path(which)
+        if path is None:
+            raise FileNotFoundError(f"{self.path}: no {which} checkpoint of stage {stage}; train first")
+        return path
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to log.jsonl."""
+        with self.log_file.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def curves(self, stage: str | None = None) -> list[dict[str, Any]]:
+        """The records of log.jsonl, of one stage or of all; a line cut short by a kill is left out."""
+        if not self.log_file.is_file():
+            return []
+        records = []
+        for line in self.log_file.read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return [record for record in records if stage in (None, record["stage"])]
+
+    def truncate(self, stage: str, step: int) -> None:
+        """Forget what the log says of `stage` after `step`."""
+        records = [r for r in self.curves() if r["stage"] != stage or r["step"] <= step]
+        if self.log_file.is_file():
+            write_text(self.log_file, "".join(json.dumps(record) + "\n" for record in records))
+
+    def write_metrics(self, metrics: dict[str, Any]) -> Path:
+        """Write metrics.json."""
+        write_text(self.path / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        return self.path / "metrics.json"
+
+
+def _same_recipe(stored: Path, recipe: Any) -> None:
+    changed = differences(load_recipe(stored, type(recipe)), recipe)
+    if changed:
+        raise ValueError(
+            f"{stored}: cannot resume with another recipe ({'; '.join(changed)}); use another --name"
+        )

@@ -1,0 +1,57 @@
+"""What an app tells the loop: the settings of a recipe, and one optimisation problem at a time."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.recipe import Range
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """What a recipe says about the loop; one field of an app's recipe."""
+
+    seed: int = 0
+    device: Literal["auto", "cpu"] = "auto"
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    accumulate: Annotated[int, Range(at_least=1)] = 1  # batches per step
+    clip: Annotated[float | None, Range(above=0)] = 1.0  # largest gradient norm
+    ema: Annotated[float | None, Range(at_least=0, below=1)] = None  # decay
+    log_every: Annotated[int, Range(at_least=1)] = 10
+    evaluate_every: Annotated[int, Range(at_least=0)] = 0  # 0: at the end only
+    checkpoint_every: Annotated[int, Range(at_least=1)] = 500
+    keep: Annotated[int, Range(at_least=1)] = 2
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+
+
+@dataclasses.dataclass
+class Stage:
+    """One optimisation problem.
+
+    Attributes:
+        name: also the name of its checkpoint folder and of its curves.
+        modules: all that the loss uses and that has weights; frozen parameters are saved too.
+        optimizer: over the parameters of `modules`.
+        steps: optimizer steps.
+        batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
+            and keep `trainer.share(rows)`.
+        loss: (batch, generator) -> {"loss": scalar, others for the log}. The generator differs by process. It
+            calls `modules` directly; autocast and gradient averaging are arranged around it.
+        scheduler: stepped once an optimizer step.
+        evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
+            without gradient.
+        best: the metric of `evaluate` whose smallest value marks the best checkpoint.
+    """
+
+    name: str
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    steps: int
+    batch: Callable[[int, torch.Generator], Any]
+    loss: Callable[[Any, torch.Generator], dict[str, Tensor]]
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+    evaluate: Callable[[], dict[str, float]] | None = None
+    best: str | None = None
