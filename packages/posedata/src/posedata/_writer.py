@@ -1,0 +1,297 @@
+"""Writes a pose store: under a temporary name, synced, and renamed when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from posedata._schema import IMAGE_KINDS, SCHEMA, check_columns, check_meta, column_spec
+
+SHARD_IMAGES = 2048
+
+
+class StoreWriter:
+    """Context manager that builds a store beside its final name and renames it there on success.
+
+    Columns are written as they are added, images are streamed into shards, so memory stays bounded by
+    what one call hands over. An exception inside the block removes everything; a kill leaves at most a
+    hidden `.NAME.*.partial` folder, never anything under the final name.
+
+    Args:
+        path: the store to make; FileExistsError unless absent or `overwrite`.
+        meta: skeleton, fps, source, licence [required]; subjects, sequences, actions (lists of names);
+            anything else that JSON can hold is kept as it is.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        meta: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        shard_images: int = SHARD_IMAGES,
+    ) -> None:
+        self.path = Path(path)
+        self.meta = {key: value for key, value in meta.items() if key not in ("fingerprint", "images")}
+        self._overwrite = overwrite
+        self._columns: dict[str, np.ndarray] = {}
+        self._digests: dict[str, str] = {}
+        self._images = _ImageShards(shard_images)
+        check_meta(self.meta, self.path)
+        if self.path.exists() and not overwrite:
+            raise FileExistsError(f"{self.path}: exists already; choose another name, or allow overwriting")
+
+    def __enter__(self) -> StoreWriter:
+        parent = self.path.resolve().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=parent))
+        self._folder.chmod(0o755)
+        return self
+
+    def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Write columns now (values are cast to the schema's dtype; a lossy cast of kind is an error)."""
+        for name, values in columns.items():
+            if name in self._columns:
+                raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
+            array = _as_schema(name, np.asarray(values), self.path)
+            target = self._folder / f"{name}.npy"
+            with target.open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+                _sync(file)
+            self._digests[name] = _digest(array)
+            self._columns[name] = np.load(target, mmap_mode="r", allow_pickle=False)
+
+    def add_images(
+        self,
+        rgb: UInt8[np.ndarray, "n H W 3"] | None = None,
+        depth: UInt16[np.ndarray, "n H W"] | None = None,
+        mask: UInt8[np.ndarray, "n H W"] | None = None,
+    ) -> None:
+        """Append images to the shards; the first call fixes which kinds there are and their size."""
+        given = {"rgb": rgb, "depth": depth, "mask": mask}
+        kinds = {kind: array for kind, array in given.items() if array is not None}
+        self._images.add(self._folder / "images", kinds, self.path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._images.close()
+            if kind is None:
+                self._finish()
+        finally:
+            self._columns.clear()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _finish(self) -> None:
+        check_columns(self._columns, self.meta, self._images.count, self.path)
+        _check_finite(self._columns, self.path)
+        digests = {**self._digests, **self._images.digests}
+        meta = {"schema": SCHEMA, **self.meta, "rows": len(self._columns["joints"])}
+        meta["columns"] = sorted(self._columns)
+        if self._images.count:
+            meta["images"] = self._images.describe()
+            meta["image_size"] = list(self._images.size)
+        meta["fingerprint"] = fingerprint(digests, meta)
+        with (self._folder / "meta.json").open("w", encoding="utf-8") as file:
+            json.dump(meta, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            _sync(file)
+        self._columns.clear()
+        _sync_folder(self._folder)
+        _rename(self._folder, self.path, self._overwrite)
+
+
+def write_store(
+    path: str | Path, columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], *, overwrite: bool = False
+) -> Path:
+    """Write a store without images in one go; see `StoreWriter` for `meta` and the errors raised."""
+    with StoreWriter(path, meta, overwrite=overwrite) as writer:
+        writer.add_columns(columns)
+    return Path(path)
+
+
+def fingerprint(digests: Mapping[str, str], meta: Mapping[str, Any]) -> str:
+    """sha256 over the digests of columns and shards by name, and the meta fields that give them meaning."""
+    total = hashlib.sha256()
+    for field in ("skeleton", "fps", "subjects", "sequences", "actions"):
+        total.update(json.dumps([field, meta.get(field)]).encode())
+    for name in sorted(digests):
+        total.update(f"{name} {digests[name]}\n".encode())
+    return total.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """The digest of a column or shard on disk, as the writer computed it."""
+    return _digest(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+class _ImageShards:
+    """Streams images into numbered .npy files of a fixed number of images each."""
+
+    def __init__(self, per_shard: int) -> None:
+        self.per_shard = per_shard
+        self.count = 0
+        self.digests: dict[str, str] = {}
+        self.kinds: tuple[str, ...] = ()
+        self.size = (0, 0)
+        self._open: dict[str, _GrowingNpy] = {}
+
+    def describe(self) -> dict[str, Any]:
+        return {"count": self.count, "per_shard": self.per_shard, "kinds": list(self.kinds)}
+
+    def add(self, folder: Path, arrays: dict[str, np.ndarray], where: Path) -> None:
+        self._check(arrays, where)
+        folder.mkdir(exist_ok=True)
+        total, done = len(next(iter(arrays.values()))), 0
+        while done < total:
+            if not self._open:
+                shard = self.count // self.per_shard
+                names = {kind: f"{kind}-{shard:05d}" for kind in self.kinds}
+                self._open = {k: _GrowingNpy(folder / f"{n}.npy", arrays[k]) for k, n in names.items()}
+            step = min(total - done, self.per_shard - self.count % self.per_shard)
+            for kind, file in self._open.items():
+                file.append(arrays[kind][done : done + step])
+            done += step
+            self.count += step
+            if self.count % self.per_shard == 0:
+                self.close()
+
+    def close(self) -> None:
+        for file in self._open.values():
+            self.digests[f"images/{file.path.stem}"] = file.close()
+        self._open = {}
+
+    def _check(self, arrays: dict[str, np.ndarray], where: Path) -> None:
+        if not arrays:
+            raise ValueError(f"{where}: add_images got no image; give rgb, depth or mask")
+        shapes = {kind: array.shape[:3] for kind, array in arrays.items()}
+        size = (next(iter(shapes.values()))[2], next(iter(shapes.values()))[1])
+        if not self.kinds:
+            self.kinds, self.size = tuple(arrays), size
+        if tuple(arrays) != self.kinds or size != self.size or len(set(shapes.values())) > 1:
+            raise ValueError(
+                f"{where}: images {shapes} differ from the first ones ({', '.join(self.kinds)} of"
+                f" {self.size[0]}x{self.size[1]}); give the same kinds and size in every call"
+            )
+        for kind, array in arrays.items():
+            dtype, trailing = IMAGE_KINDS[kind]
+            if array.dtype != np.dtype(dtype) or array.shape[3:] != trailing:
+                raise ValueError(
+                    f"{where}: {kind} images are {array.dtype} {array.shape}, the schema wants"
+                    f" {np.dtype(dtype)} (n, H, W{''.join(f', {t}' for t in trailing)}); convert them"
+                )
+
+
+class _GrowingNpy:
+    """An .npy file whose first axis grows; the header is rewritten in place when it is closed."""
+
+    def __init__(self, path: Path, like: np.ndarray) -> None:
+        self.path = path
+        self._shape, self._dtype, self._length = like.shape[1:], like.dtype, 0
+        self._hash = hashlib.sha256()
+        self._file = path.open("wb")
+        self._header()
+        self._start = self._file.tell()
+
+    def append(self, array: np.ndarray) -> None:
+        data = _bytes(array)
+        self._file.write(data.data)
+        self._hash.update(data.data)
+        self._length += len(array)
+
+    def close(self) -> str:
+        self._file.seek(0)
+        self._header()
+        if self._file.tell() != self._start:
+            raise RuntimeError(f"{self.path}: the npy header changed its length; use a newer numpy")
+        _sync(self._file)
+        self._file.close()
+        self._hash.update(_head(self._dtype, (self._length, *self._shape)))
+        return self._hash.hexdigest()
+
+    def _header(self) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self._length, *self._shape),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _head(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    return f"{dtype.str} {shape}".encode()
+
+
+def _digest(array: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    step = max(1, (1 << 24) // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        digest.update(_bytes(array[start : start + step]).data)
+    digest.update(_head(array.dtype, array.shape))
+    return digest.hexdigest()
+
+
+def _as_schema(name: str, array: np.ndarray, where: Path) -> np.ndarray:
+    dtype = np.dtype(column_spec(name).dtype)
+    if array.dtype.kind not in {"f": "fiu", "i": "iu", "b": "b"}[dtype.kind]:
+        raise ValueError(f"{where}: column {name!r} is {array.dtype}, the schema wants {dtype}; convert it")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
+    """Joints must be finite where `valid` says so (everywhere without it); the rest always."""
+    for name, array in columns.items():
+        if array.dtype.kind != "f":
+            continue
+        bad = ~np.isfinite(array).reshape(*array.shape[:2], -1).all(axis=-1)
+        if name == "joints" and "valid" in columns:
+            bad &= columns["valid"]
+        if bad.any():
+            row, item = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"{where}: column {name!r} is not finite at row {row}, item {item}; drop that row or mark"
+                " the joint invalid in 'valid'"
+            )
+
+
+def _sync(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows opens no folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _rename(source: Path, target: Path, overwrite: bool) -> None:
+    if target.exists():
+        if not overwrite:
+            raise FileExistsError(f"{target}: appeared meanwhile; choose another name")
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=source.parent))
+        target.rename(old / target.name)
+        source.rename(target)
+        shutil.rmtree(old)
+    else:
+        source.rename(target)
+    _sync_folder(source.parent)

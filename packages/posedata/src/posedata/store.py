@@ -1,0 +1,277 @@
+"""The pose store: a folder of memory-mappable .npy columns, a camera table, image shards and meta.json.
+
+Every reader writes it, every trainer reads it. Column names, types and shapes stand in `posedata._schema`:
+
+- `joints` (N, J, 3) world metres; `valid`, `visible_true` (N, J) bool
+- `subject`, `sequence`, `action` (N,) indices into the name lists of meta.json; `frame` (N,)
+- `camera` (N,) index into the camera table (`camera_focal`, ...) or -1
+- `keypoints_NAME` (N, J, 3) pixels and confidence; NAME is "true" or a detector's
+- `image` (N,) index into the image shards or -1; `boxes` (N, 4) the crop in pixels, x0 y0 x1 y1
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Integer
+
+from posedata._schema import (
+    CAMERA_COLUMNS,
+    IMAGE_KINDS,
+    NAME_LISTS,
+    SCHEMA,
+    check_columns,
+    check_meta,
+    did_you_mean,
+)
+from posedata._writer import StoreWriter, digest_file, fingerprint, write_store
+from posedata.camera import Camera
+from posedata.skeleton import Skeleton, get_skeleton
+
+__all__ = ["PoseStore", "StoreWriter", "read_split", "write_store"]
+
+ALL_OTHERS = "all other subjects"
+
+
+class PoseStore:
+    """A store opened for reading: validated, memory-mapped, never modified.
+
+    Attributes:
+        path: the folder.
+        meta: meta.json as a dict.
+        skeleton: the `Skeleton` of its joints.
+    """
+
+    def __init__(self, path: Path, meta: dict[str, Any], columns: dict[str, np.ndarray]) -> None:
+        self.path = path
+        self.meta = meta
+        self.skeleton: Skeleton = get_skeleton(meta["skeleton"])
+        self._columns = columns
+        self._shards: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = False) -> PoseStore:
+        """Open and validate: schema version, skeleton, every column's dtype, shape and length, index ranges.
+
+        With `verify` the content is read and compared with the fingerprint too.
+        Raises FileNotFoundError or ValueError with one line that names the file, the field and the cure.
+        """
+        path = Path(path)
+        meta = _read_meta(path)
+        columns = {name: _load(path / f"{name}.npy") for name in meta["columns"]}
+        check_columns(columns, meta, meta.get("images", {}).get("count", 0), path)
+        if meta.get("rows") != len(columns["joints"]):
+            raise ValueError(
+                f"{path / 'meta.json'}: rows is {meta.get('rows')}, the columns have"
+                f" {len(columns['joints'])}; write the store anew"
+            )
+        store = cls(path, meta, columns)
+        store._open_shards()
+        if verify and (found := store._fingerprint_on_disk()) != meta["fingerprint"]:
+            raise ValueError(
+                f"{path}: fingerprint is {found[:12]}, meta.json says {meta['fingerprint'][:12]};"
+                " the content was changed after writing: prepare the store anew"
+            )
+        return store
+
+    def __len__(self) -> int:
+        return len(self._columns["joints"])
+
+    def __contains__(self, column: str) -> bool:
+        return column in self._columns
+
+    def __repr__(self) -> str:
+        return f"PoseStore({str(self.path)!r}, {len(self)} rows, {self.meta['skeleton']})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that this store has."""
+        return tuple(self._columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the content; equal content has an equal fingerprint wherever it was written."""
+        return str(self.meta["fingerprint"])
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) of the stored images in pixels; ValueError for a store without images."""
+        if "image_size" not in self.meta:
+            raise ValueError(f"{self.path}: has no images; make them with 'posedata render'")
+        width, height = self.meta["image_size"]
+        return int(width), int(height)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column as a read-only memory map; ValueError names the columns there are."""
+        if name not in self._columns:
+            raise ValueError(
+                f"{self.path}: has no column {name!r}{did_you_mean(name, self._columns)};"
+                f" it has {', '.join(self._columns)}"
+            )
+        return self._columns[name]
+
+    def names(self, column: str) -> list[str]:
+        """The names that the indices of `subject`, `sequence` or `action` stand for."""
+        return list(self.meta.get(NAME_LISTS[column], []))
+
+    def tensors(
+        self, names: Iterable[str], device: str | torch.device = "cpu", rows: np.ndarray | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Columns as tensors on a device, to be indexed there (`rows`: only these, in this order)."""
+        out = {}
+        for name in names:
+            column = self.column(name)
+            out[name] = torch.from_numpy(np.array(column if rows is None else column[rows])).to(device)
+        return out
+
+    def camera(self, rows: Integer[np.ndarray, " n"] | None = None) -> Camera:
+        """The cameras of these rows (all rows by default) as one `Camera` with batch shape (n,)."""
+        index = self.column("camera") if rows is None else self.column("camera")[rows]
+        if (index < 0).any():
+            where = int(np.flatnonzero(index < 0)[0])
+            row = where if rows is None else int(rows[where])
+            raise ValueError(f"{self.path}: row {row} has no camera; make views with 'posedata views'")
+        table = {name: torch.from_numpy(np.array(self.column(name)[index])) for name in CAMERA_COLUMNS}
+        return Camera(**{name.removeprefix("camera_"): value for name, value in table.items()})
+
+    def rows(
+        self,
+        subjects: Iterable[str] | None = None,
+        actions: Iterable[str] | None = None,
+        sequences: Iterable[str] | None = None,
+    ) -> Integer[np.ndarray, " n"]:
+        """Indices, ascending, of the rows that match every given list of names.
+
+        Raises ValueError for a name that the store does not know, with the nearest one it does.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for column, wanted in (("subject", subjects), ("action", actions), ("sequence", sequences)):
+            if wanted is not None:
+                keep &= np.isin(self.column(column), [self._name_index(column, name) for name in wanted])
+        return np.flatnonzero(keep)
+
+    def split(self, parts: Mapping[str, Sequence[str] | str] | str | Path) -> dict[str, np.ndarray]:
+        """Rows by part of a split by subject, e.g. `{"test": ["s9"], "train": "all other subjects"}`.
+
+        `parts` may be the path of a JSON file that holds it. Subjects in two parts are an error; subjects
+        that the store lacks are too.
+        """
+        named = read_split(parts) if isinstance(parts, str | Path) else dict(parts)
+        listed = [s for names in named.values() if not isinstance(names, str) for s in names]
+        twice = sorted({s for s in listed if listed.count(s) > 1})
+        if twice:
+            raise ValueError(f"split: subject {twice[0]!r} is in two parts; keep it in one")
+        rest = [name for name in self.names("subject") if name not in listed]
+        out = {}
+        for part, names in named.items():
+            if isinstance(names, str) and names != ALL_OTHERS:
+                raise ValueError(f"split: part {part!r} is {names!r}; give a list or {ALL_OTHERS!r}")
+            out[part] = self.rows(subjects=rest if isinstance(names, str) else names)
+        return out
+
+    def images(self, rows: Integer[np.ndarray, " n"], kind: str = "rgb") -> np.ndarray:
+        """Images of these rows, read across shards into memory.
+
+        Returns: rgb (n, H, W, 3) uint8; depth (n, H, W) uint16 millimetres (0: none); mask (n, H, W) uint8.
+        """
+        rows = np.asarray(rows)
+        if kind not in self.meta.get("images", {}).get("kinds", []):
+            raise ValueError(f"{self.path}: has no {kind} images; make them with 'posedata render'")
+        index = np.asarray(self.column("image")[rows])
+        if (index < 0).any():
+            row = int(rows[np.flatnonzero(index < 0)[0]])
+            raise ValueError(f"{self.path}: row {row} has no image; make it with 'posedata render'")
+        per_shard = self.meta["images"]["per_shard"]
+        width, height = self.image_size
+        dtype, trailing = IMAGE_KINDS[kind]
+        out = np.empty((len(rows), height, width, *trailing), dtype=dtype)
+        for shard in np.unique(index // per_shard):
+            here = np.flatnonzero(index // per_shard == shard)
+            out[here] = self._shards[f"{kind}-{shard:05d}"][index[here] - shard * per_shard]
+        return out
+
+    def _name_index(self, column: str, name: str) -> int:
+        try:
+            return self._name_indices[column][name]
+        except KeyError:
+            near = did_you_mean(name, self.names(column))
+            raise ValueError(f"{self.path}: no {column} is called {name!r}{near}") from None
+
+    @cached_property
+    def _name_indices(self) -> dict[str, dict[str, int]]:
+        return {column: {name: i for i, name in enumerate(self.names(column))} for column in NAME_LISTS}
+
+    def _open_shards(self) -> None:
+        if "images" not in self.meta:
+            return
+        count, per_shard = self.meta["images"]["count"], self.meta["images"]["per_shard"]
+        width, height = self.image_size
+        for kind in self.meta["images"]["kinds"]:
+            dtype, trailing = IMAGE_KINDS[kind]
+            for shard in range(-(-count // per_shard)):
+                file = self.path / "images" / f"{kind}-{shard:05d}.npy"
+                array = _load(file)
+                shape = (min(per_shard, count - shard * per_shard), height, width, *trailing)
+                if array.dtype != np.dtype(dtype) or array.shape != shape:
+                    raise ValueError(
+                        f"{file}: is {array.dtype} {array.shape}, meta.json says {np.dtype(dtype)} {shape};"
+                        " render it anew"
+                    )
+                self._shards[file.stem] = array
+
+    def _fingerprint_on_disk(self) -> str:
+        digests = {name: digest_file(self.path / f"{name}.npy") for name in self._columns}
+        for stem in self._shards:
+            digests[f"images/{stem}"] = digest_file(self.path / "images" / f"{stem}.npy")
+        return fingerprint(digests, self.meta)
+
+
+def read_split(path: str | Path) -> dict[str, Any]:
+    """A split file: JSON with a list of subject names per part, or "all other subjects" for one part."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such split file; give a JSON file with subjects per part")
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not JSON ({error}); mend or replace it") from None
+    if not isinstance(parts, dict):
+        raise ValueError(f"{path}: holds a {type(parts).__name__}; give an object with subjects per part")
+    return parts
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such store; make one: 'posedata prepare' or 'posedata synth'")
+    file = path / "meta.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: missing, so {path.name} is no pose store; prepare it anew")
+    try:
+        meta = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: is not JSON ({error}); prepare the store anew") from None
+    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+        found = meta.get("schema") if isinstance(meta, dict) else None
+        raise ValueError(f"{file}: schema is {found}, this version reads {SCHEMA}; prepare the store anew")
+    for field in ("columns", "fingerprint"):
+        if field not in meta:
+            raise ValueError(f"{file}: field {field!r} is missing; prepare the store anew")
+    check_meta(meta, file)
+    return meta
+
+
+def _load(file: Path) -> np.ndarray:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: missing though meta.json lists it; prepare the store anew")
+    try:
+        array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{file}: is damaged or truncated ({reason}); prepare the store anew") from None
+    return array

@@ -1,0 +1,282 @@
+"""The pose store: what is written is what is read, and nothing broken opens or is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from posedata.store import PoseStore, StoreWriter, write_store
+
+META = {
+    "skeleton": "h36m17",
+    "fps": 50,
+    "source": "test",
+    "licence": "none",
+    "subjects": ["ann", "bob", "cem"],
+    "sequences": ["ann_1", "ann_2", "bob_1", "cem_1"],
+    "actions": ["walk", "sit"],
+}
+
+
+def make_columns(rows: int = 12) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    sequence = np.arange(rows) * 4 // rows
+    return {
+        "joints": rng.normal(size=(rows, 17, 3)).astype(np.float32),
+        "sequence": sequence,
+        "subject": np.array([0, 0, 1, 2])[sequence],
+        "action": np.array([0, 1, 0, 1])[sequence],
+        "frame": np.arange(rows),
+    }
+
+
+def camera_table(cameras: int) -> dict[str, np.ndarray]:
+    return {
+        "camera_focal": np.full((cameras, 2), 1000.0) + np.arange(cameras)[:, None],
+        "camera_centre": np.full((cameras, 2), 499.5),
+        "camera_rotation": np.broadcast_to(np.diag([1.0, -1.0, -1.0]), (cameras, 3, 3)),
+        "camera_translation": np.tile([0.0, 0.0, 4.0], (cameras, 1)),
+        "camera_distortion": np.zeros((cameras, 5)),
+        "camera_size": np.full((cameras, 2), 1000),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_store(tmp_path / "store", make_columns(), META)
+
+
+def test_what_is_written_is_read_as_the_schema_types_it(folder: Path) -> None:
+    store = PoseStore.open(folder, verify=True)
+    columns = make_columns()
+    assert len(store) == 12
+    for name, values in columns.items():
+        np.testing.assert_array_equal(store.column(name), values)
+    assert store.column("subject").dtype == np.int32  # int64 was given
+    assert isinstance(store.column("joints"), np.memmap)
+    assert store.skeleton.name == "h36m17"
+    assert store.names("action") == ["walk", "sit"]
+
+
+def test_rows_match_every_given_name_list(folder: Path) -> None:
+    store = PoseStore.open(folder)
+    np.testing.assert_array_equal(store.rows(), np.arange(12))
+    np.testing.assert_array_equal(store.rows(subjects=["ann", "cem"]), [0, 1, 2, 3, 4, 5, 9, 10, 11])
+    np.testing.assert_array_equal(store.rows(subjects=["ann"], actions=["sit"]), [3, 4, 5])
+    np.testing.assert_array_equal(store.rows(sequences=["bob_1"]), [6, 7, 8])
+    with pytest.raises(ValueError, match=r"no subject is called 'bop'; did you mean 'bob'\?"):
+        store.rows(subjects=["bop"])
+
+
+def test_split_by_subject_covers_all_rows_once(folder: Path, tmp_path: Path) -> None:
+    store = PoseStore.open(folder)
+    parts = {"test": ["bob"], "train": "all other subjects"}
+    (tmp_path / "split.json").write_text(json.dumps(parts))
+    for given in (parts, tmp_path / "split.json"):
+        rows = store.split(given)
+        np.testing.assert_array_equal(rows["test"], [6, 7, 8])
+        np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(12))
+    with pytest.raises(ValueError, match="'bob' is in two parts"):
+        store.split({"test": ["bob"], "train": ["ann", "bob"]})
+    with pytest.raises(FileNotFoundError, match="no such split file"):
+        store.split(tmp_path / "absent.json")
+
+
+def test_tensors_are_copies_on_the_device(folder: Path) -> None:
+    store = PoseStore.open(folder)
+    tensors = store.tensors(["joints", "subject"], "cpu", rows=np.array([5, 0]))
+    tensors["joints"].zero_()
+    assert tensors["subject"].tolist() == [0, 0]
+    assert float(np.abs(store.column("joints")[5]).sum()) > 0
+
+
+def test_camera_of_rows_projects_through_the_table(tmp_path: Path) -> None:
+    columns = make_columns() | camera_table(3) | {"camera": np.array([2, 0, 1] * 4)}
+    store = PoseStore.open(write_store(tmp_path / "s", columns, META))
+    camera = store.camera(np.array([0, 2]))
+    assert camera.focal[:, 0].tolist() == [1002.0, 1001.0]
+    pixels = camera.project(torch.tensor([[[0.5, 0.25, 0.0]]]).expand(2, 1, 3))
+    torch.testing.assert_close(pixels[0, 0], torch.tensor([499.5 + 1002 / 8, 499.5 - 1002 / 16]))
+    columns["camera"] = np.array([-1, 0, 1] * 4)
+    store = PoseStore.open(write_store(tmp_path / "t", columns, META))
+    with pytest.raises(ValueError, match="row 3 has no camera"):
+        store.camera(np.array([1, 3]))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 10])
+def test_images_stream_into_shards_and_read_across_them(tmp_path: Path, chunk: int) -> None:
+    rng = np.random.default_rng(1)
+    rgb = rng.integers(0, 255, (10, 6, 4, 3), dtype=np.uint8)
+    depth = rng.integers(0, 9000, (10, 6, 4), dtype=np.uint16)
+    columns = make_columns() | {"image": np.array([9, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, -1])}
+    with StoreWriter(tmp_path / "s", META, shard_images=4) as writer:
+        for start in range(0, 10, chunk):
+            writer.add_images(rgb[start : start + chunk], depth[start : start + chunk])
+        writer.add_columns(columns)
+    store = PoseStore.open(tmp_path / "s", verify=True)
+    assert sorted(p.name for p in (tmp_path / "s/images").glob("rgb*")) == [
+        f"rgb-0000{i}.npy" for i in range(3)
+    ]
+    assert store.image_size == (4, 6)
+    rows = np.array([10, 0, 2, 6])
+    np.testing.assert_array_equal(store.images(rows), rgb[[8, 9, 0, 4]])
+    np.testing.assert_array_equal(store.images(rows, "depth"), depth[[8, 9, 0, 4]])
+    with pytest.raises(ValueError, match="row 1 has no image"):
+        store.images(np.array([0, 1]))
+    with pytest.raises(ValueError, match="no mask images"):
+        store.images(rows, "mask")
+
+
+def test_fingerprint_is_of_the_content(tmp_path: Path, folder: Path) -> None:
+    first = PoseStore.open(folder).fingerprint
+    reordered = dict(reversed(make_columns().items()))
+    assert PoseStore.open(write_store(tmp_path / "same", reordered, META)).fingerprint == first
+    changed = make_columns()
+    changed["joints"][11, 16, 2] += 1e-6
+    assert PoseStore.open(write_store(tmp_path / "changed", changed, META)).fingerprint != first
+    renamed = META | {"actions": ["walk", "stand"]}
+    assert PoseStore.open(write_store(tmp_path / "named", make_columns(), renamed)).fingerprint != first
+
+
+def test_fingerprint_does_not_depend_on_how_images_were_handed_over(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(2).integers(0, 255, (12, 2, 2, 3), dtype=np.uint8)
+    prints = set()
+    for chunk in (5, 12):
+        with StoreWriter(tmp_path / str(chunk), META, shard_images=4) as writer:
+            writer.add_columns(make_columns() | {"image": np.arange(12)})
+            for start in range(0, 12, chunk):
+                writer.add_images(rgb[start : start + chunk])
+        prints.add(PoseStore.open(tmp_path / str(chunk), verify=True).fingerprint)
+    assert len(prints) == 1
+
+
+def test_tampering_is_found_by_verify(folder: Path) -> None:
+    values = np.load(folder / "joints.npy")
+    values[0, 0, 0] += 1
+    np.save(folder / "joints.npy", values)
+    PoseStore.open(folder)
+    with pytest.raises(ValueError, match=r"fingerprint is .* prepare the store anew"):
+        PoseStore.open(folder, verify=True)
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail() -> None:
+        with StoreWriter(tmp_path / "s", META) as writer:
+            writer.add_columns(make_columns())
+            writer.add_images(np.zeros((2, 4, 4, 3), np.uint8))
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        import numpy as np
+        from posedata.store import StoreWriter
+        meta = {"skeleton": "h36m17", "fps": 30, "source": "t", "licence": "t"}
+        with StoreWriter(sys.argv[1], meta) as writer:
+            writer.add_columns({"joints": np.zeros((4, 17, 3))})
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "store")], check=False
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert not (tmp_path / "store").exists()
+    assert [p.suffix for p in tmp_path.iterdir()] == [".partial"]
+
+
+def test_an_existing_store_is_kept_unless_overwriting(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="exists already"):
+        write_store(folder, make_columns(), META)
+    write_store(folder, make_columns(8), META, overwrite=True)
+    assert len(PoseStore.open(folder)) == 8
+    assert [p.name for p in tmp_path.iterdir()] == ["store"]
+
+
+BROKEN_COLUMNS = {
+    "joints": (None, "column 'joints' is missing"),
+    "subject": (np.full(12, 3), r"column 'subject' row 0 is 3, outside 0\.\.2 of the subjects"),
+    "frame": (np.arange(11), "column 'frame' has 11 rows where 12 are due"),
+    "boxes": (np.zeros((12, 3)), r"column 'boxes' has shape \(12, 3\)"),
+    "action": (np.zeros(12), "column 'action' is float64, the schema wants int32"),
+    "camera": (np.zeros(12, int), "column 'camera' row 0 is 0"),
+    "camera_focal": (np.ones((2, 2)), "the camera table lacks camera_centre"),
+    "keypoint_true": (np.zeros((12, 17, 3)), "column 'keypoint_true' is not in the store's schema"),
+    "keypoints_true": (np.full((12, 17, 3), np.nan), "'keypoints_true' is not finite at row 0, item 0"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_COLUMNS)
+def test_a_broken_column_is_refused_when_writing(tmp_path: Path, name: str) -> None:
+    values, message = BROKEN_COLUMNS[name]
+    columns = make_columns() | {name: values}
+    columns = {key: value for key, value in columns.items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        write_store(tmp_path / "s", columns, META)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_joint_must_be_marked_invalid(tmp_path: Path) -> None:
+    columns = make_columns()
+    columns["joints"][3, 5] = np.nan
+    with pytest.raises(ValueError, match="'joints' is not finite at row 3, item 5"):
+        write_store(tmp_path / "s", columns, META)
+    columns["valid"] = np.isfinite(columns["joints"]).all(-1)
+    assert PoseStore.open(write_store(tmp_path / "s", columns, META)).column("valid").sum() == 12 * 17 - 1
+
+
+def _truncate(folder: Path) -> None:
+    os.truncate(folder / "joints.npy", (folder / "joints.npy").stat().st_size - 100)
+
+
+def _edit_meta(**changes: object) -> object:
+    def edit(folder: Path) -> None:
+        meta = json.loads((folder / "meta.json").read_text()) | changes
+        (folder / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if v is not None}))
+
+    return edit
+
+
+def _pickled(folder: Path) -> None:
+    np.save(folder / "frame.npy", np.array([{}] * 12, dtype=object), allow_pickle=True)
+
+
+BROKEN_FOLDERS = {
+    "truncated": (_truncate, r"joints\.npy: is damaged or truncated .* prepare the store anew"),
+    "pickled": (_pickled, r"frame\.npy: is damaged or truncated"),
+    "no column": (lambda f: (f / "frame.npy").unlink(), r"frame\.npy: missing though meta\.json lists it"),
+    "no meta": (lambda f: (f / "meta.json").unlink(), r"meta\.json: missing"),
+    "not json": (lambda f: (f / "meta.json").write_text("{"), r"meta\.json: is not JSON"),
+    "schema": (_edit_meta(schema=99), r"meta\.json: schema is 99, this version reads 1"),
+    "skeleton": (_edit_meta(skeleton="h36m16"), "skeleton 'h36m16' is not known"),
+    "other skeleton": (_edit_meta(skeleton="coco17", rows=3), "rows is 3, the columns have 12"),
+    "fps": (_edit_meta(fps=0), "fps is 0"),
+    "no licence": (_edit_meta(licence=None), "field 'licence' is missing"),
+    "names": (_edit_meta(actions=["walk"]), r"'action' row 3 is 1, outside 0\.\.0 of the actions"),
+    "named twice": (_edit_meta(actions=["walk", "walk"]), "actions names one twice"),
+    "wrong dtype": (lambda f: np.save(f / "frame.npy", np.zeros(12, np.int64)), "'frame' is int64"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_FOLDERS)
+def test_a_broken_store_does_not_open(folder: Path, case: str) -> None:
+    breaks, message = BROKEN_FOLDERS[case]
+    breaks(folder)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
+        PoseStore.open(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_store_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="make one: 'posedata prepare'"):
+        PoseStore.open(tmp_path / "absent")
