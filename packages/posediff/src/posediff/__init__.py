@@ -1,1 +1,20 @@
 """Score-matching diffusion for poses: denoisers, schedules, samplers."""
+
+from posediff.decoder import MLPDecoder, PoseDecoder
+from posediff.denoiser import EDM, Denoiser, NoisePrediction, ScaledScore
+from posediff.network import ResidualMLP
+from posediff.sde import VE, VP, SubVP, score
+
+__all__ = [
+    "EDM",
+    "VE",
+    "VP",
+    "Denoiser",
+    "MLPDecoder",
+    "NoisePrediction",
+    "PoseDecoder",
+    "ResidualMLP",
+    "ScaledScore",
+    "SubVP",
+    "score",
+]

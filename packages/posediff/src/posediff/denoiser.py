@@ -1,0 +1,106 @@
+"""The denoiser: a network made to predict x_0 at every noise level, and its training loss.
+
+``D(x, sigma) = c_skip x + c_out F(c_in x, c_noise)`` (Karras et al. 2022, eq. 7). The four coefficients are
+all that tells one parametrisation from another, so the score networks of VP, sub-VP and VE models and EDM's
+own stand behind one Denoiser. Data are taken to have standard deviation ``sigma_data``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from posediff.sde import SDE, VE, VP, SubVP
+
+
+class Coefficients(NamedTuple):
+    skip: Tensor
+    out: Tensor
+    input: Tensor
+    noise: Tensor
+
+
+class Preconditioning(Protocol):
+    """From noise levels (any shape) to the coefficients of ``D`` (same shape)."""
+
+    def __call__(self, sigma: Tensor) -> Coefficients: ...
+
+
+@dataclass(frozen=True)
+class EDM:
+    """Unit-variance input and target at every level (Karras et al. 2022, table 1, last column)."""
+
+    sigma_data: float = 1.0
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        total = sigma**2 + self.sigma_data**2
+        root = torch.sqrt(total)
+        return Coefficients(
+            self.sigma_data**2 / total, sigma * self.sigma_data / root, 1 / root, 0.25 * torch.log(sigma)
+        )
+
+
+@dataclass(frozen=True)
+class NoisePrediction:
+    """The network predicts the noise: ``score = -F(x_t, 999 t) / std``, as GFPose trains VP and sub-VP."""
+
+    sde: SDE = field(default_factory=SubVP)
+    label_scale: float = 999.0
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        t = self.sde.time(sigma)
+        return Coefficients(torch.ones_like(sigma), -sigma, self.sde.scale(t), self.label_scale * t)
+
+
+@dataclass(frozen=True)
+class ScaledScore:
+    """``score = F(x, sigma) / sigma``: VE models with output divided by sigma (Song et al. 2021)."""
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        return Coefficients(torch.ones_like(sigma), sigma, torch.ones_like(sigma), torch.log(sigma))
+
+
+PARAMETRISATIONS: dict[str, Callable[[], Preconditioning]] = {
+    "edm": EDM,
+    "subvp": lambda: NoisePrediction(SubVP()),
+    "vp": lambda: NoisePrediction(VP()),
+    "ve": ScaledScore,
+}
+
+PROCESSES: dict[str, Callable[[], SDE]] = {"edm": SubVP, "subvp": SubVP, "vp": VP, "ve": VE}
+"""The process whose reverse SDE is run for a decoder of that parametrisation. The two are independent:
+EDM's coefficients suit any process, and sub-VP is the one that the 1000-step papers run."""
+
+
+class Denoiser(nn.Module):
+    """``network(x, label, condition)`` made into ``denoise(x, sigma, condition)``.
+
+    x: (..., D). sigma: a scalar tensor, or a tensor of x's leading shape. condition: handed through.
+    """
+
+    def __init__(self, network: nn.Module, preconditioning: Preconditioning) -> None:
+        super().__init__()
+        self.network = network
+        self.preconditioning = preconditioning
+
+    def forward(self, x: Tensor, sigma: Tensor, condition: Any = None) -> Tensor:
+        c = self.preconditioning(sigma)
+        out = self.network(_column(c.input) * x, c.noise, condition)
+        return _column(c.skip) * x + _column(c.out) * out
+
+    def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, condition: Any = None) -> Tensor:
+        """Squared error of the network's own target: ``|D(x_0 + sigma n) - x_0|² / c_out²``.
+
+        clean, noise: (..., D), noise standard normal; sigma: (...). Returns (..., D), unreduced. The weight
+        1 / c_out² is EDM's (eq. 8) and, for noise prediction, the plain ``|F - n|²`` of GFPose.
+        """
+        denoised = self(clean + _column(sigma) * noise, sigma, condition)
+        return ((denoised - clean) / _column(self.preconditioning(sigma).out)) ** 2
+
+
+def _column(values: Tensor) -> Tensor:
+    return values[..., None] if values.ndim else values

@@ -1,0 +1,53 @@
+"""Where a sampler evaluates: noise levels for ODE samplers, times for SDE samplers.
+
+Every schedule returns a decreasing float32 vector. Level schedules end in an extra 0, so n evaluations take
+n + 1 levels; time schedules have n + 1 times, the last of which is where integration stops.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from posediff.sde import SDE
+
+
+def karras(n: int, sigma_min: float, sigma_max: float, *, rho: float = 7.0) -> Tensor:
+    """Levels evenly spaced in sigma^(1/rho) (Karras et al. 2022, eq. 5), then 0. Returns (n + 1,)."""
+    _check(n, sigma_min, sigma_max)
+    ramp = torch.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n, dtype=torch.float64)
+    return _finish(ramp**rho)
+
+
+def geometric(n: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Levels in constant ratio, then 0: even steps in log-SNR, as DPM-Solver has them. Returns (n + 1,)."""
+    _check(n, sigma_min, sigma_max)
+    return _finish(torch.logspace(0, 1, n, base=sigma_min / sigma_max, dtype=torch.float64) * sigma_max)
+
+
+def uniform_time(n: int, *, start: float = 1.0, end: float = 1e-3) -> Tensor:
+    """Times evenly spaced from start to end, the grid of GFPose's sampler. Returns (n + 1,)."""
+    if n < 1 or not start > end >= 0:
+        raise ValueError(f"need n >= 1 and start > end >= 0, got n={n}, start={start}, end={end}")
+    return torch.linspace(start, end, n + 1, dtype=torch.float64).float()
+
+
+def levels_of(sde: SDE, times: Tensor) -> Tensor:
+    """The noise levels at those times, then 0: an ODE sampler on an SDE's own grid."""
+    return torch.cat([sde.sigma(times), times.new_zeros(1)])
+
+
+def times_of(sde: SDE, levels: Tensor) -> Tensor:
+    """The times at which a process passes the levels (a trailing 0 is dropped)."""
+    return sde.time(levels[levels > 0])
+
+
+def _check(n: int, sigma_min: float, sigma_max: float) -> None:
+    if n < 1 or not 0 < sigma_min < sigma_max:
+        raise ValueError(
+            f"need n >= 1 and 0 < sigma_min < sigma_max, got n={n} and the range {sigma_min} to {sigma_max}"
+        )
+
+
+def _finish(levels: Tensor) -> Tensor:
+    return torch.cat([levels, levels.new_zeros(1)]).float()
