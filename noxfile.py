@@ -1,0 +1,118 @@
+"""Every command of the project: `pip install nox uv`, then `nox -s quickstart` or `nox -s tests`."""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_existing_virtualenvs = True
+
+PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak")
+SOURCES = ("apps", "packages", "tests", "noxfile.py")
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Train, evaluate and report UniHPR on the synthetic human: the whole thing in one command."""
+    install_workspace(session)
+    session.run("typer", "apps/unihpr", "train", "--recipe", "quickstart", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, of every package and across packages, in one environment."""
+    install_workspace(session, "test")
+    session.run("pytest", *session.posargs, env=one_thread())
+
+
+@nox.session
+@nox.parametrize("name", PACKAGES, ids=PACKAGES)
+def tests_package(session: nox.Session, name: str) -> None:
+    """One package's tests in an environment that holds it and what it declares, nothing else."""
+    folders = [*local_dependencies(name), f"packages/{name}"]
+    session.install(*editable(folders), *group(f"packages/{name}", "test"))
+    session.chdir(f"packages/{name}")
+    session.run("pytest", *session.posargs, env=one_thread())
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install(*group(".", "lint"))
+    session.run("ruff", "check", *SOURCES)
+    session.run("ruff", "format", "--check", *SOURCES)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types."""
+    install_workspace(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings as errors; tables must agree with docs/results."""
+    install_workspace(session, "docs")
+    pages = map(str, sorted(Path("docs").glob("**/*.md")))
+    session.run("python", "-m", "trainer.results", "--check", "README.md", *pages)
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every benchmark, each with its JSON beside the others; name some to run only those."""
+    install_workspace(session, "test")
+    folder = Path("runs/bench")
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in sorted(Path("tests/benchmarks").glob("bench_*.py")):
+        name = script.stem.removeprefix("bench_")
+        if not session.posargs or name in session.posargs:
+            session.run("python", str(script), "--json", str(folder / f"{name}.json"))
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make `.venv` with everything editable and every tool."""
+    session.run("uv", "venv", "--allow-existing", ".venv")
+    tools = [tool for name in ("test", "lint", "types", "docs") for tool in group(".", name)]
+    install = ("uv", "pip", "install", "--python", ".venv")
+    session.run(*install, *editable(WORKSPACE), *tools)
+    session.run(*install, *FRONT_LAST)
+
+
+WORKSPACE = [*(f"packages/{name}" for name in PACKAGES), "."]
+
+# uv installs wheels side by side, so typer's own `typer` script may land after the workspace's front
+FRONT_LAST = ("--no-deps", "--reinstall-package", "polypose", "-e", ".")
+
+
+def install_workspace(session: nox.Session, *groups: str) -> None:
+    """The five packages and the apps, editable, with the root's dependency groups."""
+    session.install(*editable(WORKSPACE), *(tool for name in groups for tool in group(".", name)))
+    uv = session.venv_backend == "uv"
+    session.install(*(FRONT_LAST if uv else ("--no-deps", "--force-reinstall", "-e", ".")))
+
+
+def editable(folders: list[str]) -> list[str]:
+    return [part for folder in folders for part in ("-e", f"./{folder}")]
+
+
+def group(folder: str, name: str) -> list[str]:
+    """Requirements of a dependency group of a pyproject.toml."""
+    return list(nox.project.dependency_groups(nox.project.load_toml(f"{folder}/pyproject.toml"), name))
+
+
+def local_dependencies(name: str) -> list[str]:
+    """Folders of the workspace's packages that a package depends on, so that they are installed editable."""
+    project = nox.project.load_toml(f"packages/{name}/pyproject.toml")["project"]
+    needed = {requirement.partition(" @ ")[0] for requirement in project["dependencies"]}
+    return [f"packages/{other}" for other in PACKAGES if other in needed]
+
+
+def one_thread() -> dict[str, str]:
+    """Tests are small: a second thread costs more than it brings."""
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
