@@ -2,7 +2,8 @@
 
     checkpoints/STAGE/step-00000500/tensors.safetensors    model/..., ema/..., optimizer/...
     checkpoints/STAGE/step-00000500/card.json              step, metrics, recipe, data, versions, scalars
-    checkpoints/STAGE/last, best                           text files that name a step folder
+
+The last checkpoint is the greatest step; the best is the last one whose card says `"improved": true`.
 
 Nothing is ever unpickled.
 """
@@ -12,7 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -28,13 +29,13 @@ class Checkpoint(NamedTuple):
 
 
 class CheckpointStore:
-    """The checkpoints of one stage: keeps the last `keep` of them, and the best."""
+    """The checkpoints of one stage: the last `keep` of them, and the best."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
         self.keep = keep
 
-    def save(self, step: int, tensors: Mapping[str, Tensor], card: Mapping[str, Any], best: bool) -> Path:
+    def save(self, step: int, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> Path:
         """Write a checkpoint under a temporary name, rename it when whole, then drop the oldest."""
         name = f"step-{step:08d}"
         temporary = self.folder / f".{name}.partial"
@@ -44,19 +45,15 @@ class CheckpointStore:
         _sync(temporary / "tensors.safetensors")
         write_text(temporary / "card.json", json.dumps({"schema": SCHEMA, "step": step, **card}, indent=1))
         temporary.rename(self.folder / name)
-        write_text(self.folder / "last", name)
-        if best:
-            write_text(self.folder / "best", name)
         self._prune()
         return self.folder / name
 
-    def path(self, which: str = "last") -> Path | None:
-        """Folder of the "last" or "best" checkpoint, or None where there is none."""
+    def path(self, which: Literal["last", "best"] = "last") -> Path | None:
+        """Folder of the last or best checkpoint, or None where there is none."""
         steps = sorted(self.folder.glob("step-*"))
-        if which == "last":  # the greatest whole folder: a kill may fall between the rename and the pointer
-            return steps[-1] if steps else None
-        pointer = self.folder / which
-        return self.folder / pointer.read_text().strip() if pointer.is_file() else None
+        if which == "best":
+            steps = [step for step in steps if json.loads((step / "card.json").read_text()).get("improved")]
+        return steps[-1] if steps else None
 
     def _prune(self) -> None:
         best = self.path("best")

@@ -4,16 +4,18 @@ Every draw of step n depends on (seed, stage, n) alone: generators, and torch's 
 anew each step. So a resumed run repeats an uninterrupted one exactly, and an evaluation cannot disturb it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from trainer.checkpoint import (
@@ -55,7 +57,7 @@ class Trainer:
             cpu=config.device == "cpu",
             mixed_precision=config.precision,
             gradient_accumulation_steps=config.accumulate,
-            log_with=[_installed(name) for name in config.trackers],
+            log_with=[_installed(name) for name in config.trackers] or None,
             project_dir=str(run.path),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
@@ -156,7 +158,6 @@ class _Fitting:
             stage.name, stage.steps, self.step, not self.accelerator.is_main_process
         ) as progress:
             while self.step < stage.steps:
-                self.model.train()
                 self._optimise()
                 self.step += 1
                 self.seconds = time.monotonic() - began
@@ -167,7 +168,7 @@ class _Fitting:
                 if stage.evaluate and (last or _due(self.step, config.evaluate_every)):
                     progress.say("evaluating")
                     improved = self._evaluate(offset)
-                if last or self.step % config.checkpoint_every == 0:
+                if last or improved or self.step % config.checkpoint_every == 0:
                     progress.say("saving")
                     self._save(improved)
 
@@ -231,16 +232,18 @@ class _Fitting:
         """Measure; True where the stage's metric is the best so far."""
         assert self.stage.evaluate is not None
         if self.accelerator.is_main_process:
-            self.model.eval()
-            with torch.no_grad():
-                if self.ema:
-                    with self.ema.applied():
-                        self.metrics = self.stage.evaluate()
-                else:
-                    self.metrics = self.stage.evaluate()
+            averaged = self.ema.applied() if self.ema else contextlib.nullcontext()
+            with torch.no_grad(), _eval_mode(self.model), averaged:
+                self.metrics = self.stage.evaluate()
             self._record({f"eval/{name}": value for name, value in self.metrics.items()}, offset)
-        self.accelerator.wait_for_everyone()
-        watched = self.metrics.get(self.stage.best, math.inf) if self.stage.best else math.inf
+        (self.metrics,) = broadcast_object_list([self.metrics])
+        if self.stage.best is None:
+            return False
+        if self.stage.best not in self.metrics:
+            raise ValueError(
+                f"{self.stage.name}: best is {self.stage.best}, evaluate gives {[*self.metrics]}"
+            )
+        watched = self.metrics[self.stage.best]
         improved = watched < self.best
         self.best = min(self.best, watched)
         return improved
@@ -267,6 +270,7 @@ class _Fitting:
             card = {
                 **self.card,
                 "metrics": self.metrics,
+                "improved": improved,
                 "best": self.best if math.isfinite(self.best) else None,
                 "seconds": self.seconds,
                 "ema_updates": self.ema.updates if self.ema else None,
@@ -275,7 +279,7 @@ class _Fitting:
                 "scaler": scaler.state_dict() if scaler else None,
                 "versions": library_versions(),
             }
-            self.store.save(self.step, tensors, card, best=improved)
+            self.store.save(self.step, tensors, card)
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> None:
@@ -312,6 +316,17 @@ class _Fitting:
 def seed_of(*parts: object) -> int:
     """A 63-bit seed that depends on every part."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8]) >> 1
+
+
+@contextlib.contextmanager
+def _eval_mode(module: nn.Module) -> Iterator[None]:
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def _due(step: int, every: int) -> bool:

@@ -1,6 +1,6 @@
 """Results are data: a measuring command writes docs/results/NAME.json, tables in prose are rendered from it.
 
-A table stands between markers and is rewritten in place:
+A table stands between markers, each at the start of a line, and is rewritten in place:
 
     <!-- results: unihpr_mocap columns="model:Method,lift.mpjpe_mm:MPJPE (mm)" where=split:test -->
     <!-- /results -->
@@ -32,7 +32,7 @@ from trainer.checkpoint import write_text
 from trainer.errors import plain_errors
 from trainer.machine import command_line, commit, library_versions, machine
 
-_TABLE = re.compile(r"(<!-- results: (?P<spec>.*?) -->\n).*?(<!-- /results -->)", re.DOTALL)
+_TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)
 _VALUE = re.compile(r"(<!-- value: (?P<spec>.*?) -->).*?(<!-- /value -->)", re.DOTALL)
 _OPTIONS = {"columns", "where", "sort", "digits", "layout", "caption", "key"}
 

@@ -59,8 +59,8 @@ class Run:
         """The checkpoints of one stage."""
         return CheckpointStore(self.path / "checkpoints" / stage, keep)
 
-    def checkpoint(self, stage: str, which: str = "last") -> Path:
-        """Folder of a stage's "last" or "best" checkpoint.
+    def checkpoint(self, stage: str, which: Literal["last", "best"] = "last") -> Path:
+        """Folder of a stage's last or best checkpoint.
 
         Raises:
             FileNotFoundError: there is none.

@@ -34,6 +34,7 @@ class Stage:
     Attributes:
         name: also the name of its checkpoint folder and of its curves.
         modules: all that the loss uses and that has weights; frozen parameters are saved too.
+            Training goes on in the mode, train or eval, that the app left each of them in.
         optimizer: over the parameters of `modules`.
         steps: optimizer steps.
         batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
@@ -43,7 +44,7 @@ class Stage:
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.
-        best: the metric of `evaluate` whose smallest value marks the best checkpoint.
+        best: the metric of `evaluate` whose smallest value marks the best checkpoint, saved at once.
     """
 
     name: str
