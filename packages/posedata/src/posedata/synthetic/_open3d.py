@@ -7,11 +7,11 @@ the library, and loading it with global symbols before the import satisfies the 
 import ctypes
 import functools
 import sys
-from types import ModuleType
+from typing import Any
 
 
 @functools.cache
-def open3d() -> ModuleType:
+def open3d() -> Any:
     """The `open3d` module; imported on first call because it takes seconds.
 
     Raises ImportError, naming the cure, where neither the wheel nor a libusb can be loaded.
