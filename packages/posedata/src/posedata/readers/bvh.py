@@ -1,0 +1,126 @@
+"""Biovision BVH motion files, parsed and posed by pybvh, as Human3.6M-17 by the names of their nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from posedata.readers._clips import Clip, Dataset, assemble, files_of, names_of, stride_for, y_up_to_z_up
+from posedata.skeleton import get_skeleton
+
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
+"""Metres per file unit; BVH does not tell. "cmu" is CMU's: an inch divided by 0.45."""
+_THIGH = (0.28, 0.58)
+_JUMP = 0.5
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "spine": ("spine1", "chest", "spine", "abdomen"),
+    "thorax": ("neck1", "neck"),
+    "neck": ("head",),
+    "left_hip": ("leftupleg", "lthigh", "leftthigh", "lefthip", "lhip"),
+    "left_knee": ("leftleg", "lshin", "leftshin", "leftknee", "lknee"),
+    "left_ankle": ("leftfoot", "lfoot", "leftankle", "lankle"),
+    "left_shoulder": ("leftarm", "lshldr", "leftuparm", "leftshoulder", "lshoulder"),
+    "left_elbow": ("leftforearm", "lforearm", "leftlowarm", "leftelbow", "lelbow"),
+    "left_wrist": ("lefthand", "lhand", "leftwrist", "lwrist"),
+}
+
+
+def read_bvh(
+    source: str | Path,
+    *,
+    fps: int | float | None = None,
+    unit: str = "auto",
+    up: Literal["y", "z"] = "y",
+    licence: str = "as its source states",
+) -> Dataset:
+    """Read every BVH file of a folder (or one), as Human3.6M-17 in metres, z up.
+
+    A first frame that is no motion but the T-pose which converters put there is left out: one without any
+    rotation, or one from which a joint jumps, by over half a radian and five times any later step.
+    CMU files made by amc2bvh lack the thorax and wrist segments (offset 0), so their trunks are some 11 cm
+    and their forearms 9 cm short: prefer the ASF/AMC originals.
+
+    Args:
+        source: a folder, searched below too, or one .bvh file.
+        fps: keep every n-th frame, from the first.
+        unit: "m", "cm", "mm", "inch" or "cmu"; "auto" takes the one that gives human thighs.
+        up: the file's vertical axis.
+        licence: kept in the store's meta.
+    """
+    clips, rates = [], set()
+    for file in files_of(Path(source), ".bvh"):
+        subject, sequence, action = names_of(file)
+        joints, rate = _joints(file, unit)
+        kept = joints[:: stride_for(file, rate, fps)]
+        kept = y_up_to_z_up(kept) if up == "y" else kept
+        clips.append(Clip(kept.astype(np.float32), subject, sequence, action))
+        rates.add(fps or rate)
+    if len(rates) > 1:
+        found = ", ".join(f"{rate:g}" for rate in sorted(rates))
+        raise ValueError(f"{source}: files are at {found} frames/s; give an fps that divides them all")
+    return assemble(clips, fps=rates.pop(), source="BVH motion capture", licence=licence)
+
+
+def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
+    """(T, 17, 3) in metres and the file's axes, and its frame rate."""
+    import pybvh  # type: ignore[import-untyped]  # here: takes 0.4 s, which other readers should not pay
+
+    try:
+        bvh = pybvh.read_bvh_file(file, world_up="+y")
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{file}: is no BVH file that can be read ({reason}); mend or replace it") from None
+    nodes = bvh.node_positions()
+    first = int(_starts_at_rest(bvh.joint_angles))
+    by_name = {_plain(node.name): nodes[first:, i] for i, node in enumerate(bvh.nodes)}
+    at = _named(by_name, file)
+    joints = np.stack([at[name] for name in get_skeleton("h36m17").joints], axis=1)
+    thigh = float(np.linalg.norm(at["left_knee"] - at["left_hip"], axis=-1).mean())
+    return joints * _metres(thigh, unit, file), round(1 / bvh.frame_time, 2)
+
+
+def _starts_at_rest(angles: np.ndarray) -> bool:
+    """Whether frame 0 is an artificial rest pose: no rotation at all, or a jump like no other follows it."""
+    if len(angles) < 3:
+        return False
+    turns = (np.diff(angles, axis=0) + np.pi) % (2 * np.pi) - np.pi
+    steps = np.abs(turns).reshape(len(turns), -1).max(axis=1)
+    return not angles[0].any() or bool(steps[0] > max(_JUMP, 5 * steps[1:].max()))
+
+
+def _named(nodes: dict[str, np.ndarray], file: Path) -> dict[str, np.ndarray]:
+    at: dict[str, np.ndarray] = {}
+    for left, aliases in _ALIASES.items():
+        pairs = [(left, aliases)]
+        if left.startswith("left_"):
+            mirrored = tuple(
+                "right" + name[4:] if name.startswith("left") else "r" + name[1:] for name in aliases
+            )
+            pairs.append((left.replace("left_", "right_"), mirrored))
+        for joint, names in pairs:
+            found = next((name for name in names if name in nodes), None)
+            if found is None:
+                raise ValueError(f"{file}: no node for {joint} (looked for {', '.join(names)}); rename one")
+            at[joint] = nodes[found]
+    tip = nodes.get("endsitehead", at["neck"])
+    # CMU's head bone ends in the middle of the head: as in its ASF files, the top is as far again.
+    at["head"] = 2 * tip - at["neck"] if "neck1" in nodes else tip
+    at["pelvis"] = (at["left_hip"] + at["right_hip"]) / 2
+    return at
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(":")[2].replace("_", "").replace("-", "").replace(" ", "").lower()
+
+
+def _metres(thigh: float, unit: str, file: Path) -> float:
+    if unit != "auto":
+        if unit not in UNITS:
+            raise ValueError(f"unit {unit!r} is not known; use one of auto, {', '.join(UNITS)}")
+        return UNITS[unit]
+    for scale in UNITS.values():
+        if _THIGH[0] <= thigh * scale <= _THIGH[1]:
+            return scale
+    raise ValueError(f"{file}: a thigh of {thigh:.3g} fits no known unit; give one of {', '.join(UNITS)}")

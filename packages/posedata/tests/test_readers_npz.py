@@ -1,0 +1,245 @@
+"""The joints npz and VideoPose3D's Human3.6M npz, hostile pickles among them."""
+
+import json
+import pickle
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from posedata.readers import prepare, read_h36m_npz, read_joints
+from posedata.readers._safe_npz import load_plain_npz
+from posedata.skeleton import get_skeleton
+from posedata.store import PoseStore
+
+MOCAP = Path(__file__).resolve().parents[3] / "../shared/data/mocap"
+
+
+def joints_arrays() -> dict[str, Any]:
+    return {
+        "joints": np.random.default_rng(0).normal(size=(9, 17, 3)).astype(np.float32),
+        "seq": np.array([1, 1, 1, 1, 0, 0, 0, 2, 2]),
+        "subject": np.array([0] * 7 + [1] * 2, np.int16),
+        "action": np.zeros(9, np.int16),
+        "seq_names": np.array(["a", "b", "c"]),
+        "subject_names": np.array(["ann", "bob"]),
+        "action_names": np.array(["walk"]),
+        "parents": np.array(get_skeleton("h36m17").parents),
+        "fps": np.float64(30),
+    }
+
+
+def test_joints_npz_becomes_rows_with_frame_numbers(tmp_path: Path) -> None:
+    arrays = joints_arrays()
+    np.savez(tmp_path / "j.npz", **arrays)
+    store = PoseStore.open(prepare("joints", tmp_path / "j.npz", tmp_path / "store", licence="mine"))
+    np.testing.assert_array_equal(store.column("joints"), arrays["joints"])
+    assert store.column("frame").tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1]
+    assert store.rows(sequences=["a"]).tolist() == [4, 5, 6]
+    assert store.rows(subjects=["bob"]).tolist() == [7, 8]
+    assert (store.meta["fps"], store.meta["licence"]) == (30, "mine")
+    half = read_joints(tmp_path / "j.npz", fps=15)
+    np.testing.assert_array_equal(half.columns["joints"], arrays["joints"][[0, 2, 4, 6, 7]])
+    assert half.columns["frame"].tolist() == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("subject", None, "lacks subject;"),
+        ("subject", np.full(9, 2), "subject must be integers from 0 to 1"),
+        ("seq", np.array([0, 1, 0, 1, 0, 1, 0, 1, 0]), "not consecutive"),
+        ("seq", np.zeros(8, int), r"seq has shape \(8,\)"),
+        ("joints", np.zeros((9, 15, 3)), r"joints has shape \(9, 15, 3\)"),
+        ("parents", np.arange(17), "parents are not those of h36m17"),
+        ("seq_names", np.array([{}, {}], dtype=object), "not a readable npz"),
+    ],
+)
+def test_a_broken_joints_npz_names_its_fault(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    arrays = joints_arrays() | {key: value}
+    np.savez(tmp_path / "j.npz", **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=message) as caught:
+        prepare("joints", tmp_path / "j.npz", tmp_path / "store")
+    assert str(caught.value).startswith(str(tmp_path / "j.npz"))
+    assert not (tmp_path / "store").exists()
+
+
+def test_unknown_format_and_missing_or_truncated_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="format 'joint' is not known; did you mean 'joints'"):
+        prepare("joint", tmp_path / "j.npz", tmp_path / "store")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_joints(tmp_path / "j.npz")
+    np.savez(tmp_path / "j.npz", **joints_arrays())
+    (tmp_path / "j.npz").write_bytes((tmp_path / "j.npz").read_bytes()[:-300])
+    with pytest.raises(ValueError, match="not a readable npz"):
+        read_joints(tmp_path / "j.npz")
+
+
+@pytest.mark.skipif(not MOCAP.is_dir(), reason="needs ../shared/data")
+def test_the_real_mocap_file_has_the_counts_its_readme_states() -> None:
+    data = read_joints(MOCAP / "open_joints.npz")
+    assert data.columns["joints"].shape == (149_135, 17, 3)
+    assert [len(data.meta[k]) for k in ("subjects", "sequences", "actions")] == [24, 1_556, 33]
+    assert data.columns["frame"].max() + 1 == np.bincount(data.columns["sequence"]).max()
+    counts = np.bincount(data.columns["sequence"])
+    assert (data.columns["frame"] == 0).sum() == len(counts)
+
+
+QUATERNION = [0.5, 0.5, 0.5, 0.5]
+"""A third of a turn about (1, 1, 1): takes x to y, y to z, z to x."""
+CAMERAS = {
+    "S9": [
+        {
+            "orientation": QUATERNION,
+            "translation": [1000.0, 2000.0, 3000.0],
+            "focal_length": [1145.0, 1143.5],
+            "center": [512.5, 515.5],
+            "radial_distortion": [-0.2, 0.24, -0.002],
+            "tangential_distortion": [-0.0009, -0.0016],
+            "res_w": 1000,
+            "res_h": 1002,
+        },
+        {
+            "orientation": [1.0, 0.0, 0.0, 0.0],
+            "translation": [0.0, 0.0, -5000.0],
+            "focal_length": [1000.0, 1000.0],
+            "center": [500.0, 500.0],
+            "radial_distortion": [0.0, 0.0, 0.0],
+            "tangential_distortion": [0.0, 0.0],
+            "res_w": 1000,
+            "res_h": 1000,
+        },
+    ]
+}
+
+
+@pytest.fixture
+def h36m(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    walk, sit = rng.normal(size=(6, 32, 3)), rng.normal(size=(5, 32, 3)).astype(np.float32)
+    positions = {"S9": {"Walking 1": walk, "Sitting": sit}}
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=np.array(positions, dtype=object))
+    seen = {
+        "S9": {
+            "Walking 1": [rng.uniform(0, 1000, (7, 17, 2)) for _ in range(2)],
+            "Sitting": [rng.uniform(0, 1000, (5, 17, 2)) for _ in range(2)],
+        }
+    }
+    metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": [[4, 5], [1, 2]]}
+    np.savez(
+        tmp_path / "data_2d_h36m_cpn.npz",
+        positions_2d=np.array(seen, dtype=object),
+        metadata=np.array(metadata, dtype=object),
+    )
+    (tmp_path / "cameras.json").write_text(json.dumps(CAMERAS))
+    return tmp_path
+
+
+def test_h36m_poses_are_the_17_of_32(h36m: Path) -> None:
+    data = read_h36m_npz(h36m)
+    walk = load_plain_npz(h36m / "data_3d_h36m.npz")["positions_3d"]["S9"]["Walking 1"]
+    kept = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
+    np.testing.assert_allclose(data.columns["joints"][:6], walk[:, kept], rtol=1e-6)
+    assert data.meta["actions"] == ["Sitting", "Walking"]
+    assert data.meta["sequences"] == ["S9 Sitting", "S9 Walking 1"]
+    assert len(data.columns["joints"]) == 11
+    assert len(read_h36m_npz(h36m, fps=10).columns["joints"]) == 3
+
+
+def test_h36m_views_have_their_cameras_and_keypoints(h36m: Path) -> None:
+    options = {"cameras": h36m / "cameras.json", "keypoints": h36m / "data_2d_h36m_cpn.npz"}
+    store = PoseStore.open(prepare("h36m_npz", h36m, h36m / "store", **options))
+    assert len(store) == 22
+    seen = load_plain_npz(options["keypoints"])["positions_2d"]["S9"]
+    rows = store.rows(sequences=["S9 Walking 1"])
+    assert store.column("camera")[rows].tolist() == [0] * 6 + [1] * 6
+    found = store.column("keypoints_cpn")[rows[6:]]
+    np.testing.assert_allclose(found[..., :2], seen["Walking 1"][1][:6], rtol=1e-6)
+    assert (found[..., 2] == 1).all()
+    # camera 0: the camera's z axis lies along the world's x (z to x), its place is (1, 2, 3)
+    point = torch.tensor([[[6.0, 2.0, 3.0], [6.0, 2.1, 3.2]]])
+    camera = store.camera(rows[:1])
+    local = camera.world_to_camera(point)[0]
+    torch.testing.assert_close(local, torch.tensor([[0.0, 0, 5], [0.1, 0.2, 5]]), atol=1e-5, rtol=0)
+    x, y, r2 = 0.02, 0.04, 0.02**2 + 0.04**2
+    radial = 1 - 0.2 * r2 + 0.24 * r2**2 - 0.002 * r2**3
+    u = x * radial + 2 * -0.0009 * x * y - 0.0016 * (r2 + 2 * x * x)
+    v = y * radial - 0.0009 * (r2 + 2 * y * y) + 2 * -0.0016 * x * y
+    pixels = camera.project(point)[0, 1]
+    torch.testing.assert_close(
+        pixels, torch.tensor([u * 1145 + 512.5, v * 1143.5 + 515.5]), atol=2e-3, rtol=0
+    )
+
+
+def test_h36m_keypoints_need_cameras_and_must_fit(h36m: Path) -> None:
+    keypoints = h36m / "data_2d_h36m_cpn.npz"
+    with pytest.raises(ValueError, match="keypoints need the cameras"):
+        read_h36m_npz(h36m, keypoints=keypoints)
+    (h36m / "one.json").write_text(json.dumps({"S9": CAMERAS["S9"][:1]}))
+    with pytest.raises(ValueError, match="S9 Walking 1: has 2 views for 1 cameras"):
+        read_h36m_npz(h36m, keypoints=keypoints, cameras=h36m / "one.json")
+    (h36m / "none.json").write_text("{}")
+    with pytest.raises(ValueError, match="has no cameras for 'S9'"):
+        read_h36m_npz(h36m, cameras=h36m / "none.json")
+    with pytest.raises(ValueError, match="has no dict 'positions_3d'"):
+        read_h36m_npz(keypoints)
+
+
+class Hostile:
+    """Unpickled by the ordinary loader, it would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def write_object_npz(path: Path, payload: bytes) -> None:
+    """An npz whose only entry is an object array that consists of this pickle."""
+    entry = BytesIO()
+    np.lib.format.write_array_header_1_0(entry, {"descr": "|O", "fortran_order": False, "shape": ()})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("positions_3d.npy", entry.getvalue() + payload)
+
+
+def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    made, bad = tmp_path / "made", tmp_path / "data_3d_h36m.npz"
+    np.savez(bad, positions_3d=np.array({"S9": Hostile(made)}, dtype=object))
+    with pytest.raises(ValueError, match=r"data_3d_h36m\.npz: cannot be read as plain data .*open"):
+        read_h36m_npz(bad)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.",
+        b"Pelsewhere\n.",
+        pickle.dumps({1, 2}),
+        pickle.dumps(Path("x")),
+    ],
+)
+def test_anything_but_plain_data_is_refused(tmp_path: Path, payload: bytes) -> None:
+    write_object_npz(tmp_path / "x.npz", payload)
+    with pytest.raises(ValueError, match="plain data"):
+        load_plain_npz(tmp_path / "x.npz")
+
+
+def test_plain_data_survives(tmp_path: Path) -> None:
+    content = {"a": [1, 2.5, True, None, "é", b"\xff"], "b": (np.arange(3), np.float32(0.5)), 3: {}}
+    for protocol in (2, 3, 4):
+        inner = np.empty((), dtype=object)
+        inner[()] = content
+        write_object_npz(tmp_path / "x.npz", pickle.dumps(inner, protocol=protocol))
+        found = load_plain_npz(tmp_path / "x.npz")["positions_3d"]
+        assert found["a"] == content["a"]
+        np.testing.assert_array_equal(found["b"][0], [0, 1, 2])
+        assert found["b"][1] == np.float32(0.5)
+        assert found[3] == {}
