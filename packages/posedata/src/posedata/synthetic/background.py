@@ -62,23 +62,18 @@ def _room(
     rays: Array, up: Array, height: float, distance: float, rng: np.random.Generator, *, wall: bool
 ) -> Backdrop:
     """A tiled floor, and a wall across the view some way behind the person; above the floor else a plain sky."""
-    falling = -(rays @ up)
-    with np.errstate(divide="ignore"):
-        floor = np.where(falling > 1e-4, height / falling, np.float32(np.inf)).astype(np.float32)
-    behind = np.float32(distance + rng.uniform(0.6, 3.0)) if wall else np.float32(30.0)
-    on_floor = (floor < behind) & (height > 0)
-    depth = np.where(on_floor, floor, behind if wall else 0).astype(np.float32)
-    colours = rng.uniform(20, 235, (3, 3)).astype(np.float32)
-    along = np.cross(up, (0.0, 1.0, 0.0)).astype(np.float32)
-    if np.linalg.norm(along) < 0.1:
-        along = np.array([1, 0, 0], np.float32)
-    along /= np.linalg.norm(along)
-    side = np.cross(up, along)
-    tile = rng.uniform(0.2, 0.8)
-    t = np.where(on_floor, floor, 0)
-    cells = np.floor(t * (rays @ along) / tile) + np.floor(t * (rays @ side) / tile)
-    tiled = (cells % 2).astype(np.float32)[..., None]
-    contrast = rng.uniform(0.05, 0.5)
-    floor_rgb = colours[0] * (1 - contrast * tiled)
-    wall_rgb = _smooth(colours[1] * rng.uniform(0.6, 1.05, (4, 3, 1)), rays.shape[:2])
-    return Backdrop(np.where(on_floor[..., None], floor_rgb, wall_rgb).astype(np.float32, copy=False), depth)
+    along = np.cross(up, (0.0, 1.0, 0.0) if abs(up[1]) < 0.9 else (0.0, 0.0, 1.0))
+    along = along / np.linalg.norm(along)
+    axes = np.stack([-up, along, np.cross(up, along)], -1).astype(np.float32)
+    falling, ahead, aside = (rays.reshape(-1, 3) @ axes).T.reshape(3, *rays.shape[:2])
+    floor = np.float32(height) / np.maximum(falling, np.float32(1e-4))
+    behind = np.float32(distance + rng.uniform(0.6, 3.0) if wall else 30.0)
+    on_floor = floor < behind
+    tile, contrast = rng.uniform(0.2, 0.8), rng.uniform(0.05, 0.5)
+    scaled = np.where(on_floor, floor / np.float32(tile), 0)
+    cells = np.floor(scaled * ahead).astype(np.int32) + np.floor(scaled * aside).astype(np.int32)
+    colours = rng.uniform(20, 235, (2, 3)).astype(np.float32)
+    tiles = colours[0] * np.array([[1], [1 - contrast]], np.float32)
+    rgb = _smooth(colours[1] * rng.uniform(0.6, 1.05, (4, 3, 1)), rays.shape[:2])
+    rgb[on_floor] = tiles[cells[on_floor] & 1]
+    return Backdrop(rgb, np.where(on_floor, floor, behind if wall else np.float32(0)))

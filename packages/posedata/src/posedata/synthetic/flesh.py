@@ -65,11 +65,11 @@ def _parts() -> tuple[Part, ...]:
         Part("shirt", "yoke", {"right_shoulder": 1}, {"left_shoulder": 1}, (0.062, 0.062, 0.055)),
         Part("skin", "neck", {"thorax": 1}, {"neck": 0.7, "head": 0.3}, (0.056, 0.056, 0.05), (0.05, 0.05, 0.05)),
         Part("badge", "chest", {"spine": 0.4, "thorax": 0.6}, {"spine": 0.4, "thorax": 0.6},
-             (0.02, 0.062, 0.055), offset=(0.108, 0, 0)),
+             (0.03, 0.066, 0.06), offset=(0.106, 0, 0)),
     ]  # fmt: skip
     head = [
         _ball("skin", "head", "head", (0.022, 0, -0.118), (0.088, 0.072, 0.112)),
-        _ball("hair", "head", "head", (-0.016, 0, -0.094), (0.096, 0.081, 0.102)),
+        _ball("hair", "head", "head", (-0.010, 0, -0.086), (0.098, 0.081, 0.096)),
         _ball("skin", "head", "head", (0.112, 0, -0.128), (0.022, 0.013, 0.024)),
         _ball("mouth", "head", "head", (0.092, 0, -0.172), (0.013, 0.026, 0.008)),
         *(_ball("eye", "head", "head", (0.096, y, -0.103), (0.014, 0.014, 0.011)) for y in (-0.031, 0.031)),
@@ -204,7 +204,7 @@ class Flesh:
         scale = float(np.clip(trunk / _TRUNK_OF_RADII, 0.5, 1.5))
         axes = frames[_PART_FRAME]
         ends = _WEIGHTS @ joints + np.matmul(_OFFSETS * scale, axes)
-        thick = np.where(_PART_FRAME == _FRAMES.index("head"), 1.0, self.girth)[:, None, None]
+        thick = np.where(_FRAMES.index("head") == _PART_FRAME, 1.0, self.girth)[:, None, None]
         radii = (_RADII * (scale * thick)).astype(np.float32)[:, _END]
         vertices = ends[:, _END] + np.matmul(_DIRECTIONS * radii, axes)
         normals = np.matmul(_DIRECTIONS / radii, axes)

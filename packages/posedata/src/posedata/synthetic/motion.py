@@ -8,14 +8,17 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posedata.synthetic.actions import ACTIONS, Course
+from posedata.skeleton import get_skeleton
+from posedata.synthetic.actions import ACTIONS
 from posedata.synthetic.arms import ARM_DOFS, SAFE
 from posedata.synthetic.body import Body, sample_bodies
 from posedata.synthetic.collision import ARM_PAIRS, LEG_PAIRS, penetration
+from posedata.synthetic.course import Course
 
 TOLERANCE = 0.02
 """How deep, in metres, capsules may sink into each other: flesh gives."""
 
+_ANKLES = [get_skeleton("h36m17").index(f"{side}_ankle") for side in ("left", "right")]
 _REPAIRS = 5
 _DRAWS = 12
 
@@ -105,7 +108,7 @@ def _clips(
     course = ACTIONS[name](body, frames, fps, generator)
     joints = repair_arms(body, course, fps)
     for _ in range(_DRAWS):
-        bad = _touching(joints).nonzero()[:, 0]
+        bad = _faulty(body, joints).nonzero()[:, 0]
         if not len(bad):
             return course, joints
         again = ACTIONS[name](body[bad], frames, fps, generator)
@@ -118,8 +121,12 @@ def _clips(
     raise RuntimeError(f"{name}: {_DRAWS} draws of a clip of {frames} frames all run a limb through another")
 
 
-def _touching(joints: Float[Tensor, "clips frames 17 3"]) -> Tensor:
-    return (penetration(joints, ARM_PAIRS + LEG_PAIRS) > TOLERANCE).flatten(1).any(-1)
+def _faulty(body: Body, joints: Float[Tensor, "clips frames 17 3"]) -> Tensor:
+    """Clips (B,) in which a limb runs through another, or a leg that met its limits drives a foot into the floor."""
+    inside = (penetration(joints, ARM_PAIRS + LEG_PAIRS) > TOLERANCE).flatten(1).any(-1)
+    return inside | (joints[..., _ANKLES, 2] < body.length("ankle")[:, None, None] - TOLERANCE).flatten(
+        1
+    ).any(-1)
 
 
 def repair_arms(body: Body, course: Course, fps: float) -> Float[Tensor, "clips frames 17 3"]:

@@ -111,7 +111,9 @@ class Renderer:
             pixels = torch.from_numpy(self._pixels.reshape(-1, 2))
             return camera.rays(pixels).numpy().astype(np.float32).reshape(*self._pixels.shape[:2], 3)
         rays = np.ones((*self._pixels.shape[:2], 3), np.float32)
-        rays[..., :2] = (self._pixels - camera.centre.numpy()) / camera.focal.numpy()
+        (cx, cy), (fx, fy) = camera.centre.tolist(), camera.focal.tolist()
+        rays[..., 0] = (self._pixels[0, :, 0] - cx) / fx
+        rays[..., 1] = ((self._pixels[:, 0, 1] - cy) / fy)[:, None]
         return rays
 
     def _inside(self, seen: Array, camera: Camera) -> NDArray[np.bool_]:
