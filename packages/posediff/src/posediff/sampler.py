@@ -79,13 +79,20 @@ def euler_maruyama(
 
 
 def mode_seeking(
-    denoise: Denoise, x: Tensor, times: Tensor, sde: SDE, *, callback: Callback | None = None
+    denoise: Denoise,
+    x: Tensor,
+    times: Tensor,
+    sde: SDE,
+    *,
+    generator: torch.Generator | None = None,
+    callback: Callback | None = None,
 ) -> Tensor:
     """The reverse SDE with its noise switched off and its full score kept: NOT a sampler of the data.
 
     GFPose's code calls this its probability flow; the true one takes half the score (`euler`, `heun`).
     Twice the pull and no noise contract everything towards modes: on Gaussian data of std 5.0 with the exact
     score it returns 0.16. One hypothesis from it can score well; its spread and its likelihood mean nothing.
+    The generator is not used.
     """
     return _reverse(denoise, x, times, sde, 0.0, None, callback)
 
@@ -166,4 +173,5 @@ SDE_SAMPLERS = {
     "euler_maruyama": euler_maruyama,
     "reverse_diffusion": reverse_diffusion,
     "predictor_corrector": predictor_corrector,
+    "mode_seeking": mode_seeking,
 }

@@ -6,6 +6,8 @@ n + 1 levels; time schedules have n + 1 times, the last of which is where integr
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -51,3 +53,25 @@ def _check(n: int, sigma_min: float, sigma_max: float) -> None:
 
 def _finish(levels: Tensor) -> Tensor:
     return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def draw_levels(
+    n: int, sigma_min: float, sigma_max: float, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Levels to train at: four in five log-normal, ln sigma ~ N(-1, 1.5²), one uniform in ln sigma. (n,).
+
+    The first part lies where a denoiser of unit-variance data has something to learn (Karras et al. 2022,
+    section 5, with a lower mean since poses given their condition are far less spread than poses); the second
+    keeps every level that a sampler can visit trained.
+    """
+    device = generator.device if generator is not None else None
+    pick, where = torch.rand(2, n, generator=generator, device=device)
+    normal = torch.randn(n, generator=generator, device=device) * 1.5 - 1.0
+    low, high = math.log(sigma_min), math.log(sigma_max)
+    return torch.where(pick < 0.8, normal, low + (high - low) * where).clamp(low, high).exp()
+
+
+def draw_times(n: int, *, end: float = 1e-3, generator: torch.Generator | None = None) -> Tensor:
+    """Times to train at, uniform in [end, 1] (Song et al. 2021, as GFPose). Returns (n,)."""
+    device = generator.device if generator is not None else None
+    return end + (1 - end) * torch.rand(n, generator=generator, device=device)

@@ -1,0 +1,65 @@
+"""The plain regression of the ablation: a decoder without diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice
+
+
+class MLPDecoder(Conditioned):
+    """One pose by regression: the ablation without diffusion. Same conditions as ``PoseDecoder``."""
+
+    def __init__(
+        self,
+        joints: int,
+        dims: int,
+        condition_dim: int = 1024,
+        hidden: int = 1024,
+        blocks: int = 2,
+        modalities: Sequence[str] = MODALITIES,
+        modality_token: bool = True,
+        dropout: float = 0.1,
+        *,
+        mean_loss: str = "l2",
+    ) -> None:
+        super().__init__(joints, dims, condition_dim, modalities, modality_token)
+        check_choice("mean_loss", mean_loss, MEAN_LOSSES)
+        self.mean_loss = mean_loss
+        self.input = _layer(condition_dim, hidden, dropout)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(_layer(hidden, hidden, dropout), _layer(hidden, hidden, dropout))
+            for _ in range(blocks)
+        )
+        self.output = nn.Linear(hidden, joints * dims)
+
+    def loss(
+        self,
+        target: Tensor,
+        condition: Tensor,
+        modality: int | Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """As ``PoseDecoder.loss``, regression term only; the generator is unused. Returns (B,)."""
+        weight = self._joint_weight(target, weight)
+        predicted = self._flat_mean(condition, modality)
+        return self._regression_loss(predicted, self._standardise(target, weight), weight, self.mean_loss)
+
+    def _flat_mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
+        h = self.input(self._with_token(condition, modality))
+        for block in self.blocks:
+            h = h + block(h)
+        return self.output(h)
+
+    def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
+        """(B, D) to (B, J, d)."""
+        return self._restore(self._flat_mean(condition, modality))
+
+
+def _layer(width: int, out: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, out), nn.LayerNorm(out), nn.SiLU(), nn.Dropout(dropout))
