@@ -9,7 +9,6 @@ Nothing is ever unpickled.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from trainer.files import sync, write_text
 
 SCHEMA = 1
 
@@ -42,7 +43,7 @@ class CheckpointStore:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         save_file(_storable(tensors), temporary / "tensors.safetensors")
-        _sync(temporary / "tensors.safetensors")
+        sync(temporary / "tensors.safetensors")
         write_text(temporary / "card.json", json.dumps({"schema": SCHEMA, "step": step, **card}, indent=1))
         temporary.rename(self.folder / name)
         self._prune()
@@ -153,14 +154,6 @@ def unprefixed(values: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it, so that a reader sees the old or the new."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text)
-    _sync(temporary)
-    temporary.replace(path)
-
-
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous CPU tensors, none sharing memory with another (safetensors refuses tied weights)."""
     storable: dict[str, Tensor] = {}
@@ -171,8 +164,3 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         storable[name] = value.clone() if memory in seen else value
         seen.add(memory)
     return storable
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
 LIBRARIES = ("torch", "torchvision", "numpy", "accelerate", "safetensors", "timm", "open3d-cpu", "open3d")
 
 
 def machine() -> str:
     """CPU model, cores this process may use, memory, accelerator."""
+    import torch  # here, since rendering a table needs none of it
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     words = [f"{_cpu_model()}, {cores} cores"]
     if hasattr(os, "sysconf"):

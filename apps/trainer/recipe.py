@@ -143,7 +143,7 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
         for bound in (a for a in arguments[1:] if isinstance(a, Range)):
             for number in result if isinstance(result, tuple) else [result]:
                 if number is not None and (expected := bound.broken(number)):
-                    raise wrong(expected)
+                    raise ValueError(f"{source}: {_dotted(at)} must be {expected}, not {number!r}")
         return result
     if origin in (Union, types.UnionType):
         if value is None or (isinstance(value, _Text) and yaml.safe_load(value) is None):

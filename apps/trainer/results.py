@@ -28,8 +28,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.checkpoint import write_text
 from trainer.errors import plain_errors
+from trainer.files import write_text
 from trainer.machine import command_line, commit, library_versions, machine
 
 _TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)

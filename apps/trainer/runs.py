@@ -13,7 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.checkpoint import CheckpointStore, write_text
+from trainer.checkpoint import CheckpointStore
+from trainer.files import write_text
 from trainer.recipe import differences, load_recipe, to_yaml
 
 Existing = Literal["refuse", "resume", "replace"]

@@ -1,0 +1,113 @@
+"""Recipes: what is accepted, what is refused and in which words."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from trainer.recipe import Range, differences, load_recipe, to_yaml
+
+
+@dataclass(frozen=True)
+class Train:
+    steps: Annotated[int, Range(at_least=1)] = 10
+    lr: Annotated[float, Range(above=0)] = 1e-3
+    clip: float | None = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    precision: Literal["no", "bf16"] = "no"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    data: Path
+    name: str = "demo"
+    image: bool = True
+    modalities: tuple[str, ...] = ("2d", "3d")
+    weights: dict[str, float] = field(default_factory=dict)
+    train: Train = Train()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text("data: store\ntrain: {steps: 7, lr: 1e-4}\nweights: {pair: 1}\n")
+    return tmp_path
+
+
+def test_a_recipe_by_name_with_overrides(folder: Path) -> None:
+    overrides = [
+        "train.steps=100",
+        "train.clip=null",
+        "modalities=[image, 2d]",
+        "name=007",
+        "train.betas=[0, 1]",
+    ]
+    recipe = load_recipe("small", Recipe, [*overrides, "weights.triplet=2e-1", "image=false"], folder)
+    assert recipe == Recipe(
+        data=Path("store"),
+        name="007",
+        image=False,
+        modalities=("image", "2d"),
+        weights={"pair": 1.0, "triplet": 0.2},
+        train=Train(steps=100, lr=1e-4, clip=None, betas=(0.0, 1.0)),
+    )
+
+
+def test_the_stored_recipe_reads_back_equal(folder: Path) -> None:
+    recipe = load_recipe("small", Recipe, ["train.precision=bf16", "name=1e3"], folder)
+    (folder / "stored.yaml").write_text(to_yaml(recipe))
+    again = load_recipe(folder / "stored.yaml", Recipe)
+    assert again == recipe
+    assert differences(recipe, again) == []
+    other = load_recipe("small", Recipe, ["train.precision=bf16", "name=1e3", "train.steps=8"], folder)
+    assert differences(recipe, other) == ["train.steps: 7 -> 8"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.step=5", "unknown key train.step; did you mean train.steps?"),
+        ("lr=5", "unknown key lr; did you mean train.lr?"),
+        ("trian.steps=5", "unknown key trian; did you mean"),
+        ("train.steps=0", "train.steps must be at least 1, not 0"),
+        ("train.steps=1.5", "train.steps must be int, not 1.5"),
+        ("train.steps=true", "train.steps must be int, not True"),
+        ("train.lr=0", "train.lr must be above 0, not 0.0"),
+        ("train.lr=fast", "train.lr must be float, not 'fast'"),
+        ("train.precision=fp8", "train.precision must be one of no, bf16, not 'fp8'"),
+        ("train.betas=[1]", "train.betas must hold 2 values, not 1"),
+        ("image=1", "image must be bool, not 1"),
+        ("train=5", "train must be Train, not 5"),
+        ("train.steps", "write it as key=value"),
+    ],
+)
+def test_a_wrong_override_is_named(folder: Path, override: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^--set " + override.replace("[", r"\[")) as caught:
+        load_recipe("small", Recipe, [override], folder)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\n", "data is missing"),
+        ("data: a\ndata: b\n", "key data stands twice"),
+        ("data: [a\n", "not valid YAML"),
+        ("- data\n", "a recipe is a mapping"),
+        ("data: a\ntrain: {steps: '12x'}\n", "train.steps must be int, not '12x'"),
+        ("data: !!python/name:os.system\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"wrong\.yaml") as caught:
+        load_recipe(path, Recipe)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_names_those_there_are(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no recipe is called smal; .* one of: small"):
+        load_recipe("smal", Recipe, folder=folder)
+    with pytest.raises(FileNotFoundError, match=r"none.yaml: no such recipe file"):
+        load_recipe("none.yaml", Recipe, folder=folder)
