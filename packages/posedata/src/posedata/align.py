@@ -49,7 +49,7 @@ def kabsch(
     Returns:
         (..., 3, 3), det +1. Where the best rotation is not unique (points on one line, all zero, a perfect
         mirror image with equal spreads) one of the best; gradients stay finite there, as the directions in
-        which R is undetermined get none.
+        which R is undetermined get none. A NaN among the points makes its own rotation NaN, no other.
     """
     wide = source.double() if weights is None else source.double() * weights.double()[..., None]
     covariance = target.double().mT @ wide
@@ -162,8 +162,9 @@ class _TopEigenvector(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, key: Tensor) -> Tensor:
         vector, sure = _top_eigenvector(key)
-        if not bool(sure.all()):
-            vector[:, ~sure] = torch.linalg.eigh(key[..., ~sure].movedim(-1, 0))[1][..., -1].T
+        hard = ~sure & key.isfinite().all(0).all(0)
+        if bool(hard.any()):
+            vector[:, hard] = torch.linalg.eigh(key[..., hard].movedim(-1, 0))[1][..., -1].T
         ctx.save_for_backward(key, vector)
         return vector
 
@@ -171,7 +172,7 @@ class _TopEigenvector(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         # dq = sum over the other eigenpairs of v (v . dK q) / (top - value).
         key, vector = ctx.saved_tensors
-        values, vectors = torch.linalg.eigh(key.movedim(-1, 0))
+        values, vectors = torch.linalg.eigh(key.nan_to_num().movedim(-1, 0))
         gap = (values[:, -1:] - values).T
         along = (vectors.mT @ grads[0].T[..., None])[..., 0].T
         share = torch.where(gap > _SAME_EIGENVALUE, along / gap.clamp_min(_SAME_EIGENVALUE), 0.0)
