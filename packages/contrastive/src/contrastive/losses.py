@@ -1,74 +1,136 @@
-"""InfoNCE for pairs and for triplets; plain functions of unit features and a temperature."""
+"""InfoNCE for pairs, for triplets and for whole tuples: pure functions of unit features and a temperature.
+
+`features` is a sequence of unit tensors (B, D), one a modality, or the `Cosines` made from them, which
+several losses can share. `present`, `positives` and `gather` are explained there.
+"""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import permutations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from contrastive.cosines import Cosines, Present
 from contrastive.cubic import excess
-from contrastive.negatives import Negatives, paper_sample, sample
+from contrastive.gather import Gather
+from contrastive.negatives import Negatives, log_partition, sampled_triplets
 
-Temperature_ = float | Tensor
+Scalar = float | Tensor
 
 
-def info_nce(x: Tensor, y: Tensor, temperature: Temperature_) -> Tensor:
+def info_nce(
+    x: Tensor,
+    y: Tensor,
+    temperature: Scalar,
+    *,
+    present: Present | None = None,
+    positives: Tensor | None = None,
+    gather: bool | Gather = False,
+) -> Tensor:
     """Symmetric InfoNCE of two modalities: the mean of both directions of UniHPE, equation 1.
 
     Args:
         x, y: unit features, shape (B, D); row n of both is the same sample.
         temperature: τ, a positive number or scalar tensor.
     """
-    return _symmetric(x @ y.mT, temperature)
+    return pairwise_info_nce([x, y], temperature, present=present, positives=positives, gather=gather)
 
 
-def pairwise_info_nce(features: Sequence[Tensor], temperature: Temperature_) -> Tensor:
-    """L_pair: the sum of `info_nce` over all pairs of modalities; `features` holds n tensors (B, D)."""
-    terms = [_symmetric(x @ y.mT, temperature) for x, y in combinations(features, 2)]
-    return torch.stack(terms).sum()
+def pairwise_info_nce(
+    features: Sequence[Tensor] | Cosines,
+    temperature: Scalar,
+    *,
+    present: Present | None = None,
+    positives: Tensor | None = None,
+    gather: bool | Gather = False,
+) -> Tensor:
+    """L_pair: `info_nce` summed over all pairs of modalities (UniHPE, equation 1).
+
+    A pair's mean runs over the samples that have both of its modalities.
+    """
+    shared = Cosines.of(features, present=present, positives=positives, gather=gather)
+    terms = [_direction(shared, x, y, temperature) for x, y in permutations(range(shared.n), 2)]
+    return torch.stack(terms).sum() / 2
 
 
 def triplet_info_nce(
-    features: Sequence[Tensor],
-    temperature: Temperature_,
+    features: Sequence[Tensor] | Cosines,
+    temperature: Scalar,
     negatives: Negatives = "all",
     generator: torch.Generator | None = None,
+    *,
+    present: Present | None = None,
+    positives: Tensor | None = None,
+    gather: bool | Gather = False,
 ) -> Tensor:
-    """L_triplet (UniHPE, equation 3): InfoNCE on the leading eigenvalue of triplets of modalities.
+    """L_triplet (UniHPE, equation 3): InfoNCE on λ1, the leading eigenvalue of triplets of modalities.
 
     Args:
-        features: three tensors of unit features, shape (B, D).
-        temperature: τ, a positive number or scalar tensor.
-        negatives: "all" 3B² - 3B triplets that share exactly part of the anchor, "sampled" (B - 1 of them
-            per anchor that keep its first modality) or "paper_sampled" (Algorithm 1 of UniHPE, in which a
-            shuffle can put the positive among the negatives).
-        generator: source of the samples' randomness.
+        features: three tensors of unit features, shape (B, D), or their `Cosines`.
+        temperature: τ, a positive number or scalar tensor; "all" in float32 wants τ >= 1/128.
+        negatives: "all" 3B² - 3B triplets that share a member with the anchor, "sampled" (B - 1 that share
+            its first member, drawn evenly with replacement) or "paper_sampled" (Algorithm 1 of UniHPE, in
+            which a shuffle can put the positive among the negatives).
+        generator: source of the samples. With `gather` it must be in the same state in every process;
+            None draws a common seed.
 
-    λ1 does not see signs: (x, -x, x) scores as (x, x, x). Use it together with `pairwise_info_nce`.
+    A triplet that lacks a member does not count, nor does one whose members are all `positives` of each
+    other. λ1 does not see signs: (x, -x, x) scores as (x, x, x), so add `pairwise_info_nce`.
     """
-    x, y, z = features
-    a, b, c = x @ y.mT, x @ z.mT, y @ z.mT
+    shared = Cosines.of(features, present=present, positives=positives, gather=gather)
+    if shared.n != 3:
+        raise ValueError(
+            f"features: {shared.n} modalities; triplet_info_nce takes 3, tuple_info_nce any number"
+        )
+    counted = shared.complete(0, 1, 2)
+    if counted is not None:
+        counted = counted[shared.own]
     if negatives == "all":
-        return _all_negatives(a, b, c, temperature)
-    pick = {"sampled": sample, "paper_sampled": paper_sample}[negatives]
-    j, k = pick(len(x), generator, x.device)
-    logits = excess(a.gather(1, j), b.gather(1, k), c[j, k]) / temperature
-    return cross_entropy(logits, torch.zeros(len(x), dtype=torch.long, device=x.device))
+        own = (shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)[shared.own])
+        a, b, c = (part.diagonal(shared.own.start) for part in own)
+        positive = excess(a, b, c) / temperature
+        return shared.mean(log_partition(shared, temperature, positive) - positive, counted)
+    cosines, masked = sampled_triplets(shared, negatives, generator)
+    logits = excess(*cosines) / temperature
+    if masked is not None:
+        logits = logits.masked_fill(masked, -torch.inf)
+        logits = torch.where(counted[:, None], logits, 0) if counted is not None else logits
+    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return shared.mean(cross_entropy(logits, target, reduction="none"), counted)
 
 
-def _symmetric(cosines: Tensor, temperature: Temperature_) -> Tensor:
-    logits = cosines / temperature
-    target = torch.arange(len(logits), device=logits.device)
-    return (cross_entropy(logits, target) + cross_entropy(logits.mT, target)) / 2
+def joint_info_nce(
+    features: Sequence[Tensor] | Cosines,
+    temperature: Scalar,
+    negatives: Negatives = "all",
+    generator: torch.Generator | None = None,
+    *,
+    weight: float = 1.0,
+    present: Present | None = None,
+    positives: Tensor | None = None,
+    gather: bool | Gather = False,
+) -> Tensor:
+    """L_cl = L_pair + α L_triplet (UniHPE, equation 4) on one set of cosine matrices; `weight` is α."""
+    shared = Cosines.of(features, present=present, positives=positives, gather=gather)
+    triplet = triplet_info_nce(shared, temperature, negatives, generator)
+    return pairwise_info_nce(shared, temperature) + weight * triplet
 
 
-def _all_negatives(a: Tensor, b: Tensor, c: Tensor, temperature: Temperature_) -> Tensor:
-    logits = excess(a[:, :, None], b[:, None, :], c[None]) / temperature
-    rows = torch.arange(len(a), device=a.device)
-    top = logits.detach().amax()
-    e = (logits - top).exp()
-    slabs = e.sum((1, 2)) + e.sum((0, 2)) + e.sum((0, 1))
-    edges = e[rows, rows].sum(1) + e[rows, :, rows].sum(1) + e[:, rows, rows].sum(0)
-    total = slabs - edges + e[rows, rows, rows]
-    return (total.log() + top - logits[rows, rows, rows]).mean()
+def _direction(shared: Cosines, x: int, y: int, temperature: Scalar) -> Tensor:
+    """Mean cross-entropy of x's local rows against all rows of y."""
+    logits = shared.rows(x, y) / temperature
+    target = torch.arange(shared.own.start, shared.own.stop, device=logits.device)
+    counted = shared.complete(x, y)
+    if shared.same is not None:
+        others = shared.same[shared.own].scatter(1, target[:, None], False)
+        logits = logits.masked_fill(others, -torch.inf)
+    if shared.present is not None:
+        assert counted is not None
+        counted = counted[shared.own]
+        # Rows that do not count become constant, lest 0 x inf spoil the gradient.
+        logits = logits.masked_fill(~shared.present[:, y], -torch.inf)
+        logits = torch.where(counted[:, None], logits, 0)
+    if counted is None and shared.gather is None:
+        return cross_entropy(logits, target)
+    return shared.mean(cross_entropy(logits, target, reduction="none"), counted)

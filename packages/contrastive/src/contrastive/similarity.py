@@ -18,7 +18,7 @@ def gram(edges: Sequence[Tensor]) -> Tensor:
     """The Gram matrices (..., n, n) of unit vectors with the given pairwise cosines."""
     n = modalities(edges)
     edges = torch.broadcast_tensors(*edges)
-    place = {pair: edge for pair, edge in zip(combinations(range(n), 2), edges, strict=True)}
+    place = dict(zip(combinations(range(n), 2), edges, strict=True))
     one = torch.ones_like(edges[0])
     cells = [one if i == j else place[min(i, j), max(i, j)] for i in range(n) for j in range(n)]
     return torch.stack(cells, -1).unflatten(-1, (n, n))
