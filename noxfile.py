@@ -5,13 +5,17 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10"
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
 PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak")
+WORKSPACE = [*(f"packages/{name}" for name in PACKAGES), "."]
 SOURCES = ("apps", "packages", "tests", "docs", "noxfile.py")
+
+# uv installs wheels side by side, so typer's own `typer` script may land after the workspace's front
+FRONT_LAST = ("--no-deps", "--reinstall-package", "polypose", "-e", ".")
 
 
 @nox.session
@@ -25,6 +29,7 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test")
+    session.install(*every_test_requirement())
     session.run("pytest", *session.posargs, env=one_thread())
 
 
@@ -80,31 +85,30 @@ def dev(session: nox.Session) -> None:
     """Make `.venv` with everything editable and every tool."""
     session.run("uv", "venv", "--allow-existing", ".venv")
     tools = [tool for name in ("test", "lint", "types", "docs") for tool in group(".", name)]
+    tools += every_test_requirement()
     install = ("uv", "pip", "install", "--python", ".venv")
     session.run(*install, *editable(WORKSPACE), *tools)
     session.run(*install, *FRONT_LAST)
 
 
-WORKSPACE = [*(f"packages/{name}" for name in PACKAGES), "."]
-
-# uv installs wheels side by side, so typer's own `typer` script may land after the workspace's front
-FRONT_LAST = ("--no-deps", "--reinstall-package", "polypose", "-e", ".")
-
-
 def install_workspace(session: nox.Session, *groups: str) -> None:
     """The five packages and the apps, editable, with the root's dependency groups."""
     session.install(*editable(WORKSPACE), *(tool for name in groups for tool in group(".", name)))
-    uv = session.venv_backend == "uv"
-    session.install(*(FRONT_LAST if uv else ("--no-deps", "--force-reinstall", "-e", ".")))
+    session.install(*FRONT_LAST)
 
 
 def editable(folders: list[str]) -> list[str]:
-    return [part for folder in folders for part in ("-e", f"./{folder}")]
+    return [part for folder in folders for part in ("-e", folder)]
 
 
 def group(folder: str, name: str) -> list[str]:
     """Requirements of a dependency group of a pyproject.toml."""
     return list(nox.project.dependency_groups(nox.project.load_toml(f"{folder}/pyproject.toml"), name))
+
+
+def every_test_requirement() -> list[str]:
+    """What the tests of any package need."""
+    return sorted({tool for name in PACKAGES for tool in group(f"packages/{name}", "test")})
 
 
 def local_dependencies(name: str) -> list[str]:

@@ -165,6 +165,23 @@ def test_a_log_cut_short_by_a_kill_is_read_and_truncated(tmp_path: Path) -> None
     assert [(r["step"], r["loss"]) for r in lines] == [(1, 1 / 3), (2, 2 / 3)]
 
 
+def test_the_loss_runs_in_the_recipe_s_precision(tmp_path: Path) -> None:
+    net = line()
+    x = torch.full((1, 1), 1.001)
+    trainer = open_trainer(tmp_path / "run", replace(CONFIG, precision="bf16"))
+    trainer.fit(stage(net, lambda step, g: x))
+    assert trainer.run.curves()[0]["loss"] == 1.0, "1.001 is 1 in bfloat16"
+    assert net.weight.dtype == torch.float32
+
+
+def test_away_from_a_terminal_it_says_a_plain_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_trainer(tmp_path / "run").fit(stage(line(), lambda step, g: torch.ones(1, 1), steps=3))
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith("demo 3/3  loss -1  ")
+
+
 def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
