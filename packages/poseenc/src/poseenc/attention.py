@@ -18,11 +18,11 @@ class Block(nn.Module):
         dropout: on the attention weights, the MLP's hidden units and both residual branches.
     """
 
-    def __init__(self, width: int, heads: int, *, expand: float = 4.0, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, *, expand: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} is not a multiple of heads {heads}")
-        hidden = int(width * expand)
+        hidden = width * expand
         self.heads, self.dropout = heads, dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)

@@ -22,7 +22,7 @@ class HRNetBody(nn.Module):
         self.net = timm.create_model(
             name, pretrained=pretrained, features_only=True, feature_location="", out_indices=(1, 2, 3, 4)
         )
-        self.features: int = sum(self.net.feature_info.channels())
+        self.features: int = sum(self.net.feature_info.channels())  # type: ignore[union-attr, operator]
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
         return torch.cat([scale.mean(dim=(2, 3)) for scale in self.net(images)], dim=1)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -27,7 +28,11 @@ class ImageEncoder(nn.Module):
         body: maps (B, 3, H, W) to (B, ``body.features``).
         dim: width of the embedding.
         mean, std: per channel, of images in [0, 1]; kept as buffers.
+        multiple: what width and height must be multiples of.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -35,15 +40,26 @@ class ImageEncoder(nn.Module):
         dim: int,
         mean: tuple[float, ...] = (0.5,) * 3,
         std: tuple[float, ...] = (0.5,) * 3,
+        multiple: int = 1,
     ) -> None:
         super().__init__()
-        self.dim, self.body = dim, body
+        self.dim, self.body, self.multiple = dim, body, multiple
         self.out = nn.Linear(int(body.features), dim)  # type: ignore[arg-type]
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
     def forward(self, images: Shaped[Tensor, "B 3 H W"]) -> Float[Tensor, "B dim"]:
-        """Embedding, not normalised, of RGB images: uint8 in 0..255, or floating point in [0, 1]."""
+        """Embedding, not normalised, of RGB images: uint8 in 0..255, or floating point in [0, 1].
+
+        Raises:
+            ValueError: a width or height that the body cannot take.
+        """
+        height, width = images.shape[-2:]
+        if height % self.multiple or width % self.multiple:
+            raise ValueError(
+                f"images are {width}x{height}, this encoder takes multiples of {self.multiple}: "
+                "crop at 192x256, say"
+            )
         if images.dtype == torch.uint8:
             images = images.to(self.out.weight.dtype) / 255
         images = (images - self.mean) / self.std
@@ -53,10 +69,10 @@ class ImageEncoder(nn.Module):
 class TimmBody(nn.Module):
     """A timm classifier without its classifier; ``options`` go to ``timm.create_model``."""
 
-    def __init__(self, name: str, *, pretrained: bool = False, **options: object) -> None:
+    def __init__(self, name: str, *, pretrained: bool = False, **options: Any) -> None:
         super().__init__()
         self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-        self.features: int = self.net.head_hidden_size
+        self.features = int(self.net.head_hidden_size)  # type: ignore[arg-type]
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
         return self.net(images)
@@ -67,6 +83,7 @@ class _Recipe:
     body: Callable[..., nn.Module]
     timm_name: str | None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]]
+    multiple: int = 1
 
 
 def _vit(name: str) -> Callable[..., nn.Module]:
@@ -93,11 +110,11 @@ def _lite0(pretrained: bool = False) -> nn.Module:
 _RECIPES = {
     "light": _Recipe(LightBody, None, _HALF),
     "efficientnet_lite0": _Recipe(_lite0, None, _LITE),
-    "hrnet_w18_small": _Recipe(_hrnet("hrnet_w18_small"), "hrnet_w18_small", _IMAGENET),
-    "hrnet_w32": _Recipe(_hrnet("hrnet_w32"), "hrnet_w32", _IMAGENET),
-    "hrnet_w48": _Recipe(_hrnet("hrnet_w48"), "hrnet_w48", _IMAGENET),
-    "vit_small": _Recipe(_vit("vit_small_patch16_224"), "vit_small_patch16_224", _HALF),
-    "vit_base": _Recipe(_vit("vit_base_patch16_224"), "vit_base_patch16_224", _HALF),
+    "hrnet_w18_small": _Recipe(_hrnet("hrnet_w18_small"), "hrnet_w18_small", _IMAGENET, 32),
+    "hrnet_w32": _Recipe(_hrnet("hrnet_w32"), "hrnet_w32", _IMAGENET, 32),
+    "hrnet_w48": _Recipe(_hrnet("hrnet_w48"), "hrnet_w48", _IMAGENET, 32),
+    "vit_small": _Recipe(_vit("vit_small_patch16_224"), "vit_small_patch16_224", _HALF, 16),
+    "vit_base": _Recipe(_vit("vit_base_patch16_224"), "vit_base_patch16_224", _HALF, 16),
 }
 
 IMAGE_ENCODERS = tuple(_RECIPES)
@@ -109,8 +126,8 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
 
     Args:
         name: one of :data:`IMAGE_ENCODERS`. ``light`` is for CPUs; the papers use ``hrnet_w32``
-            and ``hrnet_w48``, and ViTs as an ablation, at 192x256 (width x height). ViTs take any
-            size that is a multiple of 16; the others any size.
+            and ``hrnet_w48``, and ViTs as an ablation, at 192x256 (width x height). HRNets take
+            multiples of 32, ViTs of 16, the others any size.
         dim: width of the embedding.
         weights: None for scratch; ``"imagenet"``; or a ``.safetensors``/``.pth`` file of the body
             (a timm model, or a pose HRNet as published for COCO).
@@ -128,9 +145,9 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
         body = recipe.body()
         if weights is not None:
             optional = POSE_HRNET_GAPS if name.startswith("hrnet") else _NOTHING
-            net = body.net if isinstance(body.net, nn.Module) else body
+            net = getattr(body, "net", body)
             load_into(net, read_state(weights), str(weights), optional=optional)
-    return ImageEncoder(body, dim, *recipe.normalisation)
+    return ImageEncoder(body, dim, *recipe.normalisation, recipe.multiple)
 
 
 def _pretrained(name: str, recipe: _Recipe) -> nn.Module:
@@ -141,8 +158,10 @@ def _pretrained(name: str, recipe: _Recipe) -> nn.Module:
     try:
         return recipe.body(pretrained=True)
     except Exception as error:  # the hub client raises its own and its HTTP library's many types
-        repository = timm.get_pretrained_cfg(recipe.timm_name).hf_hub_id
+        card = timm.get_pretrained_cfg(recipe.timm_name)
+        repository = card.hf_hub_id if card else recipe.timm_name
         raise FileNotFoundError(
-            f"ImageNet weights of {name} could not be had from timm's hub ({type(error).__name__}): where there "
-            f"is a network, download model.safetensors of {repository} from huggingface.co; then give weights=FILE"
+            f"ImageNet weights of {name} could not be had from timm's hub ({type(error).__name__}): "
+            f"where there is a network, download model.safetensors of {repository} from huggingface.co, "
+            "then give weights=FILE"
         ) from error

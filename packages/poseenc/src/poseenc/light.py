@@ -22,11 +22,11 @@ class LightBody(nn.Module):
             nn.BatchNorm2d(widths[0]),
         )
         stages = [_Stage(a, b) for a, b in pairwise(widths)]
-        self.net = nn.Sequential(stem, nn.ReLU(), *stages, nn.AdaptiveAvgPool2d(grid), nn.Flatten())
+        self.layers = nn.Sequential(stem, nn.ReLU(), *stages, nn.AdaptiveAvgPool2d(grid), nn.Flatten())
         self.features = widths[-1] * grid[0] * grid[1]
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
-        return self.net(images)
+        return self.layers(images)
 
 
 class _Stage(nn.Module):
