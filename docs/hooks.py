@@ -1,0 +1,121 @@
+"""MkDocs hook: writes the tables of recipe keys into recipes.md from the schema."""
+
+import dataclasses
+import inspect
+import json
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import griffe
+from griffe_grouped import split_groups
+from trainer.recipe import Range, load_recipe, to_plain
+
+MARKER = "<!-- recipe keys: {} -->"
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Called by MkDocs for every page: fills recipes.md."""
+    return fill(markdown) if page.file.src_uri == "recipes.md" else markdown
+
+
+def fill(markdown: str) -> str:
+    """The page with a table at the marker of every app whose recipe it describes."""
+    from unihpr.recipe import RECIPES, Recipe
+
+    marker = MARKER.format("unihpr")
+    if marker not in markdown:
+        raise ValueError(f"recipes.md: {marker} is missing; put it where the tables belong")
+    return markdown.replace(marker, tables(Recipe, RECIPES))
+
+
+def tables(schema: type, folder: Path) -> str:
+    """A section for every part of a recipe: its keys, what they may be, and what the named recipes say."""
+    recipes: dict[str, Any] = {path.stem: load_recipe(path, schema) for path in sorted(folder.glob("*.yaml"))}
+    parts = []
+    for field in dataclasses.fields(schema):
+        kind = typing.get_type_hints(schema)[field.name]
+        parts += [f"### `{field.name}`", _summary(kind), _table(kind, field.name, recipes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table(kind: type, at: str, recipes: dict[str, Any]) -> str:
+    head = ["key", "type", "default", *recipes]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for key, hint, default, text in _keys(kind, at):
+        cells = [f"`{key}`", _words(hint), _value(default)]
+        for recipe in recipes.values():
+            value = _at(to_plain(recipe), key)
+            cells.append("" if value == to_plain(default) else _value(value))
+        lines.append(_line(cells))
+        if text:
+            lines[-1] = lines[-1].replace(f"`{key}`", f"`{key}`<br>{text}", 1)
+    return "\n".join(lines)
+
+
+def _keys(kind: type, at: str) -> typing.Iterator[tuple[str, Any, Any, str]]:
+    """(dotted key, type, default, description) of every value, nested parts included."""
+    hints, texts = typing.get_type_hints(kind, include_extras=True), _texts(kind)
+    for field in dataclasses.fields(kind):
+        key, hint = f"{at}.{field.name}", hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from _keys(hint, key)
+        else:
+            factory = field.default_factory
+            default = field.default if factory is dataclasses.MISSING else factory()
+            yield key, hint, default, texts.get(field.name, "")
+
+
+def _summary(kind: type) -> str:
+    return inspect.cleandoc(kind.__doc__ or "").split("\n\nAttributes:")[0]
+
+
+def _texts(kind: type) -> dict[str, str]:
+    docstring = griffe.Docstring(split_groups(inspect.cleandoc(kind.__doc__ or "")), parser="google")
+    sections = docstring.parse(warnings=False)
+    return {
+        entry.name: " ".join(entry.description.split())
+        for section in sections
+        if section.kind is griffe.DocstringSectionKind.attributes
+        for entry in section.value
+    }
+
+
+def _words(hint: Any) -> str:
+    """A type with its bounds, as a reader of YAML would say it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        bounds = [b for b in arguments[1:] if isinstance(b, Range)]
+        limits = [
+            f"{name.replace('_', ' ')} {value:g}"
+            for bound in bounds
+            for name, value in dataclasses.asdict(bound).items()
+            if value is not None
+        ]
+        return ", ".join([_words(arguments[0]), *limits])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        inner = [a for a in arguments if a is not Ellipsis]
+        many = "any number" if Ellipsis in arguments else str(len(inner))
+        return f"{many} of: {_words(inner[0])}"
+    if type(None) in arguments:
+        return " or ".join(["none", *(_words(a) for a in arguments if a is not type(None))])
+    return {"str": "text", "float": "number", "int": "whole number", "bool": "yes or no", "Path": "path"}.get(
+        hint.__name__, hint.__name__
+    )
+
+
+def _value(value: Any) -> str:
+    plain = to_plain(value)
+    return "none" if plain is None else f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
+
+
+def _at(tree: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        tree = tree[key]
+    return tree
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
