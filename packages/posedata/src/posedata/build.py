@@ -1,0 +1,277 @@
+"""What the commands do, as functions: stores of synthetic people, and pictures for the rows of a store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from posedata.boxes import bounding_box
+from posedata.noise import DetectorNoise
+from posedata.store import PoseStore, StoreWriter, write_store
+from posedata.views import BOX_MARGIN, Rig, add_views
+
+if TYPE_CHECKING:
+    from posedata.synthetic import Renderer
+
+IMAGE_SIZE = (192, 256)
+KINDS = ("rgb", "depth", "mask")
+Progress = Callable[[int, int], None]
+"""Called with how many images are done, and of how many."""
+_CHUNK = 16
+
+
+def build_synthetic(
+    out: str | Path,
+    *,
+    subjects: int = 12,
+    clips: int = 9,
+    frames: int = 60,
+    fps: int | float = 30,
+    seed: int = 0,
+    rig: Rig | None = None,
+    per_frame: int = 1,
+    noise: DetectorNoise | None = None,
+    images: tuple[int, int] | None = None,
+    kinds: tuple[str, ...] = KINDS,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a store of synthetic people: poses, with a rig also views, with an image size also pictures.
+
+    The same arguments give the same store to the bit, whatever `workers` is.
+
+    Args:
+        out: the store to make.
+        subjects, clips, frames, fps: how many people, clips of each, frames of a clip, frames a second.
+        seed: decides everything.
+        rig, per_frame, noise: virtual cameras as in `posedata.views.add_views`; none without a rig.
+        images: (width, height) in pixels; needs a rig.
+        kinds, workers, progress: as in `render_store`.
+        overwrite: replace `out` if it exists.
+    """
+    from posedata.synthetic import generate_motion
+
+    if images is not None and rig is None:
+        raise ValueError("images need cameras: give a rig too")
+    out = Path(out)
+    _refuse_existing(out, overwrite)
+    motion = generate_motion(subjects, clips, frames, fps=float(fps), seed=seed)
+    columns = {name: getattr(motion, name) for name in ("joints", "subject", "sequence", "action", "frame")}
+    meta = {
+        "skeleton": "h36m17",
+        "fps": motion.fps,
+        "source": "posedata.synthetic",
+        "licence": "Apache-2.0",
+        "subjects": list(motion.subject_names),
+        "sequences": list(motion.sequence_names),
+        "actions": list(motion.action_names),
+        "synthetic": {"subjects": subjects, "clips": clips, "frames": frames, "seed": seed},
+    }
+    if rig is None:
+        return write_store(out, columns, meta, overwrite=overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".steps", dir=out.parent) as steps:
+        poses = write_store(Path(steps) / "poses", columns, meta)
+        if images is None:
+            return add_views(poses, out, rig, per_frame, noise, seed, overwrite=overwrite)
+        views = add_views(poses, Path(steps) / "views", rig, per_frame, noise, seed)
+        return render_store(
+            views,
+            out,
+            size=images,
+            seed=seed,
+            workers=workers,
+            kinds=kinds,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def render_store(
+    store: str | Path | PoseStore,
+    out: str | Path,
+    *,
+    rows: np.ndarray | None = None,
+    size: tuple[int, int] = IMAGE_SIZE,
+    seed: int = 0,
+    workers: int = 1,
+    kinect: bool = False,
+    kinds: tuple[str, ...] = KINDS,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Dress people, render them as their cameras see them, and write a store with the pictures in it.
+
+    Every picture is the crop of the row's `boxes` (made from the projected joints if there are none, and
+    widened to the aspect of `size`), of a person dressed anew under a light and a background of its own;
+    each row's randomness follows from `seed` and the row number alone, so `workers` changes nothing.
+    The new store keeps all rows and columns; rows that are not rendered have image -1.
+
+    Args:
+        store: a store of h36m17 poses with cameras (`posedata views` makes them).
+        out: the store to make.
+        rows: which rows; by default all that have a camera and no invalid joint.
+        size: (width, height) in pixels.
+        seed: decides clothes, light and background.
+        workers: processes; 1 renders in this one.
+        kinect: depth as a Kinect would measure it.
+        kinds: which of rgb, depth, mask to keep.
+        overwrite: replace `out` if it exists.
+        progress: called as pictures come.
+    """
+    source = store if isinstance(store, PoseStore) else PoseStore.open(store)
+    out = Path(out)
+    _refuse_existing(out, overwrite)
+    if source.skeleton.name != "h36m17":
+        raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only h36m17 can be dressed")
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown or not kinds:
+        raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
+    picked = _renderable(source) if rows is None else np.asarray(rows)
+    boxes = _boxes(source, picked, size)
+    task = _Task(source.path, size, seed, kinect, kinds)
+    visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
+    image = np.full(len(source), -1, dtype=np.int32)
+    image[picked] = np.arange(len(picked))
+    meta = source.meta | {
+        "render": {"size": list(size), "seed": seed, "kinect": kinect, "of": source.fingerprint}
+    }
+    with StoreWriter(out, meta, overwrite=overwrite) as writer:
+        done = 0
+        for chunk in _rendered(task, picked, boxes[picked], workers):
+            writer.add_images(**chunk.images)
+            visible[picked[done : done + len(chunk.visible)]] = chunk.visible
+            done += len(chunk.visible)
+            if progress is not None:
+                progress(done, len(picked))
+        made = {"image": image, "boxes": boxes, "visible_true": visible}
+        kept = {name: source.column(name) for name in source.columns if name not in made}
+        writer.add_columns(kept | made)
+    return out
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is the same for all rows; sent to each worker once."""
+
+    store: Path
+    size: tuple[int, int]
+    seed: int
+    kinect: bool
+    kinds: tuple[str, ...]
+
+
+class _Chunk(NamedTuple):
+    images: dict[str, np.ndarray]
+    visible: np.ndarray
+
+
+class _RowRenderer:
+    """Renders rows of a store; one lives in each process."""
+
+    def __init__(self, task: _Task) -> None:
+        from posedata.synthetic import Renderer
+
+        self._task = task
+        self._store = PoseStore.open(task.store)
+        self._renderer: Renderer = Renderer(size=task.size)
+
+    def chunk(self, rows: np.ndarray, boxes: np.ndarray) -> _Chunk:
+        from posedata.synthetic import Flesh
+
+        cameras = self._store.camera(rows).crop(torch.from_numpy(boxes), self._task.size)
+        joints = torch.from_numpy(np.array(self._store.column("joints")[rows]))
+        made = []
+        for i, row in enumerate(rows.tolist()):
+            entropy = np.random.SeedSequence([self._task.seed, row]).generate_state(1, np.uint64)
+            generator = torch.Generator().manual_seed(int(entropy[0] >> 1))
+            flesh = Flesh.sample(generator)
+            made.append(
+                self._renderer.render(
+                    joints[i], flesh, cameras[i], generator=generator, kinect=self._task.kinect
+                )
+            )
+        images = {kind: np.stack([getattr(picture, kind) for picture in made]) for kind in self._task.kinds}
+        return _Chunk(images, np.stack([picture.visible for picture in made]))
+
+
+_in_this_process: _RowRenderer | None = None
+
+
+def _start_worker(task: _Task) -> None:
+    global _in_this_process
+    torch.set_num_threads(1)
+    _in_this_process = _RowRenderer(task)
+
+
+def _work(rows: np.ndarray, boxes: np.ndarray) -> _Chunk:
+    assert _in_this_process is not None
+    return _in_this_process.chunk(rows, boxes)
+
+
+def _rendered(task: _Task, rows: np.ndarray, boxes: np.ndarray, workers: int) -> Iterator[_Chunk]:
+    """Chunks in the order of the rows; never more than a few wait in memory."""
+    chunks = [(rows[i : i + _CHUNK], boxes[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
+    workers = min(workers, len(chunks))
+    if workers <= 1:
+        renderer = _RowRenderer(task)
+        for chunk in chunks:
+            yield renderer.chunk(*chunk)
+        return
+    # A forked child would inherit torch's thread pool in a state that hangs.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
+        waiting: deque[Future[_Chunk]] = deque()
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(_work, *chunk))
+                if len(waiting) >= 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _renderable(store: PoseStore) -> np.ndarray:
+    if "camera" not in store:
+        raise ValueError(f"{store.path}: has no cameras; make views with 'posedata views' first")
+    able = store.column("camera") >= 0
+    if "valid" in store:
+        able = able & store.column("valid").all(axis=1)
+    rows = np.flatnonzero(able)
+    if not len(rows):
+        raise ValueError(f"{store.path}: no row has a camera and all its joints; nothing can be rendered")
+    return rows
+
+
+def _boxes(store: PoseStore, rows: np.ndarray, size: tuple[int, int]) -> Float[np.ndarray, "N 4"]:
+    """Boxes for all rows of the store, at the aspect of the images where they are to be rendered."""
+    boxes = np.zeros((len(store), 4), dtype=np.float32)
+    if "boxes" in store:
+        boxes[:] = store.column("boxes")
+        corners = torch.from_numpy(boxes[rows]).reshape(-1, 2, 2)
+        fitted = bounding_box(corners, margin=0.0, aspect=size[0] / size[1])
+    else:
+        joints = torch.from_numpy(np.array(store.column("joints")[rows]))
+        pixels = store.camera(rows).project(joints)
+        fitted = bounding_box(pixels, margin=BOX_MARGIN, aspect=size[0] / size[1])
+    boxes[rows] = fitted.numpy()
+    return boxes
+
+
+def _refuse_existing(out: Path, overwrite: bool) -> None:
+    """Before the long work, not after it."""
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")

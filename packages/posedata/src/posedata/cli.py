@@ -1,0 +1,250 @@
+"""The `posedata` command line: make, prepare, view, render and inspect pose stores."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect as signatures
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from posedata.build import KINDS, build_synthetic, render_store
+from posedata.inspect import contact_sheet, inspect_store
+from posedata.noise import NOISES, DetectorNoise
+from posedata.readers import READERS, prepare
+from posedata.store import PoseStore
+from posedata.views import RIGS, add_views, get_rig
+
+ALL_KINDS = ",".join(KINDS)
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Pose stores: make, read, view, render, inspect."
+)
+console = Console()
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Seed = Annotated[int, typer.Option(help="Decides everything random.")]
+RigName = Annotated[str, typer.Option("--rig", help=f"Where cameras stand: {', '.join(RIGS)}.")]
+NoiseName = Annotated[str, typer.Option("--noise", help=f"Detector noise: {', '.join(NOISES)}.")]
+PerFrame = Annotated[int, typer.Option(min=1, help="Cameras per pose.")]
+Every = Annotated[int, typer.Option(min=1, help="Take every n-th row.")]
+Size = Annotated[str, typer.Option(help="Width x height of the images in pixels.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one per core. Results do not depend on it.")]
+Kinds = Annotated[str, typer.Option(help="Which images to keep, of rgb,depth,mask.")]
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="The store to make.")],
+    subjects: Annotated[int, typer.Option(min=1, help="People.")] = 12,
+    clips: Annotated[int, typer.Option(min=1, help="Clips per person, each another action.")] = 9,
+    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 60,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 30.0,
+    seed: Seed = 0,
+    views: Annotated[int, typer.Option(min=0, help="Cameras per pose; 0: poses only.")] = 0,
+    rig: RigName = "mocap",
+    noise: NoiseName = "none",
+    render: Annotated[bool, typer.Option("--render", help="Render images too (needs --views).")] = False,
+    size: Size = "192x256",
+    kinds: Kinds = ALL_KINDS,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a store of synthetic people, optionally with views and images."""
+    with _faults(), _progress("rendering") as progress:
+        if render and not views:
+            raise ValueError("--render needs cameras: give --views 1 or more too")
+        build_synthetic(
+            out,
+            subjects=subjects,
+            clips=clips,
+            frames=frames,
+            fps=fps,
+            seed=seed,
+            rig=get_rig(rig) if views else None,
+            per_frame=max(views, 1),
+            noise=_noise(noise),
+            images=_size(size) if render else None,
+            kinds=_kinds(kinds),
+            workers=workers or _cores(),
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _written(out)
+
+
+@app.command("prepare")
+def prepare_command(
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(READERS)}.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder to read.")],
+    out: Annotated[Path, typer.Argument(help="The store to make.")],
+    fps: Annotated[float | None, typer.Option(help="Keep every n-th frame to get this rate.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms of the data, kept in the store.")] = None,
+    rate: Annotated[float | None, typer.Option(help="asf_amc: the recordings' rate (default 120).")] = None,
+    unit: Annotated[str | None, typer.Option(help="bvh: auto, m, cm, mm, inch or cmu.")] = None,
+    up: Annotated[str | None, typer.Option(help="bvh: the vertical axis, y or z.")] = None,
+    cameras: Annotated[Path | None, typer.Option(help="h36m_npz: cameras as JSON.")] = None,
+    keypoints: Annotated[Path | None, typer.Option(help="h36m_npz: a data_2d_h36m_*.npz file.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read a data set and write it as a store."""
+    given: dict[str, Any] = {"fps": fps, "licence": licence, "rate": rate, "unit": unit, "up": up}
+    given |= {"cameras": cameras, "keypoints": keypoints}
+    options = {name: value for name, value in given.items() if value is not None}
+    with _faults(), console.status(f"reading {source}"):
+        if format_name in READERS:
+            taken = signatures.signature(READERS[format_name]).parameters
+            for name in options:
+                if name not in taken:
+                    raise ValueError(f"format {format_name} takes no --{name}; leave it out")
+        prepare(format_name, source, out, overwrite=overwrite, **options)
+    _written(out)
+
+
+@app.command()
+def views(
+    store: Annotated[Path, typer.Argument(help="A store of poses.")],
+    out: Annotated[Path, typer.Argument(help="The store to make.")],
+    rig: RigName = "mocap",
+    per_frame: PerFrame = 1,
+    noise: NoiseName = "none",
+    seed: Seed = 0,
+    every: Every = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Look at poses with virtual cameras: projections, boxes and, with --noise, what a detector would see."""
+    with _faults(), console.status(f"placing cameras around {store}"):
+        rows = np.arange(0, len(PoseStore.open(store)), every)
+        add_views(store, out, get_rig(rig), per_frame, _noise(noise), seed, rows=rows, overwrite=overwrite)
+    _written(out)
+
+
+@app.command()
+def render(
+    store: Annotated[Path, typer.Argument(help="A store with cameras.")],
+    out: Annotated[Path, typer.Argument(help="The store to make.")],
+    size: Size = "192x256",
+    seed: Seed = 0,
+    every: Every = 1,
+    kinect: Annotated[bool, typer.Option("--kinect", help="Depth as a Kinect measures it.")] = False,
+    kinds: Kinds = ALL_KINDS,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Dress the people of a store and render what its cameras see."""
+    with _faults(), _progress("rendering") as progress:
+        source = PoseStore.open(store)
+        rows = None if every == 1 else np.arange(0, len(source), every)
+        render_store(
+            source,
+            out,
+            rows=rows,
+            size=_size(size),
+            seed=seed,
+            workers=workers or _cores(),
+            kinect=kinect,
+            kinds=_kinds(kinds),
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _written(out)
+
+
+@app.command()
+def inspect(
+    store: Annotated[Path, typer.Argument(help="The store to look at.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet here (PNG).")] = None,
+    verify: Annotated[bool, typer.Option(help="Compare the content with the fingerprint.")] = True,
+) -> None:
+    """Counts, bone-length drift, NaNs, units, and a picture."""
+    with _faults():
+        opened = PoseStore.open(store, verify=verify)
+        report = inspect_store(opened)
+        _print(report)
+        if json_file is not None:
+            json_file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if picture is not None:
+            contact_sheet(opened).save(picture)
+
+
+def _print(report: dict[str, Any]) -> None:
+    for key in ("path", "rows", "skeleton", "fps", "source", "licence", "fingerprint", "sequences"):
+        console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
+    console.print(f"[bold]cameras[/]: {report['cameras']['count']}", highlight=False)
+    for key in ("images", "not_finite", "invalid_joints", "units", "reprojection_px"):
+        if report.get(key) not in (None, {}):
+            console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
+    for name in ("subjects", "actions"):
+        table = Table(name[:-1], "rows", title=name)
+        for label, count in report[name].items():
+            table.add_row(label, str(count))
+        if report[name]:
+            console.print(table)
+    table = Table(
+        Column("bone", no_wrap=True), "mean mm", "typical drift", "largest drift", "in", title="bone lengths"
+    )
+    for label, bone in report["bones"].items():
+        drifts = (f"{bone['typical_drift']:.2%}", f"{bone['drift']:.2%}")
+        table.add_row(label, str(bone["mean_mm"]), *drifts, bone["worst"])
+    console.print(table)
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    """What the user can mend becomes one line and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        typer.echo("posedata: " + " ".join(str(error).split()), err=True)
+        raise typer.Exit(2) from None
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    with Progress(
+        *Progress.get_default_columns()[:-1], TimeRemainingColumn(), TimeElapsedColumn(), console=console
+    ) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield update
+
+
+def _written(out: Path) -> None:
+    console.print(f"wrote {out} ({len(PoseStore.open(out))} rows)", highlight=False, soft_wrap=True)
+
+
+def _noise(name: str) -> DetectorNoise | None:
+    if name not in NOISES:
+        raise ValueError(f"noise {name!r} is not known; use one of {', '.join(NOISES)}")
+    return NOISES[name]
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise ValueError(f"size {text!r}: give width x height in pixels, e.g. 192x256")
+    return int(width), int(height)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    return tuple(kind for kind in KINDS if kind in text.split(","))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    app()

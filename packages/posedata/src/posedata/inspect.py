@@ -1,0 +1,223 @@
+"""What is in a store, whether it can be trusted, and a picture of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from posedata.store import PoseStore
+
+_THIGH = (0.25, 0.60)
+_SAMPLE = 20_000
+_TILE = (192, 256)
+_CAPTION = 30
+_COLOURS = {"left": (40, 110, 230), "right": (225, 60, 45), "": (60, 60, 60)}
+
+
+def inspect_store(store: PoseStore) -> dict[str, Any]:
+    """A report that JSON can hold.
+
+    Keys: `path`, `rows`, `skeleton`, `fps`, `source`, `licence`, `fingerprint`, `columns`; `subjects`,
+    `actions`, `cameras` (counts of rows by name; cameras by number, only where up to 64 stand); `sequences`
+    (how many); `not_finite` (values by column), `invalid_joints`; `bones` (see `bone_lengths`); `units`
+    (`thigh_m`, `height_m`, `verdict`); `reprojection_px` (largest distance of keypoints_true from the
+    projected joints); `images` (count, size, kinds).
+    """
+    report: dict[str, Any] = {"path": str(store.path), "rows": len(store)}
+    report |= {key: store.meta[key] for key in ("skeleton", "fps", "source", "licence", "fingerprint")}
+    report["columns"] = list(store.columns)
+    report |= {"subjects": _counts(store, "subject"), "actions": _counts(store, "action")}
+    report["sequences"] = len(store.names("sequence"))
+    report["cameras"] = _cameras(store)
+    report["not_finite"] = {
+        name: int(count)
+        for name in store.columns
+        if store.column(name).dtype.kind == "f" and (count := (~np.isfinite(store.column(name))).sum()) > 0
+    }
+    valid = store.column("valid") if "valid" in store else None
+    report["invalid_joints"] = 0 if valid is None else int((~valid).sum())
+    report["bones"] = bone_lengths(store)
+    report["units"] = check_units(store)
+    report["reprojection_px"] = _reprojection(store)
+    if "images" in store.meta:
+        report["images"] = {"count": store.meta["images"]["count"], "size": list(store.image_size)}
+        report["images"]["kinds"] = store.meta["images"]["kinds"]
+    return report
+
+
+def bone_lengths(store: PoseStore) -> dict[str, dict[str, Any]]:
+    """By bone ("parent to child"): `mean_mm`, `typical_drift`, `drift`, and the `worst` sequence.
+
+    Drift is the standard deviation of the length within a sequence over its mean: 0 for a rigid skeleton,
+    below 0.01 for most markers, more where a marker slipped or frames are broken. Typical is the median
+    over sequences, `drift` the largest.
+    """
+    joints = np.asarray(store.column("joints"))
+    group = store.column("sequence") if "sequence" in store else np.zeros(len(store), dtype=int)
+    names = store.names("sequence") if "sequence" in store else ["all rows"]
+    valid = store.column("valid") if "valid" in store else np.ones(joints.shape[:2], dtype=bool)
+    bones: dict[str, dict[str, Any]] = {}
+    for child, parent in store.skeleton.edges:
+        length = np.linalg.norm(joints[:, child].astype(np.float64) - joints[:, parent], axis=-1)
+        known = np.isfinite(length) & valid[:, child] & valid[:, parent]
+        here, length = group[known], length[known]
+        count = np.bincount(here, minlength=len(names))
+        mean = np.bincount(here, length, len(names)) / count.clip(min=1)
+        variance = np.bincount(here, (length - mean[here]) ** 2, len(names)) / count.clip(min=1)
+        drift = np.sqrt(variance) / np.maximum(mean, 1e-9)
+        worst = int(drift.argmax())
+        bones[f"{store.skeleton.joints[parent]} to {store.skeleton.joints[child]}"] = {
+            "mean_mm": round(float(length.mean()) * 1000, 1) if len(length) else None,
+            "typical_drift": round(float(np.median(drift[count > 0])), 5) if len(length) else None,
+            "drift": round(float(drift[worst]), 5),
+            "worst": names[worst],
+        }
+    return bones
+
+
+def check_units(store: PoseStore) -> dict[str, Any]:
+    """Whether lengths look like metres and the world's z axis like up, judged by thighs and by heights.
+
+    `verdict` is "ok" or says what looks wrong; skeletons without hips, knees and ankles go unjudged.
+    """
+    skeleton = store.skeleton
+    parts = [f"{side}_{part}" for part in ("hip", "knee", "ankle") for side in ("left", "right")]
+    if not set(parts) <= set(skeleton.joints):
+        return {"thigh_m": None, "height_m": None, "verdict": "not judged: the skeleton has no legs"}
+    joints = _sample(store)
+    hips, knees, ankles = (joints[:, [skeleton.index(name) for name in parts[i : i + 2]]] for i in (0, 2, 4))
+    thigh = float(np.nanmedian(np.linalg.norm(hips - knees, axis=-1)))
+    above = np.nanmedian((hips - ankles).reshape(-1, 3), axis=0)
+    height = float(np.nanmedian(np.nanmax(joints[..., 2], axis=1) - np.nanmin(joints[..., 2], axis=1)))
+    found = {"thigh_m": round(thigh, 4), "height_m": round(height, 3)}
+    if not _THIGH[0] <= thigh <= _THIGH[1]:
+        guesses = {"millimetres": 1000, "centimetres": 100, "inches": 39.37, "CMU units": 17.717}
+        fits = [name for name, scale in guesses.items() if _THIGH[0] <= thigh / scale <= _THIGH[1]]
+        looks = f": these look like {fits[0]}" if fits else ""
+        return found | {"verdict": f"a thigh of {thigh:.3g} m is not human{looks}; prepare the store anew"}
+    if int(np.abs(above).argmax()) != 2 or above[2] < 0:
+        axis = ("x", "y", "z")[int(np.abs(above).argmax())]
+        return found | {"verdict": f"people stand along {axis}, not along z; turn the world's z axis up"}
+    return found | {"verdict": "ok"}
+
+
+def contact_sheet(store: PoseStore, *, columns: int = 6, lines: int = 4) -> Image.Image:
+    """Poses picked evenly from the store: on their images, as their cameras see them, or from the front.
+
+    Left limbs are blue, right limbs red.
+    """
+    rows = np.unique(np.linspace(0, len(store) - 1, columns * lines).round().astype(int))
+    if "image" in store and (store.column("image") >= 0).any():
+        able = np.flatnonzero(store.column("image") >= 0)
+        rows = np.unique(able[np.linspace(0, len(able) - 1, columns * lines).round().astype(int)])
+    width, height = _TILE[0], _TILE[1] + _CAPTION
+    sheet = Image.new("RGB", (columns * width, -(-len(rows) // columns) * height), "white")
+    for i, row in enumerate(rows.tolist()):
+        corner = (i % columns * width, i // columns * height)
+        sheet.paste(_tile(store, row), corner)
+        draw = ImageDraw.Draw(sheet)
+        draw.text((corner[0] + 3, corner[1] + _TILE[1] + 1), _caption(store, row), fill="black")
+    return sheet
+
+
+def _tile(store: PoseStore, row: int) -> Image.Image:
+    has_image = "image" in store and store.column("image")[row] >= 0
+    if has_image and "rgb" in store.meta["images"]["kinds"]:
+        picture = Image.fromarray(store.images(np.array([row]))[0]).resize(_TILE)
+    else:
+        picture = Image.new("RGB", _TILE, (244, 244, 240))
+    if "camera" in store and store.column("camera")[row] >= 0:
+        pixels = store.camera(np.array([row])).project(torch.from_numpy(_pose(store, row)))[0].numpy()
+        box = store.column("boxes")[row] if "boxes" in store else _bounds(pixels)
+        scale = min(_TILE[0] / (box[2] - box[0]), _TILE[1] / (box[3] - box[1]))
+        if has_image:
+            stretch = np.array(_TILE) / (box[2:] - box[:2])
+            placed = (pixels - box[:2] + 0.5) * stretch - 0.5
+        else:
+            placed = (pixels - (box[:2] + box[2:]) / 2) * scale + np.array(_TILE) / 2
+    else:
+        placed = _from_the_front(_pose(store, row)[0])
+    _draw(picture, placed, store)
+    return picture
+
+
+def _draw(picture: Image.Image, pixels: np.ndarray, store: PoseStore) -> None:
+    draw = ImageDraw.Draw(picture)
+    for child, parent in store.skeleton.edges:
+        ends = pixels[[child, parent]]
+        if np.isfinite(ends).all():
+            side = store.skeleton.joints[child].partition("_")[0]
+            draw.line([tuple(end) for end in ends.tolist()], fill=_COLOURS.get(side, _COLOURS[""]), width=3)
+    for x, y in pixels[np.isfinite(pixels).all(axis=-1)].tolist():
+        draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill="white", outline="black")
+
+
+def _from_the_front(pose: np.ndarray) -> np.ndarray:
+    """Orthographic, 30 degrees off the x axis, 2.2 m high."""
+    across = pose[:, 0] * np.cos(np.pi / 6) + pose[:, 1] * np.sin(np.pi / 6)
+    flat = np.stack([across, -pose[:, 2]], axis=-1)
+    box = _bounds(flat)
+    fits = 0.95 * np.array(_TILE) / np.maximum(box[2:] - box[:2], 1e-6)
+    scale = min(_TILE[1] / 2.2, *fits.tolist())
+    return (flat - (box[:2] + box[2:]) / 2) * scale + np.array(_TILE) / 2
+
+
+def _bounds(pixels: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)])
+
+
+def _pose(store: PoseStore, row: int) -> np.ndarray:
+    """(1, J, 3), invalid joints NaN."""
+    pose = np.array(store.column("joints")[row], dtype=np.float32)
+    if "valid" in store:
+        pose[~store.column("valid")[row]] = np.nan
+    return pose[None]
+
+
+def _caption(store: PoseStore, row: int) -> str:
+    words = [
+        store.names(column)[store.column(column)[row]] for column in ("subject", "action") if column in store
+    ]
+    frame = f" {store.column('frame')[row]}" if "frame" in store else ""
+    return "\n".join(word[:30] for word in words) + frame
+
+
+def _sample(store: PoseStore) -> np.ndarray:
+    rows = np.unique(np.linspace(0, len(store) - 1, min(_SAMPLE, len(store))).astype(int))
+    joints = np.array(store.column("joints")[rows])
+    if "valid" in store:
+        joints[~store.column("valid")[rows]] = np.nan
+    return joints
+
+
+def _counts(store: PoseStore, column: str) -> dict[str, int]:
+    if column not in store:
+        return {}
+    names = store.names(column)
+    counts = np.bincount(store.column(column), minlength=len(names)).tolist()
+    return dict(zip(names, counts, strict=True))
+
+
+def _cameras(store: PoseStore) -> dict[str, Any]:
+    if "camera" not in store:
+        return {"count": 0, "rows": 0}
+    camera = store.column("camera")
+    count = len(store.column("camera_focal"))
+    found: dict[str, Any] = {"count": count, "rows": int((camera >= 0).sum())}
+    if count <= 64:
+        found["by_camera"] = np.bincount(camera[camera >= 0], minlength=count).tolist()
+    return found
+
+
+def _reprojection(store: PoseStore) -> float | None:
+    if "keypoints_true" not in store or "camera" not in store:
+        return None
+    rows = np.flatnonzero(store.column("camera") >= 0)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(int))]
+    projected = store.camera(rows).project(torch.from_numpy(np.array(store.column("joints")[rows]))).numpy()
+    keypoints = store.column("keypoints_true")[rows]
+    distance = np.linalg.norm(projected - keypoints[..., :2], axis=-1)[keypoints[..., 2] > 0]
+    return round(float(distance.max()), 4) if distance.size else None
