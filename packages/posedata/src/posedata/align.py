@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_NEWTON_STEPS = 14
+_NEWTON_STEPS = 10
 _WELL_CONDITIONED = 1e-2
 _SAME_EIGENVALUE = 1e-10
 

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from posedata.align import align
 
-_PIECE = 8192
+_PIECE = 4096
 _SIMILARITIES = 2**24
 
 MPI_INF_3DHP_14 = (
     *("head", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow"),
     *("left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
 )
-"""Joints on which PCK3D and AUC are reported here, a choice among several in use: MPI-INF-3DHP's head top, its
-neck (our ``thorax``) and the limbs, without pelvis (the root, zero by construction), spine and mid-head."""
+"""Joints on which PCK3D and AUC are reported here, a choice among several in use: MPI-INF-3DHP's head top,
+neck (our ``thorax``) and limbs, without pelvis (the root, zero by construction), spine and mid-head."""
 
 
 def mpjpe_mm(
