@@ -7,9 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.synthetic.body import DOF
-from posedata.synthetic.curves import key_positions, through, uniform
+from posedata.synthetic.curves import Range, key_positions, through, uniform
 
-FAMILIES: dict[str, tuple[tuple[float, float], ...]] = {
+Weights = dict[str, float | int]
+
+FAMILIES: dict[str, tuple[Range, ...]] = {
     #            elevation    plane        rotation    elbow
     "hang": ((3, 22), (-30, 80), (-20, 40), (3, 45)),
     "front": ((35, 125), (55, 110), (-60, 60), (0, 90)),
@@ -19,13 +21,23 @@ FAMILIES: dict[str, tuple[tuple[float, float], ...]] = {
     "across": ((50, 100), (95, 125), (-10, 60), (30, 120)),
     "back": ((10, 52), (-95, -60), (-20, 60), (0, 80)),
 }
-"""Ranges in degrees. Plane is the direction of elevation: 0 sideways, 90 forward, above that across the chest."""
+"""Ranges in degrees. Plane is the direction of elevation: 0 sideways, 90 forward, above that across the
+chest."""
 
-EVERYWHERE = {"hang": 1.0, "front": 1.5, "side": 1.2, "high": 1.2, "bent": 1.2, "across": 0.7, "back": 0.5}
+EVERYWHERE: Weights = {
+    "hang": 1.0,
+    "front": 1.5,
+    "side": 1.2,
+    "high": 1.2,
+    "bent": 1.2,
+    "across": 0.7,
+    "back": 0.5,
+}
 """Weights of the families for an action that leaves the arms free."""
 
 SAFE = (math.radians(15), math.radians(55), 0.0, math.radians(20))
-"""Shoulder flexion, abduction, rotation and elbow flexion of an arm that touches nothing, whatever the legs do."""
+"""Shoulder flexion, abduction, rotation and elbow flexion of an arm that touches nothing, whatever the legs
+do."""
 
 ARM_DOFS = {
     side: [
@@ -37,9 +49,10 @@ ARM_DOFS = {
 
 
 def sample_arms(
-    generator: torch.Generator, shape: tuple[int, ...], weights: dict[str, float]
+    generator: torch.Generator, shape: tuple[int, ...], weights: Weights
 ) -> Float[Tensor, "*shape 4"]:
-    """Shoulder flexion, abduction, rotation and elbow flexion (radians) of arms drawn from weighted families."""
+    """Shoulder flexion, abduction, rotation and elbow flexion (radians) of arms drawn from weighted
+    families."""
     ranges = torch.tensor([FAMILIES[name] for name in weights]) * (math.pi / 180)
     chances = torch.tensor(list(weights.values()), dtype=torch.float32)
     count = math.prod(shape)
@@ -55,8 +68,8 @@ def wandering_arms(
     people: int,
     frames: int,
     fps: float,
-    weights: dict[str, float],
-    rate: tuple[float, float] = (0.5, 1.6),
+    weights: Weights,
+    rate: Range = (0.5, 1.6),
 ) -> Float[Tensor, "people frames 2 4"]:
     """Both arms (left, right) moving from pose to pose; about every other pose the two do alike."""
     position, count = key_positions(generator, people, frames, fps, rate)

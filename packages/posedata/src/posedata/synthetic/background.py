@@ -10,7 +10,8 @@ KINDS = ("gradient", "noise", "checkers", "room", "floor")
 
 
 class Backdrop(NamedTuple):
-    """rgb (H, W, 3) float32, 0 to 255; depth (H, W) float32 metres along the camera's z, 0 where there is none."""
+    """rgb (H, W, 3) float32, 0 to 255; depth (H, W) float32 metres along the camera's z, 0 where there is
+    none."""
 
     rgb: Array
     depth: Array
@@ -21,8 +22,9 @@ def backdrop(
 ) -> Backdrop:
     """A background of `kind`, one of `KINDS`.
 
-    rays: (H, W, 3) directions (x/z, y/z, 1) in the camera frame; up: the world's z in the camera frame; height:
-    of the camera above the floor, metres; distance: of the person. Raises ValueError for an unknown kind.
+    rays: (H, W, 3) directions (x/z, y/z, 1) in the camera frame; up: the world's z in the camera frame;
+    height: of the camera above the floor, metres; distance: of the person. Raises ValueError for an unknown
+    kind.
     """
     if kind not in KINDS:
         raise ValueError(f"background {kind!r} is none of {', '.join(KINDS)}")
@@ -61,7 +63,8 @@ def _stretch(small: int, large: int) -> Array:
 def _room(
     rays: Array, up: Array, height: float, distance: float, rng: np.random.Generator, *, wall: bool
 ) -> Backdrop:
-    """A tiled floor, and a wall across the view some way behind the person; above the floor else a plain sky."""
+    """A tiled floor, and a wall across the view some way behind the person; above the floor else a plain
+    sky."""
     along = np.cross(up, (0.0, 1.0, 0.0) if abs(up[1]) < 0.9 else (0.0, 0.0, 1.0))
     along = along / np.linalg.norm(along)
     axes = np.stack([-up, along, np.cross(up, along)], -1).astype(np.float32)

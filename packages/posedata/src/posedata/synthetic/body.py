@@ -5,17 +5,17 @@ Body frame: x forward, y left, z up. The rest pose stands upright with hanging a
 Sources of the lengths, as fractions of stature (S):
 - de Leva, "Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters", J. Biomechanics 29(9), 1996,
   table 4: joint-centre distances of women (S 1.735 m) and men (S 1.741 m).
-- Drillis and Contini, "Body segment parameters", 1966 (Winter, Biomechanics and Motor Control of Human Movement,
-  4th ed., fig. 4.1): thigh 0.245 S, ankle height 0.039 S. The two sources disagree on women's thighs (0.212 S
-  and 0.245 S); the mean of both is used for either sex.
-- Gordon et al., ANSUR II, 2014: stature 1.756 +- 0.069 m (men) and 1.629 +- 0.064 m (women); biacromial breadth
-  0.416 and 0.365 m. The shoulder's centre is taken 35 mm inside the acromion.
+- Drillis and Contini, "Body segment parameters", 1966 (Winter, Biomechanics and Motor Control of Human
+  Movement, 4th ed., fig. 4.1): thigh 0.245 S, ankle height 0.039 S. The two sources disagree on women's
+  thighs (0.212 S and 0.245 S); the mean of both is used for either sex.
+- Gordon et al., ANSUR II, 2014: stature 1.756 +- 0.069 m (men) and 1.629 +- 0.064 m (women); biacromial
+  breadth 0.416 and 0.365 m. The shoulder's centre is taken 35 mm inside the acromion.
 - Bell, Pedersen and Brand, J. Biomechanics 23(6), 1990: the hip's centre is 0.36 of the breadth between the
   iliac spines (about 0.25 m) from the midline.
 
-Sources of the limits: American Academy of Orthopaedic Surgeons, Joint Motion, 1965, as tabulated by Norkin and
-White, Measurement of Joint Motion: A Guide to Goniometry, 5th ed., appendix B; the split of trunk motion between
-lumbar and thoracic spine follows Kapandji, The Physiology of the Joints, vol. 3.
+Sources of the limits: American Academy of Orthopaedic Surgeons, Joint Motion, 1965, as tabulated by Norkin
+and White, Measurement of Joint Motion: A Guide to Goniometry, 5th ed., appendix B; the split of trunk motion
+between lumbar and thoracic spine follows Kapandji, The Physiology of the Joints, vol. 3.
 """
 
 import math
@@ -38,8 +38,8 @@ LENGTHS = (
     "head",
     "ankle",
 )
-"""What `Body.lengths` holds: metres; `hip` and `shoulder` are distances from the midline, `drop` is how far the
-shoulders lie below the suprasternal notch, `ankle` the ankle's height above the sole."""
+"""What `Body.lengths` holds: metres; `hip` and `shoulder` are distances from the midline, `drop` is how far
+the shoulders lie below the suprasternal notch, `ankle` the ankle's height above the sole."""
 
 _FEMALE, _MALE = 1.735, 1.741
 _RATIOS = torch.tensor(
@@ -62,7 +62,7 @@ STATURE_RANGE = (1.5, 2.0)
 SEGMENT_SPREAD = 0.03
 """Standard deviation of a segment's length about its ratio, as a fraction of the length."""
 
-LIMITS_DEGREES: dict[str, tuple[float, float]] = {
+LIMITS_DEGREES: dict[str, tuple[float | int, float | int]] = {
     "lumbar_flexion": (-20, 50),
     "lumbar_bend": (-20, 20),
     "lumbar_twist": (-10, 10),
@@ -90,9 +90,9 @@ LIMITS_DEGREES: dict[str, tuple[float, float]] = {
         }.items()
     },
 }
-"""Name of each degree of freedom, in the order of the last axis of an angles tensor, and its range in degrees.
-Rotation is positive inwards, abduction away from the midline, bend to the right, twist to the left. Shoulders and
-hips also keep sqrt(flexion^2 + abduction^2), the elevation, at most 180 degrees."""
+"""Name of each degree of freedom, in the order of the last axis of an angles tensor, and its range in
+degrees. Rotation is positive inwards, abduction away from the midline, bend to the right, twist to the left.
+Shoulders and hips also keep sqrt(flexion^2 + abduction^2), the elevation, at most 180 degrees."""
 
 DOF: dict[str, int] = {name: index for index, name in enumerate(LIMITS_DEGREES)}
 
@@ -115,7 +115,8 @@ def limit_excess(angles: Float[Tensor, "*batch dof"]) -> Float[Tensor, "*batch d
 
 @dataclass(frozen=True)
 class Body:
-    """A batch of people: `male` (S,) 0 or 1, `stature` (S,) metres, `lengths` (S, 11) metres as in `LENGTHS`."""
+    """A batch of people: `male` (S,) 0 or 1, `stature` (S,) metres, `lengths` (S, 11) metres as in
+    `LENGTHS`."""
 
     male: Int[Tensor, " people"]
     stature: Float[Tensor, " people"]

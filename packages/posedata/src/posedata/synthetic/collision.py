@@ -9,11 +9,12 @@ from posedata.skeleton import get_skeleton
 _INDEX = {name: index for index, name in enumerate(get_skeleton("h36m17").joints)}
 
 _RADIUS = {"trunk": 0.10, "chest": 0.105, "head": 0.09, "thigh": 0.065, "shank": 0.045, "fore": 0.035}
-"""Radii in metres for a stature of about 1.7 m: the half depth of trunk and head and the half breadth of limbs,
-a little less than the flesh, which gives."""
+"""Radii in metres for a stature of about 1.7 m: the half depth of trunk and head and the half breadth of
+limbs, a little less than the flesh, which gives."""
 
 _HAND = 0.30
-"""The hand prolongs the forearm by this share of its length (de Leva 1996: 0.086 of 0.269 m to the knuckles)."""
+"""The hand prolongs the forearm by this share of its length (de Leva 1996: 0.086 of 0.269 m to the
+knuckles)."""
 
 
 def segment_distance(
@@ -57,11 +58,12 @@ def _capsules(joints: Tensor) -> dict[str, tuple[Tensor, float]]:
     return capsules
 
 
-ARM_PAIRS = tuple(
-    (f"{side}_fore", other)
-    for side in ("left", "right")
-    for other in ("trunk", "chest", "head", "left_thigh", "right_thigh", "left_shank", "right_shank")
-) + (("left_fore", "right_fore"),)
+_MET_BY_HANDS = ("trunk", "chest", "head", "left_thigh", "right_thigh", "left_shank", "right_shank")
+ARM_PAIRS = (
+    *(("left_fore", other) for other in _MET_BY_HANDS),
+    *(("right_fore", other) for other in _MET_BY_HANDS),
+    ("left_fore", "right_fore"),
+)
 LEG_PAIRS = (("left_shank", "right_shank"), ("left_shank", "right_thigh"), ("left_thigh", "right_shank"))
 
 

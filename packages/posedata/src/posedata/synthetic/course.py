@@ -13,14 +13,13 @@ from posedata.synthetic.body import DOF, Body
 from posedata.synthetic.curves import key_positions, through, uniform
 from posedata.synthetic.kinematics import forward_kinematics
 
-Range = tuple[float, float]
 DEGREE = math.pi / 180
 
 
 @dataclass
 class Course:
-    """Clips in the making: angles (B, T, dof) radians, pelvis rotation (B, T, 3, 3) and position (B, T, 3) metres,
-    body frame to world."""
+    """Clips in the making: angles (B, T, dof) radians, pelvis rotation (B, T, 3, 3) and position (B, T, 3)
+    metres, body frame to world."""
 
     angles: Float[Tensor, "people frames dof"]
     rotation: Float[Tensor, "people frames 3 3"]
@@ -31,14 +30,15 @@ class Course:
 
 
 Action = Callable[[Body, int, float, torch.Generator], Course]
-"""(body of each clip, frames, frames a second, generator) -> one clip a body: it starts at the origin and heads
-along x; the floor is z = 0."""
+"""(body of each clip, frames, frames a second, generator) -> one clip a body: it starts at the origin and
+heads along x; the floor is z = 0."""
 
 
 def trunk_angles(
     generator: torch.Generator, people: int, frames: int, fps: float, flexion: Tensor, amount: float = 1.0
 ) -> Tensor:
-    """Angles (B, T, dof): spine flexed by `flexion` degrees in each half, small movements, a head that looks about."""
+    """Angles (B, T, dof): spine flexed by `flexion` degrees in each half, small movements, a head that looks
+    about."""
     wide = {"lumbar": 4, "thoracic": 8, "neck": 28}
     position, count = key_positions(generator, people, frames, fps, (0.4, 1.2))
     keys = uniform(generator, (people, count, 9), -1, 1)

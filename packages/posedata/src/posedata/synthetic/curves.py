@@ -4,14 +4,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-WALK = {
+Range = tuple[float | int, float | int]
+Number = float | int
+Table = dict[str, tuple[float | int, ...]]
+
+WALK: Table = {
     "hip": (30, 29, 25, 20, 14, 8, 3, -2, -6, -9, -10, -7, 1, 11, 20, 27, 32, 34, 33, 31),
     "knee": (4, 12, 17, 17, 13, 9, 6, 5, 7, 13, 23, 38, 52, 60, 60, 53, 39, 22, 8, 2),
 }
-"""Flexion in degrees at every 5 % of a cycle from heel strike, level walking at a natural cadence, read off the
-ensemble averages of Winter, The Biomechanics and Motor Control of Human Gait, 2nd ed., 1991, appendix."""
+"""Flexion in degrees at every 5 % of a cycle from heel strike, level walking at a natural cadence, read off
+the ensemble averages of Winter, The Biomechanics and Motor Control of Human Gait, 2nd ed., 1991,
+appendix."""
 
-RUN = {
+RUN: Table = {
     "hip": (38, 37, 32, 24, 15, 6, -2, -7, -8, -4, 4, 14, 25, 35, 43, 48, 49, 47, 43, 40),
     "knee": (16, 32, 42, 40, 32, 23, 18, 18, 25, 40, 60, 80, 93, 96, 90, 76, 57, 37, 22, 14),
 }
@@ -20,10 +25,11 @@ RUN = {
 _HARMONICS = 6
 
 
-def periodic(table: tuple[float, ...], phase: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+def periodic(table: tuple[float | int, ...], phase: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """A curve through equally spaced samples of one cycle, at phases in cycles.
 
-    The first six harmonics carry a gait's joint angles (Winter 1991): higher ones, rounding of the table, are cut.
+    The first six harmonics carry a gait's joint angles (Winter 1991): higher ones, rounding of the table,
+    are cut.
     """
     samples = torch.tensor(table, dtype=phase.dtype)
     spectrum = torch.fft.rfft(samples) / len(table)
@@ -35,7 +41,8 @@ def periodic(table: tuple[float, ...], phase: Float[Tensor, "*batch"]) -> Float[
 
 
 def minimum_jerk(s: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """The course of a reach from 0 to 1 while time s goes from 0 to 1 (Flash and Hogan, J. Neurosci. 5, 1985)."""
+    """The course of a reach from 0 to 1 while time s goes from 0 to 1 (Flash and Hogan, J. Neurosci. 5,
+    1985)."""
     s = s.clamp(0, 1)
     return s**3 * (10 + s * (6 * s - 15))
 
@@ -43,7 +50,8 @@ def minimum_jerk(s: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
 def through(
     keys: Float[Tensor, "people keys channels"], position: Float[Tensor, "people frames"], pause: float = 0.15
 ) -> Float[Tensor, "people frames channels"]:
-    """Minimum-jerk movement from key to key; key k is met at position k and held for `pause` on either side."""
+    """Minimum-jerk movement from key to key; key k is met at position k and held for `pause` on either
+    side."""
     index = position.floor().long().clamp(0, keys.shape[1] - 2)
     step = minimum_jerk((position - index - pause) / (1 - 2 * pause))[..., None]
     channels = index[..., None].expand(-1, -1, keys.shape[2])
@@ -52,14 +60,17 @@ def through(
 
 
 def uniform(
-    generator: torch.Generator, shape: tuple[int, ...], low: float | Tensor = 0.0, high: float | Tensor = 1.0
+    generator: torch.Generator,
+    shape: tuple[int, ...],
+    low: Number | Tensor = 0,
+    high: Number | Tensor = 1,
 ) -> Tensor:
     """Independent uniform numbers from low to high."""
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
 def key_positions(
-    generator: torch.Generator, people: int, frames: int, fps: float, rate: tuple[float, float]
+    generator: torch.Generator, people: int, frames: int, fps: float, rate: Range
 ) -> tuple[Float[Tensor, "people frames"], int]:
     """At which position of its keys each person's clip stands at each frame, and how many keys that takes.
 

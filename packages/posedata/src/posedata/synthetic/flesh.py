@@ -34,7 +34,8 @@ _ALONG = [_FRAMES.index(name) for name in _FRAMES if not name.endswith("_foot")]
 _STARTS = np.array([_J[start] for start, _ in _BONES])
 _ENDS = np.array([_J[end] for _, end in _BONES])
 _TRUNK_OF_RADII = 0.53
-"""The radii below are those of a person whose pelvis and thorax are this far apart along the spine, in metres."""
+"""The radii below are those of a person whose pelvis and thorax are this far apart along the spine, in
+metres."""
 
 _FOOT = 0.16
 
@@ -58,15 +59,37 @@ def _ball(colour: str, frame: str, joint: str, offset: tuple, radii: tuple) -> P
 
 def _parts() -> tuple[Part, ...]:
     trunk = [
-        Part("trousers", "pelvis", {"pelvis": 1}, {"pelvis": 1}, (0.105, 0.148, 0.10), end_offset=(0, 0, 0.07)),
+        Part(
+            "trousers", "pelvis", {"pelvis": 1}, {"pelvis": 1}, (0.105, 0.148, 0.10), end_offset=(0, 0, 0.07)
+        ),
         Part("belt", "pelvis", {"pelvis": 1}, {"pelvis": 1}, (0.108, 0.146, 0.022), offset=(0, 0, 0.11)),
         Part("shirt", "pelvis", {"pelvis": 0.75, "spine": 0.25}, {"spine": 1}, (0.096, 0.136, 0.08)),
-        Part("shirt", "chest", {"spine": 1}, {"spine": 0.35, "thorax": 0.65}, (0.100, 0.140, 0.09), (0.112, 0.158, 0.11)),
+        Part(
+            "shirt",
+            "chest",
+            {"spine": 1},
+            {"spine": 0.35, "thorax": 0.65},
+            (0.100, 0.140, 0.09),
+            (0.112, 0.158, 0.11),
+        ),
         Part("shirt", "yoke", {"right_shoulder": 1}, {"left_shoulder": 1}, (0.062, 0.062, 0.055)),
-        Part("skin", "neck", {"thorax": 1}, {"neck": 0.7, "head": 0.3}, (0.056, 0.056, 0.05), (0.05, 0.05, 0.05)),
-        Part("badge", "chest", {"spine": 0.4, "thorax": 0.6}, {"spine": 0.4, "thorax": 0.6},
-             (0.03, 0.066, 0.06), offset=(0.106, 0, 0)),
-    ]  # fmt: skip
+        Part(
+            "skin",
+            "neck",
+            {"thorax": 1},
+            {"neck": 0.7, "head": 0.3},
+            (0.056, 0.056, 0.05),
+            (0.05, 0.05, 0.05),
+        ),
+        Part(
+            "badge",
+            "chest",
+            {"spine": 0.4, "thorax": 0.6},
+            {"spine": 0.4, "thorax": 0.6},
+            (0.03, 0.066, 0.06),
+            offset=(0.106, 0, 0),
+        ),
+    ]
     head = [
         _ball("skin", "head", "head", (0.022, 0, -0.118), (0.088, 0.072, 0.112)),
         _ball("hair", "head", "head", (-0.010, 0, -0.086), (0.098, 0.081, 0.096)),
@@ -84,12 +107,33 @@ def _parts() -> tuple[Part, ...]:
             Part("leg", f"{side}_shank", {knee: 1}, {ankle: 1}, (0.058, 0.058, 0.05), (0.04, 0.04, 0.04)),
             Part("shirt", f"{side}_arm", {shoulder: 1}, {elbow: 1}, (0.057,) * 3, (0.042,) * 3),
             Part("sleeve", f"{side}_fore", {elbow: 1}, {wrist: 1}, (0.042,) * 3, (0.031,) * 3),
-            Part("skin", f"{side}_fore", {wrist: 1.12, elbow: -0.12}, {wrist: 1.38, elbow: -0.38},
-                 (0.036, 0.03, 0.035), (0.038, 0.026, 0.03)),
-            Part("shoe", f"{side}_foot", {ankle: 1}, {ankle: 1}, (0.042, 0.042, 0.04), (0.03, 0.046, 0.04),
-                 (-0.028, 0, -0.045), (-0.04, 0, 0.10)),
-            Part("toecap", f"{side}_foot", {ankle: 1}, {ankle: 1}, (0.032, 0.048, 0.045), offset=(-0.042, 0, 0.135)),
-        ]  # fmt: skip
+            Part(
+                "skin",
+                f"{side}_fore",
+                {wrist: 1.12, elbow: -0.12},
+                {wrist: 1.38, elbow: -0.38},
+                (0.036, 0.03, 0.035),
+                (0.038, 0.026, 0.03),
+            ),
+            Part(
+                "shoe",
+                f"{side}_foot",
+                {ankle: 1},
+                {ankle: 1},
+                (0.042, 0.042, 0.04),
+                (0.03, 0.046, 0.04),
+                (-0.028, 0, -0.045),
+                (-0.04, 0, 0.10),
+            ),
+            Part(
+                "toecap",
+                f"{side}_foot",
+                {ankle: 1},
+                {ankle: 1},
+                (0.032, 0.048, 0.045),
+                offset=(-0.042, 0, 0.135),
+            ),
+        ]
     return (*trunk, *head, *limbs)
 
 
@@ -120,8 +164,19 @@ for _i, _part in enumerate(PARTS):
     _OFFSETS[_i] = _part.offset, _part.end_offset or _part.offset
     _RADII[_i] = _part.radii, _part.end_radii or _part.radii
 
-_JOINT_RADIUS = {"pelvis": 0.15, "hip": 0.13, "spine": 0.14, "thorax": 0.13, "neck": 0.09, "head": 0.10,
-                 "shoulder": 0.08, "elbow": 0.06, "wrist": 0.05, "knee": 0.075, "ankle": 0.06}  # fmt: skip
+_JOINT_RADIUS = {
+    "pelvis": 0.15,
+    "hip": 0.13,
+    "spine": 0.14,
+    "thorax": 0.13,
+    "neck": 0.09,
+    "head": 0.10,
+    "shoulder": 0.08,
+    "elbow": 0.06,
+    "wrist": 0.05,
+    "knee": 0.075,
+    "ankle": 0.06,
+}
 JOINT_RADII: Array = np.array([_JOINT_RADIUS[name.split("_")[-1]] for name in _JOINTS], np.float32)
 """How deep under the skin each joint lies at most, in metres, for a person of medium build."""
 
@@ -158,6 +213,19 @@ def _capsule_template(segments: int, rings: int) -> tuple[Array, NDArray[np.int6
     return directions, end, np.concatenate(triangles)
 
 
+def capsule_mesh(
+    ends: Array, radius: float, segments: int, rings: int
+) -> tuple[Array, Array, NDArray[np.uint32]]:
+    """Vertices and unit normals (V, 3) and triangles (F, 3) of a capsule between two points, `ends` (2, 3);
+    of a sphere where they coincide."""
+    directions, end, triangles = _capsule_template(segments, rings)
+    world = np.eye(3, dtype=np.float32)
+    along = ends[1:] - ends[:1] if (ends[0] != ends[1]).any() else world[2:]
+    frame = _axes(along, world[:1], world[1])[0]
+    normals = (directions @ frame).astype(np.float32)
+    return ends[end] + np.float32(radius) * normals, normals, triangles.astype(np.uint32)
+
+
 _DIRECTIONS, _END, _TRIANGLES = _capsule_template(12, 3)
 _ALL_TRIANGLES = (
     (_TRIANGLES + len(_DIRECTIONS) * np.arange(len(PARTS))[:, None, None]).reshape(-1, 3).astype(np.uint32)
@@ -166,7 +234,8 @@ _ALL_TRIANGLES = (
 
 @dataclass(frozen=True)
 class Flesh:
-    """One person's looks: `colours` (12, 3) float32, 0 to 255, of skin, hair, clothes; `girth`, 1 for medium."""
+    """One person's looks: `colours` (12, 3) float32, 0 to 255, of skin, hair, clothes; `girth`, 1 for
+    medium."""
 
     colours: Array
     girth: float = 1.0
@@ -256,7 +325,8 @@ def _axes(along: Array, left: Array, spare: Array) -> Array:
 
 
 def _foot(joints: Array, side: str, front: Array) -> Array:
-    """The foot stands square to the shank, turned as the knee bends, and does not dip below the lower ankle's sole."""
+    """The foot stands square to the shank, turned as the knee bends, and does not dip below the lower
+    ankle's sole."""
     hip, knee, ankle = (joints[_J[f"{side}_{name}"]] for name in ("hip", "knee", "ankle"))
     shank, leg = ankle - knee, ankle - hip
     shank = shank / (np.linalg.norm(shank) + 1e-9)

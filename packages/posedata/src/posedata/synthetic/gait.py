@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from posedata.skeleton import get_skeleton
-from posedata.synthetic.arms import EVERYWHERE, wandering_arms
+from posedata.synthetic.arms import EVERYWHERE, Weights, wandering_arms
 from posedata.synthetic.body import DOF, Body, clamp_to_limits
-from posedata.synthetic.course import DEGREE, Course, Range, set_arms, trunk_angles
-from posedata.synthetic.curves import key_positions, periodic, through, uniform
+from posedata.synthetic.course import DEGREE, Course, set_arms, trunk_angles
+from posedata.synthetic.curves import Range, Table, key_positions, periodic, through, uniform
 from posedata.synthetic.kinematics import root_rotation
 
 _ANKLES = [get_skeleton("h36m17").index(f"{side}_ankle") for side in ("left", "right")]
@@ -18,25 +18,26 @@ _ANKLES = [get_skeleton("h36m17").index(f"{side}_ankle") for side in ("left", "r
 
 @dataclass(frozen=True)
 class Gait:
-    """Walking and its relatives. Angles in degrees; cadence in strides a second; `turning` in degrees a second."""
+    """Walking and its relatives. Angles in degrees; cadence in strides a second; `turning` in degrees a
+    second."""
 
-    legs: dict[str, tuple[float, ...]]
+    legs: Table
     cadence: Range
     stride: Range
     """Factor on the hips' swing about its mean."""
     lean: Range
-    turning: float
+    turning: float | int
     swing: Range
     """Amplitude of the shoulders."""
     elbow: Range
     aloft: float = 0.0
     """Share of a cycle in flight."""
-    arms: dict[str, float] = field(default_factory=lambda: EVERYWHERE)
+    arms: Weights = field(default_factory=lambda: EVERYWHERE)
 
     def __call__(self, body: Body, frames: int, fps: float, generator: torch.Generator) -> Course:
         people = len(body.stature)
 
-        def draw(low: float, high: float) -> Tensor:
+        def draw(low: float | int, high: float | int) -> Tensor:
             return uniform(generator, (people, 1), low, high)
 
         time = torch.arange(frames) / fps
@@ -79,7 +80,7 @@ def _counter_swing(turn: Tensor, amplitude: Tensor, elbow: Tensor) -> Tensor:
     return torch.stack(arms, 2) * DEGREE
 
 
-def _wander(generator: torch.Generator, people: int, frames: int, fps: float, rate: float) -> Tensor:
+def _wander(generator: torch.Generator, people: int, frames: int, fps: float, rate: float | int) -> Tensor:
     """Heading (B, T) in radians whose speed wanders within +-rate radians a second."""
     position, count = key_positions(generator, people, frames, fps, (0.2, 0.6))
     speed = through(uniform(generator, (people, count, 1), -rate, rate), position)[..., 0]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from posedata.synthetic.arms import EVERYWHERE, wandering_arms
 from posedata.synthetic.body import Body
-from posedata.synthetic.course import DEGREE, Course, Range, set_arms, trunk_angles
-from posedata.synthetic.curves import minimum_jerk, uniform
+from posedata.synthetic.course import DEGREE, Course, set_arms, trunk_angles
+from posedata.synthetic.curves import Range, minimum_jerk, uniform
 from posedata.synthetic.kinematics import root_rotation
 from posedata.synthetic.stance import REST, standing
 
@@ -25,7 +25,7 @@ class Jump:
     def __call__(self, body: Body, frames: int, fps: float, generator: torch.Generator) -> Course:
         people = len(body.stature)
 
-        def draw(low: float, high: float) -> Tensor:
+        def draw(low: float | int, high: float | int) -> Tensor:
             return uniform(generator, (people, 1), low, high)
 
         cycle, crouch = draw(*self.cycle), draw(0.6, 0.85)

@@ -1,7 +1,7 @@
 """Forward kinematics of the body and inverse kinematics of a leg.
 
-Body frame: x forward, y left, z up. A ball joint turns by a twist about z, then a swing about a horizontal axis of
-the parent's frame: R = exp(swing) exp(twist z), so that no pose which people take is singular.
+Body frame: x forward, y left, z up. A ball joint turns by a twist about z, then a swing about a horizontal
+axis of the parent's frame: R = exp(swing) exp(twist z), so that no pose which people take is singular.
 """
 
 import torch
@@ -78,26 +78,26 @@ def forward_kinematics(
     place["spine"] = position + bone(lumbar, "trunk", z=_SPINE_SHARE)
     place["thorax"] = place["spine"] + bone(thorax, "trunk", z=1 - _SPINE_SHARE)
     place["neck"] = place["thorax"] + bone(neck, "neck", *_NECK_LEAN)
-    place["head"] = place["neck"] + bone(neck, "head", z=1)
+    place["head"] = place["neck"] + bone(neck, "head", z=1.0)
     for side, sign in _SIDES:
         flexion, abduction = angle(f"{side}_shoulder_flexion"), angle(f"{side}_shoulder_abduction")
         upper = thorax @ ball(flexion, sign * abduction, -sign * angle(f"{side}_shoulder_rotation"))
         fore = upper @ _about_y(-angle(f"{side}_elbow_flexion"))
         raised = thorax @ _about_x(sign * CLAVICLE_SHARE * torch.hypot(flexion, abduction))
-        shoulder = place["thorax"] + bone(raised, "shoulder", y=sign) + bone(raised, "drop", z=-1)
-        elbow = shoulder + bone(upper, "upper_arm", z=-1)
+        shoulder = place["thorax"] + bone(raised, "shoulder", y=sign) + bone(raised, "drop", z=-1.0)
+        elbow = shoulder + bone(upper, "upper_arm", z=-1.0)
         place |= {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow}
-        place[f"{side}_wrist"] = elbow + bone(fore, "forearm", z=-1)
+        place[f"{side}_wrist"] = elbow + bone(fore, "forearm", z=-1.0)
 
         flexion, abduction = angle(f"{side}_hip_flexion"), angle(f"{side}_hip_abduction")
         thigh = rotation @ ball(flexion, sign * abduction, -sign * angle(f"{side}_hip_rotation"))
         shank = thigh @ _about_y(angle(f"{side}_knee_flexion"))
         hip = position + bone(rotation, "hip", y=sign)
-        knee = hip + bone(thigh, "thigh", z=-1)
+        knee = hip + bone(thigh, "thigh", z=-1.0)
         place |= {
             f"{side}_hip": hip,
             f"{side}_knee": knee,
-            f"{side}_ankle": knee + bone(shank, "shank", z=-1),
+            f"{side}_ankle": knee + bone(shank, "shank", z=-1.0),
         }
     return torch.stack([place[name] for name in get_skeleton("h36m17").joints], -2)
 
@@ -112,8 +112,8 @@ def leg_angles(
 ) -> Float[Tensor, "people frames 4"]:
     """Hip flexion, abduction, rotation and knee flexion (radians) that put the ankle at `ankle`.
 
-    rotation, position: the pelvis; ankle: metres, world; toes: the direction in which the knee points. A target
-    out of reach is approached along the straight leg.
+    rotation, position: the pelvis; ankle: metres, world; toes: the direction in which the knee points. A
+    target out of reach is approached along the straight leg.
     """
     sign = dict(_SIDES)[side]
     thigh, shank = body.length("thigh")[:, None], body.length("shank")[:, None]

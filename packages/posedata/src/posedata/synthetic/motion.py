@@ -27,9 +27,9 @@ _DRAWS = 12
 class Motion:
     """Frames of many clips, one after another; N = subjects * clips * frames, clips whole and in order.
 
-    joints (N, 17, 3) float32 metres, world z up, floor at z = 0, h36m17 order; subject, sequence, action, frame
-    (N,) int32, indices into the name tuples (frame counts within its clip); angles (N, 25) float32 radians in the
-    order of `posedata.synthetic.body.DOF`; bodies: the people, by subject.
+    joints (N, 17, 3) float32 metres, world z up, floor at z = 0, h36m17 order; subject, sequence, action,
+    frame (N,) int32, indices into the name tuples (frame counts within its clip); angles (N, 25) float32
+    radians in the order of `posedata.synthetic.body.DOF`; bodies: the people, by subject.
     """
 
     joints: NDArray[np.float32]
@@ -50,15 +50,15 @@ def generate_motion(
 ) -> Motion:
     """Clips of synthetic people, the same for the same arguments to the bit.
 
-    Every subject does the actions of `ACTIONS` in turn, in an order of its own. A clip whose arms touch something
-    is repaired, one that cannot be is drawn anew.
+    Every subject does the actions of `ACTIONS` in turn, in an order of its own. A clip whose arms touch
+    something is repaired, one that cannot be is drawn anew.
 
     Raises ValueError if a count is less than 1, `frames` less than 2 or fps not positive.
     """
     if min(subjects, clips_per_subject) < 1 or frames < 2 or fps <= 0:
         raise ValueError(
-            f"generate_motion: subjects={subjects}, clips_per_subject={clips_per_subject} must be at least 1, "
-            f"frames={frames} at least 2 and fps={fps} above 0"
+            f"generate_motion: subjects={subjects}, clips_per_subject={clips_per_subject} must be at least 1,"
+            f" frames={frames} at least 2 and fps={fps} above 0"
         )
     generator = torch.Generator().manual_seed(seed)
     bodies = sample_bodies(subjects, generator)
@@ -122,7 +122,8 @@ def _clips(
 
 
 def _faulty(body: Body, joints: Float[Tensor, "clips frames 17 3"]) -> Tensor:
-    """Clips (B,) in which a limb runs through another, or a leg that met its limits drives a foot into the floor."""
+    """Clips (B,) in which a limb runs through another, or a leg that met its limits drives a foot into the
+    floor."""
     inside = (penetration(joints, ARM_PAIRS + LEG_PAIRS) > TOLERANCE).flatten(1).any(-1)
     return inside | (joints[..., _ANKLES, 2] < body.length("ankle")[:, None, None] - TOLERANCE).flatten(
         1
@@ -132,8 +133,8 @@ def _faulty(body: Body, joints: Float[Tensor, "clips frames 17 3"]) -> Tensor:
 def repair_arms(body: Body, course: Course, fps: float) -> Float[Tensor, "clips frames 17 3"]:
     """Joints of the course, whose arms are first moved out of what they touch, smoothly, in place.
 
-    Around each moment at which an arm sinks in, it is blended towards a pose that touches nothing, a little more
-    at every pass.
+    Around each moment at which an arm sinks in, it is blended towards a pose that touches nothing, a little
+    more at every pass.
     """
     joints = course.joints(body)
     free = torch.cat([course.angles[..., ARM_DOFS[side]] for side in ("left", "right")], -1)

@@ -1,7 +1,7 @@
 """Pictures of synthetic people: RGB, depth, mask and which joints can be seen, by casting rays with Open3D.
 
-Everything is traced in the camera frame from the origin along (x/z, y/z, 1), so that a ray's hit parameter is the
-depth along z and nothing need be converted.
+Everything is traced in the camera frame from the origin along (x/z, y/z, 1), so that a ray's hit parameter
+is the depth along z and nothing need be converted.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,9 @@ _SOLE = 0.08
 
 @dataclass(frozen=True)
 class Rendered:
-    """rgb (H, W, 3) uint8; depth (H, W) uint16 millimetres along z, 0 where nothing is measured; mask (H, W) uint8,
-    1 on the person; visible (17,) bool: in the image and hidden by nothing but the joint's own flesh."""
+    """rgb (H, W, 3) uint8; depth (H, W) uint16 millimetres along z, 0 where nothing is measured; mask (H, W)
+    uint8, 1 on the person; visible (17,) bool: in the image and hidden by nothing but the joint's own
+    flesh."""
 
     rgb: UInt8[np.ndarray, "H W 3"]
     depth: UInt16[np.ndarray, "H W"]
@@ -46,8 +47,8 @@ class Surface(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """The rays of a window (two slices) that meet the surface: `on` (h, w) bool, and for these, in row order, depth
-    (n,) in metres, unit normals and colours (n, 3)."""
+    """The rays of a window (two slices) that meet the surface: `on` (h, w) bool, and for these, in row
+    order, depth (n,) in metres, unit normals and colours (n, 3)."""
 
     window: tuple[slice, slice]
     on: NDArray[np.bool_]
@@ -76,13 +77,14 @@ class Renderer:
     ) -> Rendered:
         """One person before one camera, under a random light.
 
-        joints_world: metres, h36m17 order, z up; camera: unbatched, of this renderer's size; background: one of
-        `posedata.synthetic.background.KINDS`, a random one if None; kinect: depth as a Kinect would measure it.
-        Raises ValueError if the camera's size differs or a joint is not finite.
+        joints_world: metres, h36m17 order, z up; camera: unbatched, of this renderer's size; background: one
+        of `posedata.synthetic.background.KINDS`, a random one if None; kinect: depth as a Kinect would
+        measure it. Raises ValueError if the camera's size differs or a joint is not finite.
         """
         if tuple(camera.size.tolist()) != self.size:
             raise ValueError(
-                f"the camera's images are {camera.size.tolist()}, the renderer's {list(self.size)}: use camera.crop"
+                f"the camera's images are {camera.size.tolist()}, the renderer's {list(self.size)}:"
+                " use camera.crop(box, size)"
             )
         joints = joints_world.detach().cpu().numpy().astype(np.float32)
         if not np.isfinite(joints).all():
@@ -122,7 +124,7 @@ class Renderer:
         return np.asarray(inside.all(-1) & (seen[:, 2] > _NEAREST))
 
     def _image(self, hits: Hits, rgb: Array, depth: Array, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-        light = rng.normal(size=3) + (0, -0.6, -1.2)
+        light = rng.normal(size=3) + np.array([0, -0.6, -1.2])
         light = (light / np.linalg.norm(light)).astype(np.float32)
         ambient, tint = rng.uniform(0.3, 0.6), rng.uniform(0.9, 1.08, 3).astype(np.float32)
         shade = ambient + (1.1 - ambient) * (hits.normals @ light).clip(0)
@@ -150,8 +152,8 @@ class Renderer:
 def trace(
     surface: Surface, rays: Array, window: tuple[slice, slice], points: Array, radii: Array
 ) -> tuple[Hits, NDArray[np.bool_]]:
-    """What the rays (H, W, 3) of a window meet, and which points (P, 3) of the camera frame are not hidden by more
-    than the flesh around them, `radii` (P,) metres thick."""
+    """What the rays (H, W, 3) of a window meet, and which points (P, 3) of the camera frame are not hidden
+    by more than the flesh around them, `radii` (P,) metres thick."""
     chosen = rays[window]
     count = chosen.shape[0] * chosen.shape[1]
     bundle = np.zeros((count + len(points), 6), np.float32)

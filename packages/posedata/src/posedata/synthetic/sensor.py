@@ -19,11 +19,12 @@ _STEEPEST = np.radians(82)
 def axial_sigma(
     depth: Float[Tensor, "*batch"], incidence: Float[Tensor, "*batch"] | None = None
 ) -> Float[Tensor, "*batch"]:
-    """Standard deviation of depth in metres: 0.0012 + 0.0019 (z - 0.4)^2, more on surfaces seen at over 60 degrees.
+    """Standard deviation of depth in metres: 0.0012 + 0.0019 (z - 0.4)^2, more on surfaces seen at over 60
+    degrees.
 
     depth: metres; incidence: angle between ray and surface normal, radians (held at 82 degrees, where the
-    measurements end). Nguyen, Izadi and Lovell, Modeling Kinect sensor noise for improved 3D reconstruction and
-    tracking, 3DIMPVT 2012, equations 4 and 5.
+    measurements end). Nguyen, Izadi and Lovell, Modeling Kinect sensor noise for improved 3D reconstruction
+    and tracking, 3DIMPVT 2012, equations 4 and 5.
     """
     sigma = 0.0012 + 0.0019 * (depth - 0.4) ** 2
     if incidence is None:
@@ -57,7 +58,8 @@ def kinect_noise(
     lateral: bool = True,
     quantised: bool = True,
 ) -> UInt16[Tensor, "*batch H W"]:
-    """A depth image in millimetres, 0 where there is no measurement, with axial and lateral noise and quantisation.
+    """A depth image in millimetres, 0 where there is no measurement, with axial and lateral noise and
+    quantisation.
 
     incidence: radians, surfaces that face the camera if left out; focal: of this image, px, which scales the
     lateral noise.

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from posedata.synthetic.arms import EVERYWHERE, wandering_arms
+from posedata.synthetic.arms import EVERYWHERE, Weights, wandering_arms
 from posedata.synthetic.body import DOF, Body, clamp_to_limits
-from posedata.synthetic.course import DEGREE, Course, Range, set_arms, trunk_angles
-from posedata.synthetic.curves import key_positions, through, uniform
+from posedata.synthetic.course import DEGREE, Course, set_arms, trunk_angles
+from posedata.synthetic.curves import Range, key_positions, through, uniform
 from posedata.synthetic.kinematics import leg_angles, root_rotation
 
 
 @dataclass(frozen=True)
 class Stance:
-    """Everything that is done on the spot: a cycle between a rest and an extreme of the pelvis and trunk, with
-    planted feet, or with one foot lifted. Each clip draws its own rest and extreme. Degrees and metres, but
-    `height`, of the hips above the ankles, as a share of the legs' length."""
+    """Everything that is done on the spot: a cycle between a rest and an extreme of the pelvis and trunk,
+    with planted feet, or with one foot lifted. Each clip draws its own rest and extreme. Degrees and metres,
+    but `height`, of the hips above the ankles, as a share of the legs' length."""
 
     height: Range = (0.965, 0.99)
     fore: Range = (-0.05, 0.0)
@@ -36,7 +36,7 @@ class Stance:
     starts_bent: float = 0.0
     """The chance that a clip never returns to rest."""
     rate: Range = (0.5, 1.2)
-    arms: dict[str, float] = field(default_factory=lambda: EVERYWHERE)
+    arms: Weights = field(default_factory=lambda: EVERYWHERE)
 
     def __call__(self, body: Body, frames: int, fps: float, generator: torch.Generator) -> Course:
         people = len(body.stature)
@@ -86,7 +86,8 @@ def standing(
     feet: Tensor,
     toes: Tensor,
 ) -> Course:
-    """The pelvis at its height, lowered where the feet would be out of reach, and legs that reach the feet."""
+    """The pelvis at its height, lowered where the feet would be out of reach, and legs that reach the
+    feet."""
     legs = (body.length("thigh") + body.length("shank"))[:, None]
     floor = feet[..., 2].amin(2)
     weight = torch.softmax(-feet[..., 2] / 0.05, -1)
