@@ -213,7 +213,8 @@ def test_commands_chain(tmp_path: Path) -> None:
     assert code == 0
     assert "left_hip to left_knee" in out
     assert json.loads(report.read_text())["fingerprint"] == store.fingerprint
-    assert Image.open(picture).format == "PNG"
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
 
 
 FAULTS = {
