@@ -46,7 +46,7 @@ def ray_loss(
 
 
 def mirrored_bones(skeleton: Skeleton) -> list[tuple[Bone, Bone]]:
-    """Pairs of (child, parent) bones that are each other's mirror image; each pair once, right or left first."""
+    """Pairs of (child, parent) bones that are each other's mirror image, each pair once."""
     pairs = []
     for child, parent in skeleton.edges:
         other = (skeleton.mirror[child], skeleton.mirror[parent])
