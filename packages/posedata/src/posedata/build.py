@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,24 +60,11 @@ def build_synthetic(
         kinds, workers, progress: as in `render_store`.
         overwrite: replace `out` if it exists.
     """
-    from posedata.synthetic import generate_motion
-
     if images is not None and rig is None:
         raise ValueError("images need cameras: give a rig too")
     out = Path(out)
     _refuse_existing(out, overwrite)
-    motion = generate_motion(subjects, clips, frames, fps=float(fps), seed=seed)
-    columns = {name: getattr(motion, name) for name in ("joints", "subject", "sequence", "action", "frame")}
-    meta = {
-        "skeleton": "h36m17",
-        "fps": motion.fps,
-        "source": "posedata.synthetic",
-        "licence": "Apache-2.0",
-        "subjects": list(motion.subject_names),
-        "sequences": list(motion.sequence_names),
-        "actions": list(motion.action_names),
-        "synthetic": {"subjects": subjects, "clips": clips, "frames": frames, "seed": seed},
-    }
+    columns, meta = _motion(subjects, clips, frames, float(fps), seed)
     if rig is None:
         return write_store(out, columns, meta, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +83,26 @@ def build_synthetic(
             overwrite=overwrite,
             progress=progress,
         )
+
+
+def _motion(
+    subjects: int, clips: int, frames: int, fps: float, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    from posedata.synthetic import generate_motion
+
+    motion = generate_motion(subjects, clips, frames, fps=fps, seed=seed)
+    columns = {name: getattr(motion, name) for name in ("joints", "subject", "sequence", "action", "frame")}
+    meta = {
+        "skeleton": "h36m17",
+        "fps": motion.fps,
+        "source": "posedata.synthetic",
+        "licence": "Apache-2.0",
+        "subjects": list(motion.subject_names),
+        "sequences": list(motion.sequence_names),
+        "actions": list(motion.action_names),
+        "synthetic": {"subjects": subjects, "clips": clips, "frames": frames, "seed": seed},
+    }
+    return columns, meta
 
 
 def render_store(
@@ -135,8 +142,7 @@ def render_store(
     _refuse_existing(out, overwrite)
     if source.skeleton.name != "h36m17":
         raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only h36m17 can be dressed")
-    unknown = sorted(set(kinds) - set(KINDS))
-    if unknown or not kinds:
+    if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
     picked = _renderable(source) if rows is None else np.asarray(rows)
     boxes = _boxes(source, picked, size)
@@ -144,10 +150,8 @@ def render_store(
     visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
     image = np.full(len(source), -1, dtype=np.int32)
     image[picked] = np.arange(len(picked))
-    meta = source.meta | {
-        "render": {"size": list(size), "seed": seed, "kinect": kinect, "of": source.fingerprint}
-    }
-    with StoreWriter(out, meta, overwrite=overwrite) as writer:
+    made_by = {"size": list(size), "seed": seed, "kinect": kinect, "of": source.fingerprint}
+    with StoreWriter(out, source.meta | {"render": made_by}, overwrite=overwrite) as writer:
         done = 0
         for chunk in _rendered(task, picked, boxes[picked], workers):
             writer.add_images(**chunk.images)

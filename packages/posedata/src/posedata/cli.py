@@ -169,11 +169,11 @@ def inspect(
     with _faults():
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
-        _print(report)
         if json_file is not None:
             json_file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if picture is not None:
             contact_sheet(opened).save(picture)
+        _print(report)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -168,22 +168,36 @@ def add_views(
             " give one for the store's skeleton"
         )
     picked = np.arange(len(store)) if rows is None else np.asarray(rows)
-    repeated = np.repeat(picked, per_frame)
-    joints = torch.from_numpy(np.array(store.column("joints")[repeated]))
+    station = torch.arange(len(picked) * per_frame) % per_frame % max(1, len(rig.stations))
+    generator = torch.Generator().manual_seed(seed)
+    columns = _view_columns(store, np.repeat(picked, per_frame), rig, station, noise, generator)
+    made = {"rig": asdict(rig), "per_frame": per_frame, "seed": seed, "of": store.fingerprint}
+    made["noise"] = None if noise is None else asdict(noise)
+    meta = {key: value for key, value in store.meta.items() if key not in ("image_size", "images")}
+    return write_store(out, columns, meta | {"views": made}, overwrite=overwrite)
+
+
+def _view_columns(
+    store: PoseStore,
+    rows: np.ndarray,
+    rig: Rig,
+    station: Tensor,
+    noise: DetectorNoise | None,
+    generator: torch.Generator,
+) -> dict[str, np.ndarray]:
+    joints = torch.from_numpy(np.array(store.column("joints")[rows]))
     valid = torch.ones(joints.shape[:2], dtype=torch.bool)
     if "valid" in store:
-        valid = torch.from_numpy(np.array(store.column("valid")[repeated]))
-    generator = torch.Generator().manual_seed(seed)
-    station = torch.arange(len(repeated)) % per_frame % max(1, len(rig.stations))
+        valid = torch.from_numpy(np.array(store.column("valid")[rows]))
     solid = _without_invalid(joints, valid)
     camera = sample_cameras(solid, rig, generator, station=station)
     pixels = camera.project(solid)
     boxes = bounding_box(pixels, valid, margin=BOX_MARGIN, aspect=BOX_ASPECT)
-    columns = {name: store.column(name)[repeated] for name in _COPIED if name in store}
+    columns = {name: store.column(name)[rows] for name in _COPIED if name in store}
     columns["joints"] = joints.numpy()
     if "valid" in store:
         columns["valid"] = valid.numpy()
-    columns["camera"] = np.arange(len(repeated))
+    columns["camera"] = np.arange(len(rows))
     columns["boxes"] = boxes.numpy()
     columns["keypoints_true"] = _keypoints(pixels, valid.to(pixels.dtype))
     if noise is not None:
@@ -191,10 +205,7 @@ def add_views(
         columns["keypoints_detector"] = _keypoints(seen, confidence * valid)
     for name in CAMERA_COLUMNS:
         columns[name] = getattr(camera, name.removeprefix("camera_")).numpy()
-    made = {"rig": asdict(rig), "per_frame": per_frame, "seed": seed, "of": store.fingerprint}
-    made["noise"] = None if noise is None else asdict(noise)
-    meta = {key: value for key, value in store.meta.items() if key not in ("image_size", "images")}
-    return write_store(out, columns, meta | {"views": made}, overwrite=overwrite)
+    return columns
 
 
 def _keypoints(pixels: Tensor, confidence: Tensor) -> np.ndarray:
