@@ -100,7 +100,7 @@ def _words(hint: Any) -> str:
         many = "any number" if Ellipsis in arguments else str(len(inner))
         return f"{many} of: {_words(inner[0])}"
     if type(None) in arguments:
-        return " or ".join(["none", *(_words(a) for a in arguments if a is not type(None))])
+        return " or ".join(["`null`", *(_words(a) for a in arguments if a is not type(None))])
     return {"str": "text", "float": "number", "int": "whole number", "bool": "yes or no", "Path": "path"}.get(
         hint.__name__, hint.__name__
     )
@@ -108,7 +108,7 @@ def _words(hint: Any) -> str:
 
 def _value(value: Any) -> str:
     plain = to_plain(value)
-    return "none" if plain is None else f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
+    return f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
 
 
 def _at(tree: Any, dotted: str) -> Any:
