@@ -1,6 +1,6 @@
 """The synthetic human on one core: RGB-D frames a second, against a NumPy ray caster and pytorch3d.
 
-    python tests/benchmarks/bench_render.py --json render.json
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_render.py --json render.json
 
 The NumPy twin casts depth only, against sixteen plain capsules (one a bone), so it does less; pytorch3d's
 rasteriser finds the depth of the same triangles. Times are CPU seconds of one thread. JSON: ``{size,
