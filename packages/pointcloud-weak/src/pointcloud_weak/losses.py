@@ -64,7 +64,7 @@ def symmetry_loss(
 
     Args:
         joints: metres.
-        skeleton: whose :func:`mirrored_bones` are compared.
+        skeleton: whose `mirrored_bones` are compared.
         margin: difference that is let pass, one for all or one a pair: labels themselves differ by
             up to 3 cm (upper arms of ITOP).
     """

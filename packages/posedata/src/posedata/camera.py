@@ -19,7 +19,7 @@ class Camera:
 
     World points X become camera points ``x = R X + t`` (camera frame: x right, y down, z forward; world:
     right-handed, z up), then with ``a = x/z``, ``b = y/z``, ``r² = a² + b²`` the Brown-Conrady model of
-    OpenCV::
+    OpenCV:
 
         a' = a (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 a b + p2 (r² + 2 a²)
         b' = b (1 + k1 r² + k2 r⁴ + k3 r⁶) + p1 (r² + 2 b²) + 2 p2 a b

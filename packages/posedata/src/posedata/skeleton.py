@@ -3,17 +3,17 @@
 The same anatomical joint has the same name in every skeleton here, whatever its dataset calls it, so
 that a conversion never needs an index list. Where datasets disagree about a word, ours means:
 
-================  =======================================================================================
-thorax            base of the neck (Human3.6M "thorax"; SMPL and MPI-INF-3DHP "neck"; NTU "SpineShoulder")
-neck              top of the neck, where the head turns (Human3.6M "neck/nose", SMPL and 3DHP "head")
-head              top of the head (Human3.6M "head", 3DHP "head_top")
-head_centre       middle of the head (ITOP and NTU "head")
-shoulder_centre   midpoint of the shoulders (ITOP and Panoptic "neck")
-torso             midpoint of shoulder_centre and pelvis (ITOP)
-pelvis            midpoint of the hips (Panoptic "BodyCenter", NTU "SpineBase")
-spine             half-way up the back (Human3.6M "spine", NTU "SpineMid")
-lower_spine, ...  SMPL "spine1", "spine2", "spine3", which sit elsewhere than 3DHP's joints of those names
-================  =======================================================================================
+| ours             | means                                                                                 |
+|------------------|---------------------------------------------------------------------------------------|
+| thorax           | base of the neck (Human3.6M "thorax"; SMPL, MPI-INF-3DHP "neck"; NTU "SpineShoulder") |
+| neck             | top of the neck, where the head turns (Human3.6M "neck/nose", SMPL and 3DHP "head")   |
+| head             | top of the head (Human3.6M "head", 3DHP "head_top")                                   |
+| head_centre      | middle of the head (ITOP and NTU "head")                                              |
+| shoulder_centre  | midpoint of the shoulders (ITOP and Panoptic "neck")                                  |
+| torso            | midpoint of shoulder_centre and pelvis (ITOP)                                         |
+| pelvis           | midpoint of the hips (Panoptic "BodyCenter", NTU "SpineBase")                         |
+| spine            | half-way up the back (Human3.6M "spine", NTU "SpineMid")                              |
+| lower_spine, ... | SMPL "spine1", "spine2", "spine3", which sit elsewhere than 3DHP's of those names     |
 
 Left and right are the person's own. Human3.6M joints 1 to 3 are the *right* leg: some published tables
 (mmpose 0.x ``h36m.py``) name them left.

@@ -63,7 +63,7 @@ class SimpleBaseline(nn.Module):
 
     Args:
         joints: number of joints J.
-        hidden, blocks, dropout, max_norm: of the :class:`ResidualMLP`.
+        hidden, blocks, dropout, max_norm: of the `ResidualMLP`.
     """
 
     def __init__(

@@ -118,14 +118,14 @@ _RECIPES = {
 }
 
 IMAGE_ENCODERS = tuple(_RECIPES)
-"""Names that :func:`image_encoder` knows."""
+"""Names that `image_encoder` knows."""
 
 
 def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = None) -> ImageEncoder:
     """Build an image encoder.
 
     Args:
-        name: one of :data:`IMAGE_ENCODERS`. ``light`` is for CPUs; the papers use ``hrnet_w32``
+        name: one of `IMAGE_ENCODERS`. ``light`` is for CPUs; the papers use ``hrnet_w32``
             and ``hrnet_w48``, and ViTs as an ablation, at 192x256 (width x height). HRNets take
             multiples of 32, ViTs of 16, the others any size.
         dim: width of the embedding.

@@ -53,7 +53,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_into(net: nn.Module, state: dict[str, Tensor], source: str, *, optional: re.Pattern[str]) -> None:
-    """Load ``state`` into ``net`` without :data:`HEADS`; missing names that match ``optional`` only warn.
+    """Load ``state`` into ``net`` without `HEADS`; missing names that match ``optional`` only warn.
 
     Raises:
         ValueError: names the missing, unexpected and misshapen keys.

@@ -1,6 +1,6 @@
 """Acclaim ASF (skeleton) and AMC (motion) files, as CMU's motion capture database publishes them.
 
-A bone with axis rotation C, joint rotation M, direction d and length l turns and extends its parent's end::
+A bone with axis rotation C, joint rotation M, direction d and length l turns and extends its parent's end:
 
     G = G_parent C M C⁻¹,   end = end_parent + l G d,   C = Rz Ry Rx (axis),   M = Rz Ry Rx (dof)
 
