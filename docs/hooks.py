@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import griffe
-from griffe_grouped import split_groups
+from griffe_reference import split_groups
 from trainer.recipe import Range, load_recipe, to_plain
 
 MARKER = "<!-- recipe keys: {} -->"

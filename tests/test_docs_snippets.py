@@ -84,7 +84,7 @@ def test_recipe_page_names_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_grouped_arguments_are_documented_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    split = importlib.import_module("griffe_grouped").split_groups
+    split = importlib.import_module("griffe_reference").split_groups
     text = (
         "Turn, move: both.\n\nArgs:\n    a, b: (N, 3)\n        metres.\n    c: one, two: three.\n\nx, y: not."
     )

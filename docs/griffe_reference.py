@@ -1,6 +1,9 @@
-"""Lets a Google-style docstring document several arguments in one entry: `source, target: (..., N, 3)`.
+"""How the reference pages read the code, where griffe by itself would read it otherwise.
 
-Griffe knows one name an entry; each name of a group becomes an entry of its own, with the same text.
+- A docstring may document several arguments in one entry: `source, target: (..., N, 3)`. Griffe knows one
+  name an entry; each name of a group becomes an entry of its own, with the same text.
+- What a package re-exports stands where it is defined, not a second time under the package.
+- The values of constants are shown only where they are short.
 """
 
 import re
@@ -8,17 +11,35 @@ from typing import Any
 
 import griffe
 
+LONGEST_VALUE = 60
 _SECTION = re.compile(r"^ *(Args|Attributes|Parameters):\s*$")
 _GROUP = re.compile(r"^(?P<indent> +)(?P<names>\w+(?:, \w+)+)(?P<rest>: .*)$")
 
 
-class GroupedArguments(griffe.Extension):
-    """Rewrites docstrings before griffe parses them."""
+class ReferencePages(griffe.Extension):
+    """Changes what griffe has read before the pages are made of it."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called for every module, class, function and attribute once it is complete."""
         if obj.docstring is not None:
             obj.docstring.value = split_groups(obj.docstring.value)
+        if isinstance(obj, griffe.Attribute) and len(str(obj.value)) > LONGEST_VALUE:
+            obj.value = None
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Called for every package once all of it has been read."""
+        drop_reexports(pkg)
+
+
+def drop_reexports(module: griffe.Module) -> None:
+    """Forget the names that a package's `__init__` imports from its public modules."""
+    for name, member in list(module.members.items()):
+        if isinstance(member, griffe.Alias):
+            private = any(part.startswith("_") for part in member.target_path.split("."))
+            if module.is_init_module and not private:
+                del module.members[name]
+        elif isinstance(member, griffe.Module):
+            drop_reexports(member)
 
 
 def split_groups(docstring: str) -> str:
