@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from contrastive.cosines import Cosines, Present
 from contrastive.cubic import excess
 from contrastive.gather import Gather
-from contrastive.negatives import Negatives, log_partition, sampled_triplets
+from contrastive.negatives import Negatives, log_partition, sampled_loss
 
 Scalar = float | Tensor
 
@@ -91,13 +91,7 @@ def triplet_info_nce(
         a, b, c = (part.diagonal(shared.own.start) for part in own)
         positive = excess(a, b, c) / temperature
         return shared.mean(log_partition(shared, temperature, positive) - positive, counted)
-    cosines, masked = sampled_triplets(shared, negatives, generator)
-    logits = excess(*cosines) / temperature
-    if masked is not None:
-        logits = logits.masked_fill(masked, -torch.inf)
-        logits = torch.where(counted[:, None], logits, 0) if counted is not None else logits
-    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    return shared.mean(cross_entropy(logits, target, reduction="none"), counted)
+    return shared.mean(sampled_loss(shared, temperature, negatives, generator), counted)
 
 
 def joint_info_nce(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from contrastive.cosines import Cosines
 from contrastive.cubic import largest_root
-from contrastive.kernels import Cube, faces
+from contrastive.kernels import Cube, Sample, faces, sampled
 
 Negatives = Literal["all", "sampled", "paper_sampled"]
 Triplets = tuple[Tensor, Tensor, Tensor]
@@ -45,58 +45,50 @@ def log_partition(shared: Cosines, temperature: float | Tensor, positive: Tensor
     return (slabs - overlaps + (positive - shift).exp()).log() + shift
 
 
-def sampled_triplets(
-    shared: Cosines, negatives: Negatives, generator: torch.Generator | None
-) -> tuple[Triplets, Tensor | None]:
-    """Cosines 1-2, 1-3, 2-3 of the sampled triplets, and which of them do not count.
-
-    Returns:
-        Three tensors (b, B), the positive triplet in column 0, and a boolean mask (b, B) or None.
-    """
-    if negatives not in ("sampled", "paper_sampled"):
+def sampled_loss(
+    shared: Cosines, temperature: float | Tensor, negatives: Negatives, generator: torch.Generator | None
+) -> Tensor:
+    """Cross-entropy of every local anchor's own triplet against B - 1 sampled ones, shape (b,)."""
+    if negatives not in _DRAW:
         raise ValueError(f"negatives: {negatives!r}; choose all, sampled or paper_sampled")
-    c = shared.full(1, 2)
+    a, b, c = shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)
     if generator is None and shared.gather is not None:
         seed = shared.gather.first(torch.randint(2**62, (1,), device=c.device))
         generator = torch.Generator(c.device).manual_seed(int(seed))
-    draw = sample if negatives == "sampled" else paper_sample
-    second, third = (index[shared.own] for index in draw(shared.size, generator, c.device))
-    flat = (second * shared.size + third).flatten()
-    cosines = (
-        shared.rows(0, 1).gather(1, second),
-        shared.rows(0, 2).gather(1, third),
-        c.reshape(-1).index_select(0, flat).view_as(second),
-    )
-    masked = _masked(shared, second, third)
-    return cosines, masked
+    members = _DRAW[negatives](shared.size, generator, c.device)
+    second, third = (index[shared.own] for index in members)
+    rate = 1 / torch.as_tensor(temperature, dtype=a.dtype, device=a.device)
+    return sampled(Sample(a, b, c, rate, second, third, _masked(shared, second, third)))
 
 
 def sample(batch: int, generator: torch.Generator | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Members (B, B) from modalities two and three; column 0 is the positive, the others never are.
+    """Members of modalities two and three for every row: draw n of row i at [i, n], both (B, B).
 
-    Every other column is drawn evenly, with replacement, from the B² - 1 triplets that keep the row's own
-    first member.
+    Draw 0 is the positive, and no other ever is. As in the papers' shuffles every draw takes each member
+    once: it shifts both modalities against the first, by offsets drawn evenly from the B² - 1 that move at
+    least one of them. Every row thus meets B - 1 even draws from its negatives.
     """
-    positive = torch.arange(batch, device=device)[:, None] * (batch + 1)
-    shape = (batch, batch - 1)
-    cells = torch.randint(max(1, batch * batch - 1), shape, generator=generator, device=device)
-    cells = torch.cat((positive, cells + (cells >= positive)), 1)
-    second = cells.div(batch, rounding_mode="floor")
-    return second, cells - second * batch
+    offsets = 1 + torch.randint(max(1, batch * batch - 1), (batch - 1,), generator=generator, device=device)
+    offsets = torch.cat((offsets.new_zeros(1), offsets))
+    turns = torch.arange(2 * batch, device=device).remainder(batch).unfold(0, batch, 1)
+    return turns[offsets // batch].mT, turns[offsets % batch].mT
 
 
 def paper_sample(
     batch: int, generator: torch.Generator | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Algorithm 1 of UniHPE: column 0 is the positive, every other column an independent shuffle.
+    """Algorithm 1 of UniHPE: draw 0 is the positive, every other an independent shuffle; laid out as above.
 
-    A shuffle keeps row n with chance 1 / B in each modality, so that about one row in B of the batch's
-    B (B - 1) samples is a positive counted as a negative: the flaw is the algorithm's.
+    A shuffle keeps row i with chance 1 / B in each modality, so that a row meets its own positive among the
+    negatives in about one batch of B: the flaw is the algorithm's.
     """
     keys = torch.rand((2, batch - 1, batch), generator=generator, device=device)
-    own = torch.arange(batch, device=device).expand(2, batch)[..., None]
-    second, third = torch.cat((own, keys.argsort(dim=2).mT), 2)
+    own = torch.arange(batch, device=device).expand(2, 1, batch)
+    second, third = torch.cat((own, keys.argsort(dim=2)), 1).mT
     return second, third
+
+
+_DRAW = {"sampled": sample, "paper_sampled": paper_sample}
 
 
 def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
@@ -139,7 +131,7 @@ def _masked(shared: Cosines, second: Tensor, third: Tensor) -> Tensor | None:
     if shared.same is not None:
         own = shared.same[shared.own]
         masked |= own.gather(1, second) & own.gather(1, third) & shared.same[second, third]
-        masked[:, 0] = False
     if shared.present is not None:
         masked |= ~(shared.present[second, 1] & shared.present[third, 2])
+    masked[:, 0] = False  # an incomplete anchor keeps a finite loss, which the caller does not count
     return masked

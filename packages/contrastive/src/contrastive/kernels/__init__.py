@@ -1,6 +1,7 @@
-"""Sums over the B x B x B cube of triplets in O(B²) memory, on whatever device holds the cosines."""
+"""The B x B x B cube of triplets: its sums in O(B²) memory, or single cells, on any device."""
 
-from contrastive.kernels.cube import Cube
+from contrastive.kernels.cube import Cube, Sample
 from contrastive.kernels.faces import faces
+from contrastive.kernels.sampled import sampled
 
-__all__ = ["Cube", "faces"]
+__all__ = ["Cube", "Sample", "faces", "sampled"]

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 namespace {
 
@@ -60,6 +61,45 @@ inline Root solve(float a, float b, float c) {
 
 // Rows of C that fit a second-level cache together with their sums.
 inline Index rows_per_block(Index columns) { return std::max<Index>(1, 32768 / std::max<Index>(1, columns)); }
+
+// The sampled cells (row, second[n], third[n]) of one row; member n of a row stands at [row, n].
+struct Sample {
+  Index rows, each, J, K;
+  const Index *second, *third;
+  const Byte* masked;
+  std::vector<float> a, b, c, logit, gap;
+
+  Sample(Index rows, Index each, Index J, Index K, const Index* second, const Index* third, const Byte* masked)
+      : rows(rows), each(each), J(J), K(K), second(second), third(third), masked(masked),
+        a(each), b(each), c(each), logit(each), gap(each) {}
+
+  // Fills the row's cosines, logits t rate and gaps; returns the logarithm of the sum of exp(logit).
+  float read(const float* A, const float* B, const float* C, Index row, float rate) {
+    float *__restrict pa = a.data(), *__restrict pb = b.data(), *__restrict pc = c.data();
+    float *__restrict out = logit.data(), *__restrict gaps = gap.data();
+    const Index count = each;
+    for (Index n = 0; n < count; ++n) {
+      const Index j = second[row * each + n], k = third[row * each + n];
+      pa[n] = A[row * J + j];
+      pb[n] = B[row * K + k];
+      pc[n] = C[j * K + k];
+    }
+#pragma omp simd
+    for (Index n = 0; n < count; ++n) {
+      const Root root = solve(pa[n], pb[n], pc[n]);
+      out[n] = root.t * rate;
+      gaps[n] = root.gap;
+    }
+    if (masked != nullptr)
+      for (Index n = 0; n < each; ++n)
+        if (masked[row * each + n]) out[n] = -1e30f;
+    float top = out[0], sum = 0.0f;
+    for (Index n = 1; n < count; ++n) top = std::max(top, out[n]);
+#pragma omp simd reduction(+ : sum)
+    for (Index n = 0; n < count; ++n) sum += exponential(out[n] - top);
+    return top + std::log(sum);
+  }
+};
 
 }  // namespace
 
@@ -147,6 +187,47 @@ void cube_backward(const float* A, const float* B, const float* C, Index from, I
         dA[i * J + j] = sum;
       }
     }
+}
+
+// nll[row] = log sum over the row's sample of exp(logit), less the logit of member 0.
+void sampled_forward(const float* A, const float* B, const float* C, Index rows, Index each, Index J, Index K,
+                     float rate, const Index* second, const Index* third, const Byte* masked, float* nll) {
+  Sample sample(rows, each, J, K, second, third, masked);
+  for (Index row = 0; row < rows; ++row) {
+    const float total = sample.read(A, B, C, row, rate);
+    nll[row] = total - sample.logit[0];
+  }
+}
+
+// Adds to dA, dB, dC the gradients of sum(nll g).
+void sampled_backward(const float* A, const float* B, const float* C, Index rows, Index each, Index J, Index K,
+                      float rate, const Index* second, const Index* third, const Byte* masked, const float* g,
+                      float* dA, float* dB, float* dC) {
+  Sample sample(rows, each, J, K, second, third, masked);
+  std::vector<float> buffer(3 * each);
+  float *__restrict by_a = buffer.data(), *__restrict by_b = by_a + each, *__restrict by_c = by_b + each;
+  const float *__restrict pa = sample.a.data(), *__restrict pb = sample.b.data(), *__restrict pc = sample.c.data();
+  const float *__restrict logits = sample.logit.data(), *__restrict gaps = sample.gap.data();
+  for (Index row = 0; row < rows; ++row) {
+    const float total = sample.read(A, B, C, row, rate), pull = 2.0f * rate * g[row];
+#pragma omp simd
+    for (Index n = 0; n < each; ++n) {
+      const float a = pa[n], b = pb[n], c = pc[n], logit = logits[n];
+      const float hit = n == 0 ? 1.0f : 0.0f;
+      const float m = pull * (exponential(logit - total) - hit) / gaps[n];
+      const float tm = m * (logit / rate);
+      by_a[n] = tm * a + m * b * c;
+      by_b[n] = tm * b + m * a * c;
+      by_c[n] = tm * c + m * a * b;
+    }
+    for (Index n = 0; n < each; ++n) {
+      const Index j = second[row * each + n], k = third[row * each + n];
+      if (masked != nullptr && masked[row * each + n]) continue;
+      dA[row * J + j] += by_a[n];
+      dB[row * K + k] += by_b[n];
+      dC[j * K + k] += by_c[n];
+    }
+  }
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-"""What a kernel is told: the cosines that span a cube of triplets, and how cells become weights."""
+"""What a kernel is told: the cosines that span a cube of triplets, and which cells count."""
 
 from typing import NamedTuple
 
@@ -18,3 +18,18 @@ class Cube(NamedTuple):
     rate: Tensor
     shift: Tensor
     same: tuple[Tensor, Tensor, Tensor] | None = None
+
+
+class Sample(NamedTuple):
+    """Cells (i, second[i, n], third[i, n]) of such a cube, N of them for every row i; n = 0 is the positive.
+
+    second, third: integers (I, N). masked: boolean (I, N), true where a cell does not count, or None.
+    """
+
+    a: Tensor
+    b: Tensor
+    c: Tensor
+    rate: Tensor
+    second: Tensor
+    third: Tensor
+    masked: Tensor | None = None

@@ -62,5 +62,7 @@ class _Faces(torch.autograd.Function):
         cube = Cube(a, b, c, rate, shift, ctx.same)  # type: ignore[attr-defined]
         da, db, dc = kernel(cube).backward(cube, grads)
         # t is homogeneous of degree one in the cosines, so the derivative by the rate is Euler's sum.
-        by_rate = ((cube.a * da).sum() + (cube.b * db).sum() + (cube.c * dc).sum()) / cube.rate
+        by_rate = None
+        if ctx.needs_input_grad[3]:  # type: ignore[attr-defined]
+            by_rate = ((cube.a * da).sum() + (cube.b * db).sum() + (cube.c * dc).sum()) / cube.rate
         return da, db, dc, by_rate, None, None

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastive.kernels.cube import Cube
+from contrastive.kernels.cube import Cube, Sample
 
 _log = logging.getLogger(__name__)
 _SOURCE = Path(__file__).with_name("cube.cpp")
-_FLAGS = ["-O3", "-std=c++17", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
+_FLAGS = ["-O3", "-fno-tree-vectorize", "-std=c++17", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 _WIDE = {
     "AVX512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
     "AVX2": ["-mavx2", "-mfma"],
@@ -54,6 +54,32 @@ def backward(cube: Cube, grads: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, 
     return da, db, _in_threads("cube_backward", run, cube)
 
 
+def sampled_forward(sample: Sample) -> Tensor:
+    """The cross-entropies of `contrastive.kernels.sampled`, shape (I,)."""
+    nll = sample.a.new_empty(len(sample.a))
+    _function("sampled_forward")(*_sample_arguments(sample), *_pointers(nll))
+    return nll
+
+
+def sampled_backward(sample: Sample, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients by a, b, c of their sum weighted by `grad`."""
+    da, db, dc = map(torch.zeros_like, (sample.a, sample.b, sample.c))
+    grad = grad.contiguous()
+    _function("sampled_backward")(*_sample_arguments(sample), *_pointers(grad, da, db, dc))
+    return da, db, dc
+
+
+def _sample_arguments(sample: Sample) -> list[object]:
+    shape = (*sample.second.shape, *sample.c.shape)
+    members = _pointers(sample.second, sample.third, sample.masked)
+    return [*_pointers(sample.a, sample.b, sample.c), *shape, sample.rate.item(), *members]
+
+
+def _function(name: str) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(library(), name)
+    return found
+
+
 def _in_threads(
     name: str, run: Callable[[Callable[..., None], int, int, Tensor], None], cube: Cube
 ) -> Tensor:
@@ -61,7 +87,7 @@ def _in_threads(
 
     Parts depend on the thread count alone, so that the same machine gives the same bits again.
     """
-    function = getattr(library(), name)
+    function = _function(name)
     size = len(cube.a)
     parts = max(1, min(torch.get_num_threads(), size, _SHARED_CELLS // max(1, cube.c.numel())))
     sums = cube.c.new_zeros((parts, *cube.c.shape))
@@ -123,8 +149,14 @@ def _cache() -> Path:
 def _load(path: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
     pointer, index, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-    head = [pointer] * 3 + [index] * 4 + [real] * 2 + [pointer] * 3
-    for name, tail in {"cube_forward": 3, "cube_backward": 6}.items():
+    head: list[type] = [pointer] * 3 + [index] * 4
+    tails: dict[str, list[type]] = {
+        "cube_forward": [real] * 2 + [pointer] * 6,
+        "cube_backward": [real] * 2 + [pointer] * 9,
+        "sampled_forward": [real] + [pointer] * 4,
+        "sampled_backward": [real] + [pointer] * 7,
+    }
+    for name, tail in tails.items():
         function = getattr(loaded, name)
-        function.argtypes, function.restype = head + [pointer] * tail, None
+        function.argtypes, function.restype = head + tail, None
     return loaded
