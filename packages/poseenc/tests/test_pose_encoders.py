@@ -40,6 +40,7 @@ def test_block_is_torchs_pre_norm_layer():
     peer.load_state_dict({name: value.detach() for name, value in pairs.items()})
     x = torch.randn(3, 7, 32, dtype=torch.float64)
     torch.testing.assert_close(ours(x), peer(x))
+    torch.testing.assert_close(ours(x, first=2), peer(x)[:, :2])
 
 
 def test_heads_must_divide_width():

@@ -28,12 +28,23 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
-    def forward(self, x: Float[Tensor, "B T width"]) -> Float[Tensor, "B T width"]:
-        x = x + self._drop(self.out(self._attend(self.norm_attention(x))))
+    def forward(
+        self, x: Float[Tensor, "B T width"], first: int | None = None
+    ) -> Float[Tensor, "B tokens width"]:
+        """New tokens; only the ``first`` so many where given, exactly and for less work.
+
+        A last layer whose [CLS] alone is read costs a sixth that way: keys and values of the rest.
+        """
+        x = x[:, :first] + self._drop(self.out(self._attend(self.norm_attention(x), first)))
         return x + self._drop(self.down(self._drop(functional.gelu(self.up(self.norm_mlp(x))))))
 
-    def _attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def _attend(self, x: Tensor, first: int | None) -> Tensor:
+        width = x.shape[-1]
+        weight_q, weight_kv = self.qkv.weight.split((width, 2 * width))
+        bias_q, bias_kv = self.qkv.bias.split((width, 2 * width))
+        q = functional.linear(x[:, :first], weight_q, bias_q).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        kv = functional.linear(x, weight_kv, bias_kv)
+        k, v = kv.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2)
 

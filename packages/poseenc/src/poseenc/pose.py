@@ -62,9 +62,9 @@ class PoseEncoder(nn.Module):
             ValueError: joints, channels or tokens are not those that the encoder was built for.
         """
         x = self.tokens(pose, box_token, present, modality)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        return self.out(self.norm(x[:, 0]))
+        return self.out(self.norm(self.blocks[-1](x, first=1)[:, 0]))
 
 
 class PoseEncoder2D(PoseEncoder):
