@@ -62,7 +62,8 @@ def test_the_file_tells_where_it_comes_from(project: Path) -> None:
 
 
 def test_one_row_as_a_list_with_its_origin(project: Path) -> None:
-    page = project / "docs" / "page.md"
+    page = project / "docs" / "pages" / "page.md"
+    page.parent.mkdir()
     marker = "<!-- results: demo where=model:mean layout=long columns=lift.* caption=no -->"
     page.write_text(f"{marker}\n<!-- /results -->")
     render_tables(page)

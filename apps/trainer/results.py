@@ -14,7 +14,7 @@ A table stands between markers, each at the start of a line, and is rewritten in
 
 and a number in a sentence: <!-- value: NAME key=lift.mpjpe_mm where=split:test -->31.4<!-- /value -->
 
-`python -m trainer.results README.md docs/*.md` renders; `--check` only says what is stale, exit code 1.
+`python -m trainer.results README.md docs/pages/*.md` renders; `--check` only says what is stale, exit code 1.
 """
 
 import argparse

@@ -14,7 +14,7 @@ _THIGH = (0.25, 0.60)
 _SAMPLE = 20_000
 _TILE = (192, 256)
 _CAPTION = 30
-_COLOURS = {"left": (40, 110, 230), "right": (225, 60, 45), "": (60, 60, 60)}
+_COLOURS = {"left": (225, 60, 45), "right": (40, 110, 230), "": (60, 60, 60)}
 
 
 def inspect_store(store: PoseStore) -> dict[str, Any]:
