@@ -12,7 +12,9 @@ A table stands between markers, each at the start of a line, and is rewritten in
     layout   `long` turns one row into two columns, key and value; keys may then end in `*`
     caption  `no` leaves out the line that says where the numbers come from
 
-and a number in a sentence: <!-- value: NAME key=lift.mpjpe_mm where=split:test -->31.4<!-- /value -->
+and a number in a sentence:
+
+    <!-- value: NAME key=lift.mpjpe_mm where=split:test -->31.4<!-- /value -->
 
 `python -m trainer.results README.md docs/pages/*.md` renders; `--check` only says what is stale, exit code 1.
 """

@@ -12,16 +12,28 @@ from trainer.recipe import Range
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """What a recipe says about the loop; one field of an app's recipe."""
+    """What a recipe says about the loop; one field of an app's recipe.
+
+    Attributes:
+        seed: decides every source of chance in training.
+        device: `auto` takes a GPU where there is one.
+        precision: of autocast.
+        accumulate: batches per step.
+        clip: the largest gradient norm.
+        ema: decay of the averaged weights, which are then the ones evaluated.
+        log_every, evaluate_every, checkpoint_every: steps; `evaluate_every` 0 is at the end only.
+        keep: how many checkpoints besides the best.
+        trackers: `wandb` must be installed.
+    """
 
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: Annotated[int, Range(at_least=1)] = 1  # batches per step
-    clip: Annotated[float | None, Range(above=0)] = 1.0  # largest gradient norm
-    ema: Annotated[float | None, Range(at_least=0, below=1)] = None  # decay
+    accumulate: Annotated[int, Range(at_least=1)] = 1
+    clip: Annotated[float | None, Range(above=0)] = 1.0
+    ema: Annotated[float | None, Range(at_least=0, below=1)] = None
     log_every: Annotated[int, Range(at_least=1)] = 10
-    evaluate_every: Annotated[int, Range(at_least=0)] = 0  # 0: at the end only
+    evaluate_every: Annotated[int, Range(at_least=0)] = 0
     checkpoint_every: Annotated[int, Range(at_least=1)] = 500
     keep: Annotated[int, Range(at_least=1)] = 2
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
