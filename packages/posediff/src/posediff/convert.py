@@ -101,15 +101,15 @@ def convert_gfpose(checkpoint: dict[str, Any], *, ema: bool = True) -> Converted
             raise ValueError("ema.shadow_params does not match model_state_dict; pass ema=False to ignore it")
         state.update(zip(averaged, shadow, strict=True))
     conditional = "cond_embed.0.weight" in state
-    network = _network(state, conditional)
+    try:
+        network = _network(state, conditional)
+    except KeyError as missing:
+        raise ValueError(f"not a GFPose or ZeDO score network: it has no {missing.args[0]}") from missing
     wrapped = RelativeCondition(network) if conditional else network
     return Converted(Denoiser(wrapped, NoisePrediction()).eval(), 30.0 if conditional else 1.0)
 
 
 def _network(state: dict[str, Tensor], conditional: bool) -> ResidualMLP:
-    needed = {"pre_dense.weight", "pre_dense_t.weight", "pre_gnorm.weight", "post_dense.weight"}
-    if missing := sorted(needed - set(state)):
-        raise ValueError(f"not a GFPose or ZeDO score network: it has no {', '.join(missing)}")
     hidden, width = state["pre_dense.weight"].shape
     blocks = sum(name.endswith("_dense1.weight") for name in state)
     network = ResidualMLP(
@@ -123,7 +123,8 @@ def _network(state: dict[str, Tensor], conditional: bool) -> ResidualMLP:
     )
     halves = [f"b{block}_dense{half}" for block in range(1, blocks + 1) for half in (1, 2)]
     layers = ["pre_dense", *halves]
-    moved: dict[str, Tensor] = {"no_signal": torch.zeros_like(network.no_signal)}
+    added = ("no_signal", "gain.weight", "gain.bias")  # what the published network has not
+    moved = {name: torch.zeros_like(network.get_parameter(name)) for name in added}
     for kind in ("weight", "bias"):
         moved[f"input.{kind}"] = state[f"pre_dense.{kind}"]
         moved[f"output.{kind}"] = state[f"post_dense.{kind}"]

@@ -32,15 +32,23 @@ class Preconditioning(Protocol):
 
 @dataclass(frozen=True)
 class EDM:
-    """Unit-variance input and target at every level (Karras et al. 2022, table 1, last column)."""
+    """Unit-variance input and target at every level (Karras et al. 2022, table 1, last column).
+
+    The label is 5 ln sigma, not their ln sigma / 4: our sinusoids have periods from 2 pi up, and over their
+    range of labels, 3 wide, nearly all of them would stand still.
+    """
 
     sigma_data: float = 1.0
+    label_scale: float = 5.0
 
     def __call__(self, sigma: Tensor) -> Coefficients:
         total = sigma**2 + self.sigma_data**2
         root = torch.sqrt(total)
         return Coefficients(
-            self.sigma_data**2 / total, sigma * self.sigma_data / root, 1 / root, 0.25 * torch.log(sigma)
+            self.sigma_data**2 / total,
+            sigma * self.sigma_data / root,
+            1 / root,
+            self.label_scale * torch.log(sigma),
         )
 
 

@@ -4,7 +4,8 @@ Shape of GFPose's score network (Ci et al. 2023): a first linear, then blocks of
 by normalisation, SiLU and dropout, each with its own projection of time and of condition added before the
 normalisation. Here all projections of the condition are one matrix product that does not depend on x or on
 the noise level, so a sampler computes it once for all its steps and all its hypotheses; and a noise level
-shared by a batch is embedded once, not once a row.
+shared by a batch is embedded once, not once a row. A gain per level carries x straight to the output: what a
+normal posterior needs, and what normalised layers, which lose x's magnitude, are slow to learn.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class ResidualMLP(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(time_dim, time_dim), nn.SiLU())
         self.time_project = nn.Linear(time_dim, layers * hidden)
         self.no_signal = nn.Parameter(torch.randn(time_dim))
+        self.gain = nn.Linear(time_dim, width)
+        nn.init.zeros_(self.gain.weight)
+        nn.init.zeros_(self.gain.bias)
         self.condition_embed = (
             nn.Sequential(nn.Linear(condition_dim, hidden), nn.SiLU()) if condition_dim else None
         )
@@ -59,21 +63,17 @@ class ResidualMLP(nn.Module):
             raise ValueError("this network was built with condition_dim=0; it takes no condition")
         return self.condition_project(self.condition_embed(condition)).unflatten(-1, (self.layers, -1))
 
-    def embed_time(self, label: Tensor | None) -> Tensor:
-        """Time's share of every layer: label (...) to (..., layers, hidden). None is infinite noise."""
-        angles = self.no_signal if label is None else sinusoidal(label, self.time_dim)
-        return self.time_project(self.time_embed(angles)).unflatten(-1, (self.layers, -1))
-
     def forward(self, x: Tensor, label: Tensor | None, features: Tensor | None = None) -> Tensor:
-        """x: (..., D); label: scalar or (...); features: from ``project``, broadcast against x; (..., D)."""
-        added = self.embed_time(label)
+        """x: (..., D); label: scalar or (...), None is infinite noise; features: of ``project``. (..., D)."""
+        time = self.time_embed(self.no_signal if label is None else sinusoidal(label, self.time_dim))
+        added = self.time_project(time).unflatten(-1, (self.layers, -1))
         if features is not None:
             added = added + features
         h = self._layer(0, self.input(x), added)
         for first in range(1, self.layers, 2):
             inner = self._layer(first, self.linears[first - 1](h), added)
             h = h + self._layer(first + 1, self.linears[first](inner), added)
-        return self.output(h)
+        return self.output(h) + self.gain(time) * x
 
     def _layer(self, index: int, h: Tensor, added: Tensor) -> Tensor:
         return self.dropout(functional.silu(self.norms[index](h + added[..., index, :])))

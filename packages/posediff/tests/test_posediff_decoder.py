@@ -1,0 +1,194 @@
+"""Decoders: learning a known conditional law, the promises of ``mean``, masks, tokens, scale."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from posediff import MLPDecoder, PoseDecoder
+from posediff.condition import hide_joints, observe
+from torch import Tensor
+
+JOINTS, DIMS, COND = 2, 3, 8
+SPREAD = 0.5
+
+
+def law(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Conditions, the mean pose each of them implies, and poses drawn around it with std 0.5; metres + 3."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randn(COND, JOINTS * DIMS, generator=torch.Generator().manual_seed(9)) / COND**0.5
+    condition = torch.randn(n, COND, generator=generator)
+    centre = (condition @ weights).unflatten(-1, (JOINTS, DIMS)) + 3
+    return condition, centre, centre + SPREAD * torch.randn(centre.shape, generator=generator)
+
+
+def train(decoder: PoseDecoder | MLPDecoder, steps: int) -> None:
+    condition, _, poses = law(20_000, 0)
+    decoder.fit_scale(poses)
+    optimiser = torch.optim.Adam(decoder.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        rows = torch.randint(len(poses), (256,), generator=generator)
+        loss = decoder.loss(poses[rows], condition[rows], rows % 3, generator=generator).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    decoder.eval()
+
+
+def small(**options: object) -> PoseDecoder:
+    torch.manual_seed(0)
+    settings: dict[str, object] = {"condition_dim": COND, "hidden": 64, "dropout": 0.0, **options}
+    return PoseDecoder(JOINTS, DIMS, **settings)  # type: ignore[arg-type]
+
+
+@functools.cache
+def trained() -> PoseDecoder:
+    decoder = small(condition_dropout=0.1)
+    with torch.enable_grad():
+        train(decoder, 800)
+    return decoder
+
+
+def test_mean_is_as_good_as_regression() -> None:
+    torch.manual_seed(0)
+    plain = MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=64, dropout=0.0)
+    train(plain, 800)
+    condition, centre, _ = law(500, 5)
+    with torch.no_grad():
+        ours = (trained().mean(condition, 0) - centre).norm(dim=-1).mean().item()
+        theirs = (plain.mean(condition, 0) - centre).norm(dim=-1).mean().item()
+    baseline = (centre - centre.mean(0)).norm(dim=-1).mean().item()
+    assert theirs < 0.1 * baseline
+    assert ours < 0.1 * baseline
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("dpmpp_2m", 10), ("heun", 10), ("euler_maruyama", 100)])
+def test_samples_have_the_mean_and_spread_of_the_law(sampler: str, steps: int) -> None:
+    condition, centre, _ = law(60, 5)
+    generator = torch.Generator().manual_seed(2)
+    drawn = trained().sample(condition, 1, hypotheses=60, steps=steps, sampler=sampler, generator=generator)
+    assert drawn.shape == (60, 60, JOINTS, DIMS)
+    assert (drawn.mean(0) - centre).abs().mean().item() < 0.2 * SPREAD
+    assert drawn.std(0).mean().item() == pytest.approx(SPREAD, rel=0.2)
+
+
+def test_likelihood_is_that_of_the_law() -> None:
+    condition, centre, poses = law(40, 6)
+    found = trained().log_likelihood(poses, condition, 0, steps=40)
+    expected = torch.distributions.Normal(centre, SPREAD).log_prob(poses).sum((-1, -2))
+    assert (found - expected).mean().abs().item() < 0.5
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1].item() > 0.9
+
+
+def test_guidance_pushes_away_from_the_prior() -> None:
+    condition, centre, _ = law(60, 7)
+    generator = torch.Generator().manual_seed(2)
+    drawn = trained().sample(condition, 0, hypotheses=20, generator=generator, guidance=1.0).mean(0)
+    shift = ((drawn - 3) * (centre - 3)).sum() / ((centre - 3) ** 2).sum()
+    assert shift.item() > 1.1
+    with pytest.raises(ValueError, match="condition_dropout"):
+        small().sample(condition, 0, guidance=1.0)
+
+
+def test_loss_is_unreduced_repeats_by_generator_and_ignores_unknown_joints() -> None:
+    decoder = small()
+    condition, _, poses = law(5, 0)
+    weight = torch.ones(5, JOINTS)
+    weight[2, 1] = 0
+
+    def loss(target: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return decoder.loss(target, condition, 0, generator=generator, weight=weight)
+
+    changed = poses.clone()
+    changed[2, 1] = float("nan")
+    first = loss(poses)
+    assert first.shape == (5,)
+    torch.testing.assert_close(first, loss(changed))
+    loss(changed).sum().backward()
+    gradients = [p.grad for p in decoder.parameters() if p.grad is not None]
+    assert all(torch.isfinite(g).all() for g in gradients)
+    moved = poses.clone()
+    moved[3] += 1.0
+    assert ((loss(moved) - first).abs() > 1e-6).tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("kind", ["l2", "l1", "mpjpe"])
+def test_regression_term_by_hand(kind: str) -> None:
+    torch.manual_seed(0)
+    decoder = MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=32, dropout=0.0, mean_loss=kind)
+    condition, _, poses = law(50, 0)
+    decoder.fit_scale(poses)
+    difference = (decoder.mean(condition, 2) - poses) / poses.sub(poses.mean(0)).square().mean().sqrt()
+    expected = {
+        "l2": difference.square().mean((1, 2)),
+        "l1": difference.abs().mean((1, 2)),
+        "mpjpe": difference.norm(dim=-1).mean(1),
+    }[kind]
+    torch.testing.assert_close(decoder.loss(poses, condition, 2), expected)
+
+
+def test_tokens_tell_modalities_apart_and_can_be_left_out() -> None:
+    condition = torch.randn(3, COND)
+    with_token, without = small(), small(modality_token=False)
+    assert not torch.equal(with_token.mean(condition, 0), with_token.mean(condition, 1))
+    assert torch.equal(without.mean(condition, 0), without.mean(condition, 1))
+    mixed = with_token.mean(condition, torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(mixed[1], with_token.mean(condition, 1)[1])
+    assert with_token.modality_index("3d") == 2
+    with pytest.raises(ValueError, match="image, 2d, 3d"):
+        with_token.modality_index("depth")
+
+
+def test_scale_comes_from_data_and_travels_with_the_state() -> None:
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.randn(4000, JOINTS, DIMS, generator=generator) * 0.25 + 7
+    decoder = small()
+    decoder.fit_scale(poses)
+    assert decoder.std.item() == pytest.approx(0.25, rel=0.03)
+    other = small()
+    other.load_state_dict(decoder.state_dict())
+    torch.testing.assert_close(other.mean_pose, poses.mean(0))
+    hidden = poses.clone()
+    hidden[::2, 0] = float("nan")
+    weight = torch.ones(4000, JOINTS)
+    weight[::2, 0] = 0
+    other.fit_scale(hidden, weight)
+    torch.testing.assert_close(other.mean_pose[0], poses[1::2, 0].mean(0))
+    for wrong, message in ((poses[:1].expand(9, -1, -1), "spread"), (poses[:, :1], r"\(N, 2, 3\)")):
+        with pytest.raises(ValueError, match=message):
+            decoder.fit_scale(wrong)
+
+
+def test_prior_takes_empty_conditions() -> None:
+    prior = small(condition_dim=0)
+    generator = torch.Generator().manual_seed(0)
+    assert prior.sample(torch.zeros(4, 0), 0, hypotheses=2, steps=3, generator=generator).isfinite().all()
+
+
+def test_wrong_choices_list_the_right_ones() -> None:
+    for options in ({"parametrisation": "edn"}, {"mean_loss": "huber"}):
+        with pytest.raises(ValueError, match="choose one of"):
+            small(**options)
+    with pytest.raises(ValueError, match="mode_seeking"):
+        small().sample(torch.zeros(1, COND), 0, sampler="ddim")
+    with pytest.raises(ValueError, match="mean_weight"):
+        small(mean_weight=0.0).mean(torch.zeros(1, COND), 0)
+
+
+def test_observed_joints_and_masks() -> None:
+    joints = torch.arange(4.0).reshape(1, 2, 2)
+    joints[0, 1] = float("nan")
+    flat = observe(joints, torch.tensor([[True, False]]))
+    assert flat.tolist() == [[0, 1, 1, 0, 0, 0]]
+    known = torch.ones(40_000, 5, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    kept = hide_joints(known, pose=0.1, part=0.2, joint=0.3, parts=[[0, 1], [3]], generator=generator)
+    share = kept.float().mean(0)
+    expected = torch.tensor([0.9 * 0.8 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7])
+    torch.testing.assert_close(share, expected, rtol=0, atol=0.01)
+    assert not hide_joints(torch.zeros_like(known), generator=generator).any()

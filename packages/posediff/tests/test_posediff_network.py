@@ -1,0 +1,103 @@
+"""The network's shortcuts against doing everything in full, and the denoiser's coefficients."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from posediff.denoiser import EDM, Denoiser, NoisePrediction, ScaledScore
+from posediff.network import ChannelNorm, ResidualMLP, sinusoidal
+from posediff.sde import VP, SubVP
+from torch import nn
+
+
+def test_channel_norm_is_group_norm() -> None:
+    x = torch.randn(6, 64, generator=torch.Generator().manual_seed(0))
+    for groups in (1, 4, 32):
+        mine, theirs = ChannelNorm(64, groups), nn.GroupNorm(groups, 64)
+        with torch.no_grad():
+            for norm in (mine, theirs):
+                norm.weight.copy_(torch.linspace(0.5, 2, 64))
+                norm.bias.copy_(torch.linspace(-1, 1, 64))
+        torch.testing.assert_close(mine(x), theirs(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(mine(x.view(2, 3, 64)).view(6, 64), mine(x), rtol=1e-4, atol=1e-4)
+
+
+def test_features_once_for_all_hypotheses() -> None:
+    """(S, B, D) with features of B and one level, against every row by itself with its own features."""
+    torch.manual_seed(0)
+    network = ResidualMLP(6, 5, hidden=32, time_dim=16, groups=4).eval()
+    x, condition = torch.randn(4, 3, 6), torch.randn(3, 5)
+    together = network(x, torch.tensor(0.7), network.project(condition))
+    for s in range(4):
+        for b in range(3):
+            row = network(x[s, b][None], torch.tensor([0.7]), network.project(condition[b][None]))
+            torch.testing.assert_close(together[s, b], row[0], rtol=1e-4, atol=1e-5)
+
+
+def test_sinusoidal_by_hand() -> None:
+    found = sinusoidal(torch.tensor(2.0), 4)
+    expected = [math.sin(2), math.sin(2e-4), math.cos(2), math.cos(2e-4)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_network_refuses_what_it_cannot_use() -> None:
+    with pytest.raises(ValueError, match="condition_dim=0"):
+        ResidualMLP(6, 0, hidden=32, time_dim=16).project(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="groups=7"):
+        ResidualMLP(6, 0, hidden=32, time_dim=16, groups=7)
+
+
+class Perfect(nn.Module):
+    """The network that makes a denoiser exact on N(0, 1) data, whatever its coefficients."""
+
+    def __init__(self, preconditioning: EDM | NoisePrediction | ScaledScore, sigma: torch.Tensor) -> None:
+        super().__init__()
+        self.c, self.sigma = preconditioning(sigma), sigma
+
+    def forward(self, scaled: torch.Tensor, label: torch.Tensor, condition: None) -> torch.Tensor:
+        x = scaled / self.c.input[:, None]
+        ideal = x / (1 + self.sigma[:, None] ** 2)
+        return (ideal - self.c.skip[:, None] * x) / self.c.out[:, None]
+
+
+@pytest.mark.parametrize(
+    "preconditioning", [EDM(), NoisePrediction(SubVP()), NoisePrediction(VP()), ScaledScore()]
+)
+def test_every_parametrisation_can_express_the_exact_denoiser(
+    preconditioning: EDM | NoisePrediction | ScaledScore,
+) -> None:
+    sigma = torch.tensor([0.05, 0.5, 3.0], dtype=torch.float64)
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    denoised = Denoiser(Perfect(preconditioning, sigma), preconditioning)(x, sigma)
+    torch.testing.assert_close(denoised, x / (1 + sigma[:, None] ** 2))
+
+
+def test_edm_keeps_input_and_target_at_unit_variance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 200_000, generator=generator, dtype=torch.float64)
+    for level in (0.01, 0.3, 1.0, 20.0):
+        c = EDM()(torch.tensor(level, dtype=torch.float64))
+        noisy = clean + level * noise
+        assert (c.input * noisy).std().item() == pytest.approx(1, abs=0.01)
+        assert ((clean - c.skip * noisy) / c.out).std().item() == pytest.approx(1, abs=0.01)
+
+
+def test_noise_prediction_loss_is_that_of_gfpose() -> None:
+    """|F(x_t, 999 t) - n|² with x_t = scale x_0 + std n, and the label 999 t."""
+    seen: list[torch.Tensor] = []
+
+    class Linear(nn.Module):
+        def forward(self, x: torch.Tensor, label: torch.Tensor, condition: None) -> torch.Tensor:
+            seen.extend([x, label])
+            return 0.3 * x
+
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
+    t, sde = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9], dtype=torch.float64), SubVP()
+    found = Denoiser(Linear(), NoisePrediction(sde)).loss(clean, sde.sigma(t), noise)
+    noisy = sde.scale(t)[:, None] * clean + sde.std(t)[:, None] * noise
+    torch.testing.assert_close(seen[0], noisy)
+    torch.testing.assert_close(seen[1], 999 * t)
+    torch.testing.assert_close(found, (0.3 * noisy - noise) ** 2)
