@@ -63,15 +63,16 @@ def test_commands_and_options_exist(page: Path) -> None:
             known.make_context(command, list(arguments))
 
 
-def test_recipe_keys_that_pages_set_exist() -> None:
+def test_recipes_and_keys_that_pages_name_exist() -> None:
     from trainer.recipe import load_recipe
     from unihpr.recipe import RECIPES, Recipe
 
     shell = "".join(code for page in PAGES for kind, code, _ in blocks(page) if kind == "sh")
     for module, arguments in commands(shell):
-        after = [value for flag, value in pairwise(arguments) if flag == "--set"]
-        if module == "unihpr.cli" and after:
-            load_recipe("quickstart", Recipe, after, RECIPES)
+        given = list(pairwise(arguments))
+        recipe = dict(given).get("--recipe", "quickstart")
+        if module == "unihpr.cli" and not recipe.endswith(".yaml"):
+            load_recipe(recipe, Recipe, [value for flag, value in given if flag == "--set"], RECIPES)
 
 
 def test_recipe_page_names_every_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A contrastive toy whose loss needs the whole batch: run alone or by torchrun, it must do the same.
 
-    torchrun --nproc_per_node 2 tests/trainer_contrast.py FOLDER
+torchrun --nproc_per_node 2 tests/trainer_contrast.py FOLDER
 """
 
 import sys
@@ -12,7 +12,6 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.functional import cross_entropy, normalize
-
 from trainer.loop import Trainer
 from trainer.runs import Run
 from trainer.stage import LoopConfig, Stage
@@ -21,7 +20,14 @@ from trainer.stage import LoopConfig, Stage
 @dataclass(frozen=True)
 class Recipe:
     loop: LoopConfig = LoopConfig(
-        device="cpu", accumulate=2, clip=0.5, ema=0.5, log_every=1, evaluate_every=2, checkpoint_every=3, trackers=()
+        device="cpu",
+        accumulate=2,
+        clip=0.5,
+        ema=0.5,
+        log_every=1,
+        evaluate_every=2,
+        checkpoint_every=3,
+        trackers=(),
     )
 
 

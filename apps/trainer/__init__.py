@@ -1,0 +1,1 @@
+"""The training loop that the apps share: recipes, runs, checkpoints, results."""

@@ -1,10 +1,10 @@
 """The run folder: one training run's recipe, checkpoints, logs, metrics and report.
 
-    runs/NAME/recipe.yaml     the whole recipe, every value spelled out
-    runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
-    runs/NAME/metrics.json    what was measured at the end
-    runs/NAME/checkpoints/    see `trainer.checkpoint`
-    runs/NAME/tensorboard/    the tracker's files
+runs/NAME/recipe.yaml     the whole recipe, every value spelled out
+runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
+runs/NAME/metrics.json    what was measured at the end
+runs/NAME/checkpoints/    see `trainer.checkpoint`
+runs/NAME/tensorboard/    the tracker's files
 """
 
 import json

@@ -1,0 +1,1 @@
+"""UniHPR: image, 2D and 3D human poses in one embedding, decoded by diffusion."""

@@ -1,0 +1,1 @@
+"""UniPose: not built yet. `README.md` beside this file says what is there and what is missing."""

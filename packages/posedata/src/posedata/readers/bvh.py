@@ -65,7 +65,7 @@ def read_bvh(
 
 def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
     """(T, 17, 3) in metres and the file's axes, and its frame rate."""
-    import pybvh  # type: ignore[import-untyped]  # here: takes 0.4 s, which other readers should not pay
+    import pybvh  # here: takes 0.4 s, which other readers should not pay
 
     try:
         bvh = pybvh.read_bvh_file(file, world_up="+y")

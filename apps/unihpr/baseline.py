@@ -1,0 +1,101 @@
+"""SimpleBaseline on the same data, split and views: what every lifter is measured against.
+
+Martinez et al., ICCV 2017, with the authors' settings: pixels and camera-frame joints standardised by the
+training data, 1024 wide, two blocks, dropout 0.5, Adam 1e-3 with exponential decay, squared error.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from poseenc import SimpleBaseline
+from torch import Tensor, nn
+from trainer.loop import Trainer
+from trainer.recipe import to_plain
+from trainer.results import write_results
+from trainer.runs import Existing, Run
+from trainer.stage import Stage
+
+from unihpr.data import Data
+from unihpr.evaluate import Metrics, errors
+from unihpr.recipe import BaselineConfig, Recipe
+from unihpr.samples import Sample
+from unihpr.train import prepare_on_one
+
+FINAL_RATE = 0.14
+"""The authors' decay, 0.96 every 100,000 of 4.9 M steps, comes to this share at the end."""
+
+
+class Lifter(nn.Module):
+    """SimpleBaseline with its standardisation."""
+
+    def __init__(self, pixels: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"], hidden: int) -> None:
+        super().__init__()
+        self.network = SimpleBaseline(pixels.shape[1], hidden)
+        for name, values in (("pixels", pixels), ("joints", joints)):
+            self.register_buffer(f"{name}_mean", values.mean(0))
+            self.register_buffer(f"{name}_std", values.std(0).clamp(min=1e-6))
+
+    def forward(self, pixels: Float[Tensor, "B J 2"]) -> Float[Tensor, "B J 3"]:
+        """Camera-frame joints, metres relative to the root."""
+        lifted = self.network((pixels - self.pixels_mean) / self.pixels_std)
+        return lifted * self.joints_std + self.joints_mean
+
+    def loss(self, pixels: Float[Tensor, "B J 2"], joints: Float[Tensor, "B J 3"]) -> Float[Tensor, ""]:
+        """Mean squared error of standardised joints."""
+        return (((self(pixels) - joints) / self.joints_std) ** 2).mean()
+
+
+def train_baseline(data: Data, config: BaselineConfig, trainer: Trainer, noise: float) -> Metrics:
+    """Train a SimpleBaseline and test it.
+
+    Args:
+        noise: share of training keypoints with detector noise; above 0 it is tested on noisy ones.
+    """
+    scale = data.draw_views(
+        20_000, torch.Generator(data.device).manual_seed(0), lambda rows: rows, noise=noise, frame="pixels"
+    )
+    lifter = Lifter(scale.keypoints, scale.joints, config.hidden).to(data.device)
+    optimizer = torch.optim.Adam(lifter.parameters(), lr=config.lr)
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, FINAL_RATE ** (1 / config.steps))
+
+    def batch(step: int, generator: torch.Generator) -> Sample:
+        return data.draw_views(config.batch, generator, trainer.share, noise=noise, frame="pixels")
+
+    def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"loss": lifter.loss(sample.keypoints, sample.joints)}
+
+    name = "simple_baseline" + ("_detector" if noise else "")
+    trainer.fit(Stage(name, {"lifter": lifter}, optimizer, config.steps, batch, loss, decay))
+    lifter.eval()
+    test = data.test_pixels(detector=noise > 0)
+    with torch.no_grad():
+        predicted = lifter(test.keypoints)
+    last: dict[str, Any] = trainer.run.curves(name)[-1]
+    return errors(predicted, test.joints) | {"training_seconds": last["seconds"]}
+
+
+def run_baseline(
+    recipe: Recipe, folder: Path, existing: Existing, json: Path | None
+) -> list[tuple[Any, ...]]:
+    """Train and test on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm."""
+    stores = prepare_on_one(recipe)
+    run = Run.start(folder, recipe, existing)
+    trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
+    data = Data(stores, recipe.data, trainer.device)
+    found = {
+        name: train_baseline(data, recipe.baseline, trainer, noise)
+        for name, noise in (("exact", 0.0), ("detector", 1.0))
+    }
+    trainer.close()
+    run.write_metrics(found)
+    if json:
+        write_results(
+            json,
+            [{"keypoints": name, **metrics} for name, metrics in found.items()],
+            data=stores.fingerprint,
+            seeds=[recipe.loop.seed],
+            recipe=to_plain(recipe),
+        )
+    return [(name, m["mpjpe_mm"], m["pa_mpjpe_mm"]) for name, m in found.items()]

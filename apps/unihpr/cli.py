@@ -1,0 +1,225 @@
+"""The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from trainer.errors import plain_errors
+
+from unihpr.recipe import RECIPES, Recipe
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console()
+
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
+SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set finetune.steps=100")]
+NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+StoreArgument = Annotated[Path, typer.Argument(help="a store of views (posedata views, posedata render)")]
+Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
+
+
+@app.command()
+@plain_errors()
+def train(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: JsonOption = None,
+) -> None:
+    """Prepare data, train the three steps, evaluate, and write the report."""
+    from unihpr.train import save_results
+    from unihpr.train import train as run_training
+
+    loaded = _load(recipe, set_)
+    folder = runs / (name or Path(recipe).stem)
+    _print_recipe(loaded)
+    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite))
+    if not metrics:
+        return  # another process tells
+    _finish(trained, metrics, json, save_results)
+    console.print(f"run {folder}, report {folder / 'report.html'}")
+
+
+@app.command()
+@plain_errors()
+def evaluate(run: RunArgument, json: JsonOption = None) -> None:
+    """Measure a finished run on its test views: a table, and JSON (keys: docs/metrics.md)."""
+    from unihpr.evaluate import evaluate as measure
+    from unihpr.train import open_run, save_results
+
+    trained = open_run(run)
+    metrics = measure(trained.model, trained.data, trained.recipe.evaluation)
+    trained.run.write_metrics(metrics)
+    _finish(trained, metrics, json, save_results)
+
+
+@app.command()
+@plain_errors()
+def report(run: RunArgument) -> None:
+    """Evaluate a finished run and write its report anew."""
+    from unihpr.evaluate import evaluate as measure
+    from unihpr.report import write_report
+    from unihpr.train import open_run
+
+    trained = open_run(run)
+    metrics = measure(trained.model, trained.data, trained.recipe.evaluation)
+    path = write_report(trained.run, trained.model, trained.data, trained.recipe, metrics)
+    console.print(f"report {path}")
+
+
+@app.command()
+@plain_errors()
+def baseline(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: JsonOption = None,
+) -> None:
+    """Train SimpleBaseline on a recipe's data, with exact and with detector keypoints, and measure it."""
+    from unihpr.baseline import run_baseline
+
+    folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
+    rows = run_baseline(_load(recipe, set_), folder, _existing(resume, overwrite), json)
+    _table("SimpleBaseline", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
+
+
+@app.command()
+@plain_errors()
+def ablate(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    seeds: Annotated[int, typer.Option(help="runs of each variant")] = 1,
+    json: JsonOption = None,
+) -> None:
+    """Table 6 of UniHPE in small: no alignment, pair, pair + triplet, + modality token. Resumes by itself."""
+    from unihpr.ablate import ABLATION_COLUMNS
+    from unihpr.ablate import ablate as run_ablation
+
+    folder = runs / (name or f"{Path(recipe).stem}-ablation")
+    rows = run_ablation(_load(recipe, set_), folder, seeds, json)
+    _table("Ablation", ABLATION_COLUMNS, rows)
+
+
+@app.command()
+@plain_errors()
+def embed(
+    run: RunArgument,
+    store: StoreArgument,
+    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    modality: Annotated[str, typer.Option(help="image, 2d, 3d or all")] = "all",
+    keypoints: Annotated[str, typer.Option(help="the store's column: keypoints_NAME")] = "true",
+) -> None:
+    """Embed the views of a store: `image`, `2d` and `3d`, each (N, D), unit length."""
+    from unihpr.use import embed_store
+
+    shapes = embed_store(run, store, out, modality, keypoints)
+    console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+
+
+@app.command()
+@plain_errors()
+def retrieve(
+    run: RunArgument,
+    queries: StoreArgument,
+    gallery: StoreArgument,
+    source: Annotated[str, typer.Option("--from", help="modality of the queries")] = "2d",
+    target: Annotated[str, typer.Option("--to", help="modality of the gallery")] = "3d",
+    k: Annotated[int, typer.Option(help="how many to retrieve")] = 5,
+    show: Annotated[int, typer.Option(help="queries to print")] = 10,
+    json: JsonOption = None,
+) -> None:
+    """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
+    from unihpr.use import retrieve_views
+
+    rows = retrieve_views(run, queries, gallery, source, target, k, json)
+    _table(f"{source} to {target}", ("query row", "gallery rows", "cosine", "MPJPE mm"), rows[:show])
+
+
+@app.command()
+@plain_errors()
+def lift(
+    run: RunArgument,
+    keypoints: Annotated[Path, typer.Argument(help=".npy (N, J, 2 or 3) in pixels: x, y and confidence")],
+    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
+    focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
+    skeleton: Annotated[str, typer.Option(help="of the keypoints")] = "h36m17",
+    hypotheses: Annotated[int, typer.Option(help="0: the mean pose; else poses to draw")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+) -> None:
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis."""
+    from unihpr.use import lift_keypoints
+
+    shape = lift_keypoints(run, keypoints, out, size, focal, skeleton, hypotheses, picture)
+    console.print(f"{out}: joints {shape}")
+
+
+@app.command()
+@plain_errors()
+def interpolate(
+    run: RunArgument,
+    store: StoreArgument,
+    first: Annotated[int, typer.Argument(help="a row of the store")],
+    last: Annotated[int, typer.Argument(help="another")],
+    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
+    steps: Annotated[int, typer.Option(help="poses, both ends included")] = 9,
+) -> None:
+    """Decode 3D poses along the great arc between the embeddings of two poses."""
+    from unihpr.use import interpolate_rows
+
+    picture = interpolate_rows(run, store, first, last, out, steps)
+    console.print(f"{out}, {picture}")
+
+
+def _load(recipe: str, overrides: list[str]) -> Recipe:
+    from trainer.recipe import load_recipe
+
+    return load_recipe(recipe, Recipe, overrides, RECIPES)
+
+
+def _existing(resume: bool, overwrite: bool) -> str:
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other; give one")
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def _print_recipe(recipe: Recipe) -> None:
+    from trainer.recipe import to_yaml
+
+    console.print(to_yaml(recipe), style="dim", highlight=False)
+
+
+def _finish(trained: object, metrics: object, json: Path | None, save: object) -> None:
+    from unihpr.evaluate import summary
+
+    _table("held-out subjects", ("", "this run", "paper, Human3.6M"), summary(metrics))  # type: ignore[arg-type]
+    if json:
+        save(json, trained, metrics)  # type: ignore[operator]
+        console.print(f"results {json}")
+
+
+def _table(title: str, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    table = Table(title=title)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()

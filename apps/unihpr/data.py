@@ -1,0 +1,251 @@
+"""From a recipe's data section to batches: stores prepared once, tensors on the training device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from posedata.build import build_synthetic, render_store
+from posedata.noise import DetectorNoise
+from posedata.readers import prepare
+from posedata.store import PoseStore
+from posedata.views import add_views, get_rig
+from torch import Tensor
+
+from unihpr.recipe import DataConfig
+from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
+
+SKELETON = "h36m17"
+Share = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What `prepare_stores` made or found.
+
+    Attributes:
+        poses: all poses, in the world.
+        train: rows of `poses` to train on.
+        train_views, test_views: seen by virtual cameras, with rendered images.
+    """
+
+    poses: PoseStore
+    train: np.ndarray
+    train_views: PoseStore
+    test_views: PoseStore
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that training sees."""
+        parts = [self.poses.fingerprint, self.train_views.fingerprint, self.test_views.fingerprint]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> Stores:
+    """Make the stores that a recipe names, or find them in its cache.
+
+    Raises:
+        ValueError, FileNotFoundError: the recipe's data cannot be had; the message says what to set.
+    """
+    poses = _poses(config, say)
+    if poses.skeleton.name != SKELETON:
+        raise ValueError(
+            f"{poses.path}: skeleton is {poses.skeleton.name}, UniHPR takes {SKELETON}; convert the store"
+        )
+    parts = poses.split(_split(config, poses))
+    for part in ("train", "test"):
+        if part not in parts or not len(parts[part]):
+            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+    pick = np.random.default_rng(config.seed)
+    train = np.sort(pick.choice(parts["train"], min(config.images, len(parts["train"])), replace=False))
+    test = parts["test"][_evenly(len(parts["test"]), config.test_images)]
+    views = [
+        _rendered(config, poses, rows, name, seed, say)
+        for seed, (name, rows) in enumerate({"train": train, "test": test}.items())
+    ]
+    return Stores(poses, parts["train"], *views)
+
+
+class Data:
+    """Training and test views on one device."""
+
+    def __init__(self, stores: Stores, config: DataConfig, device: torch.device | str = "cpu") -> None:
+        self.config, self.stores, self.device = config, stores, device
+        self.rig = get_rig(config.rig)
+        self.noise = DetectorNoise()
+        self.poses = stores.poses.tensors(["joints"], device, stores.train)["joints"]
+        self.views = self._views(stores.train_views, config.frame)
+        self.images = stores.train_views
+
+    def draw_views(
+        self,
+        count: int,
+        generator: torch.Generator,
+        share: Share,
+        *,
+        noise: float | None = None,
+        frame: Frame | None = None,
+    ) -> Sample:
+        """Training poses at random, each seen by a virtual camera drawn for it.
+
+        Every process draws the whole batch, cameras included, and keeps its share: the batch does not
+        depend on how many processes there are.
+
+        Args:
+            noise: share of keypoints with detector noise; the recipe's by default.
+            frame: the recipe's by default.
+        """
+        rows = torch.randint(len(self.poses), (count,), generator=generator, device=generator.device)
+        sample = see_at_random(
+            self.poses[rows],
+            self.rig,
+            generator,
+            frame=frame or self.config.frame,
+            noise=self.noise,
+            share=self.config.noise if noise is None else noise,
+        )
+        return sample[share(torch.arange(count, device=rows.device))]
+
+    def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
+        """Rendered training views at random, with their images."""
+        rows = torch.randint(len(self.views), (count,), generator=generator, device=generator.device)
+        rows = share(rows)
+        return self._with_images(self.views[rows], self.images, rows)
+
+    def test(self, detector: bool = False) -> Sample:
+        """All test views with images; with `detector` the keypoints have detector noise."""
+        store = self.stores.test_views
+        sample = self._views(store, self.config.frame, detector)
+        return self._with_images(sample, store, torch.arange(len(sample)))
+
+    def test_pixels(self, detector: bool = False) -> Sample:
+        """All test views with keypoints in pixels and joints in the camera's frame, without images."""
+        return self._views(self.stores.test_views, "pixels", detector)
+
+    def scale(self, count: int = 4096) -> tuple[Float[Tensor, "N J 2"], Float[Tensor, "N J 3"]]:
+        """Exact keypoints and joints of random training views, to derive the decoders' scale from."""
+        generator = torch.Generator(self.device).manual_seed(self.config.seed)
+        sample = self.draw_views(count, generator, lambda rows: rows, noise=0.0)
+        return sample.keypoints, sample.joints
+
+    def _views(self, store: PoseStore, frame: Frame, detector: bool = False) -> Sample:
+        columns = store.tensors(["joints", "boxes"])
+        generator = torch.Generator().manual_seed(self.config.seed + 1)
+        sample = see(
+            columns["joints"],
+            store.camera(),
+            box=columns["boxes"],
+            frame=frame,
+            noise=self.noise,
+            share=float(detector),
+            generator=generator,
+        )
+        return sample.to(self.device)
+
+    def _with_images(self, sample: Sample, store: PoseStore, rows: Tensor) -> Sample:
+        return replace(sample, images=_pixels(store, rows).to(self.device))
+
+
+def store_sample(store: PoseStore, frame: Frame, keypoints: str = "true", images: bool = False) -> Sample:
+    """Every view of a store, with its own keypoints (`keypoints_NAME`).
+
+    Raises:
+        ValueError: the store has no cameras, no such keypoints, or (where asked) no images.
+    """
+    camera = store.camera()
+    columns = store.tensors(["joints", f"keypoints_{keypoints}", "boxes"])
+    points = columns[f"keypoints_{keypoints}"]
+    sample = from_keypoints(points, camera, box=columns["boxes"], joints=columns["joints"], frame=frame)
+    return replace(sample, images=_pixels(store, torch.arange(len(store)))) if images else sample
+
+
+def _pixels(store: PoseStore, rows: Tensor) -> Tensor:
+    return torch.from_numpy(store.images(rows.cpu().numpy())).permute(0, 3, 1, 2)
+
+
+def mean_pose(data: Data) -> Float[Tensor, "J 3"]:
+    """The training set's mean root-relative pose in the encoders' frame."""
+    return data.scale(20_000)[1].mean(dim=0)
+
+
+def _poses(config: DataConfig, say: Callable[[str], None]) -> PoseStore:
+    if config.format == "synthetic":
+        made = asdict(config.synthetic)
+        test = made.pop("test_subjects")
+        if test >= made["subjects"]:
+            raise ValueError(
+                f"data.synthetic.test_subjects is {test}; leave some of {made['subjects']} to train"
+            )
+        path = config.cache / f"synthetic-{_key(made)}"
+        if not path.is_dir():
+            say(f"moving {made['subjects']} synthetic people: {path}")
+            build_synthetic(
+                path, subjects=made["subjects"], clips=made["clips"], frames=made["frames"], seed=made["seed"]
+            )
+        return PoseStore.open(path)
+    if config.path is None:
+        raise ValueError(
+            f"data.path is not set; give what data.format={config.format} reads: --set data.path=..."
+        )
+    if config.format == "store":
+        return PoseStore.open(config.path)
+    path = config.cache / f"{config.format}-{config.path.stem}-{_key(_state(config.path))}"
+    if not path.is_dir():
+        say(f"reading {config.path}: {path}")
+        prepare(config.format, config.path, path)
+    return PoseStore.open(path)
+
+
+def _split(config: DataConfig, poses: PoseStore) -> dict[str, object] | Path:
+    if config.split is not None:
+        return config.split
+    if config.format != "synthetic":
+        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    names = poses.names("subject")
+    test = names[len(names) - config.synthetic.test_subjects :]
+    return {"test": test, "train": "all other subjects"}
+
+
+def _rendered(
+    config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, seed: int, say: Callable[[str], None]
+) -> PoseStore:
+    width, height = config.image_size
+    key = _key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, config.seed + seed])
+    path = config.cache / f"{part}-views-{key}"
+    if not path.is_dir():
+        say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
+        seen = config.cache / f"{part}-cameras-{key}"
+        add_views(
+            poses.path, seen, get_rig(config.rig), 1, None, config.seed + seed, rows=rows, overwrite=True
+        )
+        render_store(
+            seen,
+            path,
+            size=config.image_size,
+            seed=config.seed + seed,
+            workers=config.workers,
+            kinds=("rgb",),
+        )
+    return PoseStore.open(path)
+
+
+def _evenly(count: int, wanted: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
+
+
+def _key(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _state(path: Path) -> list[object]:
+    """What tells one version of a source from another without reading it whole."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; set data.path to what data.format reads")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]

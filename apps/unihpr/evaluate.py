@@ -1,0 +1,188 @@
+"""What a trained UniHPR is worth: estimation, retrieval, alignment, and the trivial baselines beside it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from posedata.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
+from posediff import PoseDecoder
+from torch import Tensor
+
+from unihpr.data import Data, mean_pose
+from unihpr.model import MODALITIES, Modality, UniHPR, pairs
+from unihpr.recipe import EvaluationConfig
+from unihpr.samples import Sample
+
+CROP_PX = 128.0
+"""Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
+
+Metrics = dict[str, Any]
+
+
+@torch.no_grad()
+def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
+    """All metrics of the test views, nested by name; docs/metrics.md says what each is.
+
+    Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
+    """
+    model.eval()
+    exact, detected = data.test(), data.test(detector=True)
+    embeddings = embed(model, exact, config.batch)
+    noisy = embed(model, detected, config.batch, ("2d",))["2d"]
+    return {
+        "lift": estimation(model, embeddings["2d"], "2d", exact.joints, config),
+        "lift_detector": estimation(model, noisy, "2d", exact.joints, config),
+        "image": estimation(model, embeddings["image"], "image", exact.joints, config),
+        "reconstruct": estimation(model, embeddings["3d"], "3d", exact.joints, config),
+        "keypoints": keypoints(model, embeddings["image"], exact.keypoints),
+        "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
+        "retrieval": retrieval(embeddings, exact.joints),
+        "retrieval_without_neighbours": retrieval(
+            embeddings, exact.joints, neighbours(data, config.neighbours)
+        ),
+        "baselines": baselines(data, exact),
+    }
+
+
+def embed(
+    model: UniHPR, sample: Sample, batch: int, modalities: tuple[Modality, ...] = MODALITIES
+) -> dict[Modality, Float[Tensor, "B dim"]]:
+    """Unit embeddings of a large sample, in batches."""
+    parts = [model.embeddings(sample[i : i + batch], modalities) for i in _starts(sample, batch)]
+    return {modality: torch.cat([part[modality] for part in parts]) for modality in modalities}
+
+
+def estimation(
+    model: UniHPR,
+    embedding: Float[Tensor, "B dim"],
+    modality: Modality,
+    truth: Float[Tensor, "B J 3"],
+    config: EvaluationConfig,
+) -> Metrics:
+    """3D error of one branch: the posterior mean (one evaluation) and sampled hypotheses."""
+    starts = range(0, len(truth), config.batch)
+    predicted = torch.cat([model.decode("3d", embedding[i : i + config.batch], modality) for i in starts])
+    metrics = errors(predicted, truth)
+    if isinstance(model.decoders["3d"], PoseDecoder):
+        generator = torch.Generator(truth.device).manual_seed(0)
+        drawn = torch.cat(
+            [
+                model.sample(
+                    "3d", embedding[i : i + config.batch], modality, hypotheses=config.hypotheses,
+                    steps=config.sampler_steps, sampler=config.sampler, generator=generator,
+                )
+                for i in starts
+            ],
+            dim=1,
+        )  # fmt: skip
+        each = mpjpe_mm(drawn, truth)
+        metrics["one_hypothesis_mpjpe_mm"] = float(each[0].mean())
+        metrics[f"best_of_{config.hypotheses}_mpjpe_mm"] = float(best_of(each).mean())
+    return metrics
+
+
+def errors(predicted: Float[Tensor, "B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
+    """MPJPE and PA-MPJPE, both relative to the root."""
+    predicted, truth = predicted - predicted[:, :1], truth - truth[:, :1]
+    return {
+        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
+        "pa_mpjpe_mm": float(pa_mpjpe_mm(predicted, truth).mean()),
+    }
+
+
+def keypoints(model: UniHPR, embedding: Float[Tensor, "B dim"], truth: Float[Tensor, "B J 2"]) -> Metrics:
+    """2D error of the image branch: PCK at 5 % of the box's longer side, and end-point error."""
+    predicted = model.decode("2d", embedding, "image")
+    side = truth.new_full(truth.shape[:1], 2.0)  # the box's longer side, in units of half of it
+    return {
+        "pck_005": float(pck(predicted, truth, side, 0.05).mean()),
+        "epe_px": float(epe_px(predicted * CROP_PX, truth * CROP_PX).mean()),
+    }
+
+
+def retrieval(
+    embeddings: dict[Modality, Float[Tensor, "B dim"]],
+    joints: Float[Tensor, "B J 3"],
+    exclude: Neighbours | None = None,
+) -> Metrics:
+    """Nearest neighbours across modalities, for every ordered pair.
+
+    Args:
+        joints: true poses, of queries and gallery alike.
+        exclude: what a query may not find; top-k has no meaning then.
+    """
+    table: Metrics = {}
+    for source in embeddings:
+        for target in embeddings:
+            if source == target:
+                continue
+            found = nearest(embeddings[source], embeddings[target], k=3, exclude=exclude)
+            row = errors(joints[found[:, 0]], joints)
+            if exclude is None:
+                own = torch.arange(len(found), device=found.device)
+                row |= {f"top{k}": float(top_k(found, own, k).float().mean()) for k in (1, 3)}
+            table[f"{source}_to_{target}"] = row
+    return table
+
+
+def neighbours(data: Data, frames: int) -> Neighbours:
+    """Of a test view: the views of its sequence at most `frames` frames away, itself included."""
+    store = data.stores.test_views
+    place = store.tensors(["sequence", "frame"], data.device)
+    return Neighbours(place["sequence"], place["frame"], place["sequence"], place["frame"], frames)
+
+
+def baselines(data: Data, test: Sample) -> Metrics:
+    """What costs nothing: the mean pose, the 3D of the nearest training 2D, a random retrieval."""
+    count = len(test)
+    mean = mean_pose(data).expand(count, -1, -1)
+    generator = torch.Generator(data.device).manual_seed(0)
+    train = data.draw_views(20_000, generator, lambda rows: rows)
+    nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
+    shuffled = torch.randperm(count, generator=generator, device=data.device)
+    return {
+        "mean_pose": errors(mean, test.joints),
+        "nearest_2d": errors(train.joints[nearest], test.joints),
+        "random_retrieval": errors(test.joints[shuffled], test.joints),
+    }
+
+
+def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Rows (what, ours, beside it) for the table at the end of a run; PAPER tells where the numbers are from."""
+    mean = metrics["baselines"]["mean_pose"]["mpjpe_mm"]
+    rows = [
+        ("3D from 2D, MPJPE mm", metrics["lift"]["mpjpe_mm"], PAPER["lift"]),
+        ("3D from noisy 2D, MPJPE mm", metrics["lift_detector"]["mpjpe_mm"], PAPER["lift_detector"]),
+        ("3D from image, MPJPE mm", metrics["image"]["mpjpe_mm"], PAPER["image"]),
+        ("2D to 3D retrieval, MPJPE mm", metrics["retrieval"]["2d_to_3d"]["mpjpe_mm"], PAPER["2d_to_3d"]),
+        (
+            "image to 3D retrieval, MPJPE mm",
+            metrics["retrieval"]["image_to_3d"]["mpjpe_mm"],
+            PAPER["image_to_3d"],
+        ),
+    ]
+    table = [
+        (name, f"{value:.1f} ({value / mean:.0%} of the mean pose)", paper) for name, value, paper in rows
+    ]
+    for name, key in (
+        ("mean pose", "mean_pose"),
+        ("nearest 2D", "nearest_2d"),
+        ("random retrieval", "random_retrieval"),
+    ):
+        table.append((f"baseline: {name}, MPJPE mm", f"{metrics['baselines'][key]['mpjpe_mm']:.1f}", ""))
+    return table
+
+
+PAPER = {
+    "lift": "39.3",
+    "lift_detector": "52.6",
+    "image": "49.9",
+    "2d_to_3d": "9.2",
+    "image_to_3d": "10.4",
+}
+"""UniHPR on Human3.6M (its tables I, II and III), mm."""
+
+
+def _starts(sample: Sample, batch: int) -> Iterable[int]:
+    return range(0, len(sample), batch)

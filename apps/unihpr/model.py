@@ -1,0 +1,167 @@
+"""UniHPR: three encoders into one space, two decoders out of it."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from posedata.skeleton import get_skeleton
+from posediff import MLPDecoder, PoseDecoder
+from poseenc import MLPPoseEncoder, PoseEncoder2D, PoseEncoder3D, image_encoder
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from unihpr.recipe import ModelConfig
+from unihpr.samples import Sample
+
+Modality = Literal["image", "2d", "3d"]
+MODALITIES: tuple[Modality, ...] = ("image", "2d", "3d")
+POSE_SKELETON = get_skeleton("h36m17")
+
+
+class UniHPR(nn.Module):
+    """Encoders of image, 2D keypoints and 3D joints to unit embeddings, and decoders to 2D and 3D.
+
+    2D is in units of half the box, 3D in metres relative to the pelvis, both in the person-centred camera
+    (`posedata.aim`) or the camera's own, as the data were made.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        joints = len(POSE_SKELETON)
+        self.encoders = nn.ModuleDict(
+            {
+                "image": image_encoder(config.image_encoder, config.dim, weights=config.image_weights),
+                "2d": _pose_encoder(config, joints, 2),
+                "3d": _pose_encoder(config, joints, 3),
+            }
+        )
+        self.decoders = nn.ModuleDict({"2d": _decoder(config, joints, 2), "3d": _decoder(config, joints, 3)})
+
+    def embed(self, modality: Modality, sample: Sample) -> Float[Tensor, "B dim"]:
+        """Unit embeddings of one modality of a sample."""
+        encoder = self.encoders[modality]
+        if modality == "image":
+            if sample.images is None:
+                raise ValueError("the sample has no images; render them with 'posedata render'")
+            features = encoder(sample.images)
+        elif modality == "2d":
+            pose = torch.cat([sample.keypoints, sample.confidence[..., None]], dim=-1)
+            features = encoder(pose, sample.token, sample.confidence > 0)
+        else:
+            features = encoder(sample.joints)
+        return normalize(features, dim=-1)
+
+    def embeddings(
+        self, sample: Sample, modalities: tuple[Modality, ...] = MODALITIES
+    ) -> dict[Modality, Float[Tensor, "B dim"]]:
+        """Unit embeddings of several modalities."""
+        return {modality: self.embed(modality, sample) for modality in modalities}
+
+    def decode(
+        self, target: Literal["2d", "3d"], embedding: Float[Tensor, "B dim"], modality: Modality
+    ) -> Float[Tensor, "B J d"]:
+        """The mean pose given an embedding, in one network evaluation."""
+        return self.decoders[target].mean(condition(embedding), MODALITIES.index(modality))
+
+    def sample(
+        self,
+        target: Literal["2d", "3d"],
+        embedding: Float[Tensor, "B dim"],
+        modality: Modality,
+        *,
+        hypotheses: int,
+        steps: int,
+        sampler: str,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "S B J d"]:
+        """Poses drawn given an embedding.
+
+        Raises:
+            ValueError: the decoder is an MLP, which has nothing to draw.
+        """
+        decoder = self.decoders[target]
+        if not isinstance(decoder, PoseDecoder):
+            raise ValueError("model.decoder is mlp: it gives one pose; train with model.decoder=diffusion")
+        return decoder.sample(
+            condition(embedding),
+            MODALITIES.index(modality),
+            hypotheses=hypotheses,
+            steps=steps,
+            sampler=sampler,
+            generator=generator,
+        )
+
+    def decoder_loss(
+        self,
+        target: Literal["2d", "3d"],
+        truth: Float[Tensor, "B J d"],
+        embedding: Float[Tensor, "B dim"],
+        modality: Modality,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
+        """Mean training loss of one branch."""
+        values = self.decoders[target].loss(
+            truth, condition(embedding), MODALITIES.index(modality), generator=generator
+        )
+        return values.mean()
+
+    def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:
+        """Take the decoders' data scale from training data."""
+        self.decoders["2d"].fit_scale(keypoints)
+        self.decoders["3d"].fit_scale(joints)
+
+
+def condition(embedding: Float[Tensor, "B dim"]) -> Float[Tensor, "B dim"]:
+    """What the decoders are given: the unit embedding with entries of unit size."""
+    return embedding * math.sqrt(embedding.shape[-1])
+
+
+def pairs(
+    embeddings: Mapping[Modality, Float[Tensor, "B dim"]],
+) -> dict[str, tuple[Float[Tensor, "B dim"], Float[Tensor, "B dim"]]]:
+    """The embeddings of every pair of modalities, by name ("image_2d")."""
+    names = list(embeddings)
+    return {f"{a}_{b}": (embeddings[a], embeddings[b]) for i, a in enumerate(names) for b in names[i + 1 :]}
+
+
+def _pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+    flat = dims == 2  # keypoints come with a confidence and a box token
+    if config.pose_encoder == "mlp":
+        return MLPPoseEncoder(
+            joints,
+            3,
+            config.dim,
+            config.hidden,
+            config.blocks,
+            dropout=config.dropout,
+            box=flat,
+        )
+    kind = PoseEncoder2D if flat else PoseEncoder3D
+    return kind(
+        joints,
+        config.dim,
+        config.width,
+        config.layers,
+        config.heads,
+        confidence=flat,
+        dropout=config.dropout,
+        box=flat,
+    )
+
+
+def _decoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+    shared = {
+        "condition_dim": config.dim,
+        "hidden": config.decoder_hidden,
+        "blocks": config.decoder_blocks,
+        "modalities": MODALITIES,
+        "modality_token": config.modality_token,
+        "dropout": config.decoder_dropout,
+        "mean_loss": config.mean_loss,
+    }
+    if config.decoder == "mlp":
+        return MLPDecoder(joints, dims, **shared)
+    return PoseDecoder(joints, dims, parametrisation=config.parametrisation, **shared)

@@ -1,0 +1,152 @@
+"""The schema of a UniHPR recipe: every value that a run depends on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from trainer.recipe import Range
+from trainer.stage import LoopConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Positive = Annotated[int, Range(at_least=1)]
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
+
+    subjects: Positive = 24
+    test_subjects: Positive = 4
+    clips: Positive = 12
+    frames: Positive = 90
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Poses, the virtual cameras that see them, and the images rendered of them.
+
+    Attributes:
+        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
+        path: what the format reads; not for `synthetic`.
+        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
+        cache: where prepared stores and rendered images are kept, by content.
+        rig: named range of virtual cameras (`posedata.views.RIGS`).
+        images, test_images: how many views are rendered for training and for the test.
+        image_size: width and height in pixels.
+        frame: poses and keypoints in the person-centred camera (`posedata.aim`), or joints in the camera's
+            own and keypoints normalised by the box, as in the papers.
+        noise: share of training keypoints that get detector noise; their confidence is an input.
+        workers: rendering processes.
+    """
+
+    format: str = "synthetic"
+    path: Path | None = None
+    split: Path | None = None
+    cache: Path = Path("data")
+    rig: str = "mocap"
+    images: Positive = 4000
+    test_images: Positive = 1000
+    image_size: tuple[Positive, Positive] = (96, 128)
+    frame: Literal["aimed", "crop"] = "aimed"
+    noise: Fraction = 0.3
+    seed: int = 0
+    workers: Positive = 2
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Encoders and decoders (`poseenc`, `posediff`)."""
+
+    dim: Positive = 1024
+    image_encoder: str = "light"
+    image_weights: str | None = None
+    pose_encoder: Literal["transformer", "mlp"] = "transformer"
+    width: Positive = 256
+    layers: Positive = 3
+    heads: Positive = 8
+    hidden: Positive = 1024
+    blocks: Positive = 2
+    dropout: Fraction = 0.0
+    decoder: Literal["diffusion", "mlp"] = "diffusion"
+    parametrisation: Literal["edm", "subvp", "vp", "ve"] = "edm"
+    decoder_hidden: Positive = 1024
+    decoder_blocks: Positive = 2
+    decoder_dropout: Fraction = 0.0
+    modality_token: bool = True
+    mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One of the three steps. The learning rate warms up, then falls by a half cosine (`constant`: stays).
+
+    Attributes:
+        steps: optimizer steps; 0 leaves the step out.
+        batch: views with an image (in step 1: views).
+        poses: in step 3, further views without an image.
+        temperature: τ0, its least and its greatest value.
+        triplet: α, the weight of L_triplet; 0 leaves it out.
+        contrast: the weight of the contrastive losses (in step 3: L_cl).
+    """
+
+    steps: Annotated[int, Range(at_least=0)] = 1000
+    batch: Positive = 180
+    poses: Annotated[int, Range(at_least=0)] = 0
+    lr: Annotated[float, Range(above=0)] = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Range(at_least=0)] = 0
+    weight_decay: Annotated[float, Range(at_least=0)] = 0.0
+    temperature: tuple[float, float, float] = (0.2, 0.1, 1e4)
+    triplet: Annotated[float, Range(at_least=0)] = 1.0
+    negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
+    contrast: Annotated[float, Range(at_least=0)] = 1.0
+
+    def __post_init__(self) -> None:
+        initial, low, high = self.temperature
+        if not 0 < low <= initial <= high:
+            raise ValueError(f"temperature {initial} must lie in 0 < {low} <= τ0 <= {high}")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What `evaluate` does besides the posterior mean of every test view.
+
+    Attributes:
+        hypotheses: poses sampled a view for best-of-S.
+        sampler, sampler_steps: of the decoder.
+        neighbours: frames to either side of the true pose left out of the gallery in the second row.
+    """
+
+    hypotheses: Positive = 10
+    sampler: str = "dpmpp_2m"
+    sampler_steps: Positive = 10
+    neighbours: Annotated[int, Range(at_least=0)] = 30
+    batch: Positive = 512
+
+
+@dataclass(frozen=True)
+class BaselineConfig:
+    """SimpleBaseline, for comparison (`typer apps/unihpr baseline`)."""
+
+    steps: Positive = 3000
+    batch: Positive = 512
+    hidden: Positive = 1024
+    lr: Annotated[float, Range(above=0)] = 1e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run: data, model, the papers' three steps, evaluation, loop."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    align_poses: StageConfig = field(default_factory=StageConfig)
+    align_image: StageConfig = field(default_factory=StageConfig)
+    finetune: StageConfig = field(default_factory=StageConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)

@@ -1,0 +1,146 @@
+"""A batch of poses as all three modalities see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from posedata.aim import aim, reproject
+from posedata.align import root_relative
+from posedata.boxes import bounding_box, bounding_box_token, normalise_keypoints
+from posedata.camera import Camera
+from posedata.noise import DetectorNoise
+from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
+from torch import Tensor
+
+Frame = Literal["aimed", "crop", "pixels"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Views of poses, one a row.
+
+    Attributes:
+        keypoints: (B, J, 2) in units of half the box (frame `pixels`: in pixels).
+        confidence: (B, J), 1 for exact keypoints, 0 for missing ones.
+        token: (B, 3) bounding-box token.
+        joints: (B, J, 3) metres, relative to the root, in the frame of the encoders.
+        rotation: (B, 3, 3) from the camera's frame to that frame.
+        images: (B, 3, H, W) uint8 crops of the box.
+    """
+
+    keypoints: Float[Tensor, "B J 2"]
+    confidence: Float[Tensor, "B J"]
+    token: Float[Tensor, "B 3"]
+    joints: Float[Tensor, "B J 3"]
+    rotation: Float[Tensor, "B 3 3"]
+    images: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __getitem__(self, rows: Tensor | slice) -> Sample:
+        """Some of the rows."""
+        return self._map(lambda value: value[rows])
+
+    def to(self, device: torch.device | str) -> Sample:
+        """The same sample elsewhere."""
+        return self._map(lambda value: value.to(device))
+
+    def _map(self, change: object) -> Sample:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Sample(**{name: None if v is None else change(v) for name, v in values.items()})  # type: ignore[operator]
+
+    @classmethod
+    def cat(cls, samples: list[Sample]) -> Sample:
+        """Samples one after the other; images only where all have them."""
+        columns = {f.name: [getattr(s, f.name) for s in samples] for f in fields(cls)}
+        return cls(**{n: None if any(v is None for v in vs) else torch.cat(vs) for n, vs in columns.items()})
+
+
+def see(
+    joints: Float[Tensor, "B J 3"],
+    camera: Camera,
+    *,
+    box: Float[Tensor, "B 4"] | None = None,
+    frame: Frame = "aimed",
+    noise: DetectorNoise | None = None,
+    share: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Sample:
+    """Poses in the world seen by cameras.
+
+    Args:
+        joints: world, metres.
+        camera: one a pose.
+        box: the crops, in pixels; by default those that a store of views has (`posedata.views`).
+        frame: "aimed" for the person-centred camera (`posedata.aim`); "crop" for joints in the camera's own
+            frame and keypoints normalised by the box; "pixels" for the latter with keypoints in pixels.
+        noise: what a detector does to the keypoints of a random `share` of the poses.
+    """
+    pixels = camera.project(joints)
+    if box is None:
+        box = bounding_box(pixels, margin=BOX_MARGIN, aspect=BOX_ASPECT)
+    confidence = pixels.new_ones(pixels.shape[:-1])
+    if noise is not None and share > 0:
+        seen, sure = noise.apply(pixels, box, generator)
+        hit = torch.rand(len(pixels), 1, generator=generator, device=pixels.device) < share
+        pixels, confidence = torch.where(hit[..., None], seen, pixels), torch.where(hit, sure, confidence)
+    return _sample(pixels, confidence, camera, box, root_relative(camera.world_to_camera(joints)), frame)
+
+
+def see_at_random(
+    joints: Float[Tensor, "B J 3"],
+    rig: Rig,
+    generator: torch.Generator,
+    *,
+    frame: Frame = "aimed",
+    noise: DetectorNoise | None = None,
+    share: float = 0.0,
+) -> Sample:
+    """Poses seen by virtual cameras drawn anew: unlimited 2D-3D pairs from 3D alone."""
+    camera = sample_cameras(joints, rig, generator)
+    return see(joints, camera, frame=frame, noise=noise, share=share, generator=generator)
+
+
+def from_keypoints(
+    points: Float[Tensor, "B J C"],
+    camera: Camera,
+    *,
+    box: Float[Tensor, "B 4"] | None = None,
+    joints: Float[Tensor, "B J 3"] | None = None,
+    frame: Frame = "aimed",
+) -> Sample:
+    """A sample of given keypoints.
+
+    Args:
+        points: (B, J, 2) pixels, or (B, J, 3) with a confidence; joints of confidence 0 do not count.
+        camera: one for all, or one a pose.
+        box: the crops; by default those of the keypoints.
+        joints: world, metres; zeros in the sample where they are not known.
+    """
+    pixels = points[..., :2]
+    confidence = points[..., 2] if points.shape[-1] == 3 else torch.ones_like(points[..., 0])
+    if box is None:
+        box = bounding_box(pixels, confidence > 0, margin=BOX_MARGIN, aspect=BOX_ASPECT)
+    if joints is None:
+        seen = pixels.new_zeros(*pixels.shape[:2], 3)
+    else:
+        seen = root_relative(camera.world_to_camera(joints))
+    return _sample(pixels, confidence, camera, box, seen, frame)
+
+
+def _sample(
+    pixels: Tensor, confidence: Tensor, camera: Camera, box: Tensor, joints: Tensor, frame: Frame
+) -> Sample:
+    token = bounding_box_token(box, camera)
+    eye = torch.eye(3, dtype=box.dtype, device=box.device).expand(len(box), 3, 3)
+    if frame == "pixels":
+        return Sample(pixels, confidence, token, joints, eye)
+    if frame == "crop":
+        return Sample(normalise_keypoints(pixels, box), confidence, token, joints, eye)
+    aimed = aim(camera, box)
+    turn = aimed.rotation @ camera.rotation.mT
+    return Sample(reproject(pixels, camera, aimed), confidence, token, joints @ turn.mT, turn)

@@ -1,0 +1,162 @@
+"""The papers' three steps as stages of the shared trainer."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from contrastive import Cosines, Temperature, info_nce, pairwise_info_nce, triplet_info_nce
+from torch import Tensor, nn
+from trainer.loop import Trainer
+from trainer.stage import Stage
+
+from unihpr.data import Data
+from unihpr.model import MODALITIES, Modality, UniHPR, pairs
+from unihpr.recipe import Recipe, StageConfig
+from unihpr.samples import Sample
+
+Losses = dict[str, Tensor]
+
+
+def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Step 1: 2D and 3D by L_pair, on views drawn anew in every step (UniHPE, section 3.2)."""
+    config = recipe.align_poses
+    temperature = Temperature(*config.temperature)
+    modules = {"2d": model.encoders["2d"], "3d": model.encoders["3d"], "temperature": temperature}
+
+    def batch(step: int, generator: torch.Generator) -> Sample:
+        return data.draw_views(config.batch, generator, trainer.share)
+
+    def loss(sample: Sample, generator: torch.Generator) -> Losses:
+        x, y = model.embed("2d", sample), model.embed("3d", sample)
+        value = info_nce(x, y, temperature(), gather=_many(trainer))
+        return {"loss": value, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
+
+    return _stage("align_poses", modules, config, batch, loss)
+
+
+def align_image(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Step 2: the image to the frozen 2D and 3D by L_pair + α L_triplet (UniHPE, section 3.2)."""
+    config = recipe.align_image
+    temperature = Temperature(*config.temperature)
+    modules = {"image": model.encoders["image"], "temperature": temperature}
+    frozen = nn.ModuleDict({"2d": model.encoders["2d"], "3d": model.encoders["3d"]})
+
+    def batch(step: int, generator: torch.Generator) -> Sample:
+        return data.draw_images(config.batch, generator, trainer.share)
+
+    def loss(sample: Sample, generator: torch.Generator) -> Losses:
+        with torch.no_grad():
+            frozen.eval()
+            fixed = model.embeddings(sample, ("2d", "3d"))
+        embeddings: dict[Modality, Tensor] = {"image": model.embed("image", sample), **fixed}
+        values = _contrast(embeddings, config, temperature, trainer, generator)
+        return {"loss": values.pop("contrast"), **values}
+
+    return _stage("align_image", modules, config, batch, loss)
+
+
+def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Step 3: everything by L_cl + L_2D + L_3D (UniHPE, section 3.3).
+
+    A batch is views with images and further views without: 2D-3D pairs are free, images are not. The
+    decoders learn from every modality that a view has.
+    """
+    config = recipe.finetune
+    temperature = Temperature(*config.temperature)
+    modules = {"model": model, "temperature": temperature}
+
+    def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
+        views = {"image": data.draw_images(config.batch, generator, trainer.share)}
+        if config.poses:
+            views["pose"] = data.draw_views(config.poses, generator, trainer.share)
+        return views
+
+    def loss(views: dict[str, Sample], generator: torch.Generator) -> Losses:
+        everything = Sample.cat(list(views.values()))
+        n = len(views["image"])
+        embeddings: dict[Modality, Tensor] = {"image": model.embed("image", views["image"])}
+        embeddings |= model.embeddings(everything, ("2d", "3d"))
+        values: Losses = {}
+        if config.contrast:
+            with_image = {name: x[:n] for name, x in embeddings.items()}
+            values |= _contrast(with_image, config, temperature, trainer, generator)
+        for name in MODALITIES:
+            x = embeddings[name]
+            truth = everything if len(x) == len(everything) else views["image"]
+            values[f"3d/{name}"] = model.decoder_loss("3d", truth.joints, x, name, generator)
+        # 2D is decoded from images alone: a 2D pose decoded from a 2D pose teaches nothing.
+        values["2d/image"] = model.decoder_loss(
+            "2d", views["image"].keypoints, embeddings["image"], "image", generator
+        )
+        total = config.contrast * values.get("contrast", torch.zeros((), device=trainer.device))
+        total = total + sum(values[key] for key in values if key.startswith(("3d/", "2d/")))
+        return {"loss": total, **values}
+
+    return _stage("finetune", modules, config, batch, loss)
+
+
+STEPS: dict[str, Callable[[UniHPR, Data, Recipe, Trainer], Stage]] = {
+    "align_poses": align_poses,
+    "align_image": align_image,
+    "finetune": finetune,
+}
+
+
+def _contrast(
+    embeddings: dict[Modality, Tensor],
+    config: StageConfig,
+    temperature: Temperature,
+    trainer: Trainer,
+    generator: torch.Generator,
+) -> Losses:
+    """L_pair + α L_triplet over the whole batch of all processes, and what to log beside it."""
+    tau = temperature()
+    many = _many(trainer)
+    cosines = Cosines.of(list(embeddings.values()), gather=many)
+    values = {"pair": pairwise_info_nce(cosines, tau)}
+    total = values["pair"]
+    if config.triplet:
+        # Processes that share a batch must share its negatives: they then agree on a seed.
+        chance = None if many else generator
+        values["triplet"] = triplet_info_nce(cosines, tau, config.negatives, chance)
+        total = total + config.triplet * values["triplet"]
+    paired = {f"cosine/{name}": _cosine(x, y) for name, (x, y) in pairs(embeddings).items()}
+    return {"contrast": total, **values, **paired, "temperature": tau.detach()}
+
+
+def _many(trainer: Trainer) -> bool:
+    """Whether features must be gathered: the loss is that of the whole batch."""
+    return trainer.accelerator.num_processes > 1
+
+
+def _cosine(x: Tensor, y: Tensor) -> Tensor:
+    return (x.detach() * y.detach()).sum(-1).mean()
+
+
+def _stage(
+    name: str,
+    modules: dict[str, nn.Module],
+    config: StageConfig,
+    batch: Callable[..., object],
+    loss: Callable[..., Losses],
+) -> Stage:
+    parameters = _decayed([p for m in modules.values() for p in m.parameters()], config.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=config.lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+    return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler)
+
+
+def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, object]]:
+    """Matrices decay; biases, norms and temperatures do not."""
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for parameter in parameters:
+        groups[parameter.ndim > 1].append(parameter)
+    return [{"params": ps, "weight_decay": decay if matrix else 0.0} for matrix, ps in groups.items() if ps]
+
+
+def _rate(step: int, config: StageConfig) -> float:
+    """The learning rate at a step, as a share of the recipe's."""
+    warm = min(1.0, (step + 1) / (config.warmup + 1))
+    if config.schedule == "constant":
+        return warm
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, config.steps))))

@@ -1,0 +1,250 @@
+"""UniHPR end to end, small: the commands as subprocesses, and what they leave behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from posedata.store import PoseStore
+from unihpr.ablate import PAPER, variant
+from unihpr.interpolate import great_arc
+from unihpr.recipe import Recipe
+from unihpr_tiny import TINY, one_step, tiny
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[1]
+PAIRS = [f"{a}_to_{b}" for a in ("image", "2d", "3d") for b in ("image", "2d", "3d") if a != b]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def trained(cache: Path) -> Path:
+    """A run folder made by the owner's spelling of the command."""
+    runs = cache / "runs"
+    command("typer", "apps/unihpr", "train", "--runs", runs, "--name", "tiny", *overrides(cache))
+    return runs / "tiny"
+
+
+def command(program: str, *arguments: object, code: int = 0) -> str:
+    """Run an installed program at the repository's root; its output, once the exit code is right."""
+    done = subprocess.run(
+        [str(BIN / program), *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def overrides(cache: Path) -> list[str]:
+    return [part for item in (*TINY, f"data.cache={cache}") for part in ("--set", item)]
+
+
+def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    for branch in ("lift", "lift_detector", "image", "reconstruct"):
+        error = metrics[branch]
+        assert 0 < error["pa_mpjpe_mm"] < error["mpjpe_mm"]
+        assert error["best_of_2_mpjpe_mm"] <= error["one_hypothesis_mpjpe_mm"]
+    assert 0 <= metrics["keypoints"]["pck_005"] <= 1 < metrics["keypoints"]["epe_px"]
+    assert sorted(metrics["retrieval"]) == sorted(PAIRS)
+    for row in metrics["retrieval"].values():
+        assert 0 <= row["top1"] <= row["top3"] <= 1
+    # Without the true pose and its neighbours a retrieval can only be worse than perfect.
+    assert all(row["mpjpe_mm"] > 0 for row in metrics["retrieval_without_neighbours"].values())
+    assert set(metrics["cosine"]) == {"image_2d", "image_3d", "2d_3d"}
+    # A random pose is about √2 as far off as the mean pose.
+    ratio = (
+        metrics["baselines"]["random_retrieval"]["mpjpe_mm"] / metrics["baselines"]["mean_pose"]["mpjpe_mm"]
+    )
+    assert 1.05 < ratio < 1.8
+    assert "<img" in (trained / "report.html").read_text()
+    assert (trained / "recipe.yaml").is_file()
+    assert sorted(p.name for p in (trained / "checkpoints").iterdir()) == [
+        "align_image",
+        "align_poses",
+        "finetune",
+    ]
+
+
+def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path: Path) -> None:
+    before = json.loads((trained / "metrics.json").read_text())
+    command("unihpr", "evaluate", trained, "--json", tmp_path / "r.json")
+    row = json.loads((tmp_path / "r.json").read_text())["rows"][0]
+    for key in ("lift.mpjpe_mm", "image.pa_mpjpe_mm", "retrieval.2d_to_3d.top1", "cosine.2d_3d"):
+        value = before
+        for part in key.split("."):
+            value = value[part]
+        assert row[key] == pytest.approx(value, rel=1e-4)
+
+
+def test_a_run_is_not_overwritten_unasked(trained: Path, cache: Path) -> None:
+    said = command("unihpr", "train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2)
+    assert "holds a run" in said
+    assert "Traceback" not in said
+
+
+def test_unknown_key_names_the_near_one() -> None:
+    said = command("unihpr", "train", "--set", "finetune.step=3", code=2)
+    assert "did you mean finetune.steps?" in said
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    said = command(
+        "unihpr",
+        "train",
+        "--runs",
+        tmp_path,
+        "--set",
+        "data.format=joints",
+        "--set",
+        f"data.path={tmp_path}/no.npz",
+        code=2,
+    )
+    assert "no.npz: no such file" in said
+    assert not any(tmp_path.iterdir())
+
+
+def test_embed_retrieve_and_interpolate_agree_with_the_store(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    views = next(cache.glob("test-views-*"))
+    command("unihpr", "embed", trained, views, tmp_path / "e.npz")
+    with np.load(tmp_path / "e.npz") as file:
+        found = {name: file[name] for name in ("image", "2d", "3d")}
+    for x in found.values():
+        np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, atol=1e-5)
+    command(
+        "unihpr",
+        "retrieve",
+        trained,
+        views,
+        views,
+        "--from",
+        "3d",
+        "--to",
+        "3d",
+        "--json",
+        tmp_path / "r.json",
+    )
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [row["query"] for row in rows] == list(range(len(PoseStore.open(views))))
+    cosines = found["3d"] @ found["3d"].T
+    assert [max(row["cosine"]) for row in rows] == pytest.approx(cosines.max(axis=1).tolist(), abs=1e-5)
+    command("unihpr", "interpolate", trained, views, 0, 5, tmp_path / "i.npz", "--steps", 4)
+    with np.load(tmp_path / "i.npz") as file:
+        assert np.isfinite(file["joints"]).all()
+        assert file["joints"].shape == (4, 17, 3)
+    assert (tmp_path / "i.png").stat().st_size > 1000
+
+
+def test_lifting_a_turned_camera_turns_the_pose(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Keypoints of a store, lifted from a file: the pose does not depend on the unit of the pixels."""
+    store = PoseStore.open(next(cache.glob("test-views-*")))
+    pixels = store.column("keypoints_true")[:4]
+    np.save(tmp_path / "k.npy", pixels)
+    double = pixels * np.array([2, 2, 1], dtype=np.float32) + np.array([0.5, 0.5, 0], dtype=np.float32)
+    np.save(tmp_path / "double.npy", double)
+    command("unihpr", "lift", trained, tmp_path / "k.npy", tmp_path / "a.npz", "--focal", 1100)
+    command(
+        "unihpr",
+        "lift",
+        trained,
+        tmp_path / "double.npy",
+        tmp_path / "b.npz",
+        "--focal",
+        2200,
+        "--size",
+        2000,
+        2000,
+    )
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        np.testing.assert_allclose(a["joints"], b["joints"], atol=1e-4)
+
+
+def test_lift_refuses_another_skeleton(trained: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", np.zeros((2, 18, 2), np.float32))
+    said = command("unihpr", "lift", trained, tmp_path / "k.npy", tmp_path / "a.npz", code=2)
+    assert "k.npy" in said
+    assert "--skeleton" in said
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_ablation_and_baseline_commands(cache: Path, tmp_path: Path) -> None:
+    command("unihpr", "ablate", "--runs", tmp_path, "--json", tmp_path / "a.json", *overrides(cache))
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == list(PAPER)
+    assert all(row["lift.mpjpe_mm"] > 0 for row in rows)
+    command("unihpr", "baseline", "--runs", tmp_path, "--json", tmp_path / "b.json", *overrides(cache))
+    rows = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert [row["keypoints"] for row in rows] == ["exact", "detector"]
+
+
+def test_variants_change_what_they_say() -> None:
+    recipe = Recipe()
+    none, pair, triplet, token = (variant(recipe, name) for name in PAPER)
+    assert (none.align_poses.steps, none.align_image.steps, none.finetune.contrast) == (0, 0, 0)
+    assert (pair.align_image.triplet, pair.finetune.triplet) == (0, 0)
+    assert triplet.align_image.triplet == recipe.align_image.triplet
+    assert [r.model.modality_token for r in (none, pair, triplet, token)] == [False, False, False, True]
+    assert asdict(token) == asdict(recipe)
+
+
+def test_two_processes_take_the_step_of_one(cache: Path, trained: Path, tmp_path: Path) -> None:
+    alone = one_step(cache, tmp_path / "alone")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
+    subprocess.run(
+        [BIN / "torchrun", "--nproc_per_node", "2", ROOT / "tests" / "unihpr_tiny.py", cache, tmp_path],
+        check=True, capture_output=True, timeout=300, env=environment,
+    )  # fmt: skip
+    together = json.loads((tmp_path / "found.json").read_text())
+    assert together["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert together["moved"] == pytest.approx(alone["moved"], rel=1e-3, abs=1e-7)
+
+
+def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Throw away the last checkpoints of a finished run, as a kill would: the curves come out the same."""
+    runs = tmp_path / "runs"
+    shutil.copytree(trained, runs / "tiny")
+    for step in ("align_image/step-00000004", "finetune/step-00000004"):
+        folder = runs / "tiny" / "checkpoints" / step
+        assert folder.is_dir()
+        shutil.rmtree(folder)
+    command("unihpr", "train", "--runs", runs, "--name", "tiny", "--resume", *overrides(cache))
+
+    def curves(run: Path) -> list[dict[str, float]]:
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+    assert curves(runs / "tiny") == curves(trained)
+
+
+@pytest.mark.parametrize("kind", ["apart", "close", "opposite"])
+def test_great_arc_has_equal_angles_and_its_ends(kind: str) -> None:
+    a = torch.nn.functional.normalize(
+        torch.randn(8, dtype=torch.float64, generator=torch.manual_seed(0)), dim=0
+    )
+    b = {"apart": a.roll(1), "close": a + 1e-5 * a.roll(1), "opposite": -a}[kind]
+    b = b / b.norm()
+    arc = great_arc(a, b, 5)
+    torch.testing.assert_close(arc[[0, -1]], torch.stack([a, b]), atol=1e-9, rtol=0)
+    torch.testing.assert_close(arc.norm(dim=1), torch.ones(5, dtype=torch.float64))
+    steps = (arc[1:] - arc[:-1]).norm(dim=1)
+    torch.testing.assert_close(steps, steps[:1].expand(4), atol=1e-12, rtol=1e-6)
+
+
+def test_tiny_is_a_recipe(tmp_path: Path) -> None:
+    assert tiny(tmp_path).data.image_size == (48, 64)
