@@ -108,7 +108,7 @@ def _lite0(pretrained: bool = False) -> nn.Module:
 
 
 _RECIPES = {
-    "light": _Recipe(LightBody, None, _HALF),
+    "light": _Recipe(LightBody, None, _HALF, 4),
     "efficientnet_lite0": _Recipe(_lite0, None, _LITE),
     "hrnet_w18_small": _Recipe(_hrnet("hrnet_w18_small"), "hrnet_w18_small", _IMAGENET, 32),
     "hrnet_w32": _Recipe(_hrnet("hrnet_w32"), "hrnet_w32", _IMAGENET, 32),
@@ -127,7 +127,7 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
     Args:
         name: one of `IMAGE_ENCODERS`. ``light`` is for CPUs; the papers use ``hrnet_w32``
             and ``hrnet_w48``, and ViTs as an ablation, at 192x256 (width x height). HRNets take
-            multiples of 32, ViTs of 16, the others any size.
+            multiples of 32, ViTs of 16, ``light`` of 4, ``efficientnet_lite0`` any size.
         dim: width of the embedding.
         weights: None for scratch; ``"imagenet"``; or a ``.safetensors``/``.pth`` file of the body
             (a timm model, or a pose HRNet as published for COCO).

@@ -1,4 +1,4 @@
-"""A small convolutional body for machines without an accelerator; it keeps where things are."""
+"""A small convolutional body for machines without an accelerator."""
 
 from itertools import pairwise
 
@@ -7,26 +7,28 @@ from torch import Tensor, nn
 
 
 class LightBody(nn.Module):
-    """Dense residual CNN whose final map is flattened, not averaged: a pose is where things are.
+    """Dense residual CNN: pixels folded 4x4 into channels, each stage halves the map, the mean of the last.
+
+    Dense 3x3 convolutions because depthwise ones are slower to train on CPUs. The mean of the last
+    map rather than the map itself: on rendered figures it learnt faster and generalised better;
+    zero padding tells the convolutions where they are.
 
     Args:
-        widths: channels of the stages; each stage halves the map.
-        grid: (height, width) of the final map; other image shapes are pooled to it.
+        widths: channels of the stem and of every stage.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192), grid: tuple[int, int] = (4, 3)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192)) -> None:
         super().__init__()
         stem = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(48, widths[0], 3, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
         )
-        stages = [_Stage(a, b) for a, b in pairwise(widths)]
-        self.layers = nn.Sequential(stem, nn.ReLU(), *stages, nn.AdaptiveAvgPool2d(grid), nn.Flatten())
-        self.features = widths[-1] * grid[0] * grid[1]
+        self.layers = nn.Sequential(stem, nn.ReLU(), *(_Stage(a, b) for a, b in pairwise(widths)))
+        self.features = widths[-1]
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
-        return self.layers(images)
+        return self.layers(images).mean(dim=(2, 3))
 
 
 class _Stage(nn.Module):
