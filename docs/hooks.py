@@ -1,5 +1,6 @@
-"""MkDocs hook: writes the tables of recipe keys into recipes.md from the schema."""
+"""MkDocs hook: puts what the code says into pages: recipe keys of the schema, benchmarks of their scripts."""
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -11,22 +12,27 @@ import griffe
 from griffe_reference import split_groups
 from trainer.recipe import Range, load_recipe, to_plain
 
-MARKER = "<!-- recipe keys: {} -->"
+BENCHMARKS = Path(__file__).parents[1] / "tests" / "benchmarks"
+RECIPE_KEYS = "<!-- recipe keys: unihpr -->"
+BENCHMARK_KEYS = "<!-- benchmarks -->"
 
 
-def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Called by MkDocs for every page: fills recipes.md."""
-    return fill(markdown) if page.file.src_uri == "recipes.md" else markdown
-
-
-def fill(markdown: str) -> str:
-    """The page with a table at the marker of every app whose recipe it describes."""
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Called by MkDocs for every page: puts tables where it has a marker."""
     from unihpr.recipe import RECIPES, Recipe
 
-    marker = MARKER.format("unihpr")
-    if marker not in markdown:
-        raise ValueError(f"recipes.md: {marker} is missing; put it where the tables belong")
-    return markdown.replace(marker, tables(Recipe, RECIPES))
+    if RECIPE_KEYS in markdown:
+        markdown = markdown.replace(RECIPE_KEYS, tables(Recipe, RECIPES))
+    if BENCHMARK_KEYS in markdown:
+        markdown = markdown.replace(BENCHMARK_KEYS, benchmarks(BENCHMARKS))
+    return markdown
+
+
+def benchmarks(folder: Path) -> str:
+    """A section for every benchmark: what its script says of itself."""
+    scripts = sorted(folder.glob("bench_*.py"))
+    texts = {s.stem.removeprefix("bench_"): ast.get_docstring(ast.parse(s.read_text())) for s in scripts}
+    return "\n\n".join(f"### `{name}`\n\n{text}" for name, text in texts.items())
 
 
 def tables(schema: type, folder: Path) -> str:
