@@ -44,7 +44,7 @@ def command(program: str, *arguments: object, code: int = 0) -> str:
         text=True,
         timeout=300,
         check=False,
-    )
+    )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -151,8 +151,7 @@ def test_embed_retrieve_and_interpolate_agree_with_the_store(
     assert (tmp_path / "i.png").stat().st_size > 1000
 
 
-def test_lifting_a_turned_camera_turns_the_pose(trained: Path, cache: Path, tmp_path: Path) -> None:
-    """Keypoints of a store, lifted from a file: the pose does not depend on the unit of the pixels."""
+def test_lifting_does_not_depend_on_the_resolution(trained: Path, cache: Path, tmp_path: Path) -> None:
     store = PoseStore.open(next(cache.glob("test-views-*")))
     pixels = store.column("keypoints_true")[:4]
     np.save(tmp_path / "k.npy", pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .8rem; text-align: right }
 td:first-child, th:first-child { text-align: left } tr + tr { border-top: 1px solid #ddd }
 img { max-width: 100% } figure { margin: 1rem 0 } figcaption, .note { color: #555 }

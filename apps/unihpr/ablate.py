@@ -63,7 +63,7 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
     """Train every variant `seeds` times; finished ones are only read, a broken one goes on.
 
     Returns:
-        rows for `ABLATION_COLUMNS`: means over the seeds, with the standard deviation where there are several.
+        rows for `ABLATION_COLUMNS`: means over the seeds, and the standard deviation where there are several.
     """
     records, data = [], ""
     for name in PAPER:
@@ -74,13 +74,11 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
             data = trained.data.stores.fingerprint
             records.append({"variant": name, "seed": seed} | {key: _at(metrics, key) for key in MEASURED})
     rows = [_summary(name, [r for r in records if r["variant"] == name]) for name in PAPER]
+    keys = ("variant", *MEASURED, "paper_lift_mm", "paper_image_mm")
     if json:
         write_results(
             json,
-            [
-                dict(zip(("variant", *MEASURED, "paper_lift_mm", "paper_image_mm"), row, strict=True))
-                for row in rows
-            ],
+            [dict(zip(keys, row, strict=True)) for row in rows],
             data=data,
             seeds=list(range(recipe.loop.seed, recipe.loop.seed + seeds)),
             runs=records,

@@ -30,6 +30,11 @@ FINAL_RATE = 0.14
 class Lifter(nn.Module):
     """SimpleBaseline with its standardisation."""
 
+    pixels_mean: Tensor
+    pixels_std: Tensor
+    joints_mean: Tensor
+    joints_std: Tensor
+
     def __init__(self, pixels: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"], hidden: int) -> None:
         super().__init__()
         self.network = SimpleBaseline(pixels.shape[1], hidden)

@@ -7,11 +7,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from trainer.errors import plain_errors
+from trainer.runs import Existing
 
 from unihpr.recipe import RECIPES, Recipe
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
+
+HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
 
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
 SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set finetune.steps=100")]
@@ -191,7 +194,7 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _existing(resume: bool, overwrite: bool) -> str:
+def _existing(resume: bool, overwrite: bool) -> Existing:
     if resume and overwrite:
         raise ValueError("--resume and --overwrite exclude each other; give one")
     return "resume" if resume else "replace" if overwrite else "refuse"
@@ -206,7 +209,7 @@ def _print_recipe(recipe: Recipe) -> None:
 def _finish(trained: object, metrics: object, json: Path | None, save: object) -> None:
     from unihpr.evaluate import summary
 
-    _table("held-out subjects", ("", "this run", "paper, Human3.6M"), summary(metrics))  # type: ignore[arg-type]
+    _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))  # type: ignore[arg-type]
     if json:
         save(json, trained, metrics)  # type: ignore[operator]
         console.print(f"results {json}")

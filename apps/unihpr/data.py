@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -202,7 +202,7 @@ def _poses(config: DataConfig, say: Callable[[str], None]) -> PoseStore:
     return PoseStore.open(path)
 
 
-def _split(config: DataConfig, poses: PoseStore) -> dict[str, object] | Path:
+def _split(config: DataConfig, poses: PoseStore) -> dict[str, Sequence[str] | str] | Path:
     if config.split is not None:
         return config.split
     if config.format != "synthetic":

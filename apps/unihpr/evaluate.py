@@ -149,39 +149,31 @@ def baselines(data: Data, test: Sample) -> Metrics:
 
 
 def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
-    """Rows (what, ours, beside it) for the table at the end of a run; PAPER tells where the numbers are from."""
+    """Rows (MPJPE in mm of what, ours, the paper's) for the table at the end of a run."""
     mean = metrics["baselines"]["mean_pose"]["mpjpe_mm"]
-    rows = [
-        ("3D from 2D, MPJPE mm", metrics["lift"]["mpjpe_mm"], PAPER["lift"]),
-        ("3D from noisy 2D, MPJPE mm", metrics["lift_detector"]["mpjpe_mm"], PAPER["lift_detector"]),
-        ("3D from image, MPJPE mm", metrics["image"]["mpjpe_mm"], PAPER["image"]),
-        ("2D to 3D retrieval, MPJPE mm", metrics["retrieval"]["2d_to_3d"]["mpjpe_mm"], PAPER["2d_to_3d"]),
-        (
-            "image to 3D retrieval, MPJPE mm",
-            metrics["retrieval"]["image_to_3d"]["mpjpe_mm"],
-            PAPER["image_to_3d"],
-        ),
-    ]
-    table = [
-        (name, f"{value:.1f} ({value / mean:.0%} of the mean pose)", paper) for name, value, paper in rows
-    ]
-    for name, key in (
-        ("mean pose", "mean_pose"),
-        ("nearest 2D", "nearest_2d"),
-        ("random retrieval", "random_retrieval"),
-    ):
-        table.append((f"baseline: {name}, MPJPE mm", f"{metrics['baselines'][key]['mpjpe_mm']:.1f}", ""))
+    table = []
+    for name, key, paper in ROWS:
+        value: Any = metrics
+        for part in key.split("."):
+            value = value[part]
+        ours = f"{value['mpjpe_mm']:.1f}"
+        table.append(
+            (name, ours if "baselines" in key else f"{ours} = {value['mpjpe_mm'] / mean:.0%}", paper)
+        )
     return table
 
 
-PAPER = {
-    "lift": "39.3",
-    "lift_detector": "52.6",
-    "image": "49.9",
-    "2d_to_3d": "9.2",
-    "image_to_3d": "10.4",
-}
-"""UniHPR on Human3.6M (its tables I, II and III), mm."""
+ROWS = (
+    ("3D from 2D", "lift", "39.3"),
+    ("3D from noisy 2D", "lift_detector", "52.6"),
+    ("3D from image", "image", "49.9"),
+    ("2D to 3D retrieval", "retrieval.2d_to_3d", "9.2"),
+    ("image to 3D retrieval", "retrieval.image_to_3d", "10.4"),
+    ("mean pose", "baselines.mean_pose", ""),
+    ("3D of the nearest training 2D", "baselines.nearest_2d", ""),
+    ("random retrieval", "baselines.random_retrieval", ""),
+)
+"""What `summary` shows, and UniHPR's numbers on Human3.6M (its tables I, II and III), mm."""
 
 
 def _starts(sample: Sample, batch: int) -> Iterable[int]:

@@ -19,7 +19,7 @@ LEFT, RIGHT, MIDDLE = "#d1495b", "#1b6ca8", "#444444"
 
 def curves(records: Sequence[dict[str, Any]], keys: Sequence[str], ylabel: str) -> Any:
     """Logged scalars over the steps of a stage, one panel a stage."""
-    stages = [s for s in dict.fromkeys(r["stage"] for r in records)]
+    stages = list(dict.fromkeys(r["stage"] for r in records))
     figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3), squeeze=False)
     for axis, stage in zip(axes[0], stages, strict=True):
         for key in keys:

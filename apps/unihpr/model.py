@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -38,7 +38,9 @@ class UniHPR(nn.Module):
                 "3d": _pose_encoder(config, joints, 3),
             }
         )
-        self.decoders = nn.ModuleDict({"2d": _decoder(config, joints, 2), "3d": _decoder(config, joints, 3)})
+        self.decoders = nn.ModuleDict(
+            {"2d": _make_decoder(config, joints, 2), "3d": _make_decoder(config, joints, 3)}
+        )
 
     def embed(self, modality: Modality, sample: Sample) -> Float[Tensor, "B dim"]:
         """Unit embeddings of one modality of a sample."""
@@ -64,7 +66,7 @@ class UniHPR(nn.Module):
         self, target: Literal["2d", "3d"], embedding: Float[Tensor, "B dim"], modality: Modality
     ) -> Float[Tensor, "B J d"]:
         """The mean pose given an embedding, in one network evaluation."""
-        return self.decoders[target].mean(condition(embedding), MODALITIES.index(modality))
+        return self._decoder(target).mean(condition(embedding), MODALITIES.index(modality))
 
     def sample(
         self,
@@ -82,7 +84,7 @@ class UniHPR(nn.Module):
         Raises:
             ValueError: the decoder is an MLP, which has nothing to draw.
         """
-        decoder = self.decoders[target]
+        decoder = self._decoder(target)
         if not isinstance(decoder, PoseDecoder):
             raise ValueError("model.decoder is mlp: it gives one pose; train with model.decoder=diffusion")
         return decoder.sample(
@@ -103,15 +105,20 @@ class UniHPR(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
         """Mean training loss of one branch."""
-        values = self.decoders[target].loss(
+        values = self._decoder(target).loss(
             truth, condition(embedding), MODALITIES.index(modality), generator=generator
         )
         return values.mean()
 
     def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:
         """Take the decoders' data scale from training data."""
-        self.decoders["2d"].fit_scale(keypoints)
-        self.decoders["3d"].fit_scale(joints)
+        self._decoder("2d").fit_scale(keypoints)
+        self._decoder("3d").fit_scale(joints)
+
+    def _decoder(self, target: Literal["2d", "3d"]) -> PoseDecoder | MLPDecoder:
+        decoder = self.decoders[target]
+        assert isinstance(decoder, PoseDecoder | MLPDecoder)
+        return decoder
 
 
 def condition(embedding: Float[Tensor, "B dim"]) -> Float[Tensor, "B dim"]:
@@ -152,8 +159,8 @@ def _pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
     )
 
 
-def _decoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
-    shared = {
+def _make_decoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+    shared: dict[str, Any] = {
         "condition_dim": config.dim,
         "hidden": config.decoder_hidden,
         "blocks": config.decoder_blocks,

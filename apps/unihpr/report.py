@@ -14,12 +14,13 @@ from unihpr import figures
 from unihpr.data import Data
 from unihpr.evaluate import Metrics, embed, summary
 from unihpr.interpolate import great_arc
-from unihpr.model import MODALITIES, UniHPR, pairs
+from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import Recipe
 from unihpr.samples import Sample
 
 SHOWN = 5
 CLOUD = 400
+Embeddings = dict[Modality, Tensor]
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     embeddings = embed(model, test, recipe.evaluation.batch)
     report = Report(f"UniHPR: {run.name}")
     report.section("Results", "Held-out subjects; mm relative to the pelvis. Paper: UniHPR on Human3.6M.")
-    report.table(("", "this run", "paper"), summary(metrics))
+    report.table(("MPJPE, mm", "this run, % of mean pose", "paper"), summary(metrics))
     _curves(report, run)
     _space(report, data, test, embeddings)
     picks = torch.linspace(0, len(test) - 1, SHOWN).round().long().tolist()
@@ -58,7 +59,7 @@ def _curves(report: Report, run: Run) -> None:
     )
 
 
-def _space(report: Report, data: Data, test: Sample, embeddings: dict[str, Tensor]) -> None:
+def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> None:
     rows = torch.linspace(0, len(test) - 1, min(CLOUD, len(test))).round().long()
     stacked = torch.cat([embeddings[m][rows] for m in MODALITIES]).cpu().numpy()
     perplexity = min(30, (len(stacked) - 1) // 3)
@@ -69,7 +70,7 @@ def _space(report: Report, data: Data, test: Sample, embeddings: dict[str, Tenso
     report.figure(figures.shared_space(points, MODALITIES, action), "t-SNE")
 
 
-def _lifting(model: UniHPR, test: Sample, embeddings: dict[str, Tensor], picks: list[int]) -> object:
+def _lifting(model: UniHPR, test: Sample, embeddings: Embeddings, picks: list[int]) -> object:
     lifted = model.decode("3d", embeddings["2d"][picks], "2d")
     imaged = model.decode("3d", embeddings["image"][picks], "image")
     return figures.gallery(
@@ -87,7 +88,7 @@ def _lifting(model: UniHPR, test: Sample, embeddings: dict[str, Tensor], picks: 
 
 
 def _retrieved(
-    test: Sample, embeddings: dict[str, Tensor], picks: list[int], source: str, target: str
+    test: Sample, embeddings: Embeddings, picks: list[int], source: Modality, target: Modality
 ) -> object:
     found = (embeddings[source][picks] @ embeddings[target].mT).topk(3).indices.tolist()
     rows = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -49,15 +50,20 @@ class Sample:
         """The same sample elsewhere."""
         return self._map(lambda value: value.to(device))
 
-    def _map(self, change: object) -> Sample:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Sample:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Sample(**{name: None if v is None else change(v) for name, v in values.items()})  # type: ignore[operator]
+        changed: dict[str, Any] = {n: None if v is None else change(v) for n, v in values.items()}
+        return Sample(**changed)
 
     @classmethod
     def cat(cls, samples: list[Sample]) -> Sample:
         """Samples one after the other; images only where all have them."""
         columns = {f.name: [getattr(s, f.name) for s in samples] for f in fields(cls)}
-        return cls(**{n: None if any(v is None for v in vs) else torch.cat(vs) for n, vs in columns.items()})
+        joined: dict[str, Any] = {
+            name: None if any(v is None for v in values) else torch.cat(values)
+            for name, values in columns.items()
+        }
+        return cls(**joined)
 
 
 def see(
@@ -78,13 +84,13 @@ def see(
         box: the crops, in pixels; by default those that a store of views has (`posedata.views`).
         frame: "aimed" for the person-centred camera (`posedata.aim`); "crop" for joints in the camera's own
             frame and keypoints normalised by the box; "pixels" for the latter with keypoints in pixels.
-        noise: what a detector does to the keypoints of a random `share` of the poses.
+        noise, share, generator: what a detector does to the keypoints of a random share of the poses.
     """
     pixels = camera.project(joints)
     if box is None:
         box = bounding_box(pixels, margin=BOX_MARGIN, aspect=BOX_ASPECT)
     confidence = pixels.new_ones(pixels.shape[:-1])
-    if noise is not None and share > 0:
+    if noise is not None and generator is not None and share > 0:
         seen, sure = noise.apply(pixels, box, generator)
         hit = torch.rand(len(pixels), 1, generator=generator, device=pixels.device) < share
         pixels, confidence = torch.where(hit[..., None], seen, pixels), torch.where(hit, sure, confidence)

@@ -1,7 +1,7 @@
 """What a trained UniHPR does for a user's own data: embed, retrieve, lift, interpolate."""
 
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,24 +48,16 @@ def retrieve_views(
     truth = store_sample(asked, trained.recipe.data.frame).joints
     first = store_sample(kept, trained.recipe.data.frame).joints[found.row[:, 0]]
     error = (truth - first).norm(dim=-1).mean(-1) * 1000
+    nearest, cosine = found.row.tolist(), found.similarity.tolist()
     rows = [
-        (i, " ".join(map(str, found.row[i].tolist())), f"{found.similarity[i, 0]:.3f}", float(error[i]))
-        for i in range(len(query))
+        (i, " ".join(map(str, nearest[i])), f"{cosine[i][0]:.3f}", float(error[i])) for i in range(len(query))
     ]
     if json:
-        write_results(
-            json,
-            [
-                {
-                    "query": i,
-                    "gallery": found.row[i].tolist(),
-                    "cosine": found.similarity[i].tolist(),
-                    "mpjpe_mm": row[3],
-                }
-                for i, row in enumerate(rows)
-            ],
-            data=kept.fingerprint,
-        )
+        records = [
+            {"query": i, "gallery": nearest[i], "cosine": cosine[i], "mpjpe_mm": row[3]}
+            for i, row in enumerate(rows)
+        ]
+        write_results(json, records, data=kept.fingerprint)
     return rows
 
 
@@ -141,9 +133,10 @@ def _embed(
 
 
 def _modality(name: str) -> Modality:
-    if name not in MODALITIES:
-        raise ValueError(f"no modality is called {name}; choose one of: {', '.join(get_args(Modality))}")
-    return cast(Modality, name)
+    for modality in MODALITIES:
+        if modality == name:
+            return modality
+    raise ValueError(f"no modality is called {name}; choose one of: {', '.join(MODALITIES)}")
 
 
 def _read_keypoints(path: Path, skeleton: str) -> Tensor:
