@@ -118,6 +118,24 @@ class Cosines:
         """(B,): which samples have all of these modalities; None where all have."""
         return None if self.present is None else self.present[:, list(modalities)].all(1)
 
+    def masked(
+        self, logits: Tensor, candidates: Tensor | None, whole: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits (b, B) with what is no negative at -inf, and which rows count.
+
+        Args:
+            candidates: (B,), which columns hold something; None where all do.
+            whole: (B,), which samples can be anchors; None where all can.
+        """
+        if self.same is not None:
+            own = torch.arange(self.own.start, self.own.stop, device=logits.device)
+            logits = logits.masked_fill(self.same[self.own].scatter(1, own[:, None], False), -torch.inf)
+        if whole is None or candidates is None:
+            return logits, None
+        # Rows that do not count become constant, lest 0 x inf spoil the gradient.
+        counted = whole[self.own]
+        return torch.where(counted[:, None], logits.masked_fill(~candidates, -torch.inf), 0), counted
+
     def _mask(self, positives: Tensor) -> Tensor:
         every = self.all_rows(positives)
         if every.ndim == 1:

@@ -94,6 +94,35 @@ def triplet_info_nce(
     return shared.mean(sampled_loss(shared, temperature, negatives, generator), counted)
 
 
+def supervised_info_nce(
+    features: Sequence[Tensor] | Cosines,
+    temperature: Scalar,
+    *,
+    present: Present | None = None,
+    positives: Tensor | None = None,
+    gather: bool | Gather = False,
+) -> Tensor:
+    """`pairwise_info_nce` in which all `positives` attract: the mean of -log p over them (SupCon's L_out).
+
+    The other losses merely leave positives out of the negatives.
+    """
+    shared = Cosines.of(features, present=present, positives=positives, gather=gather)
+    if shared.same is None:
+        raise ValueError("positives: none given; pass labels or a mask, or use pairwise_info_nce")
+    total = shared.local[0].new_zeros(())
+    for x, y in permutations(range(shared.n), 2):
+        wanted = shared.same[shared.own]
+        logits = shared.rows(x, y) / temperature
+        if shared.present is not None:
+            wanted = wanted & shared.present[:, y] & shared.present[shared.own, x, None]
+            logits = logits.masked_fill(~shared.present[:, y], -torch.inf)
+        counted = wanted.any(1)
+        logits = torch.where(counted[:, None], logits, 0)
+        log_p = torch.where(wanted, logits.log_softmax(1), 0)
+        total = total - shared.mean(log_p.sum(1) / wanted.sum(1).clamp_min(1), counted)
+    return total / 2
+
+
 def joint_info_nce(
     features: Sequence[Tensor] | Cosines,
     temperature: Scalar,
@@ -115,16 +144,7 @@ def _direction(shared: Cosines, x: int, y: int, temperature: Scalar) -> Tensor:
     """Mean cross-entropy of x's local rows against all rows of y."""
     logits = shared.rows(x, y) / temperature
     target = torch.arange(shared.own.start, shared.own.stop, device=logits.device)
-    counted = shared.complete(x, y)
-    if shared.same is not None:
-        others = shared.same[shared.own].scatter(1, target[:, None], False)
-        logits = logits.masked_fill(others, -torch.inf)
-    if shared.present is not None:
-        assert counted is not None
-        counted = counted[shared.own]
-        # Rows that do not count become constant, lest 0 x inf spoil the gradient.
-        logits = logits.masked_fill(~shared.present[:, y], -torch.inf)
-        logits = torch.where(counted[:, None], logits, 0)
+    logits, counted = shared.masked(logits, shared.complete(y), shared.complete(x, y))
     if counted is None and shared.gather is None:
         return cross_entropy(logits, target)
     return shared.mean(cross_entropy(logits, target, reduction="none"), counted)

@@ -70,8 +70,9 @@ def sample(batch: int, generator: torch.Generator | None, device: torch.device) 
     """
     offsets = 1 + torch.randint(max(1, batch * batch - 1), (batch - 1,), generator=generator, device=device)
     offsets = torch.cat((offsets.new_zeros(1), offsets))
-    turns = torch.arange(2 * batch, device=device).remainder(batch).unfold(0, batch, 1)
-    return turns[offsets // batch].mT, turns[offsets % batch].mT
+    turned = torch.arange(2 * batch, device=device).remainder(batch).unfold(0, batch, 1)[:batch]
+    second, third = (offset.expand(batch, batch) for offset in (offsets // batch, offsets % batch))
+    return turned.gather(1, second), turned.gather(1, third)
 
 
 def paper_sample(

@@ -1,5 +1,6 @@
 """The differentiable sum over the cube, and the choice of the kernel that does it."""
 
+import importlib
 import importlib.util
 from types import ModuleType
 
@@ -25,17 +26,13 @@ def faces(cube: Cube) -> Faces:
 
 def kernel(cube: Cube) -> ModuleType:
     """The module whose `forward` and `backward` serve these tensors best."""
-    if cube.a.dtype == torch.float32 and cube.a.device.type == "cpu" and native.library() is not None:
+    if cube.a.dtype != torch.float32:
+        return tiled
+    if cube.a.device.type == "cpu" and native.library() is not None:
         return native
-    if cube.a.dtype == torch.float32 and cube.a.device.type == "cuda" and _has_triton():
-        from contrastive.kernels import cuda
-
-        return cuda
+    if cube.a.device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+        return importlib.import_module("contrastive.kernels.cuda")
     return tiled
-
-
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
 
 
 class _Faces(torch.autograd.Function):

@@ -24,7 +24,16 @@ from contrastive.kernels.cube import Cube, Sample
 
 _log = logging.getLogger(__name__)
 _SOURCE = Path(__file__).with_name("cube.cpp")
-_FLAGS = ["-O3", "-fno-tree-vectorize", "-std=c++17", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
+_FLAGS = [
+    "-O3",
+    "-fno-tree-vectorize",
+    "-std=c++17",
+    "-fPIC",
+    "-shared",
+    "-fopenmp-simd",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+]
 _WIDE = {
     "AVX512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
     "AVX2": ["-mavx2", "-mfma"],
