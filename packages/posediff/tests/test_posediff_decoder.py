@@ -47,16 +47,16 @@ def small(**options: object) -> PoseDecoder:
 
 @functools.cache
 def trained() -> PoseDecoder:
-    decoder = small(condition_dropout=0.1)
+    decoder = small()
     with torch.enable_grad():
-        train(decoder, 800)
+        train(decoder, 600)
     return decoder
 
 
 def test_mean_is_as_good_as_regression() -> None:
     torch.manual_seed(0)
     plain = MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=64, dropout=0.0)
-    train(plain, 800)
+    train(plain, 600)
     condition, centre, _ = law(500, 5)
     with torch.no_grad():
         ours = (trained().mean(condition, 0) - centre).norm(dim=-1).mean().item()
@@ -73,7 +73,7 @@ def test_samples_have_the_mean_and_spread_of_the_law(sampler: str, steps: int) -
     drawn = trained().sample(condition, 1, hypotheses=60, steps=steps, sampler=sampler, generator=generator)
     assert drawn.shape == (60, 60, JOINTS, DIMS)
     assert (drawn.mean(0) - centre).abs().mean().item() < 0.2 * SPREAD
-    assert drawn.std(0).mean().item() == pytest.approx(SPREAD, rel=0.2)
+    assert drawn.std(0).mean().item() == pytest.approx(SPREAD, rel=0.1)
 
 
 def test_likelihood_is_that_of_the_law() -> None:
@@ -85,9 +85,11 @@ def test_likelihood_is_that_of_the_law() -> None:
 
 
 def test_guidance_pushes_away_from_the_prior() -> None:
+    decoder = small(condition_dropout=0.2)
+    train(decoder, 200)
     condition, centre, _ = law(60, 7)
     generator = torch.Generator().manual_seed(2)
-    drawn = trained().sample(condition, 0, hypotheses=20, generator=generator, guidance=1.0).mean(0)
+    drawn = decoder.sample(condition, 0, hypotheses=20, generator=generator, guidance=1.0).mean(0)
     shift = ((drawn - 3) * (centre - 3)).sum() / ((centre - 3) ** 2).sum()
     assert shift.item() > 1.1
     with pytest.raises(ValueError, match="condition_dropout"):
