@@ -77,7 +77,7 @@ def test_recipes_and_keys_that_pages_name_exist() -> None:
 
 def test_recipe_page_names_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    filled = importlib.import_module("hooks").fill((ROOT / "docs/pages/recipes.md").read_text())
+    filled = importlib.import_module("hooks").on_page_markdown((ROOT / "docs/pages/recipes.md").read_text())
     for key in ("data.synthetic.subjects", "model.dim", "finetune.temperature", "loop.seed"):
         assert f"| `{key}`" in filled
     assert "[0.2, 0.1, 10000.0]" in filled
