@@ -55,7 +55,7 @@ def train(
 @app.command()
 @plain_errors()
 def evaluate(run: RunArgument, json: JsonOption = None) -> None:
-    """Measure a finished run on its test views: a table, and JSON (keys: docs/metrics.md)."""
+    """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
     from unihpr.evaluate import evaluate as measure
     from unihpr.train import open_run, save_results
 

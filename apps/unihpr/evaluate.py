@@ -22,7 +22,7 @@ Metrics = dict[str, Any]
 
 @torch.no_grad()
 def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
-    """All metrics of the test views, nested by name; docs/metrics.md says what each is.
+    """All metrics of the test views, nested by name; docs/pages/metrics.md says what each is.
 
     Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
     """
