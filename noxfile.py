@@ -10,6 +10,9 @@ nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
+# Tests start many processes; without bytecode on disk each of them would compile torch anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak")
 WORKSPACE = [*(f"packages/{name}" for name in PACKAGES), "."]
 SOURCES = ("apps", "packages", "tests", "docs", "noxfile.py")

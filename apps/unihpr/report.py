@@ -1,6 +1,7 @@
 """The report of a run: one HTML file with its curves, its space, and what it retrieves and lifts."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ Embeddings = dict[Modality, Tensor]
 
 @torch.no_grad()
 def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: Metrics) -> Path:
-    """Write `report.html` into the run folder and return its path."""
+    """Write `report.html`, and its first gallery as `gallery.png`, into the run folder; return the path."""
     model.eval()
     test = data.test()
     embeddings = embed(model, test, recipe.evaluation.batch)
@@ -36,7 +37,9 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     _space(report, data, test, embeddings)
     picks = torch.linspace(0, len(test) - 1, SHOWN).round().long().tolist()
     report.section("Lifting and image to 3D", "Left limbs are red, right limbs blue.")
-    report.figure(_lifting(model, test, embeddings, picks), "image, keypoints, truth, from 2D, from image")
+    lifting = _lifting(model, test, embeddings, picks)
+    lifting.savefig(run.path / "gallery.png", dpi=110, bbox_inches="tight")
+    report.figure(lifting, "image, keypoints, truth, from 2D, from image")
     report.section("Retrieval", "The three nearest test views to an image and to a 3D pose.")
     report.figure(_retrieved(test, embeddings, picks, "image", "3d"), "3D poses nearest to an image")
     report.figure(_retrieved(test, embeddings, picks, "3d", "image"), "images nearest to a 3D pose")
@@ -70,7 +73,7 @@ def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> 
     report.figure(figures.shared_space(points, MODALITIES, action), "t-SNE")
 
 
-def _lifting(model: UniHPR, test: Sample, embeddings: Embeddings, picks: list[int]) -> object:
+def _lifting(model: UniHPR, test: Sample, embeddings: Embeddings, picks: list[int]) -> Any:
     lifted = model.decode("3d", embeddings["2d"][picks], "2d")
     imaged = model.decode("3d", embeddings["image"][picks], "image")
     return figures.gallery(

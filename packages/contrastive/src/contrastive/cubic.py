@@ -53,18 +53,22 @@ def largest_root(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     t = 2 √(s/3) cos(θ/3) with cos θ = √27 q / s^1.5. Near the double root θ = π an arccos would lose half
     of the digits, so sin θ comes from s³ - 27 q² written as a sum of squares of differences (AM-GM).
     """
+    size = _size(a, b, c)
+    a, b, c = a / size, b / size, c / size
     x, y, z = a * a, b * b, c * c
     s = x + y + z
     xy, yz, zx = (a - b) * (a + b), (b - c) * (b + c), (c - a) * (c + a)
     xy, yz, zx = xy * xy, yz * yz, zx * zx
     discriminant = s * (xy + yz + zx) / 2 + 3 * (x * yz + y * zx + z * xy)
     angle = torch.atan2(discriminant.sqrt(), _SQRT27 * (a * b * c))
-    return (s * (4 / 3)).sqrt() * torch.cos(angle / 3)
+    return size * (s * (4 / 3)).sqrt() * torch.cos(angle / 3)
 
 
 def slopes(a: Tensor, b: Tensor, c: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Derivatives of the largest root by a, b, c: 2(a t + bc) / (3t² - s), a subgradient where 0/0."""
     info = torch.finfo(t.dtype)
+    size = _size(a, b, c)
+    a, b, c, t = a / size, b / size, c / size, t / size
     s = a * a + b * b + c * c
     gap = (3 * t * t - s).clamp_min(0)
     # The mean of 2 v_i v_j over a double top space is a / 3t. Its weight is comparable to the gap where the
@@ -77,3 +81,8 @@ def slopes(a: Tensor, b: Tensor, c: Tensor, t: Tensor) -> tuple[Tensor, Tensor, 
         scale * (b * t + a * c) + pull * scale / 2 * b,
         scale * (c * t + a * b) + pull * scale / 2 * c,
     )
+
+
+def _size(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """What to divide by so that powers of tiny cosines do not underflow."""
+    return torch.maximum(torch.maximum(a.abs(), b.abs()), c.abs()).clamp_min(torch.finfo(a.dtype).tiny)
