@@ -1,0 +1,92 @@
+import pytest
+import torch
+from contrastive import leading_eigenvalue_of_three
+
+DTYPES = {torch.float32: 6e-7, torch.float64: 5e-15}
+
+
+def random_cosines(count: int, dimensions: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 3, dimensions, generator=generator, dtype=torch.float64)
+    x = x / x.norm(dim=-1, keepdim=True)
+    g = x @ x.mT
+    return torch.stack((g[:, 0, 1], g[:, 0, 2], g[:, 1, 2]))
+
+
+def by_eigvalsh(cosines: torch.Tensor) -> torch.Tensor:
+    a, b, c = cosines
+    one = torch.ones_like(a)
+    g = torch.stack((one, a, b, a, one, c, b, c, one), -1).unflatten(-1, (3, 3))
+    return torch.linalg.eigvalsh(g)[..., -1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dimensions", [2, 3, 1024])
+def test_matches_eigvalsh(dtype: torch.dtype, dimensions: int) -> None:
+    cosines = random_cosines(2000, dimensions).to(dtype)
+    ours = leading_eigenvalue_of_three(*cosines)
+    torch.testing.assert_close(ours.double(), by_eigvalsh(cosines.double()), rtol=0, atol=DTYPES[dtype])
+    assert ours.min() >= 1 - DTYPES[dtype]
+    assert ours.max() <= 3 + DTYPES[dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-6])
+def test_keeps_its_digits_next_to_the_double_root(dtype: torch.dtype, noise: float) -> None:
+    star = -0.5 + noise * torch.randn(
+        3, 1000, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    star = star.to(dtype)
+    ours = leading_eigenvalue_of_three(*star)
+    torch.testing.assert_close(ours.double(), by_eigvalsh(star.double()), rtol=0, atol=DTYPES[dtype])
+
+
+def test_gradient_is_that_of_the_eigenvector() -> None:
+    cosines = random_cosines(500, 8).requires_grad_()
+    ours = torch.autograd.grad(leading_eigenvalue_of_three(*cosines).sum(), cosines)[0]
+    theirs = torch.autograd.grad(by_eigvalsh(cosines).sum(), cosines)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert torch.autograd.gradcheck(
+        leading_eigenvalue_of_three, tuple(random_cosines(20, 5).requires_grad_())
+    )
+
+
+KNOWN = {  # cosines: λ1, and the gradient of the first cosine (mean of 2 v1 v2 over the top space)
+    "identical": ((1.0, 1.0, 1.0), 3.0, 2 / 3),
+    "antipodal": ((-1.0, 1.0, -1.0), 3.0, -2 / 3),
+    "orthogonal": ((0.0, 0.0, 0.0), 1.0, 0.0),
+    "star of 120 degrees": ((-0.5, -0.5, -0.5), 1.5, -1 / 3),
+    "frustrated": ((0.3, 0.3, -0.3), 1.3, 1 / 3),
+    "one pair": ((0.5, 0.0, 0.0), 1.5, 1.0),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", KNOWN)
+def test_value_and_subgradient_where_inputs_degenerate(dtype: torch.dtype, name: str) -> None:
+    cosines, value, slope = KNOWN[name]
+    leaves = [torch.tensor(cosine, dtype=dtype, requires_grad=True) for cosine in cosines]
+    ours = leading_eigenvalue_of_three(*leaves)
+    ours.backward()
+    assert ours.item() == pytest.approx(value, abs=1e-6)
+    assert leaves[0].grad is not None
+    assert leaves[0].grad.item() == pytest.approx(
+        slope, abs=2e-2 if name in ("star of 120 degrees", "frustrated") else 1e-5
+    )
+
+
+def test_gradient_stays_a_subgradient_next_to_degeneracy() -> None:
+    """2 v_i v_j never exceeds 1, however close the two top eigenvalues come."""
+    for scale in (1e-30, 1e-12, 1e-6, 1e-3):
+        near_zero = scale * torch.randn(3, 500, generator=torch.Generator().manual_seed(2))
+        for cosines in (near_zero, near_zero - 0.5):
+            leaf = cosines.clone().requires_grad_()
+            grad = torch.autograd.grad(leading_eigenvalue_of_three(*leaf).sum(), leaf)[0]
+            assert grad.isfinite().all()
+            assert grad.abs().max() <= 1.05
+
+
+def test_broadcasts() -> None:
+    a, b, c = random_cosines(4, 8)
+    full = leading_eigenvalue_of_three(a[:, None], b[None], c[0])
+    assert full[2, 3].item() == pytest.approx(leading_eigenvalue_of_three(a[2], b[3], c[0]).item())
