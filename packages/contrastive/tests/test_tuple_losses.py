@@ -1,0 +1,104 @@
+import pytest
+import torch
+from contrastive import pmrl, symile, tuple_info_nce
+from torch import Tensor
+
+B = 5
+
+
+def unit(n: int, rows: int = B, dimensions: int = 6) -> list[Tensor]:
+    x = torch.randn(n, rows, dimensions, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+    return [part.requires_grad_() for part in x / x.norm(dim=-1, keepdim=True)]
+
+
+def volume(m: Tensor) -> Tensor:
+    return -torch.linalg.svdvals(m).prod()
+
+
+def eigenvalue(m: Tensor) -> Tensor:
+    return torch.linalg.svdvals(m)[0] ** 2
+
+
+def area(m: Tensor) -> Tensor:
+    u, v = m[1] - m[0], m[2] - m[0]
+    return -((u @ u) * (v @ v) - (u @ v) ** 2).sqrt() / 2
+
+
+def naive(x: list[Tensor], tau: float, score, keep: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    """Row i of the first modality against tuple k of the others, both ways, over complete samples."""
+    table = torch.stack(
+        [
+            torch.stack([score(torch.stack([x[0][i], *(y[k] for y in x[1:])])) for k in range(B)])
+            for i in range(B)
+        ]
+    )
+    table = table[keep][:, keep] / tau
+    target = torch.arange(len(table))
+    forth = torch.nn.functional.cross_entropy(table, target)
+    return (forth + torch.nn.functional.cross_entropy(table.mT, target)) / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "n"),
+    [
+        ("gram", volume, 3),
+        ("gram", volume, 4),
+        ("triangle", area, 3),
+        ("eigenvalue", eigenvalue, 3),
+        ("eigenvalue", eigenvalue, 4),
+    ],
+)
+def test_tuples_against_tuples(name: str, score, n: int) -> None:  # type: ignore[no-untyped-def]
+    x, everyone = unit(n), torch.ones(B, dtype=torch.bool)
+    assert tuple_info_nce(x, 0.2, name).item() == pytest.approx(
+        naive(x, 0.2, score, everyone).item(), rel=1e-9
+    )
+    present = torch.ones(B, n, dtype=torch.bool)
+    present[2] = False
+    masked = tuple_info_nce(x, 0.2, name, present=present)
+    assert masked.item() == pytest.approx(naive(x, 0.2, score, present[:, 0]).item(), rel=1e-9)
+    assert torch.autograd.gradcheck(lambda *x: tuple_info_nce(x, 0.2, name, present=present), unit(n, B, 5))
+
+
+def test_own_similarity() -> None:
+    x = unit(3)
+    weakest = tuple_info_nce(x, 0.2, lambda edges: torch.minimum(torch.minimum(edges[0], edges[1]), edges[2]))
+    true = naive(
+        x, 0.2, lambda m: torch.stack([m[0] @ m[1], m[0] @ m[2], m[1] @ m[2]]).min(), torch.ones(B).bool()
+    )
+    assert weakest.item() == pytest.approx(true.item(), rel=1e-9)
+    with pytest.raises(ValueError, match="choose eigenvalue, gram"):
+        tuple_info_nce(x, 0.2, "volume")
+
+
+def test_symile_by_its_definition() -> None:
+    x, tau = unit(3), 0.1
+    generator = torch.Generator().manual_seed(4)
+    terms = []
+    for anchor in range(3):
+        others = [(m, torch.randperm(B, generator=generator)) for m in range(3) if m != anchor]
+        for n in range(B):
+            scores = [(x[0][n] * x[1][n] * x[2][n]).sum() / tau]
+            for k in range(B):
+                if k != n:
+                    product = x[anchor][n].clone()
+                    for m, order in others:
+                        product = product * x[m][order[k]]
+                    scores.append(product.sum() / tau)
+            terms.append(torch.stack(scores).logsumexp(0) - scores[0])
+    ours = symile(x, tau, torch.Generator().manual_seed(4))
+    assert ours.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda *x: symile(x, tau, torch.Generator().manual_seed(4)), unit(3, 4, 4)
+    )
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_pmrl_by_svd(n: int) -> None:
+    x, tau = unit(n), 0.2
+    values = torch.linalg.svdvals(torch.stack(x, 1)) / tau
+    true = torch.nn.functional.cross_entropy(values, torch.zeros(B, dtype=torch.long))
+    assert pmrl(x, tau).item() == pytest.approx(true.item(), rel=1e-9)
+    same = [x[0].detach().requires_grad_() for _ in range(n)]
+    grads = torch.autograd.grad(pmrl(same, tau), same)
+    assert all(grad.isfinite().all() for grad in grads)
