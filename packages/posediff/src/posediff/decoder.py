@@ -48,7 +48,7 @@ class PoseDecoder(Conditioned):
         dropout: float = 0.1,
         *,
         mean_loss: str = "l2",
-        mean_weight: float = 5.0,
+        mean_weight: float = 2.0,
         condition_dropout: float = 0.0,
     ) -> None:
         super().__init__(joints, dims, condition_dim, modalities, modality_token)
