@@ -48,7 +48,10 @@ class ResidualMLP(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B inputs"]) -> Float[Tensor, "B hidden"]:
-        x = self.first(x)
+        return self.rest(self.first(x))
+
+    def rest(self, x: Float[Tensor, "B hidden"]) -> Float[Tensor, "B hidden"]:
+        """The residual blocks, after ``first``."""
         for block in self.blocks:
             x = x + block(x)
         return x

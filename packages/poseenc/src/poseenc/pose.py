@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .attention import Block
 from .baseline import ResidualMLP
-from .tokens import PoseTokens, check_pose
+from .tokens import PoseTokens, check_pose, exact
 
 
 class PoseEncoder(nn.Module):
@@ -184,4 +184,7 @@ class MLPPoseEncoder(nn.Module):
             parts.append(box_token)
         if modality is not None:
             parts.append(nn.functional.one_hot(modality.long(), self.modalities).to(pose.dtype))
-        return self.out(self.trunk(torch.cat(parts, dim=1)))
+        x = torch.cat(parts, dim=1)
+        with exact(x):
+            x = self.trunk.first(x)
+        return self.out(self.trunk.rest(x))

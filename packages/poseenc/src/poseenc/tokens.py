@@ -46,7 +46,8 @@ class PoseTokens(nn.Module):
         """
         check_pose(pose, self.joints, self.channels)
         coordinates = pose if present is None else torch.where(present[..., None], pose, 0.0)
-        tokens = self.joint(coordinates)
+        with exact(coordinates):
+            tokens = self.joint(coordinates)
         if present is not None:
             tokens = torch.where(present[..., None], tokens, self.missing.to(tokens.dtype))
         sequence = [self.cls.expand(len(pose), -1, -1)]
@@ -59,6 +60,11 @@ class PoseTokens(nn.Module):
         if self.modality is not None and modality is not None:
             sequence.append(self.modality(modality)[:, None])
         return torch.cat([*sequence, tokens + self.position], dim=1)
+
+
+def exact(coordinates: Tensor) -> torch.autocast:
+    """No autocast for the layer that reads coordinates: bfloat16 keeps 8 bits, a pixel or two of a crop."""
+    return torch.autocast(coordinates.device.type, enabled=False)
 
 
 def check_pose(pose: Tensor, joints: int, channels: int) -> None:
