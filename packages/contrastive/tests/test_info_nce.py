@@ -273,6 +273,10 @@ def test_temperature_stays_in_range_and_comes_back() -> None:
         (lambda x: pairwise_info_nce(x, 0.2, positives=PRESENT), "positives"),
         (lambda x: pairwise_info_nce(Cosines(x), 0.2, positives=LABELS), "belong to the Cosines"),
         (lambda x: supervised_info_nce(x, 0.2), "positives: none given"),
+        (
+            lambda x: pairwise_info_nce([x[0], 2 * x[1]], 0.2),
+            r"features\[1\]: a row has norm 2; apply normalize",
+        ),
     ],
 )
 def test_errors_name_the_field(call, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -51,6 +51,7 @@ class Cosines:
             local = [
                 torch.where(on[:, None], x, 0) for x, on in zip(local, local_present.unbind(1), strict=True)
             ]
+        _check_norms(local)
         self.local = local
         self.all = [self.all_rows(x) for x in local]
         self.same = None if positives is None else self._mask(positives)
@@ -170,3 +171,15 @@ def _check(features: Sequence[Tensor]) -> None:
     shapes = [tuple(x.shape) for x in features]
     if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
         raise ValueError(f"features: shapes {shapes}; pass two or more tensors (B, D) of one shape")
+
+
+def _check_norms(features: Sequence[Tensor]) -> None:
+    """Refuses rows that are neither unit nor absent; on a CPU only, as a GPU would have to be waited for."""
+    for number, x in enumerate(features):
+        if x.device.type == "cpu":
+            squares = x.detach().square().sum(1)
+            if (((squares - 1).abs() > 0.05) & (squares > 0)).any():
+                norm = squares.amax().sqrt().item()
+                raise ValueError(
+                    f"features[{number}]: a row has norm {norm:.3g}; apply normalize(x, dim=1) first"
+                )
