@@ -61,8 +61,9 @@ def one_step(cache: Path, run: Path) -> dict[str, list[float]]:
     stores = prepare_on_one(recipe)
     trainer = Trainer(Run.start(run, recipe, "resume"), recipe.loop)
     data = Data(stores, recipe.data, trainer.device)
-    model = UniHPR(recipe.model).eval()
+    model = UniHPR(recipe.model)
     stage = align_image(model, data, recipe, trainer)
+    model.eval()
     stage.optimizer = torch.optim.SGD(model.encoders["image"].parameters(), lr=1.0)
     stage.scheduler = None
     before = [p.detach().clone() for p in model.encoders["image"].parameters()]

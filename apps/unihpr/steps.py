@@ -20,6 +20,7 @@ Losses = dict[str, Tensor]
 def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 1: 2D and 3D by L_pair, on views drawn anew in every step (UniHPE, section 3.2)."""
     config = recipe.align_poses
+    model.train()
     temperature = Temperature(*config.temperature)
     modules = {"2d": model.encoders["2d"], "3d": model.encoders["3d"], "temperature": temperature}
 
@@ -37,16 +38,16 @@ def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> 
 def align_image(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 2: the image to the frozen 2D and 3D by L_pair + α L_triplet (UniHPE, section 3.2)."""
     config = recipe.align_image
+    model.train()
     temperature = Temperature(*config.temperature)
     modules = {"image": model.encoders["image"], "temperature": temperature}
-    frozen = nn.ModuleDict({"2d": model.encoders["2d"], "3d": model.encoders["3d"]})
+    frozen = nn.ModuleDict({"2d": model.encoders["2d"], "3d": model.encoders["3d"]}).eval()
 
     def batch(step: int, generator: torch.Generator) -> Sample:
         return data.draw_images(config.batch, generator, trainer.share)
 
     def loss(sample: Sample, generator: torch.Generator) -> Losses:
         with torch.no_grad():
-            frozen.eval()
             fixed = model.embeddings(sample, ("2d", "3d"))
         embeddings: dict[Modality, Tensor] = {"image": model.embed("image", sample), **fixed}
         values = _contrast(embeddings, config, temperature, trainer, generator)
@@ -59,9 +60,13 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
     """Step 3: everything by L_cl + L_2D + L_3D (UniHPE, section 3.3).
 
     A batch is views with images and further views without: 2D-3D pairs are free, images are not. The
-    decoders learn from every modality that a view has.
+    decoders learn from every modality that a view has. Batch statistics of the pose encoders stay those of
+    step 1, where there was one: the space that the image was aligned to does not shift under it.
     """
     config = recipe.finetune
+    model.train()
+    if recipe.align_poses.steps:
+        _freeze_statistics(model.encoders["2d"], model.encoders["3d"])
     temperature = Temperature(*config.temperature)
     modules = {"model": model, "temperature": temperature}
 
@@ -122,6 +127,13 @@ def _contrast(
         total = total + config.triplet * values["triplet"]
     paired = {f"cosine/{name}": _cosine(x, y) for name, (x, y) in pairs(embeddings).items()}
     return {"contrast": total, **values, **paired, "temperature": tau.detach()}
+
+
+def _freeze_statistics(*modules: nn.Module) -> None:
+    for module in modules:
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.eval()
 
 
 def _many(trainer: Trainer) -> bool:
