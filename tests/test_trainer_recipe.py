@@ -52,6 +52,12 @@ def test_a_recipe_by_name_with_overrides(folder: Path) -> None:
     )
 
 
+def test_a_choice_called_no_is_not_false(folder: Path) -> None:
+    (folder / "plain.yaml").write_text("data: store\ntrain: {precision: no}\n")
+    assert load_recipe("plain", Recipe, [], folder).train.precision == "no"
+    assert load_recipe("small", Recipe, ["train.precision=no"], folder).train.precision == "no"
+
+
 def test_the_stored_recipe_reads_back_equal(folder: Path) -> None:
     recipe = load_recipe("small", Recipe, ["train.precision=bf16", "name=1e3"], folder)
     (folder / "stored.yaml").write_text(to_yaml(recipe))

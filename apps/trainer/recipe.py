@@ -159,6 +159,8 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict | None):
         return _build(kind, value or {}, root, at, source)
     if origin is Literal:
+        if value is False and "no" in arguments:
+            return "no"  # which YAML 1.1 reads as False
         if any(value == a and type(value) is type(a) for a in arguments):
             return value
         raise wrong("one of " + ", ".join(map(str, arguments)))

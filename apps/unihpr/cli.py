@@ -1,7 +1,8 @@
 """The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +11,10 @@ from trainer.errors import plain_errors
 from trainer.runs import Existing
 
 from unihpr.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from unihpr.evaluate import Metrics
+    from unihpr.train import Trained
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
@@ -39,7 +44,6 @@ def train(
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train the three steps, evaluate, and write the report."""
-    from unihpr.train import save_results
     from unihpr.train import train as run_training
 
     loaded = _load(recipe, set_)
@@ -48,34 +52,35 @@ def train(
     trained, metrics = run_training(loaded, folder, _existing(resume, overwrite))
     if not metrics:
         return  # another process tells
-    _finish(trained, metrics, json, save_results)
+    _finish(trained, metrics, json)
     console.print(f"run {folder}, report {folder / 'report.html'}")
 
 
 @app.command()
 @plain_errors()
-def evaluate(run: RunArgument, json: JsonOption = None) -> None:
+def evaluate(
+    run: RunArgument,
+    json: JsonOption = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="run folder of `baseline`, for a second row of the JSON")
+    ] = None,
+) -> None:
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
-    from unihpr.evaluate import evaluate as measure
-    from unihpr.train import open_run, save_results
+    from unihpr.train import measure, open_run
 
     trained = open_run(run)
-    metrics = measure(trained.model, trained.data, trained.recipe.evaluation)
-    trained.run.write_metrics(metrics)
-    _finish(trained, metrics, json, save_results)
+    _finish(trained, measure(trained), json, baseline)
 
 
 @app.command()
 @plain_errors()
 def report(run: RunArgument) -> None:
     """Evaluate a finished run and write its report anew."""
-    from unihpr.evaluate import evaluate as measure
     from unihpr.report import write_report
-    from unihpr.train import open_run
+    from unihpr.train import measure, open_run
 
     trained = open_run(run)
-    metrics = measure(trained.model, trained.data, trained.recipe.evaluation)
-    path = write_report(trained.run, trained.model, trained.data, trained.recipe, metrics)
+    path = write_report(trained.run, trained.model, trained.data, trained.recipe, measure(trained))
     console.print(f"report {path}")
 
 
@@ -206,16 +211,17 @@ def _print_recipe(recipe: Recipe) -> None:
     console.print(to_yaml(recipe), style="dim", highlight=False)
 
 
-def _finish(trained: object, metrics: object, json: Path | None, save: object) -> None:
+def _finish(trained: "Trained", metrics: "Metrics", json: Path | None, baseline: Path | None = None) -> None:
     from unihpr.evaluate import summary
+    from unihpr.train import save_results
 
-    _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))  # type: ignore[arg-type]
+    _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
     if json:
-        save(json, trained, metrics)  # type: ignore[operator]
+        save_results(json, trained, metrics, baseline)
         console.print(f"results {json}")
 
 
-def _table(title: str, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def _table(title: str, header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
     table = Table(title=title)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right")

@@ -41,7 +41,8 @@ def align_image(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> 
     model.train()
     temperature = Temperature(*config.temperature)
     modules = {"image": model.encoders["image"], "temperature": temperature}
-    frozen = nn.ModuleDict({"2d": model.encoders["2d"], "3d": model.encoders["3d"]}).eval()
+    for frozen in ("2d", "3d"):
+        model.encoders[frozen].eval()
 
     def batch(step: int, generator: torch.Generator) -> Sample:
         return data.draw_images(config.batch, generator, trainer.share)

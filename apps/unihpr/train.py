@@ -1,6 +1,6 @@
 """A whole run: prepare, three steps, evaluate, report."""
 
-import time
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +42,13 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     data = Data(stores, recipe.data, trainer.device)
     model = UniHPR(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
-    began = time.monotonic()
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
             trainer.fit(step(model, data, recipe, trainer))
-    seconds = time.monotonic() - began
     trained = Trained(run, recipe, model, data)
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process:
-        metrics = evaluate(model, data, recipe.evaluation) | {"training_seconds": round(seconds, 1)}
-        run.write_metrics(metrics)
+        metrics = measure(trained)
         write_report(run, model, data, recipe, metrics)
     trainer.close()
     return trained, metrics
@@ -82,12 +79,47 @@ def open_run(folder: Path, with_data: bool = True) -> Trained:
     return Trained(run, recipe, model, data)  # type: ignore[arg-type]
 
 
-def save_results(path: Path, trained: Trained, metrics: Metrics) -> None:
-    """Write metrics as a results file with where they come from."""
+def measure(trained: Trained) -> Metrics:
+    """Evaluate a run and write its metrics.json."""
+    metrics = evaluate(trained.model, trained.data, trained.recipe.evaluation)
+    last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
+    metrics["training_seconds"] = round(sum(last.values()), 1)
+    trained.run.write_metrics(metrics)
+    return metrics
+
+
+def save_results(path: Path, trained: Trained, metrics: Metrics, baseline: Path | None = None) -> None:
+    """Write metrics as a results file with where they come from.
+
+    Args:
+        baseline: the run folder of `typer apps/unihpr baseline` on the same data, for a second row.
+
+    Raises:
+        FileNotFoundError: that folder holds no metrics.json.
+    """
+    rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}]
+    if baseline:
+        rows.append(_baseline_row(baseline))
     write_results(
         path,
-        [{"run": trained.run.name, **metrics}],
+        rows,
         data=trained.data.stores.fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
     )
+
+
+def _baseline_row(folder: Path) -> Metrics:
+    file = folder / "metrics.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; run `typer apps/unihpr baseline` first")
+    found = json.loads(file.read_text())
+    seconds = found["exact"].pop("training_seconds")
+    found["detector"].pop("training_seconds")
+    return {
+        "method": "SimpleBaseline",
+        "run": folder.name,
+        "lift": found["exact"],
+        "lift_detector": found["detector"],
+        "training_seconds": seconds,
+    }
