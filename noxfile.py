@@ -31,7 +31,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
-    install_workspace(session, "test")
+    install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
     session.run("pytest", *session.posargs, env=one_thread())
 
