@@ -12,7 +12,7 @@ WALK: Table = {
     "hip": (30, 29, 25, 20, 14, 8, 3, -2, -6, -9, -10, -7, 1, 11, 20, 27, 32, 34, 33, 31),
     "knee": (4, 12, 17, 17, 13, 9, 6, 5, 7, 13, 23, 38, 52, 60, 60, 53, 39, 22, 8, 2),
 }
-"""Flexion in degrees at every 5 % of a cycle from heel strike, level walking at a natural cadence, read off
+"""Flexion in degrees at every 5 % of a cycle from heel strike, level walking at a natural cadence, after
 the ensemble averages of Winter, The Biomechanics and Motor Control of Human Gait, 2nd ed., 1991,
 appendix."""
 
