@@ -1,0 +1,201 @@
+"""What a reader is made of: formats, their units and clips, and the registry that names them."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from posedata._schema import did_you_mean
+
+UNKNOWN = "unknown"
+F = TypeVar("F", bound="type[Format]")
+
+
+@dataclass(frozen=True)
+class ClipCamera:
+    """One camera of a clip: its name (several subjects may share one), then what `Camera` holds.
+
+    focal, centre (2,) pixels; rotation (3, 3) world to camera; translation (3,) metres; distortion (5,)
+    k1, k2, p1, p2, k3; size (width, height).
+    """
+
+    name: str
+    focal: Sequence[float] | np.ndarray
+    centre: Sequence[float] | np.ndarray
+    rotation: np.ndarray
+    translation: Sequence[float] | np.ndarray
+    size: Sequence[int]
+    distortion: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording as one camera, or nobody, saw it: joints (T, J, 3) in world metres, z up, and whose it is.
+
+    Attributes:
+        columns: further row columns of length T by the store's names (`valid`, `keypoints_NAME`, `boxes`,
+            ...), the same ones in every clip of a data set; `frame` where it is not 0, 1, 2, ...
+        cameras: the cameras that `columns["camera"]` counts (a moving one has T). One alone needs no column.
+        images: batches in the order of the rows, e.g. `{"rgb": (n, H, W, 3) uint8}`, drawn from once; where
+            some rows have none, `columns["image"]` numbers them from 0 in the clip, -1 for none.
+        fps: only where `Plan.fps` is None, because it takes reading to know.
+    """
+
+    joints: Float32[np.ndarray, "T J 3"]
+    subject: str
+    sequence: str
+    action: str = UNKNOWN
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    cameras: Sequence[ClipCamera] = ()
+    images: Iterable[Mapping[str, np.ndarray]] | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is read by itself: a name unlike any other's, the files it is read from, and plain data for `read`.
+
+    The files are what is checksummed, and what makes a unit be read anew if one of them has changed.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    detail: Any = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The units in the store's order, and what is known of the whole.
+
+    Attributes:
+        source: for the store's meta, in words.
+        fps: after skipping; None where the clips tell.
+        skeleton: of all clips.
+        meta: more for the store's meta.json.
+    """
+
+    units: Sequence[Unit]
+    source: str
+    fps: float | None = None
+    skeleton: str = "h36m17"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Total:
+    """A published count of rows (of frames seen by cameras, where there are cameras), at the native rate.
+
+    Attributes:
+        what: "training frames".
+        rows: as published.
+        source: where.
+        subjects, actions, sequences, cameras: only rows with these names; all, if empty.
+        at_least: a lower count that known copies of the data set have, e.g. ports that lose some frames.
+    """
+
+    what: str
+    rows: int
+    source: str
+    subjects: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    sequences: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    at_least: int | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What `plan` and `read` are given.
+
+    Attributes:
+        scratch: a folder that both see, kept while the run may be resumed; files in it are `plan`'s.
+        note: tells of a fault that can be lived with, "FILE: what; cure".
+    """
+
+    scratch: Path
+    note: Callable[[str], None]
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of a format that the command line offers as an option with this help text."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Format(ABC):
+    """A layout in which a data set is distributed. Fields are options; instances travel to other processes.
+
+    Class attributes: `name` (what the command line takes), `title` (one line), `terms` (the licence where the
+    user gives none), `totals`, `reference_fps` (the rate at which the totals hold), `version` (raise it when
+    what is read from the same files changes).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    terms: ClassVar[str] = "as its source states"
+    totals: ClassVar[tuple[Total, ...]] = ()
+    reference_fps: ClassVar[float | None] = None
+    version: ClassVar[int] = 1
+
+    fps: float | None = option(None, "Keep every n-th frame to get this rate.")
+    licence: str | None = option(None, "Terms of the data, kept in the store.")
+
+    @abstractmethod
+    def plan(self, source: Path, context: Context) -> Plan:
+        """List the units of a data set. Cheap: looks at names and headers, unpacks what has to be."""
+
+    @abstractmethod
+    def read(self, unit: Unit, context: Context) -> Iterable[Clip]:
+        """The clips of a unit, in a fixed order."""
+
+    def options(self) -> dict[str, Any]:
+        """The options as JSON can hold them: paths as their names alone."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value.name if isinstance(value, Path) else value for name, value in given.items()}
+
+
+FORMATS: dict[str, type[Format]] = {}
+"""Formats by name; importing `posedata.readers` fills it."""
+
+
+def register(cls: F) -> F:
+    """Class decorator: make a format known by its name."""
+    if cls.name in FORMATS and FORMATS[cls.name].__qualname__ != cls.__qualname__:
+        raise ValueError(f"format {cls.name!r} is registered twice; rename one")
+    FORMATS[cls.name] = cls
+    return cls
+
+
+def get_format(name: str, **options: Any) -> Format:
+    """The format of this name with these options.
+
+    Raises ValueError for a format or an option that is not known, with the nearest that is.
+    """
+    import posedata.readers  # noqa: F401  (registers them)
+
+    if name not in FORMATS:
+        near = did_you_mean(name, FORMATS)
+        raise ValueError(f"format {name!r} is not known{near}; use one of {', '.join(FORMATS)}")
+    known = [f.name for f in dataclasses.fields(FORMATS[name])]
+    for given in options:
+        if given not in known:
+            raise ValueError(
+                f"format {name} takes no --{given.replace('_', '-')}; it takes {', '.join(known)}"
+            )
+    return FORMATS[name](**options)
+
+
+def inside(folder: Path, *parts: str) -> Path:
+    """`folder` joined with parts that came out of a file; ValueError if that leaves the folder."""
+    root = folder.resolve()
+    path = root.joinpath(*parts).resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f"{folder}: a name in it leads outside ({'/'.join(parts)[:80]}); it is not followed")
+    return folder / path.relative_to(root)
