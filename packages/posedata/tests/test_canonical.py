@@ -1,0 +1,124 @@
+"""Body frame, universal skeleton, torso units: closed forms, invariances and what must not change."""
+
+import math
+
+import pytest
+import torch
+from posedata import get_skeleton
+from posedata.camera import Camera
+from posedata.canonical import (
+    body_rotation,
+    bone_lengths,
+    in_torsos,
+    normalise_on_torso,
+    to_body_frame,
+    torso_length,
+    universal_lengths,
+    with_bone_lengths,
+)
+
+H36M, COCO = get_skeleton("h36m17"), get_skeleton("coco17")
+
+
+def poses(count: int = 6) -> torch.Tensor:
+    """People of random limbs about an upright body, double precision."""
+    generator = torch.Generator().manual_seed(3)
+    upright = torch.zeros(17, 3, dtype=torch.float64)
+    for name, place in {
+        "right_hip": (0.0, 0.1, 0.0), "left_hip": (0.0, -0.1, 0.0), "spine": (0.0, 0.0, 0.25),
+        "thorax": (0.0, 0.0, 0.5), "neck": (0.0, 0.0, 0.6), "head": (0.0, 0.0, 0.7),
+        "right_knee": (0.0, 0.1, -0.4), "left_knee": (0.0, -0.1, -0.4),
+        "right_ankle": (0.0, 0.1, -0.8), "left_ankle": (0.0, -0.1, -0.8),
+        "right_shoulder": (0.0, 0.2, 0.5), "left_shoulder": (0.0, -0.2, 0.5),
+        "right_elbow": (0.0, 0.5, 0.5), "left_elbow": (0.0, -0.5, 0.5),
+        "right_wrist": (0.0, 0.7, 0.5), "left_wrist": (0.0, -0.7, 0.5),
+    }.items():  # fmt: skip
+        upright[H36M.index(name)] = torch.tensor(place, dtype=torch.float64)
+    return upright + 0.05 * torch.randn(count, 17, 3, generator=generator, dtype=torch.float64)
+
+
+def rotation(*angles: float) -> torch.Tensor:
+    turned = torch.eye(3, dtype=torch.float64)
+    for axis, angle in enumerate(angles):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        turn = torch.eye(3, dtype=torch.float64)
+        turn[i, i] = turn[j, j] = math.cos(angle)
+        turn[i, j], turn[j, i] = -math.sin(angle), math.sin(angle)
+        turned = turn @ turned
+    return turned
+
+
+def test_a_pose_that_stands_right_is_not_turned() -> None:
+    pose = poses(1)[0]
+    for name, place in (("pelvis", (0, 0, 0)), ("left_hip", (0, -0.13, 0)), ("right_hip", (0, 0.13, 0)),
+                        ("spine", (0, 0, 0.3))):  # fmt: skip
+        pose[H36M.index(name)] = torch.tensor(place, dtype=torch.float64)
+    torch.testing.assert_close(body_rotation(pose, H36M), torch.eye(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("angles", [(0.4, -1.1, 2.5), (3.1, 0.0, 0.0), (0.0, 1.57, -2.0)])
+def test_the_body_frame_forgets_where_the_person_stood(angles: tuple[float, ...]) -> None:
+    pose = poses()
+    moved = pose @ rotation(*angles).mT + torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(to_body_frame(moved, H36M), to_body_frame(pose, H36M))
+
+
+def test_a_mirrored_pose_is_not_turned_into_itself() -> None:
+    """Proper rotations only: a raised left hand must stay a left hand's."""
+    pose = poses(1)
+    mirrored = H36M.flip(pose)
+    rotations = body_rotation(mirrored, H36M)
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(1, dtype=torch.float64))
+    assert (to_body_frame(mirrored, H36M) - to_body_frame(pose, H36M)).norm() > 0.1
+
+
+def test_no_rotation_on_a_grid_holds_the_hips_and_spine_better() -> None:
+    pose = to_body_frame(poses(1), H36M)[0]
+    held = pose[[H36M.index(n) for n in ("left_hip", "right_hip", "spine")]]
+    where = torch.tensor([[0, -1, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    best = (held - where).square().sum()
+    for x in torch.linspace(-0.3, 0.3, 5).tolist():
+        for y in torch.linspace(-0.3, 0.3, 5).tolist():
+            for z in torch.linspace(-0.3, 0.3, 5).tolist():
+                assert (held @ rotation(x, y, z).mT - where).square().sum() >= best - 1e-12
+
+
+def test_universal_lengths_are_symmetric_and_taken_on() -> None:
+    pose = poses()
+    lengths = universal_lengths(pose, H36M)
+    torch.testing.assert_close(lengths, lengths[list(H36M.mirror)])
+    same = with_bone_lengths(pose, H36M, lengths)
+    torch.testing.assert_close(bone_lengths(same, H36M), lengths.expand(6, -1))
+    torch.testing.assert_close(same[:, 0], pose[:, 0])
+    bones = [pose[:, c] - pose[:, p] for c, p in H36M.edges]
+    kept = [same[:, c] - same[:, p] for c, p in H36M.edges]
+    for a, b in zip(bones, kept, strict=True):
+        torch.testing.assert_close(torch.cosine_similarity(a, b), torch.ones(6, dtype=torch.float64))
+
+
+def test_own_lengths_change_nothing_even_where_a_bone_has_none() -> None:
+    pose = poses(1)
+    pose[:, H36M.index("head")] = pose[:, H36M.index("neck")]
+    again = with_bone_lengths(pose, H36M, bone_lengths(pose, H36M)[0])
+    torch.testing.assert_close(again, pose)
+
+
+def test_the_unit_is_the_torso() -> None:
+    pose = poses()
+    torch.testing.assert_close(torso_length(in_torsos(7.5 * pose + 3, H36M), H36M), torch.ones(6).double())
+    torch.testing.assert_close(in_torsos(7.5 * pose + 3, H36M), in_torsos(pose, H36M))
+
+
+def test_normalised_keypoints_do_not_know_place_zoom_or_shape() -> None:
+    camera = Camera.look_at(torch.tensor([-4.0, 0.3, 1.0]), torch.zeros(3), 1100.0, (1000, 1000))
+    pixels = camera.project(poses().float()[:, :, :])
+    normal = normalise_on_torso(pixels, H36M)
+    torch.testing.assert_close(normal, normalise_on_torso(3 * pixels + 40, H36M), atol=1e-5, rtol=1e-4)
+    hips = [H36M.index("left_hip"), H36M.index("right_hip")]
+    torch.testing.assert_close(normal[:, hips].mean(1), torch.zeros(6, 2), atol=1e-6, rtol=0)
+    corners = normal[:, [*hips, H36M.index("left_shoulder"), H36M.index("right_shoulder")]]
+    torch.testing.assert_close(torch.cdist(corners, corners).amax((1, 2)), torch.full((6,), 0.5))
+
+
+def test_keypoints_on_one_point_stay_finite() -> None:
+    assert (normalise_on_torso(torch.full((1, 17, 2), 5.0), COCO) == 0).all()
