@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 import torch
 from posedata.store import PoseStore
 from typer.testing import CliRunner
-from unihpr.ablate import PAPER, variant
+from unihpr.ablate import COMPONENTS, LOSSES, ablate, comparison, summary
 from unihpr.cli import app
 from unihpr.interpolate import great_arc
 from unihpr.recipe import Recipe
@@ -194,21 +194,57 @@ def test_ablation_and_baseline_commands(cache: Path, tmp_path: Path) -> None:
     short = [part for step in STEPS for part in ("--set", f"{step}.steps=1")]
     command("unihpr", "ablate", "--runs", tmp_path, "--json", tmp_path / "a.json", *overrides(cache), *short)
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
-    assert [row["variant"] for row in rows] == list(PAPER)
+    assert [row["variant"] for row in rows] == list(COMPONENTS.variants)
     assert all(row["lift.mpjpe_mm"] > 0 for row in rows)
     command("unihpr", "baseline", "--runs", tmp_path, "--json", tmp_path / "b.json", *overrides(cache))
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert [row["keypoints"] for row in rows] == ["exact", "detector"]
 
 
-def test_variants_change_what_they_say() -> None:
+def test_components_change_what_they_say() -> None:
     recipe = Recipe()
-    none, pair, triplet, token = (variant(recipe, name) for name in PAPER)
+    none, pair, triplet, token = (change(recipe) for change in COMPONENTS.variants.values())
     assert (none.align_poses.steps, none.align_image.steps, none.finetune.contrast) == (0, 0, 0)
     assert (pair.align_image.triplet, pair.finetune.triplet) == (0, 0)
     assert triplet.align_image.triplet == recipe.align_image.triplet
     assert [r.model.modality_token for r in (none, pair, triplet, token)] == [False, False, False, True]
     assert asdict(token) == asdict(recipe)
+    with pytest.raises(ValueError, match="components or losses"):
+        comparison("colours")
+
+
+def test_losses_share_step_1_and_are_not_measured_twice(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(cache, *(f"{step}.steps=2" for step in STEPS))
+    three = {name: LOSSES.variants[name] for name in ("pair", "pair + GRAM", "pair + Symile")}
+    table = replace(LOSSES, variants=three)
+    rows = ablate(recipe, tmp_path, 1, tmp_path / "l.json", table)
+    runs = json.loads((tmp_path / "l.json").read_text())["runs"]
+    assert [row[0] for row in rows] == [run["variant"] for run in runs] == list(three)
+    assert len({run["aligned.cosine.image_3d"] for run in runs}) == len(three)
+    steps = [
+        [file.read_bytes() for file in (tmp_path / run).glob("checkpoints/align_poses/*/tensors.*")]
+        for run in ("pair-seed0", "pair-Symile-seed0")
+    ]
+    assert steps[0] == steps[1] != []
+    monkeypatch.setattr("unihpr.ablate.train", None)  # nothing is left to train
+    assert ablate(recipe, tmp_path, 1, None, table) == rows
+
+
+def test_spread_is_of_the_seeds_and_differences_are_seed_by_seed() -> None:
+    key, near = "lift.mpjpe_mm", "cosine.2d_3d"
+    table = replace(LOSSES, measured={key: "", near: ""})
+    values = {"pair": (50.0, 60.0, 70.0), "pair + all": (49.0, 58.0, 67.0)}
+    records = [
+        {"variant": name, "seed": seed, key: value, near: value / 100}
+        for name, found in values.items()
+        for seed, value in enumerate(found)
+    ]
+    row = summary(table, "pair + all", records)
+    assert row[key] == "58.0 ± 9.0"
+    assert row[near] == "0.580 ± 0.090"
+    assert row[f"minus_first.{key}"] == "-2.0 ± 1.0"
 
 
 def test_two_processes_take_the_step_of_one(cache: Path, trained: Path, tmp_path: Path) -> None:

@@ -110,16 +110,18 @@ def ablate(
     set_: SetOption = [],  # noqa: B006
     name: NameOption = None,
     runs: RunsOption = Path("runs"),
+    variants: Annotated[str, typer.Option(help="components (UniHPE's table 6) or losses")] = "components",
     seeds: Annotated[int, typer.Option(help="runs of each variant")] = 1,
     json: JsonOption = None,
 ) -> None:
-    """Table 6 of UniHPE in small: no alignment, pair, pair + triplet, + modality token. Resumes by itself."""
-    from unihpr.ablate import ABLATION_COLUMNS
+    """Train variants of a recipe and compare them: its components, or the losses. Resumes by itself."""
     from unihpr.ablate import ablate as run_ablation
+    from unihpr.ablate import comparison
 
-    folder = runs / (name or f"{Path(recipe).stem}-ablation")
-    rows = run_ablation(_load(recipe, set_), folder, seeds, json)
-    _table("Ablation", ABLATION_COLUMNS, rows)
+    table = comparison(variants)
+    folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
+    rows = run_ablation(_load(recipe, set_), folder, seeds, json, table)
+    _table(table.title, table.columns, rows)
 
 
 @app.command()

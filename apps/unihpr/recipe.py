@@ -90,6 +90,7 @@ class StageConfig:
         poses: in step 3, further views without an image.
         temperature: τ0, its least and its greatest value.
         triplet: α, the weight of L_triplet; 0 leaves it out.
+        beside: what α weighs beside L_pair: L_triplet with its `negatives`, or GRAM's or Symile's loss.
         contrast: the weight of the contrastive losses (in step 3: L_cl).
     """
 
@@ -102,6 +103,7 @@ class StageConfig:
     weight_decay: Annotated[float, Range(at_least=0)] = 0.0
     temperature: tuple[float, float, float] = (0.2, 0.1, 1e4)
     triplet: Annotated[float, Range(at_least=0)] = 1.0
+    beside: Literal["triplet", "gram", "symile"] = "triplet"
     negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
     contrast: Annotated[float, Range(at_least=0)] = 1.0
 

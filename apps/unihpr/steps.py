@@ -4,7 +4,15 @@ import math
 from collections.abc import Callable, Iterable
 
 import torch
-from contrastive import Cosines, Temperature, info_nce, pairwise_info_nce, triplet_info_nce
+from contrastive import (
+    Cosines,
+    Temperature,
+    info_nce,
+    pairwise_info_nce,
+    symile,
+    triplet_info_nce,
+    tuple_info_nce,
+)
 from torch import Tensor, nn
 from trainer.loop import Trainer
 from trainer.stage import Stage
@@ -115,7 +123,7 @@ def _contrast(
     trainer: Trainer,
     generator: torch.Generator,
 ) -> Losses:
-    """L_pair + α L_triplet over the whole batch of all processes, and what to log beside it."""
+    """L_pair + α L_triplet (or a peer) over the whole batch of all processes, and what to log beside it."""
     tau = temperature()
     many = _many(trainer)
     cosines = Cosines.of(list(embeddings.values()), gather=many)
@@ -124,10 +132,22 @@ def _contrast(
     if config.triplet:
         # Processes that share a batch must share its negatives: they then agree on a seed.
         chance = None if many else generator
-        values["triplet"] = triplet_info_nce(cosines, tau, config.negatives, chance)
-        total = total + config.triplet * values["triplet"]
+        values[config.beside] = _beside(cosines, config, tau, chance, many)
+        total = total + config.triplet * values[config.beside]
     paired = {f"cosine/{name}": _cosine(x, y) for name, (x, y) in pairs(embeddings).items()}
     return {"contrast": total, **values, **paired, "temperature": tau.detach()}
+
+
+def _beside(
+    cosines: Cosines, config: StageConfig, tau: Tensor, chance: torch.Generator | None, many: bool
+) -> Tensor:
+    """L_triplet, or one of its peers."""
+    if config.beside == "gram":
+        return tuple_info_nce(cosines, tau, "gram")
+    if config.beside == "symile":
+        # A product of three unit vectors is smaller than their cosines by √D; its temperature follows.
+        return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, chance, gather=many)
+    return triplet_info_nce(cosines, tau, config.negatives, chance)
 
 
 def _freeze_statistics(*modules: nn.Module) -> None:
