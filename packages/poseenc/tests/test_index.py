@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from poseenc import EmbeddingIndex
+from poseenc import EmbeddingIndex, FaissIndex
 
 
 def naive(gallery, queries, k):
@@ -96,3 +96,39 @@ def test_errors_name_file_row_and_size(tmp_path):
     np.save(tmp_path / "flat.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"flat\.npy: holds float64 \(3,\)"):
         EmbeddingIndex.load(tmp_path / "flat.npy")
+
+
+@pytest.mark.parametrize("order", ["random", "ascending", "descending", "equal"])
+def test_long_galleries_whose_runs_are_judged_by_their_greatest(order):
+    generator = torch.Generator().manual_seed(1)
+    queries = torch.randn(5, 4, generator=generator)
+    gallery = torch.randn(2300, 4, generator=generator)
+    if order == "equal":
+        gallery = gallery[:3].repeat(767, 1)
+    elif order != "random":
+        rank = (gallery / gallery.norm(dim=1, keepdim=True)) @ queries[0]
+        gallery = gallery[rank.argsort(descending=order == "descending")]
+    found = EmbeddingIndex(gallery).search(queries, 7, tile=512)
+    values, rows = naive(gallery, queries, 7)
+    torch.testing.assert_close(found.similarity, values)
+    if order == "equal":
+        nearest = naive(gallery[:3], queries, 1)[1]
+        assert torch.equal(found.row, nearest + 3 * torch.arange(7))
+    else:
+        assert torch.equal(found.row, rows)
+
+
+def test_faiss_finds_the_same():
+    generator = torch.Generator().manual_seed(2)
+    gallery, queries = torch.randn(300, 8, generator=generator), torch.randn(6, 8, generator=generator)
+    exact = EmbeddingIndex(gallery)
+    ours, theirs = exact.search(queries, 5), FaissIndex(exact).search(queries, 5)
+    assert torch.equal(ours.row, theirs.row)
+    torch.testing.assert_close(ours.similarity, theirs.similarity)
+    few = FaissIndex(EmbeddingIndex(gallery[:2])).search(queries, 3)
+    assert (few.row[:, 2] == -1).all()
+    assert few.similarity[:, 2].isneginf().all()
+    graph = FaissIndex(exact, "HNSW16").search(gallery[:50])
+    assert (graph.row[:, 0] == torch.arange(50)).float().mean() > 0.9
+    with pytest.raises(ValueError, match="factory 'Flatt'"):
+        FaissIndex(exact, "Flatt")

@@ -1,0 +1,61 @@
+"""The same question asked of FAISS, for galleries too large or machines too small for an exact answer."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from poseenc.index import EmbeddingIndex, Neighbours, _unit
+
+
+class FaissIndex:
+    """An :class:`EmbeddingIndex` handed to FAISS (``pip install poseenc[faiss]``), by cosine.
+
+    Args:
+        index: the gallery; its unit vectors are copied.
+        factory: what FAISS is to build: ``Flat`` is exact, ``HNSW32`` or ``IVF1024,Flat`` are not.
+            Those that learn (``IVF...``) learn from the gallery.
+
+    Raises:
+        ModuleNotFoundError: FAISS is not installed.
+        ValueError: FAISS does not know the factory string.
+    """
+
+    def __init__(self, index: EmbeddingIndex, factory: str = "Flat") -> None:
+        try:
+            import faiss
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "FAISS is not installed: pip install 'poseenc[faiss]', or search the EmbeddingIndex itself"
+            ) from None
+        self.dim = index.dim
+        try:
+            self._faiss: Any = faiss.index_factory(index.dim, factory, faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1]
+            raise ValueError(f"factory {factory!r}: {reason}; 'Flat' and 'HNSW32' are known") from None
+        vectors = np.ascontiguousarray(index.vectors())
+        if len(vectors):
+            self._faiss.train(vectors)
+            self._faiss.add(vectors)
+
+    def __len__(self) -> int:
+        return int(self._faiss.ntotal)
+
+    def search(self, queries: Float[Tensor, "Q D"], k: int = 1) -> Neighbours:
+        """The ``k`` nearest rows that FAISS finds, as :meth:`EmbeddingIndex.search` returns them.
+
+        Equal similarities come in FAISS's order.
+
+        Raises:
+            ValueError: another D than the gallery's; a query that is not finite; k below 1.
+        """
+        if queries.shape[1] != self.dim:
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery has {self.dim}")
+        if k < 1:
+            raise ValueError(f"k is {k}: ask for at least 1 neighbour")
+        values, rows = self._faiss.search(_unit(queries, "queries").cpu().numpy(), k)
+        similarity = torch.from_numpy(np.where(rows < 0, -np.inf, values).astype(np.float32))
+        return Neighbours(similarity.to(queries.device), torch.from_numpy(rows).to(queries.device))
