@@ -19,19 +19,21 @@ from jaxtyping import UInt8, UInt16
 from posedata._schema import IMAGE_KINDS, SCHEMA, check_columns, check_meta, column_spec
 
 SHARD_IMAGES = 2048
+_CHECKED_ROWS = 1 << 16
 
 
 class StoreWriter:
     """Context manager that builds a store beside its final name and renames it there on success.
 
-    Columns are written as they are added, images are streamed into shards, so memory stays bounded by
-    what one call hands over. An exception inside the block removes everything; a kill leaves at most a
-    hidden `.NAME.*.partial` folder, never anything under the final name.
+    Columns are written as they are added or appended to, images are streamed into shards, so memory stays
+    bounded by what one call hands over. An exception inside the block removes everything; a kill leaves at
+    most a hidden `.NAME.*.partial` folder, never anything under the final name.
 
     Args:
         path: the store to make; FileExistsError unless absent or `overwrite`.
         meta: skeleton, fps, source, licence [required]; subjects, sequences, actions (lists of names);
             anything else that JSON can hold is kept as it is.
+        scratch: where to build it, on the same file system; by default the store's parent.
     """
 
     def __init__(
@@ -41,11 +43,14 @@ class StoreWriter:
         *,
         overwrite: bool = False,
         shard_images: int = SHARD_IMAGES,
+        scratch: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.meta = {key: value for key, value in meta.items() if key not in ("fingerprint", "images")}
         self._overwrite = overwrite
+        self._scratch = scratch
         self._columns: dict[str, np.ndarray] = {}
+        self._growing: dict[str, GrowingNpy] = {}
         self._digests: dict[str, str] = {}
         self._images = _ImageShards(shard_images)
         check_meta(self.meta, self.path)
@@ -55,14 +60,15 @@ class StoreWriter:
     def __enter__(self) -> StoreWriter:
         parent = self.path.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=parent))
+        scratch = self._scratch or parent
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=scratch))
         self._folder.chmod(0o755)
         return self
 
     def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
         """Write columns now (values are cast to the schema's dtype; a lossy cast of kind is an error)."""
         for name, values in columns.items():
-            if name in self._columns:
+            if name in self._columns or name in self._growing:
                 raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
             array = _as_schema(name, np.asarray(values), self.path)
             target = self._folder / f"{name}.npy"
@@ -71,6 +77,23 @@ class StoreWriter:
                 _sync(file)
             self._digests[name] = _digest(array)
             self._columns[name] = np.load(target, mmap_mode="r", allow_pickle=False)
+
+    def append_columns(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Append rows to columns that grow so: for stores that are larger than memory."""
+        for name, values in columns.items():
+            if name in self._columns:
+                raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
+            array = _as_schema(name, np.asarray(values), self.path)
+            if name not in self._growing:
+                self._growing[name] = GrowingNpy(self._folder / f"{name}.npy", array)
+            self._growing[name].append(array)
+
+    def add_json(self, name: str, value: Any) -> None:
+        """Put a further file beside the columns; it is no part of the fingerprint."""
+        with (self._folder / name).open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            _sync(file)
 
     def add_images(
         self,
@@ -88,6 +111,9 @@ class StoreWriter:
     ) -> None:
         try:
             self._images.close()
+            for name, file in self._growing.items():
+                self._digests[name] = file.close(sync=True)
+                self._columns[name] = np.load(file.path, mmap_mode="r", allow_pickle=False)
             if kind is None:
                 self._finish()
         finally:
@@ -104,10 +130,7 @@ class StoreWriter:
             meta["images"] = self._images.describe()
             meta["image_size"] = list(self._images.size)
         meta["fingerprint"] = fingerprint(digests, meta)
-        with (self._folder / "meta.json").open("w", encoding="utf-8") as file:
-            json.dump(meta, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            _sync(file)
+        self.add_json("meta.json", meta)
         self._columns.clear()
         _sync_folder(self._folder)
         _rename(self._folder, self.path, self._overwrite)
@@ -146,7 +169,7 @@ class _ImageShards:
         self.digests: dict[str, str] = {}
         self.kinds: tuple[str, ...] = ()
         self.size = (0, 0)
-        self._open: dict[str, _GrowingNpy] = {}
+        self._open: dict[str, GrowingNpy] = {}
 
     def describe(self) -> dict[str, Any]:
         return {"count": self.count, "per_shard": self.per_shard, "kinds": list(self.kinds)}
@@ -159,7 +182,7 @@ class _ImageShards:
             if not self._open:
                 shard = self.count // self.per_shard
                 names = {kind: f"{kind}-{shard:05d}" for kind in self.kinds}
-                self._open = {k: _GrowingNpy(folder / f"{n}.npy", arrays[k]) for k, n in names.items()}
+                self._open = {k: GrowingNpy(folder / f"{n}.npy", arrays[k]) for k, n in names.items()}
             step = min(total - done, self.per_shard - self.count % self.per_shard)
             for kind, file in self._open.items():
                 file.append(arrays[kind][done : done + step])
@@ -170,7 +193,7 @@ class _ImageShards:
 
     def close(self) -> None:
         for file in self._open.values():
-            self.digests[f"images/{file.path.stem}"] = file.close()
+            self.digests[f"images/{file.path.stem}"] = file.close(sync=True)
         self._open = {}
 
     def _check(self, arrays: dict[str, np.ndarray], where: Path) -> None:
@@ -194,8 +217,11 @@ class _ImageShards:
                 )
 
 
-class _GrowingNpy:
-    """An .npy file whose first axis grows; the header is rewritten in place when it is closed."""
+class GrowingNpy:
+    """An .npy file whose first axis grows from 0, with the item shape and dtype of `like`.
+
+    The header is rewritten in place when it is closed, which returns the digest of the content.
+    """
 
     def __init__(self, path: Path, like: np.ndarray) -> None:
         self.path = path
@@ -206,17 +232,23 @@ class _GrowingNpy:
         self._start = self._file.tell()
 
     def append(self, array: np.ndarray) -> None:
+        if array.shape[1:] != self._shape or array.dtype != self._dtype:
+            raise ValueError(
+                f"{self.path.stem}: {array.dtype} {array.shape[1:]} does not go with"
+                f" {self._dtype} {self._shape}; give the same shape throughout"
+            )
         data = _bytes(array)
         self._file.write(data.data)
         self._hash.update(data.data)
         self._length += len(array)
 
-    def close(self) -> str:
+    def close(self, *, sync: bool = False) -> str:
         self._file.seek(0)
         self._header()
         if self._file.tell() != self._start:
             raise RuntimeError(f"{self.path}: the npy header changed its length; use a newer numpy")
-        _sync(self._file)
+        if sync:
+            _sync(self._file)
         self._file.close()
         self._hash.update(_head(self._dtype, (self._length, *self._shape)))
         return self._hash.hexdigest()
@@ -259,15 +291,25 @@ def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
     for name, array in columns.items():
         if array.dtype.kind != "f":
             continue
-        bad = ~np.isfinite(array).reshape(*array.shape[:2], -1).all(axis=-1)
-        if name == "joints" and "valid" in columns:
-            bad &= columns["valid"]
-        if bad.any():
-            row, item = (int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(
-                f"{where}: column {name!r} is not finite at row {row}, item {item}; drop that row or mark"
-                " the joint invalid in 'valid'"
-            )
+        for start in range(0, len(array), _CHECKED_ROWS):
+            rows = slice(start, start + _CHECKED_ROWS)
+            values = _read_rows(array, rows)
+            bad = ~np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=-1)
+            if name == "joints" and "valid" in columns:
+                bad &= columns["valid"][rows]
+            if bad.any():
+                row, item = (int(i) for i in np.argwhere(bad)[0])
+                raise ValueError(
+                    f"{where}: column {name!r} is not finite at row {start + row}, item {item}; drop that row"
+                    " or mark the joint invalid in 'valid'"
+                )
+
+
+def _read_rows(array: np.ndarray, rows: slice) -> np.ndarray:
+    """Rows of a memory-mapped array, without leaving the whole of it resident."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array[rows]
+    return np.load(array.filename, mmap_mode="r", allow_pickle=False)[rows]
 
 
 def _sync(file: IO[Any]) -> None:
@@ -288,10 +330,10 @@ def _rename(source: Path, target: Path, overwrite: bool) -> None:
     if target.exists():
         if not overwrite:
             raise FileExistsError(f"{target}: appeared meanwhile; choose another name")
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=source.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.resolve().parent))
         target.rename(old / target.name)
         source.rename(target)
         shutil.rmtree(old)
     else:
         source.rename(target)
-    _sync_folder(source.parent)
+    _sync_folder(target.resolve().parent)

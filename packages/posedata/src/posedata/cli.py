@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect as signatures
 import json
 import os
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from rich.table import Column, Table
 from posedata.build import KINDS, build_synthetic, render_store
 from posedata.inspect import contact_sheet, inspect_store
 from posedata.noise import NOISES, DetectorNoise
-from posedata.readers import READERS, prepare
+from posedata.prepare.format import FORMATS
+from posedata.prepare.run import prepare
 from posedata.store import PoseStore
 from posedata.views import RIGS, add_views, get_rig
 
@@ -83,7 +83,7 @@ def synth(
 
 @app.command("prepare")
 def prepare_command(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(READERS)}.")],
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder to read.")],
     out: Annotated[Path, typer.Argument(help="The store to make.")],
     fps: Annotated[float | None, typer.Option(help="Keep every n-th frame to get this rate.")] = None,
@@ -100,11 +100,6 @@ def prepare_command(
     given |= {"cameras": cameras, "keypoints": keypoints}
     options = {name: value for name, value in given.items() if value is not None}
     with _faults(), console.status(f"reading {source}"):
-        if format_name in READERS:
-            taken = signatures.signature(READERS[format_name]).parameters
-            for name in options:
-                if name not in taken:
-                    raise ValueError(f"format {format_name} takes no --{name}; leave it out")
         prepare(format_name, source, out, overwrite=overwrite, **options)
     _written(out)
 

@@ -37,7 +37,7 @@ class ClipCamera:
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording as one camera, or nobody, saw it: joints (T, J, 3) in world metres, z up, and whose it is.
+    """One recording as one camera (or nobody) saw it: joints (T, J, 3) in world metres, z up; whose it is.
 
     Attributes:
         columns: further row columns of length T by the store's names (`valid`, `keypoints_NAME`, `boxes`,
@@ -55,12 +55,12 @@ class Clip:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     cameras: Sequence[ClipCamera] = ()
     images: Iterable[Mapping[str, np.ndarray]] | None = None
-    fps: float | None = None
+    fps: int | float | None = None
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is read by itself: a name unlike any other's, the files it is read from, and plain data for `read`.
+    """What is read by itself: a name of its own, the files it is read from, and plain data for `read`.
 
     The files are what is checksummed, and what makes a unit be read anew if one of them has changed.
     """
@@ -83,7 +83,7 @@ class Plan:
 
     units: Sequence[Unit]
     source: str
-    fps: float | None = None
+    fps: int | float | None = None
     skeleton: str = "h36m17"
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,10 +141,10 @@ class Format(ABC):
     title: ClassVar[str]
     terms: ClassVar[str] = "as its source states"
     totals: ClassVar[tuple[Total, ...]] = ()
-    reference_fps: ClassVar[float | None] = None
+    reference_fps: ClassVar[int | float | None] = None
     version: ClassVar[int] = 1
 
-    fps: float | None = option(None, "Keep every n-th frame to get this rate.")
+    fps: int | float | None = option(None, "Keep every n-th frame to get this rate.")
     licence: str | None = option(None, "Terms of the data, kept in the store.")
 
     @abstractmethod

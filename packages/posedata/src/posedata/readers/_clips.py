@@ -1,61 +1,14 @@
-"""What the readers share: recordings as clips, and clips as the columns of a pose store."""
+"""What the readers share: finding files, names told by them, skipping frames, axes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Columns and meta of a pose store, as `posedata.store.write_store` takes them."""
-
-    columns: dict[str, np.ndarray]
-    meta: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One recording: joints (T, J, 3) in world metres, z up, and whose it is.
-
-    `columns` holds further row columns of length T, the same ones in every clip of a data set.
-    """
-
-    joints: Float32[np.ndarray, "T J 3"]
-    subject: str
-    sequence: str
-    action: str = UNKNOWN
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def assemble(
-    clips: Sequence[Clip], *, fps: int | float, source: str, licence: str, skeleton: str = "h36m17"
-) -> Dataset:
-    """One data set of many clips; names are sorted, frames counted from 0 in each clip."""
-    names = {key: sorted({getattr(clip, key) for clip in clips}) for key in ("subject", "sequence", "action")}
-    columns = {
-        "joints": np.concatenate([clip.joints for clip in clips]),
-        "frame": np.concatenate([np.arange(len(clip.joints), dtype=np.int32) for clip in clips]),
-    }
-    for column, known in names.items():
-        index = {name: i for i, name in enumerate(known)}
-        columns[column] = np.repeat(
-            np.array([index[getattr(clip, column)] for clip in clips], dtype=np.int32),
-            [len(clip.joints) for clip in clips],
-        )
-    for name in clips[0].columns:
-        columns[name] = np.concatenate([clip.columns[name] for clip in clips])
-    meta: dict[str, Any] = {"skeleton": skeleton, "fps": fps, "source": source, "licence": licence}
-    meta |= {f"{column}s": known for column, known in names.items()}
-    return Dataset(columns, meta)
+from posedata.prepare.format import UNKNOWN, Unit
 
 
 def files_of(source: Path, suffix: str) -> list[Path]:
@@ -69,6 +22,13 @@ def files_of(source: Path, suffix: str) -> list[Path]:
     if not found:
         raise FileNotFoundError(f"{source}: no {suffix} file there; give one, or a folder that holds some")
     return found
+
+
+def units_of(files: Iterable[Path], source: Path) -> list[Unit]:
+    """A unit per file, named by its place in the source."""
+    return [
+        Unit(file.relative_to(source).as_posix() if file != source else file.name, (file,)) for file in files
+    ]
 
 
 def names_of(file: Path) -> tuple[str, str, str]:

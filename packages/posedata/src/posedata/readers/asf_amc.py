@@ -14,11 +14,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from posedata.readers._clips import Clip, Dataset, assemble, files_of, names_of, stride_for, y_up_to_z_up
+from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.prepare.merge import Dataset, collect
+from posedata.readers._clips import files_of, names_of, stride_for, units_of, y_up_to_z_up
 from posedata.skeleton import get_skeleton
 
 INCH = 0.0254
@@ -55,26 +58,39 @@ class AsfSkeleton:
     radians: float
 
 
-def read_asf_amc(
-    source: str | Path, *, fps: int | float | None = None, rate: int | float = 120, licence: str = CMU_LICENCE
-) -> Dataset:
-    """Read every AMC file of a folder (or one) with the ASF beside it, as Human3.6M-17 in metres, z up.
+@register
+@dataclass(frozen=True)
+class AsfAmc(Format):
+    """Every AMC file of a folder (or one) with the ASF beside it, as Human3.6M-17 in metres, z up.
 
     The ASF of an AMC is the one in its folder for the same subject number, or the only one there.
-
-    Args:
-        source: a folder, searched below too, or one .amc file.
-        fps: keep every n-th frame, from the first.
-        rate: frames per second of the recordings, which AMC files do not tell (CMU: 120, a few 60).
-        licence: kept in the store's meta.
     """
-    clips = []
-    for file in files_of(Path(source), ".amc"):
-        subject, sequence, action = names_of(file)
-        ends = bone_ends(read_asf(_asf_for(file, subject)), read_amc(file), file)
-        joints = h36m17_of(ends, file)[:: stride_for(file, rate, fps)]
-        clips.append(Clip(joints.astype(np.float32), subject, sequence, action))
-    return assemble(clips, fps=fps or rate, source="ASF/AMC motion capture", licence=licence)
+
+    name = "asf_amc"
+    title = "ASF/AMC motion capture (CMU), a folder of it or one .amc"
+    terms = CMU_LICENCE
+
+    rate: int | float = option(
+        120.0, "Frames/s of the recordings, which AMC does not tell (CMU: 120, few 60)."
+    )
+
+    def plan(self, source: Path, context: Context) -> Plan:
+        files = files_of(source, ".amc")
+        stride_for(source, self.rate, self.fps)
+        units = units_of(files, source)
+        units = [Unit(u.name, (*u.files, _asf_for(u.files[0], names_of(u.files[0])[0]))) for u in units]
+        return Plan(units, "ASF/AMC motion capture", fps=self.fps or self.rate)
+
+    def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
+        amc, asf = unit.files
+        ends = bone_ends(read_asf(asf), read_amc(amc), amc)
+        joints = h36m17_of(ends, amc)[:: stride_for(amc, self.rate, self.fps)]
+        yield Clip(joints.astype(np.float32), *names_of(amc))
+
+
+def read_asf_amc(source: str | Path, **options: Any) -> Dataset:
+    """Read ASF/AMC pairs into memory; options are the fields of `AsfAmc`."""
+    return collect(AsfAmc(**options), source)
 
 
 def read_asf(path: Path) -> AsfSkeleton:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from posedata.readers._clips import Clip, Dataset, assemble, files_of, names_of, stride_for, y_up_to_z_up
+from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.prepare.merge import Dataset, collect
+from posedata.readers._clips import files_of, names_of, stride_for, units_of, y_up_to_z_up
 from posedata.skeleton import get_skeleton
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
@@ -27,40 +31,42 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_bvh(
-    source: str | Path,
-    *,
-    fps: int | float | None = None,
-    unit: str = "auto",
-    up: Literal["y", "z"] = "y",
-    licence: str = "as its source states",
-) -> Dataset:
-    """Read every BVH file of a folder (or one), as Human3.6M-17 in metres, z up.
+@register
+@dataclass(frozen=True)
+class Bvh(Format):
+    """Every BVH file of a folder (or one), as Human3.6M-17 in metres, z up.
 
     A first frame that is no motion but the T-pose which converters put there is left out: one without any
     rotation, or one from which a joint jumps, by over half a radian and five times any later step.
     CMU files made by amc2bvh lack the thorax and wrist segments (offset 0), so their trunks are some 11 cm
     and their forearms 9 cm short: prefer the ASF/AMC originals.
-
-    Args:
-        source: a folder, searched below too, or one .bvh file.
-        fps: keep every n-th frame, from the first.
-        unit: "m", "cm", "mm", "inch" or "cmu"; "auto" takes the one that gives human thighs.
-        up: the file's vertical axis.
-        licence: kept in the store's meta.
     """
-    clips, rates = [], set()
-    for file in files_of(Path(source), ".bvh"):
-        subject, sequence, action = names_of(file)
-        joints, rate = _joints(file, unit)
-        kept = joints[:: stride_for(file, rate, fps)]
-        kept = y_up_to_z_up(kept) if up == "y" else kept
-        clips.append(Clip(kept.astype(np.float32), subject, sequence, action))
-        rates.add(fps or rate)
-    if len(rates) > 1:
-        found = ", ".join(f"{rate:g}" for rate in sorted(rates))
-        raise ValueError(f"{source}: files are at {found} frames/s; give an fps that divides them all")
-    return assemble(clips, fps=rates.pop(), source="BVH motion capture", licence=licence)
+
+    name = "bvh"
+    title = "BVH motion files, a folder of them or one"
+
+    unit: str = option("auto", "m, cm, mm, inch or cmu; auto takes the one that gives human thighs.")
+    up: Literal["y", "z"] = option("y", "The files' vertical axis, y or z.")
+
+    def plan(self, source: Path, context: Context) -> Plan:
+        if self.unit != "auto" and self.unit not in UNITS:
+            raise ValueError(f"unit {self.unit!r} is not known; use one of auto, {', '.join(UNITS)}")
+        if self.up not in ("y", "z"):
+            raise ValueError(f"up {self.up!r}: give the vertical axis, y or z")
+        files = files_of(source, ".bvh")
+        return Plan(units_of(files, source), "BVH motion capture")
+
+    def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
+        (file,) = unit.files
+        joints, rate = _joints(file, self.unit)
+        kept = joints[:: stride_for(file, rate, self.fps)]
+        kept = y_up_to_z_up(kept) if self.up == "y" else kept
+        yield Clip(kept.astype(np.float32), *names_of(file), fps=self.fps or rate)
+
+
+def read_bvh(source: str | Path, **options: Any) -> Dataset:
+    """Read BVH files into memory; options are the fields of `Bvh`."""
+    return collect(Bvh(**options), source)
 
 
 def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
@@ -117,8 +123,6 @@ def _plain(name: str) -> str:
 
 def _metres(thigh: float, unit: str, file: Path) -> float:
     if unit != "auto":
-        if unit not in UNITS:
-            raise ValueError(f"unit {unit!r} is not known; use one of auto, {', '.join(UNITS)}")
         return UNITS[unit]
     for scale in UNITS.values():
         if _THIGH[0] <= thigh * scale <= _THIGH[1]:

@@ -9,107 +9,140 @@ those come as JSON, subject -> list of cameras in the order of the 2D lists, eac
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from posedata._schema import CAMERA_COLUMNS
-from posedata.readers._clips import Clip, Dataset, assemble, stride_for
+from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.merge import Dataset, collect
+from posedata.readers._clips import stride_for
 from posedata.readers._safe_npz import load_plain_npz
 
 JOINTS_17_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 RATE = 50.0
+H36M_TOTALS = (
+    Total(
+        "training frames, four cameras",
+        1_559_752,
+        "UniHPR, section IV-A",
+        subjects=("S1", "S5", "S6", "S7", "S8"),
+    ),
+    Total(
+        "test frames, four cameras",
+        550_644,
+        "UniHPR, section IV-A",
+        subjects=("S9", "S11"),
+        at_least=548_819,
+    ),
+)
+"""Of the 50 Hz videos; ports that lose some frames have the lower count."""
 
 
-def read_h36m_npz(
-    source: str | Path,
-    *,
-    fps: int | float | None = None,
-    cameras: str | Path | None = None,
-    keypoints: str | Path | None = None,
-    licence: str = "Human3.6M: academic use, by its own agreement",
-) -> Dataset:
-    """Read `data_3d_h36m.npz` (or the folder that holds it) as Human3.6M-17.
+@register
+@dataclass(frozen=True)
+class H36mNpz(Format):
+    """`data_3d_h36m.npz` (or the folder that holds it) as Human3.6M-17, a unit per subject and action.
 
     Without cameras a row is a pose. With cameras it is a pose seen by one of them; with keypoints too it
     has `keypoints_NAME`, NAME from the file's ("gt" becomes "true"), confidence 1.
-
-    Args:
-        source: the 3D file or its folder.
-        fps: keep every n-th frame.
-        cameras: JSON file as described above.
-        keypoints: `data_2d_h36m_NAME.npz`; needs cameras.
-        licence: kept in the store's meta.
     """
-    path = Path(source) / "data_3d_h36m.npz" if Path(source).is_dir() else Path(source)
-    if keypoints is not None and cameras is None:
-        raise ValueError(f"{keypoints}: keypoints need the cameras that saw them; give a cameras file too")
-    positions = _entry(path, "positions_3d")
-    seen = {} if keypoints is None else _entry(Path(keypoints), "positions_2d")
-    table = None if cameras is None else _CameraTable(Path(cameras), list(positions))
-    name = "keypoints_" + _detector(Path(keypoints)) if keypoints is not None else ""
-    stride = stride_for(path, RATE, fps)
-    clips = []
-    for subject, actions in positions.items():
-        for action, array in actions.items():
-            joints = _seventeen(array, f"{path}: {subject} {action}")
-            whole = Clip(joints, subject, f"{subject} {action}", action.split()[0])
-            views = [whole] if table is None else table.views(whole)
-            if keypoints is not None:
-                where = f"{keypoints}: {subject} {action}"
-                views = _with_keypoints(views, seen.get(subject, {}).get(action), name, where)
-            clips += [_every(view, stride) for view in views]
-    data = assemble(clips, fps=RATE / stride, source="Human3.6M (VideoPose3D npz)", licence=licence)
-    if table is not None:
-        data.columns.update(table.columns())
-    return data
+
+    name = "h36m_npz"
+    title = "Human3.6M, VideoPose3D's npz files"
+    terms = "Human3.6M: academic use, by its own agreement"
+    reference_fps = RATE
+    totals = H36M_TOTALS
+
+    cameras: Path | None = option(None, "Cameras as JSON.")
+    keypoints: Path | None = option(None, "A data_2d_h36m_NAME.npz file; needs the cameras.")
+
+    def plan(self, source: Path, context: Context) -> Plan:
+        path = source / "data_3d_h36m.npz" if source.is_dir() else source
+        if self.keypoints is not None and self.cameras is None:
+            raise ValueError(
+                f"{self.keypoints}: keypoints need the cameras that saw them; give a cameras file too"
+            )
+        stride = stride_for(path, RATE, self.fps)
+        positions = _entry(path, "positions_3d")
+        cameras = {} if self.cameras is None else _cameras(Path(self.cameras), list(positions))
+        seen = {} if self.keypoints is None else _entry(Path(self.keypoints), "positions_2d")
+        files = tuple(Path(file) for file in (path, self.cameras, self.keypoints) if file is not None)
+        units: list[Unit] = []
+        for subject, actions in positions.items():
+            for action, array in actions.items():
+                stem = f"{len(units):04d}"
+                np.save(context.scratch / f"{stem}.npy", array)
+                views = None if self.keypoints is None else seen.get(subject, {}).get(action)
+                for number, view in enumerate(views or ()):
+                    np.save(context.scratch / f"{stem}-{number}.npy", view)
+                detail = {"stem": stem, "subject": subject, "action": action, "views": len(views or ())}
+                detail |= {"cameras": cameras.get(subject, ()), "stride": stride}
+                units.append(Unit(f"{subject} {action}", files, detail))
+        return Plan(units, "Human3.6M (VideoPose3D npz)", fps=RATE / stride)
+
+    def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
+        path, detail = unit.files[0], unit.detail
+        array = np.load(context.scratch / f"{detail['stem']}.npy", mmap_mode="r")
+        joints = _seventeen(array, f"{path}: {unit.name}")[:: detail["stride"]]
+        whole = Clip(joints, detail["subject"], unit.name, detail["action"].split()[0])
+        if not detail["cameras"]:
+            yield whole
+        elif self.keypoints is not None and detail["views"] != len(detail["cameras"]):
+            raise ValueError(
+                f"{self.keypoints}: {unit.name}: has {detail['views'] or 'no'} views for"
+                f" {len(detail['cameras'])} cameras; give the matching file"
+            )
+        else:
+            for number, camera in enumerate(detail["cameras"]):
+                columns = {}
+                if self.keypoints is not None:
+                    where = f"{self.keypoints}: {unit.name}"
+                    view = np.load(context.scratch / f"{detail['stem']}-{number}.npy", mmap_mode="r")
+                    name = "keypoints_" + _detector(Path(self.keypoints))
+                    columns[name] = _with_confidence(view, len(array), where)[:: detail["stride"]]
+                yield dataclasses.replace(whole, columns=columns, cameras=(camera,))
 
 
-class _CameraTable:
-    """The cameras of the subjects that are read, as the store's camera table."""
-
-    def __init__(self, path: Path, subjects: list[str]) -> None:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such cameras file; give a JSON file")
-        given = json.loads(path.read_text(encoding="utf-8"))
-        self._rows: list[dict[str, Any]] = []
-        self._of: dict[str, range] = {}
-        for subject in subjects:
-            if not given.get(subject):
-                raise ValueError(f"{path}: has no cameras for {subject!r}; add them")
-            start = len(self._rows)
-            for number, camera in enumerate(given[subject]):
-                self._rows.append(_camera_row(camera, f"{path}: {subject} camera {number}"))
-            self._of[subject] = range(start, len(self._rows))
-
-    def views(self, clip: Clip) -> list[Clip]:
-        """The clip once per camera of its subject."""
-        count = len(clip.joints)
-        return [
-            Clip(clip.joints, clip.subject, clip.sequence, clip.action, {"camera": np.full(count, index)})
-            for index in self._of[clip.subject]
-        ]
-
-    def columns(self) -> dict[str, np.ndarray]:
-        return {name: np.array([row[name] for row in self._rows]) for name in CAMERA_COLUMNS}
+def read_h36m_npz(source: str | Path, **options: Any) -> Dataset:
+    """Read VideoPose3D's files into memory; options are the fields of `H36mNpz`."""
+    return collect(H36mNpz(**options), source)
 
 
-def _camera_row(camera: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _cameras(path: Path, subjects: list[str]) -> dict[str, tuple[ClipCamera, ...]]:
+    """The cameras of each subject that is read."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such cameras file; give a JSON file")
+    given = json.loads(path.read_text(encoding="utf-8"))
+    found = {}
+    for subject in subjects:
+        if not given.get(subject):
+            raise ValueError(f"{path}: has no cameras for {subject!r}; add them")
+        rows = enumerate(given[subject])
+        found[subject] = tuple(
+            _camera(row, number, f"{path}: {subject} camera {number}") for number, row in rows
+        )
+    return found
+
+
+def _camera(camera: Mapping[str, Any], number: int, where: str) -> ClipCamera:
     try:
         rotation = _quaternion_matrix(np.array(camera["orientation"], dtype=float)).T
         k1, k2, k3 = camera["radial_distortion"]
         p1, p2 = camera["tangential_distortion"]
-        return {
-            "camera_focal": [float(f) for f in camera["focal_length"]],
-            "camera_centre": [float(c) for c in camera["center"]],
-            "camera_rotation": rotation,
-            "camera_translation": -rotation @ np.array(camera["translation"], dtype=float) / 1000,
-            "camera_distortion": [float(k) for k in (k1, k2, p1, p2, k3)],
-            "camera_size": [int(camera["res_w"]), int(camera["res_h"])],
-        }
+        return ClipCamera(
+            name=str(camera.get("id", number)),
+            focal=[float(f) for f in camera["focal_length"]],
+            centre=[float(c) for c in camera["center"]],
+            rotation=rotation,
+            translation=-rotation @ np.array(camera["translation"], dtype=float) / 1000,
+            distortion=[float(k) for k in (k1, k2, p1, p2, k3)],
+            size=[int(camera["res_w"]), int(camera["res_h"])],
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: cannot read {error}; complete the entry") from None
 
@@ -140,24 +173,10 @@ def _seventeen(array: np.ndarray, where: str) -> np.ndarray:
     return chosen.astype(np.float32)
 
 
-def _with_keypoints(views: list[Clip], arrays: Any, name: str, where: str) -> list[Clip]:
-    if arrays is None or len(arrays) != len(views):
-        found = "no" if arrays is None else len(arrays)
-        raise ValueError(f"{where}: has {found} views for {len(views)} cameras; give the matching file")
-    out = []
-    for view, array in zip(views, arrays, strict=True):
-        count = len(view.joints)
-        if len(array) < count or array.shape[1:] != (17, 2):
-            raise ValueError(f"{where}: shape is {array.shape}, wanted ({count} or more, 17, 2)")
-        full = np.concatenate([array[:count], np.ones((count, 17, 1))], axis=-1).astype(np.float32)
-        columns = view.columns | {name: full}
-        out.append(Clip(view.joints, view.subject, view.sequence, view.action, columns))
-    return out
-
-
-def _every(clip: Clip, stride: int) -> Clip:
-    columns = {name: values[::stride] for name, values in clip.columns.items()}
-    return Clip(clip.joints[::stride], clip.subject, clip.sequence, clip.action, columns)
+def _with_confidence(array: np.ndarray, count: int, where: str) -> np.ndarray:
+    if len(array) < count or array.shape[1:] != (17, 2):
+        raise ValueError(f"{where}: shape is {array.shape}, wanted ({count} or more, 17, 2)")
+    return np.concatenate([array[:count], np.ones((count, 17, 1))], axis=-1).astype(np.float32)
 
 
 def _detector(path: Path) -> str:

@@ -7,11 +7,16 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from posedata.readers._clips import Dataset, stride_for
+from posedata.prepare.format import Clip, Context, Format, Plan, Unit, register
+from posedata.prepare.merge import Dataset, collect
+from posedata.readers._clips import stride_for
 from posedata.skeleton import get_skeleton
 
 _KEYS = {
@@ -19,46 +24,68 @@ _KEYS = {
     "subject": ("subject", "subject_names"),
     "action": ("action", "action_names"),
 }
+_NAMES = ("fps", *(names for _, names in _KEYS.values()))
 
 
-def read_joints(
-    source: str | Path, *, fps: int | float | None = None, licence: str = "as its source states"
-) -> Dataset:
-    """Read such a file; `fps` keeps every n-th frame of each sequence.
+@register
+@dataclass(frozen=True)
+class Joints(Format):
+    """One npz file, which has to be read whole: one unit, a clip per sequence."""
+
+    name = "joints"
+    title = "joints npz: one array of Human3.6M-17 poses with names"
+
+    def plan(self, source: Path, context: Context) -> Plan:
+        arrays = _arrays(source, _NAMES)
+        rate = float(arrays["fps"])
+        lists = {f"{name}s": arrays[names].tolist() for name, (_, names) in _KEYS.items()}
+        unit = Unit(source.stem, (source,), stride_for(source, rate, self.fps))
+        return Plan([unit], source.name, fps=rate / unit.detail, meta=lists)
+
+    def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
+        path, stride = unit.files[0], unit.detail
+        arrays = _arrays(path)
+        skeleton = get_skeleton("h36m17")
+        joints = arrays["joints"]
+        if joints.shape[1:] != (len(skeleton), 3):
+            raise ValueError(f"{path}: joints has shape {joints.shape}, wanted (N, 17, 3); convert it")
+        if "parents" in arrays and tuple(arrays["parents"].tolist()) != skeleton.parents:
+            raise ValueError(f"{path}: parents are not those of h36m17; reorder the joints to Human3.6M's 17")
+        index = {name: _index(path, arrays, *keys) for name, keys in _KEYS.items()}
+        frame = _frame_numbers(path, index["sequence"])
+        edges = np.flatnonzero(np.any([np.diff(values, prepend=-1) for values in index.values()], axis=0))
+        for start, stop in zip(edges, [*edges[1:], len(joints)], strict=True):
+            kept = start + np.flatnonzero(frame[start:stop] % stride == 0)
+            names = {name: str(arrays[_KEYS[name][1]][values[start]]) for name, values in index.items()}
+            yield Clip(
+                joints[kept].astype(np.float32),
+                names["subject"],
+                names["sequence"],
+                names["action"],
+                {"frame": frame[kept] // stride},
+            )
+
+
+def read_joints(source: str | Path, **options: Any) -> Dataset:
+    """Read such a file; options are the fields of `Joints`, e.g. `fps`, which keeps every n-th frame.
 
     Raises FileNotFoundError, or ValueError naming the array that is missing or wrong.
     """
-    path = Path(source)
-    arrays = _arrays(path)
-    skeleton = get_skeleton("h36m17")
-    joints = arrays["joints"]
-    if joints.shape[1:] != (len(skeleton), 3):
-        raise ValueError(f"{path}: joints has shape {joints.shape}, wanted (N, 17, 3); convert it")
-    if "parents" in arrays and tuple(arrays["parents"].tolist()) != skeleton.parents:
-        raise ValueError(f"{path}: parents are not those of h36m17; reorder the joints to Human3.6M's 17")
-    index = {name: _index(path, arrays, *keys) for name, keys in _KEYS.items()}
-    frame = _frame_numbers(path, index["sequence"])
-    rate = float(arrays["fps"])
-    stride = stride_for(path, rate, fps)
-    keep = frame % stride == 0
-    columns = {name: values[keep] for name, values in index.items()}
-    columns |= {"joints": joints[keep].astype(np.float32), "frame": frame[keep] // stride}
-    meta = {"skeleton": skeleton.name, "fps": rate / stride, "source": path.name, "licence": licence}
-    meta |= {f"{name}s": arrays[names].tolist() for name, (_, names) in _KEYS.items()}
-    return Dataset(columns, meta)
+    return collect(Joints(**options), source)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a joints npz")
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            present = set(file.files)
+            arrays = {name: file[name] for name in file.files if not only or name in only}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: is not a readable npz ({reason}); copy it anew") from None
     wanted = {"joints", "fps"} | {key for keys in _KEYS.values() for key in keys}
-    missing = sorted(wanted - set(arrays))
+    missing = sorted(wanted - present)
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; write all arrays of the joints format")
     return arrays

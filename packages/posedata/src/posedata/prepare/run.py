@@ -1,0 +1,249 @@
+"""Prepares a data set: units in parallel, each to a part on disk, then all parts to one store, in order.
+
+Beside OUT a hidden folder `.OUT.prepare` holds the parts. A run that was interrupted, even killed, leaves
+them there; the next run with the same source and options takes up those that are whole and reads the rest.
+Since parts are joined in the order of the plan, the store is the same to the byte however often it was
+interrupted and however many processes worked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from posedata.prepare.finish import finish
+from posedata.prepare.format import Context, Format, Plan, Unit, get_format
+from posedata.prepare.parts import Part, Reader, checksum, unit_key
+
+Progress = Callable[[int, int], None]
+"""Called with how many units are done, and of how many."""
+Files = tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that could not be read, and why."""
+
+    unit: str
+    message: str
+    missing: bool
+
+
+def prepare(
+    format_name: str,
+    source: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    strict: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+    told: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> Path:
+    """Read a data set of a known format and write it as a pose store, going on where a run was interrupted.
+
+    The store also has `sources.json`: every source file with its bytes and sha256, every unit with its rows
+    and what was noted. Same source and options, same bytes, whatever `workers` is.
+
+    Args:
+        format_name: a key of `FORMATS`.
+        source: file or folder, as the format takes it.
+        out: the store to make.
+        overwrite: replace `out` if it exists.
+        strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out.
+        workers: processes; 1 reads in this one.
+        progress: called as units are done.
+        told: called with each fault as it is found, "FILE: what; cure".
+        options: the format's, e.g. `fps`.
+
+    Raises: ValueError for an unknown format or option; FileExistsError; what the format raises if nothing can
+        be read; with `strict`, ValueError if anything was told.
+    """
+    form, source, out = get_format(format_name, **options), Path(source), Path(out)
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        told(text)
+
+    with _work_folder(out) as work:
+        job = _Job(form, source, work / "parts", work / "scratch")
+        plan = form.plan(source, Context(job.scratch, note))
+        _check_plan(plan, source)
+        if strict and notes:
+            raise _strict(source, notes)
+        files, parts = _read_all(job, plan, workers, progress, note)
+        if strict and notes:
+            raise _strict(source, notes)
+        finish(form, plan, parts, files, notes, work, out, overwrite=overwrite)
+        shutil.rmtree(job.folder)
+    return out
+
+
+def _read_all(
+    job: _Job, plan: Plan, workers: int, progress: Progress | None, note: Callable[[str], None]
+) -> tuple[Files, list[tuple[str, Part]]]:
+    """Checksums of the files that units share, and the parts (with their keys) that could be read."""
+    owners: dict[Path, int] = {}
+    for unit in plan.units:
+        for file in set(unit.files):
+            owners[file] = owners.get(file, 0) + 1
+    shared = sorted(file for file, count in owners.items() if count > 1)
+    tasks = [_Task(files=(file,)) for file in shared]
+    tasks += [
+        _Task(tuple(file for file in dict.fromkeys(unit.files) if owners[file] == 1), unit, job.key(unit))
+        for unit in plan.units
+    ]
+    files: list[tuple[str, int, str]] = []
+    parts: list[tuple[str, Part]] = []
+    failures: list[Failure] = []
+    for done, (task, result) in enumerate(zip(tasks, _results(job, tasks, workers), strict=True), start=1):
+        if isinstance(result, Part):
+            parts.append((task.key, result))
+            for text in result.notes:
+                note(text)
+        elif isinstance(result, Failure):
+            failures.append(result)
+            note(f"{result.message} [{result.unit} is left out]")
+        else:
+            files += result
+        if progress is not None:
+            progress(done, len(tasks))
+    if failures and not any(part.rows for _, part in parts):
+        first = failures[0]
+        raise FileNotFoundError(first.message) if first.missing else ValueError(first.message)
+    return tuple(files), parts
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Files to checksum and, mostly, a unit to read."""
+
+    files: tuple[Path, ...]
+    unit: Unit | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for all units; sent to each worker once."""
+
+    form: Format
+    source: Path
+    folder: Path
+    scratch: Path
+
+    def key(self, unit: Unit) -> str:
+        for file in unit.files:
+            if not file.is_file():
+                raise FileNotFoundError(f"{file}: no such file; restore it, or get the data set anew")
+        return unit_key(unit, self.form, self.source)
+
+    def run(self, task: _Task) -> Part | Failure | Files:
+        if task.unit is None:
+            return tuple(checksum(file, self.source) for file in task.files)
+        reader = Reader(self.form, self.source, self.folder, self.scratch)
+        try:
+            return reader.part(task.unit, task.key, task.files)
+        except (ValueError, OSError) as error:
+            return Failure(task.unit.name, " ".join(str(error).split()), isinstance(error, FileNotFoundError))
+
+
+_in_this_process: _Job | None = None
+
+
+def _start_worker(job: _Job) -> None:
+    global _in_this_process
+    torch.set_num_threads(1)
+    _in_this_process = job
+
+
+def _work(task: _Task) -> Part | Failure | Files:
+    assert _in_this_process is not None
+    return _in_this_process.run(task)
+
+
+def _results(job: _Job, tasks: Sequence[_Task], workers: int) -> Iterator[Part | Failure | Files]:
+    """In the order of the tasks; never more than a few wait."""
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        yield from map(job.run, tasks)
+        return
+    # A forked child would inherit torch's thread pool in a state that hangs.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (job,)) as pool:
+        waiting: deque[Future[Part | Failure | Files]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(_work, task))
+                if len(waiting) >= 8 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise ValueError(
+                f"{job.source}: a reading process was killed, most likely for want of memory; run again with"
+                " fewer workers, which goes on where this stopped"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_plan(plan: Plan, source: Path) -> None:
+    if not plan.units:
+        raise ValueError(f"{source}: nothing to read there; check the folder, or what was selected")
+    names = [unit.name for unit in plan.units]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{source}: {twice!r} is there twice; remove one")
+
+
+def _strict(source: Path, notes: Sequence[str]) -> ValueError:
+    more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
+    return ValueError(f"{notes[0]}{more}; mend {source.name}, or leave --strict out")
+
+
+@contextlib.contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """The hidden folder beside the store, held against a second run; the lock dies with the process.
+
+    What an earlier run left half done in it is removed, whole parts are kept. It stays after an error only
+    if it has parts, so that the next run goes on.
+    """
+    work = out.resolve().parent / f".{out.name}.prepare"
+    parts = work / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as file:
+        _lock(file, out)
+        for left in [*work.glob(".*.partial"), *parts.glob("*.partial"), work / "scratch"]:
+            shutil.rmtree(left, ignore_errors=True)
+        (work / "scratch").mkdir()
+        try:
+            yield work
+        finally:
+            if not parts.is_dir() or not any(parts.iterdir()):
+                shutil.rmtree(work)
+
+
+def _lock(file: IO[str], out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs at once are the user's to avoid
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"{out}: another prepare is writing it; wait, or choose another name") from None
