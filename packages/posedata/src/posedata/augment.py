@@ -26,9 +26,9 @@ def random_views(
 ) -> Float[Tensor, "B J 2"]:
     """Each pose projected by a pinhole camera of focal length 1 that looks at its root.
 
-    The defaults are PR-VIPE's ranges (Sun et al., ECCV 2020, section 4.1), which V-VIPE follows (section 4.4). A
-    depth of two torsos is about a metre: stronger perspective than photographs of whole people have. For cameras
-    at their true distance, with their own intrinsics, use `posedata.views.sample_cameras`.
+    The defaults are PR-VIPE's ranges (Sun et al., ECCV 2020, section 4.1), which V-VIPE follows (4.4). A depth
+    of two torsos is about a metre: stronger perspective than photographs of whole people have. For cameras at
+    their true distance, with their own intrinsics, use `posedata.views.sample_cameras`.
 
     Args:
         joints: (B, J, 3) with the root at the origin, z up, in torsos (`posedata.canonical.in_torsos`).
@@ -37,8 +37,8 @@ def random_views(
         depth: distance of the camera from the root, in the unit of the joints.
 
     Returns:
-        (B, J, 2), x right and y down, in units of the focal length. A joint nearer to the camera's plane than a
-        quarter unit is projected as if it were at a quarter.
+        (B, J, 2), x right and y down, in units of the focal length. A joint nearer to the camera's plane than
+        a quarter unit is projected as if it were at a quarter.
     """
 
     def draw(span: Span) -> Tensor:

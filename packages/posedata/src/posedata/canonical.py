@@ -1,8 +1,8 @@
 """Poses and keypoints freed of what does not belong to the pose: place, heading, body size.
 
-V-VIPE (Levy and Shrivastava, 2024, section 3.1) turns every pose to one body frame and gives it the limbs of one
-"universal" skeleton; PR-VIPE (Sun et al., ECCV 2020, section 3.1 and appendix) says in which unit poses are
-compared. The unit is the torso: the way from the pelvis over the spine to the thorax is 1.
+V-VIPE (Levy and Shrivastava, 2024, section 3.1) turns every pose to one body frame and gives it the limbs of
+one "universal" skeleton; PR-VIPE (Sun et al., ECCV 2020, section 3.1 and appendix) says in which unit poses
+are compared. The unit is the torso: the way from the pelvis over the spine to the thorax is 1.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _TORSO_2D = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 def body_rotation(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3 3"]:
     """The rotation into the body's own frame (V-VIPE, equation 1).
 
-    It takes left hip, right hip and spine, seen from the root, nearest to (0, -1, 0), (0, 1, 0) and (0, 0, 1) in
-    least squares, by the Kabsch algorithm: always a proper rotation. So the hips lie along y, the right one ahead,
-    the spine points up z, and the person looks along -x. ``joints @ rotation.mT`` turns a root-relative pose.
+    It takes left hip, right hip and spine, seen from the root, nearest to (0, -1, 0), (0, 1, 0) and (0, 0, 1)
+    in least squares, by the Kabsch algorithm: always a proper rotation. So the hips lie along y, the right
+    one ahead, the spine points up z, and the person looks along -x. ``joints @ rotation.mT`` turns a
+    root-relative pose.
 
     Args:
         joints: (..., J, 3), any unit, any frame.
@@ -83,8 +84,8 @@ def normalise_on_torso(
 ) -> Float[Tensor, "*batch J 2"]:
     """PR-VIPE's 2D input: the middle of the hips at the origin, the torso half a unit.
 
-    The torso is the largest of the six distances among shoulders and hips. It needs neither a box nor a camera.
-    Keypoints whose shoulders and hips all coincide stay centred but are not scaled.
+    The torso is the largest of the six distances among shoulders and hips. It needs neither a box nor a
+    camera. Keypoints whose shoulders and hips all coincide stay centred but are not scaled.
     """
     hips = root_relative(keypoints, (skeleton.index("left_hip"), skeleton.index("right_hip")))
     corners = hips[..., [skeleton.index(name) for name in _TORSO_2D], :]

@@ -18,8 +18,8 @@ def pose_distances(
     """MPJPE of every pose to every other, in the unit of the poses.
 
     Args:
-        aligned: each of ``others`` is first laid upon each of ``poses`` by the best similarity (Procrustes), which
-            takes some microseconds a pair.
+        aligned: each of ``others`` is first laid upon each of ``poses`` by the best similarity (Procrustes),
+            which takes some microseconds a pair.
     """
     if not aligned:
         return torch.cdist(poses.transpose(0, 1), others.transpose(0, 1)).mean(0)
@@ -36,13 +36,15 @@ def within(
 ) -> Bool[Tensor, "N M"]:
     """Which distances after Procrustes are at most ``threshold``, without computing most of them.
 
-    A pair nearer than the threshold as it stands is within; one ``beyond`` times as far is taken not to be; only
-    those between are aligned. How much an alignment can gain has no bound: of 2,175 pairs of recorded poses within
-    0.1 torsos, in the body frame, half were not 1.25 times as far before, one in a hundred 2.6 times, none 3.3.
+    A pair nearer than the threshold as it stands is within; one ``beyond`` times as far is taken not to be;
+    only those between are aligned. How much an alignment can gain has no bound: of 2,175 pairs of recorded
+    poses within 0.1 torsos, in the body frame, half were not 1.25 times as far before, one in a hundred 2.6
+    times, none 3.3.
 
     Args:
         poses, others: in one body frame (`posedata.canonical.to_body_frame`), of one unit.
-        beyond: how much farther than the threshold a pair must be to be left out unseen; ``inf`` leaves none out.
+        beyond: how much farther than the threshold a pair must be to be left out unseen; ``inf`` leaves none
+            out.
     """
     apart = pose_distances(poses, others)
     found = apart <= threshold
@@ -55,8 +57,8 @@ def within(
 def distinct(poses: Float[Tensor, "N J 3"], threshold: float = 0.02) -> Int[Tensor, " K"]:
     """Rows of poses no two of which are near duplicates (PR-VIPE, section 4.1: 0.02 of normalised MPJPE).
 
-    Goes through the poses in order and keeps one if none kept before is `within` the threshold of it. Which are
-    kept depends on the order.
+    Goes through the poses in order and keeps one if none kept before is `within` the threshold of it. Which
+    are kept depends on the order.
 
     Args:
         poses: normalised (`posedata.canonical`), in one body frame, which makes it fast.

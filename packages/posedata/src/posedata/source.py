@@ -1,4 +1,4 @@
-"""A pose store from what a recipe says of its data: the synthetic human, a store, or a file of a known format."""
+"""A pose store from what a recipe says of its data: synthetic people, a store, a file of a known format."""
 
 from __future__ import annotations
 
