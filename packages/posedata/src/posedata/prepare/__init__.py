@@ -25,7 +25,7 @@ progress bar, resuming, checksums, camera table, name lists and the store's colu
 What a reader keeps to:
 
 - `plan` and `read` are run in different processes: what `read` needs travels in `Unit.detail` (plain data)
-  or lies in `context.scratch`, a folder for what `plan` unpacks from a file that cannot be read in parts.
+  or lies in `context.scratch`, where `context.unpacked` puts what a file that cannot be read in parts holds.
 - `read` yields one clip a view (or a person) and is as lazy as the data allows: clips are written as they
   come, and `Clip.images` is an iterator that is drawn from batch by batch.
 - Same source and options, same clips: no clock, no global random state, no order of a set.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,6 +123,21 @@ class Context:
 
     scratch: Path
     note: Callable[[str], None]
+
+    def unpacked(self, files: Sequence[Path], make: Callable[[Path], None]) -> Path:
+        """A folder in the scratch that `make` fills from these files; one filled by an earlier run serves.
+
+        For containers that cannot be read in parts (a gzipped file, a pickle): call it from `plan`.
+        """
+        states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        place = self.scratch / hashlib.sha256(repr(states).encode()).hexdigest()[:24]
+        if not place.is_dir():
+            unfinished = place.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            make(unfinished)
+            unfinished.rename(place)
+        return place
 
 
 def option(default: Any, text: str) -> Any:

@@ -228,9 +228,9 @@ def _work_folder(out: Path) -> Iterator[Path]:
     parts.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as file:
         _lock(file, out)
-        for left in [*work.glob(".*.partial"), *parts.glob("*.partial"), work / "scratch"]:
+        for left in [*work.glob(".*.partial"), *work.glob("*/*.partial")]:
             shutil.rmtree(left, ignore_errors=True)
-        (work / "scratch").mkdir()
+        (work / "scratch").mkdir(exist_ok=True)
         try:
             yield work
         finally:

@@ -68,33 +68,29 @@ class H36mNpz(Format):
                 f"{self.keypoints}: keypoints need the cameras that saw them; give a cameras file too"
             )
         stride = stride_for(path, RATE, self.fps)
-        positions = _entry(path, "positions_3d")
-        cameras = {} if self.cameras is None else _cameras(Path(self.cameras), list(positions))
-        seen = {} if self.keypoints is None else _entry(Path(self.keypoints), "positions_2d")
+        poses = _unpacked(path, "positions_3d", context)
+        cameras = {} if self.cameras is None else _cameras(Path(self.cameras), list(poses))
+        seen = {} if self.keypoints is None else _unpacked(Path(self.keypoints), "positions_2d", context)
         files = tuple(Path(file) for file in (path, self.cameras, self.keypoints) if file is not None)
-        units: list[Unit] = []
-        for subject, actions in positions.items():
-            for action, array in actions.items():
-                stem = f"{len(units):04d}"
-                np.save(context.scratch / f"{stem}.npy", array)
-                views = None if self.keypoints is None else seen.get(subject, {}).get(action)
-                for number, view in enumerate(views or ()):
-                    np.save(context.scratch / f"{stem}-{number}.npy", view)
-                detail = {"stem": stem, "subject": subject, "action": action, "views": len(views or ())}
-                detail |= {"cameras": cameras.get(subject, ()), "stride": stride}
+        units = []
+        for subject, actions in poses.items():
+            for action, stored in actions.items():
+                detail = {"poses": stored[0], "views": seen.get(subject, {}).get(action, [])}
+                detail |= {"subject": subject, "action": action, "stride": stride}
+                detail["cameras"] = cameras.get(subject, ())
                 units.append(Unit(f"{subject} {action}", files, detail))
         return Plan(units, "Human3.6M (VideoPose3D npz)", fps=RATE / stride)
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         path, detail = unit.files[0], unit.detail
-        array = np.load(context.scratch / f"{detail['stem']}.npy", mmap_mode="r")
+        array = np.load(context.scratch / detail["poses"], mmap_mode="r")
         joints = _seventeen(array, f"{path}: {unit.name}")[:: detail["stride"]]
         whole = Clip(joints, detail["subject"], unit.name, detail["action"].split()[0])
         if not detail["cameras"]:
             yield whole
-        elif self.keypoints is not None and detail["views"] != len(detail["cameras"]):
+        elif self.keypoints is not None and len(detail["views"]) != len(detail["cameras"]):
             raise ValueError(
-                f"{self.keypoints}: {unit.name}: has {detail['views'] or 'no'} views for"
+                f"{self.keypoints}: {unit.name}: has {len(detail['views']) or 'no'} views for"
                 f" {len(detail['cameras'])} cameras; give the matching file"
             )
         else:
@@ -102,7 +98,7 @@ class H36mNpz(Format):
                 columns = {}
                 if self.keypoints is not None:
                     where = f"{self.keypoints}: {unit.name}"
-                    view = np.load(context.scratch / f"{detail['stem']}-{number}.npy", mmap_mode="r")
+                    view = np.load(context.scratch / detail["views"][number], mmap_mode="r")
                     name = "keypoints_" + _detector(Path(self.keypoints))
                     columns[name] = _with_confidence(view, len(array), where)[:: detail["stride"]]
                 yield dataclasses.replace(whole, columns=columns, cameras=(camera,))
@@ -164,6 +160,30 @@ def _entry(path: Path, name: str) -> dict[str, Any]:
         raise ValueError(f"{path}: has no dict {name!r}; give a file in VideoPose3D's layout")
     found: dict[str, Any] = entries[name]
     return found
+
+
+def _unpacked(path: Path, name: str, context: Context) -> dict[str, dict[str, list[str]]]:
+    """Subject -> action -> the .npy files, in the scratch, of what the entry holds there."""
+
+    def unpack(folder: Path) -> None:
+        index: dict[str, dict[str, list[str]]] = {}
+        count = 0
+        for subject, actions in _entry(path, name).items():
+            for action, stored in actions.items():
+                for array in stored if isinstance(stored, list) else [stored]:
+                    np.save(folder / f"{count:05d}.npy", array)
+                    index.setdefault(subject, {}).setdefault(action, []).append(f"{count:05d}.npy")
+                    count += 1
+        (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    folder = context.unpacked([path], unpack)
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return {
+        subject: {action: [f"{folder.name}/{file}" for file in files] for action, files in actions.items()}
+        for subject, actions in index.items()
+    }
 
 
 def _seventeen(array: np.ndarray, where: str) -> np.ndarray:
