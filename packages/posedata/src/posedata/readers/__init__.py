@@ -11,6 +11,16 @@ from posedata.prepare.run import prepare
 from posedata.readers.asf_amc import read_asf_amc
 from posedata.readers.bvh import read_bvh
 from posedata.readers.h36m_npz import read_h36m_npz
+from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
 
-__all__ = ["FORMATS", "Dataset", "prepare", "read_asf_amc", "read_bvh", "read_h36m_npz", "read_joints"]
+__all__ = [
+    "FORMATS",
+    "Dataset",
+    "Itop",
+    "prepare",
+    "read_asf_amc",
+    "read_bvh",
+    "read_h36m_npz",
+    "read_joints",
+]
