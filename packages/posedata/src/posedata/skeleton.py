@@ -243,6 +243,14 @@ _PANOPTIC15 = """
     R.shoulder<shoulder_centre R.elbow<R.shoulder R.wrist<R.elbow R.hip<pelvis R.knee<R.hip R.ankle<R.knee
 """
 
+_HAND = """
+    S.thumb4<S.thumb3 S.thumb3<S.thumb2 S.thumb2<S.thumb1 S.thumb1<S.wrist
+    S.index4<S.index3 S.index3<S.index2 S.index2<S.index1 S.index1<S.wrist
+    S.middle4<S.middle3 S.middle3<S.middle2 S.middle2<S.middle1 S.middle1<S.wrist
+    S.ring4<S.ring3 S.ring3<S.ring2 S.ring2<S.ring1 S.ring1<S.wrist
+    S.little4<S.little3 S.little3<S.little2 S.little2<S.little1 S.little1<S.wrist
+"""
+
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
@@ -304,11 +312,16 @@ SKELETONS: dict[str, Skeleton] = {
             L.hand_tip<L.hand L.thumb<L.hand R.hand_tip<R.hand R.thumb<R.hand
             """,
         ),
+        _skeleton(
+            "interhand42",
+            _HAND.replace("S.", "R.") + "R.wrist" + _HAND.replace("S.", "L.") + "L.wrist<R.wrist",
+        ),
     )
 }
 """The skeletons known by name. Joint orders: Human3.6M as VideoPose3D; COCO, MPI-INF-3DHP (28), SMPL, ITOP,
 CMU Panoptic (coco19 and its first 15) and NTU RGB+D as published. COCO-17, which has no root of its own,
-hangs from the nose."""
+hangs from the nose. InterHand2.6M: two hands, 1 the base of a finger and 4 its tip; the left wrist hangs from
+the right, which is no bone."""
 
 
 def get_skeleton(name: str) -> Skeleton:

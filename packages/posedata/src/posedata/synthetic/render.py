@@ -74,12 +74,14 @@ class Renderer:
         generator: torch.Generator,
         background: str | None = None,
         kinect: bool = False,
+        noise: torch.Generator | None = None,
     ) -> Rendered:
         """One person before one camera, under a random light.
 
         joints_world: metres, h36m17 order, z up; camera: unbatched, of this renderer's size; background: one
         of `posedata.synthetic.background.KINDS`, a random one if None; kinect: depth as a Kinect would
-        measure it. Raises ValueError if the camera's size differs or a joint is not finite.
+        measure it; noise: for the sensor's noise, `generator` if None. Raises ValueError if the camera's
+        size differs or a joint is not finite.
         """
         if tuple(camera.size.tolist()) != self.size:
             raise ValueError(
@@ -95,18 +97,46 @@ class Renderer:
         surface = Surface(
             mesh.vertices @ rotation.T + shift, mesh.normals @ rotation.T, mesh.triangles, mesh.colours
         )
-        rays = self._rays(camera)
         seen = joints @ rotation.T + shift
-        hits, visible = trace(
-            surface, rays, _window(surface.vertices, camera), seen, JOINT_RADII * mesh.scale
-        )
-        kind = KINDS[rng.integers(len(KINDS))] if background is None else background
         height = -float(rotation[:, 2] @ shift) - float(joints[:, 2].min()) + _SOLE
-        behind = backdrop(kind, rays, rotation[:, 2], height, float(seen[0, 2]), rng)
+        return self.picture(
+            surface,
+            camera,
+            seen,
+            JOINT_RADII * mesh.scale + _SLACK,
+            height=height,
+            rng=rng,
+            background=background,
+            noise=(noise or generator) if kinect else None,
+        )
+
+    def picture(
+        self,
+        surface: Surface,
+        camera: Camera,
+        points: Array,
+        radii: Array,
+        *,
+        height: float,
+        rng: np.random.Generator,
+        background: str | None = None,
+        noise: torch.Generator | None = None,
+    ) -> Rendered:
+        """Any surface before one camera, under a random light.
+
+        surface, points: in the camera's frame; points (P, 3): those whose visibility is asked for, the first
+        of which tells how far away the subject is; radii (P,): metres of flesh that do not hide a point;
+        height: of the camera above the floor, metres; background: one of `KINDS`, a random one if None;
+        noise: given, depth is as a Kinect would measure it.
+        """
+        rays, up = self._rays(camera), camera.rotation[:, 2].cpu().numpy().astype(np.float32)
+        hits, visible = trace(surface, rays, _window(surface.vertices, camera), points, radii)
+        kind = KINDS[rng.integers(len(KINDS))] if background is None else background
+        behind = backdrop(kind, rays, up, height, float(points[0, 2]), rng)
         rgb, depth, mask = self._image(hits, behind.rgb, behind.depth, rng)
-        if kinect:
-            depth = self._measured(depth, hits, rays, float(camera.focal.mean()), generator)
-        return Rendered(rgb, depth, mask, visible & self._inside(seen, camera))
+        if noise is not None:
+            depth = self._measured(depth, hits, rays, float(camera.focal.mean()), noise)
+        return Rendered(rgb, depth, mask, visible & self._inside(points, camera))
 
     def _rays(self, camera: Camera) -> Array:
         if camera.distortion.any():
@@ -176,7 +206,7 @@ def trace(
     hits = Hits(
         window, on.reshape(chosen.shape[:2]), distance[:count][on], normals, surface.colours[triangle]
     )
-    return hits, gap <= radii + _SLACK
+    return hits, gap <= radii
 
 
 def _window(vertices: Array, camera: Camera) -> tuple[slice, slice]:
