@@ -1,91 +1,90 @@
-"""Reads npz files that hold pickled Python objects, admitting only plain data.
+"""Reads npz files without trust: no code in them is run, and none of them grows beyond what it may hold.
 
-A pickle is a program: loading one from a stranger runs what the stranger wrote. Here the unpickler knows
-nothing but what numpy arrays are rebuilt from, so that dicts, lists, tuples, strings, numbers and arrays
-load, and anything else is refused before it is looked up.
+An npz is a zip of arrays. Its table may promise sizes that no memory holds, and a few kilobytes may unpack to
+gigabytes; so the sizes are added up first, and each array is checked against the bytes that came.
 """
 
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from numpy._core import multiarray as _multiarray
 
-_PLAIN = (str, bytes, bool, int, float, complex, type(None), np.generic)
+from posedata.readers._safe_pickle import plain_pickle
+
+SPARE_BYTES = 64 << 20
+MAX_RATIO = 100
+MAX_ENTRIES = 10_000
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 def load_plain_npz(path: str | Path) -> dict[str, Any]:
     """Every entry of an npz; an object array of one item is returned as that item.
 
-    Raises FileNotFoundError; ValueError where the file is damaged or asks for anything but plain data.
+    Raises FileNotFoundError; ValueError where the file is damaged, unpacks to more than it should, or asks
+    for anything but plain data.
     """
-    path = Path(path)
+    return dict(_entries(Path(path), objects=True))
+
+
+def load_npz_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Every array of an npz that holds no objects; entries that do are refused.
+
+    Raises FileNotFoundError; ValueError as `load_plain_npz` does.
+    """
+    return dict(_entries(Path(path), objects=False))
+
+
+def _entries(path: Path, *, objects: bool) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as archive:
-            return {
-                name.removesuffix(".npy"): _member(archive.read(name), f"{path}: {name}")
-                for name in archive.namelist()
-            }
-    except (zipfile.BadZipFile, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: cannot be read as plain data ({error}); get it anew") from None
+            _bound(archive, path.stat().st_size)
+            for entry in archive.infolist():
+                yield entry.filename.removesuffix(".npy"), _member(archive, entry, path, objects)
+    except _DAMAGED as error:
+        if str(error).startswith(str(path)):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise ValueError(f"{path}: cannot be read as plain data ({reason}); get it anew") from None
 
 
-def _member(data: bytes, where: str) -> Any:
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
+def _bound(archive: zipfile.ZipFile, size: int) -> None:
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise ValueError(f"it has more than {MAX_ENTRIES} entries")
+    if sum(entry.file_size for entry in entries) > SPARE_BYTES + MAX_RATIO * size:
+        raise ValueError(f"it would unpack to more than {MAX_RATIO} times its size")
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, objects: bool) -> Any:
+    with archive.open(entry) as file:
+        data = file.read(entry.file_size)
+    head = io.BytesIO(data)
+    version = np.lib.format.read_magic(head)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"entry {entry.filename[:40]!r} is of an unknown version")
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
+    shape, fortran, dtype = header(head)
     if not dtype.hasobject:
-        return np.load(io.BytesIO(data), allow_pickle=False)
-    loaded = _PlainUnpickler(file, encoding="latin1").load()
-    _check(loaded, where)
-    return loaded.item() if isinstance(loaded, np.ndarray) and shape == () else loaded
+        return array_of(data[head.tell() :], shape, dtype, fortran, entry.filename)
+    if not objects:
+        raise ValueError(f"entry {entry.filename[:40]!r} holds pickled objects")
+    loaded = plain_pickle(data[head.tell() :], f"{path}: {entry.filename[:80]}")
+    return loaded.item() if isinstance(loaded, np.ndarray) and shape == () and loaded.size == 1 else loaded
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows only what numpy pickles arrays, dtypes and scalars with."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            if name == "_reconstruct":
-                return _multiarray._reconstruct
-            if name == "scalar":
-                return _multiarray.scalar
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no plain data")
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise pickle.UnpicklingError("it refers to data outside the file")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """How old pickles spell bytes; no other codec is admitted."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the codec {encoding!r}")
-    return text.encode("latin1")
-
-
-def _check(value: Any, where: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check(key, where)
-            _check(item, where)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check(item, where)
-    elif isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            for item in value.reshape(-1):
-                _check(item, where)
-    elif not isinstance(value, _PLAIN):
-        raise ValueError(f"{where}: holds a {type(value).__name__}, which is no plain data; get it anew")
+def array_of(data: bytes, shape: Any, dtype: np.dtype, fortran: bool, name: str) -> np.ndarray:
+    """An array over these bytes; ValueError unless they fill its shape."""
+    count = 1
+    for n in shape:
+        count *= int(n)
+    if any(n < 0 for n in shape) or dtype.itemsize == 0 or count * dtype.itemsize > len(data):
+        raise ValueError(f"entry {name[:40]!r} has fewer bytes than its shape {str(shape)[:40]} needs")
+    return np.frombuffer(data, dtype, count).reshape(shape, order="F" if fortran else "C")
