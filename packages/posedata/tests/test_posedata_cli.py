@@ -91,6 +91,24 @@ def test_workers_change_nothing(seen: Path, rendered: Path, tmp_path: Path) -> N
     assert PoseStore.open(one).fingerprint == PoseStore.open(two).fingerprint
 
 
+def test_rows_alike_show_one_person_with_noise_of_their_own(seen: Path, tmp_path: Path) -> None:
+    """The same row thrice, by way of a store of copies: twice alike, once not."""
+    store = PoseStore.open(seen)
+    columns = {n: np.repeat(store.column(n)[:1], 3, 0) for n in store.columns if not n.startswith("camera_")}
+    columns |= {n: store.column(n)[:1] for n in store.columns if n.startswith("camera_")}
+    thrice = write_store(tmp_path / "thrice", columns | {"camera": np.zeros(3, np.int32)}, store.meta)
+    out = render_store(thrice, tmp_path / "out", size=(24, 32), kinect=True, alike=np.array([5, 5, 6]))
+    made = PoseStore.open(out)
+    rgb, depth, mask = (made.images(np.arange(3), kind) for kind in ("rgb", "depth", "mask"))
+    assert np.array_equal(rgb[0], rgb[1])
+    assert not np.array_equal(rgb[0], rgb[2])
+    on = (mask[0] & mask[1]) > 0
+    assert not np.array_equal(depth[0][on], depth[1][on])
+    assert np.median(np.abs(depth[0][on].astype(int) - depth[1][on])) < 150
+    with pytest.raises(ValueError, match="alike has shape"):
+        render_store(seen, tmp_path / "no", size=(24, 32), alike=np.arange(2))
+
+
 def test_boxes_take_the_aspect_of_the_images(seen: Path, tmp_path: Path) -> None:
     out = render_store(seen, tmp_path / "square", size=(32, 32), rows=np.arange(2), kinds=("mask",))
     store = PoseStore.open(out)

@@ -115,6 +115,7 @@ def render_store(
     workers: int = 1,
     kinect: bool = False,
     kinds: tuple[str, ...] = KINDS,
+    alike: np.ndarray | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -122,7 +123,7 @@ def render_store(
 
     Every picture is the crop of the row's `boxes` (made from the projected joints if there are none, and
     widened to the aspect of `size`), of a person dressed anew under a light and a background of its own;
-    each row's randomness follows from `seed` and the row number alone, so `workers` changes nothing.
+    each row's randomness follows from `seed` and its number alone, so `workers` changes nothing.
     The new store keeps all rows and columns; rows that are not rendered have image -1.
 
     Args:
@@ -134,6 +135,8 @@ def render_store(
         workers: processes; 1 renders in this one.
         kinect: depth as a Kinect would measure it.
         kinds: which of rgb, depth, mask to keep.
+        alike: a number for every row of the store: rows of equal number show one person in the same clothes,
+            light and background, as the frames of a clip do; the sensor's noise stays each row's own.
         overwrite: replace `out` if it exists.
         progress: called as pictures come.
     """
@@ -146,7 +149,9 @@ def render_store(
         raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
     picked = _renderable(source) if rows is None else np.asarray(rows)
     boxes = _boxes(source, picked, size)
-    task = _Task(source.path, size, seed, kinect, kinds)
+    if alike is not None and alike.shape != (len(source),):
+        raise ValueError(f"alike has shape {alike.shape}; give a number for each of {len(source)} rows")
+    task = _Task(source.path, size, seed, kinect, kinds, alike)
     visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
     image = np.full(len(source), -1, dtype=np.int32)
     image[picked] = np.arange(len(picked))
@@ -174,6 +179,7 @@ class _Task:
     seed: int
     kinect: bool
     kinds: tuple[str, ...]
+    alike: np.ndarray | None = None
 
 
 class _Chunk(NamedTuple):
@@ -198,16 +204,22 @@ class _RowRenderer:
         joints = torch.from_numpy(np.array(self._store.column("joints")[rows]))
         made = []
         for i, row in enumerate(rows.tolist()):
-            entropy = np.random.SeedSequence([self._task.seed, row]).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(entropy[0] >> 1))
+            alike = self._task.alike
+            generator = _generator(self._task.seed, row if alike is None else int(alike[row]))
             flesh = Flesh.sample(generator)
+            noise = None if alike is None else _generator(self._task.seed, row, 1)
             made.append(
                 self._renderer.render(
-                    joints[i], flesh, cameras[i], generator=generator, kinect=self._task.kinect
+                    joints[i], flesh, cameras[i], generator=generator, kinect=self._task.kinect, noise=noise
                 )
             )
         images = {kind: np.stack([getattr(picture, kind) for picture in made]) for kind in self._task.kinds}
         return _Chunk(images, np.stack([picture.visible for picture in made]))
+
+
+def _generator(*entropy: int) -> torch.Generator:
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> 1))
 
 
 _in_this_process: _RowRenderer | None = None

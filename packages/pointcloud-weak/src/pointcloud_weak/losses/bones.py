@@ -1,4 +1,4 @@
-"""What a body's build says about its bones: left like right, the same length all the time, and of human size."""
+"""What a body's build says about its bones: left like right, of one length, and of human size."""
 
 import torch
 from jaxtyping import Float

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
-from ..cloud import metric
+from pointcloud_weak.cloud import metric
+
 from .robust import DELTA, geman_mcclure, huber
 
 Robust = Literal["huber", "geman_mcclure"]
@@ -64,8 +65,8 @@ def lift_loss(
 ) -> Float[Tensor, "*batch"]:
     """Distance of every joint from the point behind the surface seen at its 2D place, metres.
 
-    ``mean_j c_j m_j ρ(‖P_j - Q_j‖)`` with ``Q_j = d_j r_j / r_jz + b_j r_j / ‖r_j‖``: without such a term, ray
-    and symmetry leave the depth of a pose open.
+    ``mean_j c_j m_j ρ(‖P_j - Q_j‖)`` with ``Q_j = d_j r_j / r_jz + b_j r_j / ‖r_j‖``: without such a term,
+    ray and symmetry leave the depth of a pose open.
 
     Args:
         joints: camera frame, metres.

@@ -67,7 +67,7 @@ def weak_terms(
     seen: Evidence,
     skeleton: Skeleton,
     offset: Float[Tensor, " J"],
-    weights: WeakWeights = WeakWeights(),  # noqa: B008
+    weights: WeakWeights = WeakWeights(),
     *,
     robust: Robust = "huber",
 ) -> dict[str, Float[Tensor, " B"]]:
