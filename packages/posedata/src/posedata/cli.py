@@ -12,13 +12,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from posedata.build import KINDS, build_synthetic, render_store
 from posedata.inspect import contact_sheet, inspect_store
 from posedata.noise import NOISES, DetectorNoise
-from posedata.prepare.format import FORMATS
+from posedata.prepare.cli import prepare_app
 from posedata.prepare.run import prepare
 from posedata.store import PoseStore
 from posedata.views import RIGS, add_views, get_rig
@@ -81,27 +82,28 @@ def synth(
     _written(out)
 
 
-@app.command("prepare")
-def prepare_command(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder to read.")],
-    out: Annotated[Path, typer.Argument(help="The store to make.")],
-    fps: Annotated[float | None, typer.Option(help="Keep every n-th frame to get this rate.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Terms of the data, kept in the store.")] = None,
-    rate: Annotated[float | None, typer.Option(help="asf_amc: the recordings' rate (default 120).")] = None,
-    unit: Annotated[str | None, typer.Option(help="bvh: auto, m, cm, mm, inch or cmu.")] = None,
-    up: Annotated[str | None, typer.Option(help="bvh: the vertical axis, y or z.")] = None,
-    cameras: Annotated[Path | None, typer.Option(help="h36m_npz: cameras as JSON.")] = None,
-    keypoints: Annotated[Path | None, typer.Option(help="h36m_npz: a data_2d_h36m_*.npz file.")] = None,
-    overwrite: Overwrite = False,
+def _prepare(
+    name: str, source: Path, out: Path, *, workers: int, strict: bool, overwrite: bool, **options: Any
 ) -> None:
-    """Read a data set and write it as a store."""
-    given: dict[str, Any] = {"fps": fps, "licence": licence, "rate": rate, "unit": unit, "up": up}
-    given |= {"cameras": cameras, "keypoints": keypoints}
-    options = {name: value for name, value in given.items() if value is not None}
-    with _faults(), console.status(f"reading {source}"):
-        prepare(format_name, source, out, overwrite=overwrite, **options)
+    def tell(text: str) -> None:
+        console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+    with _faults(), _progress(f"reading {source.name}") as progress:
+        prepare(
+            name,
+            source,
+            out,
+            overwrite=overwrite,
+            strict=strict,
+            workers=workers or _cores(),
+            progress=progress,
+            told=tell,
+            **options,
+        )
     _written(out)
+
+
+app.add_typer(prepare_app(_prepare), name="prepare")
 
 
 @app.command()

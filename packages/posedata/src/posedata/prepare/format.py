@@ -29,12 +29,12 @@ class ClipCamera:
     """
 
     name: str
-    focal: Sequence[float] | np.ndarray
-    centre: Sequence[float] | np.ndarray
+    focal: Sequence[int | float] | np.ndarray
+    centre: Sequence[int | float] | np.ndarray
     rotation: np.ndarray
-    translation: Sequence[float] | np.ndarray
-    size: Sequence[int]
-    distortion: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0, 0.0, 0.0)
+    translation: Sequence[int | float] | np.ndarray
+    size: Sequence[int] | np.ndarray
+    distortion: Sequence[int | float] | np.ndarray = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)

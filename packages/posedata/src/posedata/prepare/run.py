@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,6 +28,8 @@ from posedata.prepare.parts import Part, Reader, checksum, unit_key
 
 Progress = Callable[[int, int], None]
 """Called with how many units are done, and of how many."""
+ALONE_SECONDS = 2.0
+"""How long one process reads before others, which take as long to start, are called in."""
 Files = tuple[tuple[str, int, str], ...]
 
 
@@ -177,10 +180,13 @@ def _work(task: _Task) -> Part | Failure | Files:
 
 
 def _results(job: _Job, tasks: Sequence[_Task], workers: int) -> Iterator[Part | Failure | Files]:
-    """In the order of the tasks; never more than a few wait."""
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        yield from map(job.run, tasks)
+    """In the order of the tasks; never more than a few wait. Processes are started for long work only."""
+    begun, done = time.monotonic(), 0
+    while done < len(tasks) and (workers <= 1 or time.monotonic() - begun < ALONE_SECONDS):
+        yield job.run(tasks[done])
+        done += 1
+    tasks, workers = tasks[done:], min(workers, len(tasks) - done)
+    if not tasks:
         return
     # A forked child would inherit torch's thread pool in a state that hangs.
     context = multiprocessing.get_context("spawn")
@@ -228,14 +234,19 @@ def _work_folder(out: Path) -> Iterator[Path]:
     parts.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as file:
         _lock(file, out)
-        for left in [*work.glob(".*.partial"), *work.glob("*/*.partial")]:
-            shutil.rmtree(left, ignore_errors=True)
+        _remove_unfinished(work)
         (work / "scratch").mkdir(exist_ok=True)
         try:
             yield work
         finally:
+            _remove_unfinished(work)
             if not parts.is_dir() or not any(parts.iterdir()):
                 shutil.rmtree(work)
+
+
+def _remove_unfinished(work: Path) -> None:
+    for left in [*work.glob(".*.partial"), *work.glob("*/*.partial")]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _lock(file: IO[str], out: Path) -> None:
