@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 ITOP_BODY = np.array(
     [
@@ -92,4 +93,76 @@ def write_itop(
             path.unlink()
             path = Path(f"{path}.gz")
         written.append(path)
+    return written
+
+
+NTU_FOCAL, NTU_CENTRE, NTU_RADIAL = 365.5, (256.3, 208.5), (0.093, -0.26)
+"""Of a Kinect v2's mirrored depth image, as skeleton files of the data set tell them."""
+
+
+def ntu_body(frames: int, seed: int = 0) -> np.ndarray:
+    """(T, 25, 3) metres in the sensor's frame (x to its left, y up): somebody faces it and walks aside."""
+    rng = np.random.default_rng(seed)
+    side = [0, 0, 0, 0, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, 0, -1, -1, 1, 1]
+    height = [0.0, 0.3, 0.6, 0.75, 0.45, 0.2, 0, -0.1, 0.45, 0.2, 0, -0.1, -0.05, -0.5, -0.9, -1, -0.05]
+    height += [-0.5, -0.9, -1, 0.5, -0.15, -0.1, -0.15, -0.1]
+    still = np.stack([0.2 * np.array(side), np.array(height), np.full(25, 3.2)], -1)
+    still[[15, 19], 2] -= 0.15  # toes point to the camera
+    path = np.stack([np.linspace(-1, 1, frames), np.zeros(frames), np.linspace(0, 0.8, frames)], -1)
+    return still + path[:, None] + rng.normal(0, 0.01, (frames, 25, 3))
+
+
+def ntu_pixels(joints: np.ndarray) -> np.ndarray:
+    """depthX, depthY of joints in the sensor's frame."""
+    plane = joints[..., :2] / joints[..., 2:] * [1, -1]
+    square = (plane**2).sum(-1, keepdims=True)
+    return NTU_FOCAL * plane * (1 + NTU_RADIAL[0] * square + NTU_RADIAL[1] * square**2) + NTU_CENTRE
+
+
+def write_skeleton(
+    path: Path, bodies: dict[str, tuple[int, np.ndarray]], frames: int, state: int = 2
+) -> Path:
+    """A .skeleton file: by identity, the frame in which a body appears and its joints from there on."""
+    lines = [str(frames)]
+    for frame in range(frames):
+        here = {
+            name: joints[frame - first]
+            for name, (first, joints) in bodies.items()
+            if first <= frame < first + len(joints)
+        }
+        lines.append(str(len(here)))
+        for name, joints in here.items():
+            lines += [f"{name} 0 1 1 1 1 0 0.0276 0.0574 2", "25"]
+            for point, pixel in zip(joints, ntu_pixels(joints), strict=True):
+                numbers = [*point, *pixel, *(3 * pixel), 0.1, 0.2, 0.3, 0.4]
+                lines.append(" ".join(f"{number:.7g}" for number in numbers) + f" {state}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\r\n".join([*lines, ""]).encode())
+    return path
+
+
+def write_depth_png(path: Path, depth: np.ndarray) -> Path:
+    """16-bit grey, millimetres."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(depth.astype(np.uint16)).save(path)
+    return path
+
+
+def write_ntu(folder: Path, *, frames: int = 8, depth: bool = True) -> list[Path]:
+    """Two recordings by one performer; in the second a body more appears. Depth images are ramps."""
+    skeletons, images = folder / "nturgb+d_skeletons", folder / "nturgb+d_depth_masked"
+    one, two = "S001C002P003R001A008", "S001C002P003R002A050"
+    main = ntu_body(frames)
+    written = [
+        write_skeleton(skeletons / f"{one}.skeleton", {"72057594037931101": (0, main)}, frames),
+        write_skeleton(
+            skeletons / f"{two}.skeleton",
+            {"72057594037931102": (0, main), "72057594037931103": (2, ntu_body(frames - 3, seed=1))},
+            frames,
+        ),
+    ]
+    for name in (one, two) if depth else ():
+        for frame in range(frames):
+            ramp = 1000 + np.arange(512)[None] + 512 * np.arange(424)[:, None] % 60_000 + frame
+            written.append(write_depth_png(images / name / f"MDepth-{frame + 1:08d}.png", ramp))
     return written

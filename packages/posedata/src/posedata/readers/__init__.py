@@ -13,11 +13,13 @@ from posedata.readers.bvh import read_bvh
 from posedata.readers.h36m_npz import read_h36m_npz
 from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
+from posedata.readers.ntu import Ntu
 
 __all__ = [
     "FORMATS",
     "Dataset",
     "Itop",
+    "Ntu",
     "prepare",
     "read_asf_amc",
     "read_bvh",
