@@ -84,6 +84,19 @@ def test_likelihood_is_that_of_the_law() -> None:
     assert torch.corrcoef(torch.stack([found, expected]))[0, 1].item() > 0.9
 
 
+def test_spread_is_that_around_the_mean_and_old_weights_do_without() -> None:
+    """The law's std is 0.5 around its mean; the decoder's unit is the std of all poses."""
+    decoder = trained()
+    assert (decoder.spread * decoder.std).item() == pytest.approx(SPREAD, rel=0.05)
+    old = {name: value for name, value in decoder.state_dict().items() if name != "spread"}
+    other = small()
+    other.load_state_dict(old)
+    assert other.spread == 0
+    x, sigma, condition = torch.randn(3, 6), torch.tensor(0.7), law(3, 5)[0]
+    expected = other.denoiser(x, sigma, other.features(condition, 0))
+    torch.testing.assert_close(other.eval().denoise(condition, 0)(x, sigma), expected)
+
+
 def test_guidance_pushes_away_from_the_prior() -> None:
     decoder = small(condition_dropout=0.2)
     train(decoder, 200)
@@ -101,6 +114,8 @@ def test_loss_is_unreduced_repeats_by_generator_and_ignores_unknown_joints() -> 
     condition, _, poses = law(5, 0)
     weight = torch.ones(5, JOINTS)
     weight[2, 1] = 0
+    decoder.loss(poses, condition, 0, weight=weight)
+    decoder.eval()  # in training mode the spread follows the batches
 
     def loss(target: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
