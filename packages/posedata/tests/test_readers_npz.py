@@ -166,8 +166,10 @@ def test_h36m_views_have_their_cameras_and_keypoints(h36m: Path) -> None:
     torch.testing.assert_close(local, torch.tensor([[0.0, 0, 5], [0.1, 0.2, 5]]), atol=1e-5, rtol=0)
     x, y, r2 = 0.02, 0.04, 0.02**2 + 0.04**2
     radial = 1 - 0.2 * r2 + 0.24 * r2**2 - 0.002 * r2**3
-    u = x * radial + 2 * -0.0009 * x * y - 0.0016 * (r2 + 2 * x * x)
-    v = y * radial - 0.0009 * (r2 + 2 * y * y) + 2 * -0.0016 * x * y
+    # VideoPose3D's order and formula: first the one that goes with x, and half of Brown's products
+    tangential = -0.0009 * x - 0.0016 * y
+    u = x * (radial + tangential) - 0.0009 * r2
+    v = y * (radial + tangential) - 0.0016 * r2
     pixels = camera.project(point)[0, 1]
     torch.testing.assert_close(
         pixels, torch.tensor([u * 1145 + 512.5, v * 1143.5 + 515.5]), atol=2e-3, rtol=0

@@ -10,6 +10,7 @@ from posedata.prepare.merge import Dataset
 from posedata.prepare.run import prepare
 from posedata.readers.asf_amc import read_asf_amc
 from posedata.readers.bvh import read_bvh
+from posedata.readers.h36m import H36m
 from posedata.readers.h36m_npz import read_h36m_npz
 from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
@@ -18,6 +19,7 @@ from posedata.readers.ntu import Ntu
 __all__ = [
     "FORMATS",
     "Dataset",
+    "H36m",
     "Itop",
     "Ntu",
     "prepare",

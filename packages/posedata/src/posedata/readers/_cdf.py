@@ -1,4 +1,4 @@
-"""Reads a variable of a NASA Common Data Format file (the container of Human3.6M's poses), versions 2.6 and 3.
+"""Reads a variable of a CDF file (NASA's Common Data Format, in which Human3.6M's poses come), 2.6 and 3.
 
 The known Python reader allocates what a header promises and follows its records wherever they point; files
 here may be hostile. So the few records that a variable needs are walked here, each once and inside the file

@@ -95,7 +95,7 @@ def _look_over(data: bytes) -> None:
             raise ValueError(f"it uses {opcode.name}, which plain data does without")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             places += 1
-            if not 0 <= argument <= 2 * places + 256:
+            if argument is None or not 0 <= argument <= 2 * places + 256:
                 raise ValueError("its memo has gaps")
 
 
@@ -137,8 +137,10 @@ class _Dtype:
         order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError("it has an array without a byte order")
-        if not self.object and order in "<>":
-            self.dtype = self.dtype.newbyteorder(order)
+        if not self.object and order == ">":
+            self.dtype = self.dtype.newbyteorder(">")
+        elif not self.object and order == "<":
+            self.dtype = self.dtype.newbyteorder("<")
 
 
 class _Array:
@@ -169,7 +171,11 @@ class _Array:
                 made[i] = item
         else:
             data = data.encode("latin1") if isinstance(data, str) else data
-            if not isinstance(data, bytes) or len(data) != count * kind.dtype.itemsize or not data and count:
+            if (
+                not isinstance(data, bytes)
+                or len(data) != count * kind.dtype.itemsize
+                or (not data and count)
+            ):
                 raise ValueError("it has an array whose bytes do not fill its shape")
             made = np.frombuffer(data, kind.dtype) if data else np.empty(0, kind.dtype)
         if made.size != count:

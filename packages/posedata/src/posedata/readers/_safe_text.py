@@ -1,4 +1,4 @@
-"""Reads JSON and XML of strangers: bounded in size and depth, without entities or anything that is looked up."""
+"""Reads JSON and XML of strangers: bounded in size and depth, without entities or anything to look up."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_json(path: str | Path, kind: type = dict) -> Any:
 
 
 def read_xml(path: str | Path) -> ElementTree.Element:
-    """The root of an XML file; a document type or entities, which could grow or point elsewhere, are refused."""
+    """The root of an XML file; a document type or entities, which could grow or lead away, are refused."""
     text = read_text(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError(f"{path}: declares a document type, which is not followed; get it anew")

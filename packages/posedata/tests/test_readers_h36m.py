@@ -1,0 +1,191 @@
+"""Human3.6M as its archives unpack: written by cdflib and PyAV, read back with exact values."""
+
+from pathlib import Path
+
+import cdflib
+import numpy as np
+import pytest
+import torch
+from formats_h36m import CAMERAS, KEPT, H36mWriter, write_cdf
+from posedata.prepare import get_format
+from posedata.prepare.format import Context
+from posedata.readers import prepare
+from posedata.readers._cdf import read_cdf
+from posedata.store import PoseStore
+
+
+@pytest.fixture
+def h36m(tmp_path: Path) -> H36mWriter:
+    root = tmp_path / "h36m"
+    root.mkdir()
+    writer = H36mWriter(root)
+    writer.metadata()
+    return writer
+
+
+def test_official_layout_round_trip(h36m: H36mWriter, tmp_path: Path) -> None:
+    walk, photo = h36m.poses(6), h36m.poses(4)
+    h36m.action(1, "Walking 1", walk)
+    h36m.action(9, "TakingPhoto", photo)
+    write_cdf(h36m.root / "S1/MyPoseFeatures/D3_Positions/_ALL.cdf", np.zeros((2, 96)))
+    store = PoseStore.open(prepare("h36m", h36m.root, tmp_path / "out", strict=True))
+    assert len(store) == 4 * (6 + 4)
+    assert (store.meta["fps"], store.meta["skeleton"]) == (50, "h36m17")
+    assert (store.names("subject"), store.names("action")) == (["S1", "S9"], ["Photo", "Walking"])
+    assert store.names("sequence") == ["S1 Walking 1", "S9 Photo"]
+    for subject, world in ((1, walk), (9, photo)):
+        rows = store.rows(subjects=[f"S{subject}"])
+        joints = store.column("joints")[rows].reshape(4, len(world), 17, 3)
+        for number, camera in enumerate(CAMERAS):
+            np.testing.assert_allclose(joints[number], world[:, KEPT] / 1000, atol=1e-6)
+            own = rows.reshape(4, -1)[number]
+            expected = h36m.project(world, subject, camera)[:, KEPT]
+            found = store.column("keypoints_true")[own]
+            np.testing.assert_allclose(found[..., :2], expected, atol=1e-3)
+            assert (found[..., 2] == 1).all()
+            # the camera that was written projects what was written to where it was seen
+            pixels = store.camera(own).project(torch.from_numpy(store.column("joints")[own]))
+            np.testing.assert_allclose(pixels, expected, atol=0.3)
+            name = store.meta["cameras"][store.column("camera")[own[0]]]
+            assert name == f"S{subject} {camera}"
+            assert store.camera(own[:1]).size[0].tolist() == [1000, 1002 if camera in CAMERAS[::3] else 1000]
+
+
+def test_left_is_left(h36m: H36mWriter) -> None:
+    h36m.action(5, "Greeting", h36m.poses(3))
+    (clip, *_) = _clips(h36m, cameras="none")
+    from posedata.skeleton import get_skeleton
+
+    skeleton = get_skeleton("h36m17")
+    for joint in ("hip", "knee", "ankle"):  # the writer's person faces -y
+        assert (clip.joints[:, skeleton.index(f"left_{joint}"), 0] > 0.1).all()
+        assert (clip.joints[:, skeleton.index(f"right_{joint}"), 0] < -0.1).all()
+
+
+def test_world_from_camera_frame_is_the_same(h36m: H36mWriter) -> None:
+    world = h36m.poses(3)
+    h36m.action(6, "Waiting 2", world, kinds=("D3_Positions_mono",), pixels=False)
+    clips = _clips(h36m)
+    assert [clip.cameras[0].name for clip in clips] == [f"S6 {camera}" for camera in CAMERAS]
+    for clip, camera in zip(clips, CAMERAS, strict=True):
+        np.testing.assert_allclose(clip.joints, world[:, KEPT] / 1000, atol=2e-6)
+        expected = h36m.project(world, 6, camera)[:, KEPT]  # projected where no 2D is given
+        np.testing.assert_allclose(clip.columns["keypoints_true"][..., :2], expected, atol=0.3)
+
+
+def test_lost_frames_missing_metadata_and_unknown_choices_are_named(h36m: H36mWriter) -> None:
+    h36m.action(7, "Eating", h36m.poses(5), lost=2)
+    notes: list[str] = []
+    clips = _clips(h36m, notes)
+    assert [len(clip.joints) for clip in clips] == [3] * 4
+    assert "Eating.54138969.cdf: has 3 frames for 5 poses" in notes[0]
+    (h36m.root / "metadata.xml").unlink()
+    notes.clear()
+    (clip,) = _clips(h36m, notes)
+    assert len(clip.joints) == 5
+    assert not clip.cameras
+    assert "has no metadata.xml" in notes[0]
+    with pytest.raises(ValueError, match="cameras: '1' is not known"):
+        _clips(h36m, cameras="1")
+    with pytest.raises(FileNotFoundError, match="check --subjects"):
+        _clips(h36m, subjects="S2")
+    with pytest.raises(FileNotFoundError, match=r"unpack Poses_D3_Positions_S\*.tgz there"):
+        list(
+            get_format("h36m").plan(h36m.root / "S7" / "MyPoseFeatures" / "D2_Positions", _context([])).units
+        )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("<w0>[", "<w0>[1 "), "w0 has 301 numbers, wanted 300"),
+        (lambda text: text.replace("<w0>[", "<w0>[x "), "w0 holds what is no number"),
+        (lambda text: text.replace("55011271", "5"), "dbcameras lists 5"),
+        (lambda text: "<!DOCTYPE x [<!ENTITY a 'b'>]>" + text, "declares a document type"),
+        (lambda text: text[:-9], "is no XML"),
+    ],
+)
+def test_damaged_metadata_is_named(h36m: H36mWriter, damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    h36m.action(1, "Walking", h36m.poses(2))
+    file = h36m.root / "metadata.xml"
+    file.write_text(damage(file.read_text()))
+    with pytest.raises(ValueError, match=message) as caught:
+        _clips(h36m)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_videos_become_crops_and_the_missing_one_is_known(h36m: H36mWriter, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    world = h36m.poses(5)
+    h36m.action(11, "Directions", world)
+    shades = np.array([40, 80, 120, 160, 200])
+    for camera in CAMERAS[1:]:
+        size = (1002, 1000) if camera == CAMERAS[3] else (1000, 1000)
+        kept = shades[:4] if camera == CAMERAS[2] else shades
+        h36m.video(
+            11,
+            "Directions",
+            camera,
+            np.broadcast_to(kept[:, None, None, None], (len(kept), *size, 3)).astype(np.uint8),
+        )
+    told: list[str] = []
+    out = prepare("h36m", h36m.root, tmp_path / "out", size="24x32", fps=25, told=told.append)
+    store = PoseStore.open(out)
+    assert store.meta["known_faults"] == ["S11 Directions: camera 54138969 has no video"]
+    assert len(told) == 1
+    assert "58860488.mp4: has 4 frames for 5 poses" in told[0]
+    assert store.column("image").tolist() == [-1, -1, -1, 0, 1, 2, 3, 4, -1, 5, 6, 7]
+    rows = np.flatnonzero(store.column("image") >= 0)
+    seen = store.images(rows)
+    assert seen.shape == (8, 32, 24, 3)
+    middle = seen[:, 12:20, 8:16].reshape(8, -1).mean(axis=1)
+    np.testing.assert_allclose(middle, shades[[0, 2, 4, 0, 2, 0, 2, 4]], atol=3)
+    # a box is the projection's, with the crop's aspect
+    box, pixels = store.column("boxes")[3], store.column("keypoints_true")[3, :, :2]
+    assert (box[:2] < pixels.min(0)).all()
+    assert (box[2:] > pixels.max(0)).all()
+    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(24 / 32, rel=1e-4)
+
+
+@pytest.mark.parametrize("compress", [0, 6])
+@pytest.mark.parametrize("majority", ["row_major", "column_major"])
+@pytest.mark.parametrize(("kind", "dtype"), [(44, "f4"), (45, "f8"), (4, "i4")])
+@pytest.mark.parametrize("encoding", [1, 6])
+def test_cdf_variants_read_as_the_known_library_reads_them(  # type: ignore[no-untyped-def]
+    tmp_path: Path, compress, majority, kind, dtype, encoding
+) -> None:
+    values = np.random.default_rng(0).normal(size=(7, 96)) * 1000
+    for name, shape, data in (("one", [7, 96], values[None]), ("many", [96], values)):
+        file = cdflib.cdfwrite.CDF(tmp_path / f"{name}.cdf", {"Majority": majority, "Encoding": encoding})
+        spec = {"Variable": "Pose", "Data_Type": kind, "Num_Elements": 1, "Rec_Vary": True}
+        file.write_var(spec | {"Dim_Sizes": shape, "Compress": compress}, var_data=data.astype(dtype))
+        file.close()
+        found = read_cdf(tmp_path / f"{name}.cdf", "Pose")
+        np.testing.assert_array_equal(found, cdflib.CDF(tmp_path / f"{name}.cdf").varget("Pose"))
+        if majority == "row_major":
+            np.testing.assert_array_equal(found.reshape(7, 96), values.astype(dtype))
+
+
+def test_a_cdf_compressed_as_a_whole_and_what_is_no_cdf(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(7, 96)).astype(np.float32)
+    write_cdf(tmp_path / "all.cdf", values, Compressed=6)
+    assert (tmp_path / "all.cdf").read_bytes()[4:8] == b"\xcc\xcc\x00\x01"
+    np.testing.assert_array_equal(read_cdf(tmp_path / "all.cdf", "Pose")[0], values)
+    with pytest.raises(
+        ValueError, match=r"all\.cdf: is no whole CDF file \(it has no variable 'Pos', only Pose"
+    ):
+        read_cdf(tmp_path / "all.cdf", "Pos")
+    (tmp_path / "x.cdf").write_bytes(b"<html>")
+    with pytest.raises(ValueError, match=r"x\.cdf: is no whole CDF file"):
+        read_cdf(tmp_path / "x.cdf", "Pose")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_cdf(tmp_path / "y.cdf", "Pose")
+
+
+def _context(notes: list[str], scratch: Path | None = None) -> Context:
+    return Context(scratch or Path("unused"), notes.append)
+
+
+def _clips(writer: H36mWriter, notes: list[str] | None = None, **options: object) -> list:  # type: ignore[type-arg]
+    form, context = get_format("h36m", **options), _context([] if notes is None else notes)
+    return [clip for unit in form.plan(writer.root, context).units for clip in form.read(unit, context)]
