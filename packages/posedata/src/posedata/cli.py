@@ -162,7 +162,10 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="Write a contact sheet here (PNG).")] = None,
     verify: Annotated[bool, typer.Option(help="Compare the content with the fingerprint.")] = True,
 ) -> None:
-    """Counts, bone-length drift, NaNs, units, and a picture."""
+    """Counts against what is published, reprojection, bone lengths, left and right, units, and a picture.
+
+    Exit code 1 where something is wrong, 2 where the store cannot be opened.
+    """
     with _faults():
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
@@ -171,28 +174,44 @@ def inspect(
         if picture is not None:
             contact_sheet(opened).save(picture)
         _print(report)
+    if report["faults"]:
+        raise typer.Exit(1)
 
 
 def _print(report: dict[str, Any]) -> None:
     for key in ("path", "rows", "skeleton", "fps", "source", "licence", "fingerprint", "sequences"):
         console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
     console.print(f"[bold]cameras[/]: {report['cameras']['count']}", highlight=False)
-    for key in ("images", "not_finite", "invalid_joints", "units", "reprojection_px"):
+    for key in ("images", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"):
         if report.get(key) not in (None, {}):
             console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
-    for name in ("subjects", "actions"):
+    if report["totals"]:
+        table = Table("published count", "published", "found", "verdict", title="totals")
+        for total in report["totals"]:
+            counts = (f"{total['published']:,}", f"{total['found']:,}")
+            table.add_row(f"{total['what']} ({total['source']})", *counts, total["verdict"])
+        console.print(table)
+    if 0 < len(report["cameras"].get("by_name", {})) <= 64:
+        report["camera names"] = report["cameras"]["by_name"]
+    for name in ("subjects", "actions", "camera names"):
         table = Table(name[:-1], "rows", title=name)
-        for label, count in report[name].items():
+        for label, count in report.get(name, {}).items():
             table.add_row(label, str(count))
-        if report[name]:
+        if report.get(name):
             console.print(table)
     table = Table(
         Column("bone", no_wrap=True), "mean mm", "typical drift", "largest drift", "in", title="bone lengths"
     )
     for label, bone in report["bones"].items():
-        drifts = (f"{bone['typical_drift']:.2%}", f"{bone['drift']:.2%}")
+        drifts = (f"{bone['typical_drift'] or 0:.2%}", f"{bone['drift']:.2%}")
         table.add_row(label, str(bone["mean_mm"]), *drifts, bone["worst"])
     console.print(table)
+    for text in report["notes"]:
+        console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
+    for text in report["faults"]:
+        console.print(f"[bold red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
+    if not report["faults"]:
+        console.print("[green]nothing wrong was found[/]")
 
 
 @contextlib.contextmanager

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from posedata.checks import compare_totals, is_fault, left_and_right, reprojection, stature
 from posedata.store import PoseStore
 
 _THIGH = (0.25, 0.60)
 _SAMPLE = 20_000
+_BLOCK = 1 << 16
 _TILE = (192, 256)
 _CAPTION = 30
+_DRIFT = 0.15
 _COLOURS = {"left": (225, 60, 45), "right": (40, 110, 230), "": (60, 60, 60)}
 
 
@@ -24,7 +29,8 @@ def inspect_store(store: PoseStore) -> dict[str, Any]:
     `actions`, `cameras` (counts of rows by name; cameras by number, only where up to 64 stand); `sequences`
     (how many); `not_finite` (values by column), `invalid_joints`; `bones` (see `bone_lengths`); `units`
     (`thigh_m`, `height_m`, `verdict`); `reprojection_px` (largest distance of keypoints_true from the
-    projected joints); `images` (count, size, kinds).
+    projected joints); `images` (count, size, kinds); `totals`, `reprojection`, `sides`, `stature` (see
+    `posedata.checks`); `notes` (what `prepare` told, from sources.json); `faults`, what is wrong in words.
     """
     report: dict[str, Any] = {"path": str(store.path), "rows": len(store)}
     report |= {key: store.meta[key] for key in ("skeleton", "fps", "source", "licence", "fingerprint")}
@@ -38,14 +44,32 @@ def inspect_store(store: PoseStore) -> dict[str, Any]:
         if store.column(name).dtype.kind == "f" and (count := (~np.isfinite(store.column(name))).sum()) > 0
     }
     valid = store.column("valid") if "valid" in store else None
+    report["notes"] = _notes(store)
     report["invalid_joints"] = 0 if valid is None else int((~valid).sum())
     report["bones"] = bone_lengths(store)
     report["units"] = check_units(store)
     report["reprojection_px"] = _reprojection(store)
+    report |= {"totals": compare_totals(store), "reprojection": reprojection(store)}
+    report |= {"sides": left_and_right(store), "stature": stature(store)}
     if "images" in store.meta:
         report["images"] = {"count": store.meta["images"]["count"], "size": list(store.image_size)}
         report["images"]["kinds"] = store.meta["images"]["kinds"]
+    report["faults"] = _faults(report)
     return report
+
+
+def _faults(report: dict[str, Any]) -> list[str]:
+    """What is wrong, one line each."""
+    judged = {"units": report["units"], "left and right": report["sides"], "stature": report["stature"]}
+    judged |= {f"reprojection of {name}": found for name, found in report["reprojection"].items()}
+    judged |= {total["what"]: total for total in report["totals"]}
+    faults = [f"{name}: {found['verdict']}" for name, found in judged.items() if is_fault(found["verdict"])]
+    drifts = [bone["typical_drift"] for bone in report["bones"].values() if bone["typical_drift"] is not None]
+    if drifts and float(np.median(drifts)) > _DRIFT:
+        faults.append(
+            f"bone lengths: they vary by {np.median(drifts):.0%} within a sequence; are joints mixed up?"
+        )
+    return faults
 
 
 def bone_lengths(store: PoseStore) -> dict[str, dict[str, Any]]:
@@ -55,27 +79,41 @@ def bone_lengths(store: PoseStore) -> dict[str, dict[str, Any]]:
     below 0.01 for most markers, more where a marker slipped or frames are broken. Typical is the median
     over sequences, `drift` the largest.
     """
-    joints = np.asarray(store.column("joints"))
     group = store.column("sequence") if "sequence" in store else np.zeros(len(store), dtype=int)
     names = store.names("sequence") if "sequence" in store else ["all rows"]
-    valid = store.column("valid") if "valid" in store else np.ones(joints.shape[:2], dtype=bool)
+    size = (len(store.skeleton.edges), len(names))
+    count, mean, variance = np.zeros(size), np.zeros(size), np.zeros(size)
+    for here, bone, length in _lengths(store, group):
+        count[bone] += np.bincount(here, minlength=len(names))
+        mean[bone] += np.bincount(here, length, len(names))
+    mean /= count.clip(min=1)
+    for here, bone, length in _lengths(store, group):
+        variance[bone] += np.bincount(here, (length - mean[bone][here]) ** 2, len(names))
+    drifts = np.sqrt(variance / count.clip(min=1)) / np.maximum(mean, 1e-9)
     bones: dict[str, dict[str, Any]] = {}
-    for child, parent in store.skeleton.edges:
-        length = np.linalg.norm(joints[:, child].astype(np.float64) - joints[:, parent], axis=-1)
-        known = np.isfinite(length) & valid[:, child] & valid[:, parent]
-        here, length = group[known], length[known]
-        count = np.bincount(here, minlength=len(names))
-        mean = np.bincount(here, length, len(names)) / count.clip(min=1)
-        variance = np.bincount(here, (length - mean[here]) ** 2, len(names)) / count.clip(min=1)
-        drift = np.sqrt(variance) / np.maximum(mean, 1e-9)
-        worst = int(drift.argmax())
+    for bone, (child, parent) in enumerate(store.skeleton.edges):
+        known, drift, worst = count[bone] > 0, drifts[bone], int(drifts[bone].argmax())
+        whole = float((mean[bone] * count[bone]).sum() / count[bone].sum()) if known.any() else None
         bones[f"{store.skeleton.joints[parent]} to {store.skeleton.joints[child]}"] = {
-            "mean_mm": round(float(length.mean()) * 1000, 1) if len(length) else None,
-            "typical_drift": round(float(np.median(drift[count > 0])), 5) if len(length) else None,
+            "mean_mm": None if whole is None else round(whole * 1000, 1),
+            "typical_drift": round(float(np.median(drift[known])), 5) if known.any() else None,
             "drift": round(float(drift[worst]), 5),
             "worst": names[worst],
         }
     return bones
+
+
+def _lengths(store: PoseStore, group: np.ndarray) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Groups of rows, number of the bone, its lengths in metres where known: a block of rows at a time."""
+    for start in range(0, len(store), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        joints = np.asarray(store.column("joints")[rows], dtype=np.float64)
+        if "valid" in store:
+            joints[~store.column("valid")[rows]] = np.nan
+        for bone, (child, parent) in enumerate(store.skeleton.edges):
+            length = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
+            known = np.isfinite(length)
+            yield group[rows][known], bone, length[known]
 
 
 def check_units(store: PoseStore) -> dict[str, Any]:
@@ -107,7 +145,7 @@ def check_units(store: PoseStore) -> dict[str, Any]:
 def contact_sheet(store: PoseStore, *, columns: int = 6, lines: int = 4) -> Image.Image:
     """Poses picked evenly from the store: on their images, as their cameras see them, or from the front.
 
-    Left limbs are blue, right limbs red.
+    Left limbs are red, right limbs blue.
     """
     rows = np.unique(np.linspace(0, len(store) - 1, columns * lines).round().astype(int))
     if "image" in store and (store.column("image") >= 0).any():
@@ -207,9 +245,20 @@ def _cameras(store: PoseStore) -> dict[str, Any]:
     camera = store.column("camera")
     count = len(store.column("camera_focal"))
     found: dict[str, Any] = {"count": count, "rows": int((camera >= 0).sum())}
+    if "cameras" in store.meta:
+        names = store.meta["cameras"]
+        each = dict.fromkeys(names, 0)
+        for name, rows in zip(names, np.bincount(camera[camera >= 0], minlength=count).tolist(), strict=True):
+            each[name] += rows
+        found["by_name"] = each
     if count <= 64:
         found["by_camera"] = np.bincount(camera[camera >= 0], minlength=count).tolist()
     return found
+
+
+def _notes(store: PoseStore) -> list[str]:
+    file = store.path / "sources.json"
+    return list(json.loads(file.read_text(encoding="utf-8"))["notes"]) if file.is_file() else []
 
 
 def _reprojection(store: PoseStore) -> float | None:

@@ -100,6 +100,7 @@ class Total:
         source: where.
         subjects, actions, sequences, cameras: only rows with these names; all, if empty.
         at_least: a lower count that known copies of the data set have, e.g. ports that lose some frames.
+        views: how many cameras are counted in it, for stores that have each pose once and no camera.
     """
 
     what: str
@@ -110,6 +111,7 @@ class Total:
     sequences: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
     at_least: int | None = None
+    views: int | None = None
 
 
 @dataclass(frozen=True)
