@@ -238,7 +238,6 @@ def test_commands_chain(tmp_path: Path) -> None:
 FAULTS = {
     "prepare nothing x.npz {out}": "format 'nothing' is not known",
     "prepare joints {tmp}/absent.npz {out}": "absent.npz: no such file",
-    "prepare joints {tmp}/absent.npz {out} --up z": "No such option: --up",
     "prepare bvh {tmp} {out}": "no .bvh file there",
     "views {tmp}/absent {out}": "absent: no such store",
     "views {poses} {out} --rig crane": "rig 'crane' is not known; use one of mocap, h36m",
