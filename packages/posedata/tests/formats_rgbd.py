@@ -7,8 +7,11 @@ set in a folder and returns the files that are worth damaging; the other functio
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -166,3 +169,95 @@ def write_ntu(folder: Path, *, frames: int = 8, depth: bool = True) -> list[Path
             ramp = 1000 + np.arange(512)[None] + 512 * np.arange(424)[:, None] % 60_000 + frame
             written.append(write_depth_png(images / name / f"MDepth-{frame + 1:08d}.png", ramp))
     return written
+
+
+PANOPTIC_BODY = np.array(
+    [
+        [0, -140, 0], [0, -158, -10], [0, -95, 0],
+        [18, -138, 0], [25, -112, 3], [27, -90, -8], [10, -95, 0], [11, -50, 0], [11, -8, 2],
+        [-18, -138, 0], [-25, -112, 3], [-27, -90, -8], [-10, -95, 0], [-11, -50, 0], [-11, -8, 2],
+        [3, -161, -8], [7, -160, 0], [-3, -161, -8], [-7, -160, 0],
+    ],
+    dtype=float,
+)  # fmt: skip
+"""coco19 of somebody upright who looks along -z, centimetres, y down."""
+
+KINECT = {
+    "K_depth": [[364.73, 0, 255.8], [0, 364.73, 209.5], [0, 0, 1]],
+    "M_depth": [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+    "distCoeffs_depth": [0.0956, -0.272, 9.65e-05, -0.000133, 0.0925, 1000.0, 0.0],
+    "M_color": [
+        [-0.99995, 0.0095, 0, -0.0528],
+        [-0.0095, -0.99995, 0, 0.0001],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+    ],
+}
+
+
+def panoptic_pose(person: int, frame: int) -> np.ndarray:
+    """(19, 4) as the body files hold it: two people who drift; the second one's wrists are hardly seen."""
+    score = np.full((19, 1), 0.7)
+    if person:
+        score[[5, 11]] = 0.05
+    return np.concatenate([PANOPTIC_BODY + np.array([60 * person + frame, 0, 30 * person]), score], -1)
+
+
+def panoptic_cameras() -> list[dict[str, Any]]:
+    """One HD camera and the colour cameras of two Kinects, 2.5 m from the middle, looking inwards."""
+    cameras = []
+    for name, kind, angle in (
+        ("00_03", "hd", 30.0),
+        ("50_01", "kinect-color", 0.0),
+        ("50_02", "kinect-color", 90.0),
+    ):
+        turn = np.deg2rad(angle)
+        rotation = np.array([[np.cos(turn), 0, -np.sin(turn)], [0, 1, 0], [np.sin(turn), 0, np.cos(turn)]])
+        camera = {"name": name, "type": kind, "resolution": [1920, 1080], "panel": int(name[:2])}
+        camera |= {"node": int(name[3:]), "K": [[1053.9, 0, 947.3], [0, 1054.3, 535.4], [0, 0, 1]]}
+        camera |= {"distCoef": [0.0476, -0.0538, 0.00073, -0.00058, 0.0123], "R": rotation.tolist()}
+        cameras.append(camera | {"t": [[5.0], [100.0], [250.0]]})
+    return cameras
+
+
+def panoptic_depth(frame: int) -> np.ndarray:
+    """What a Kinect's depth image shows when it is turned back: a wall with a ramp, (424, 512)."""
+    return (2350 + np.arange(512)[None] // 8 + np.arange(424)[:, None] // 4 + 10 * frame).astype(np.uint16)
+
+
+def write_panoptic(
+    folder: Path, *, sequence: str = "171204_pose1", frames: int = 6, packed: bool = False, kinects: int = 2
+) -> list[Path]:
+    """A sequence: bodies, calibrations, and depth that lies 5 ms after the poses, with none near frame 2."""
+    top = folder / sequence
+    bodies = top / "hdPose3d_stage1_coco19"
+    bodies.mkdir(parents=True, exist_ok=True)
+    times = [1000 + 33.367 * frame for frame in range(frames)]
+    files = []
+    for frame, time in enumerate(times):
+        people = [{"id": k, "joints19": panoptic_pose(k, frame).ravel().tolist()} for k in (0, 1)]
+        scene = {"version": 0.7, "univTime": time, "fpsType": "hd_29_97", "bodies": people}
+        files.append(bodies / f"body3DScene_{100 + frame:08d}.json")
+        files[-1].write_text(json.dumps(scene), encoding="utf-8")
+    if packed:
+        with tarfile.open(top / "hdPose3d_stage1_coco19.tar", "w") as archive:
+            archive.add(bodies, "hdPose3d_stage1_coco19")
+        shutil.rmtree(bodies)
+        files = [top / "hdPose3d_stage1_coco19.tar"]
+    taken = [time + 5 for frame, time in enumerate(times) if frame != 2]
+    nodes = {f"KINECTNODE{k}": {"univ_time": taken} for k in range(1, 11)}
+    tables = {
+        "calibration": {"calibDataSource": "made up", "cameras": panoptic_cameras()},
+        "kcalibration": {"sensors": [KINECT] * 10},
+        "ksynctables": {"kinect": {"depth": nodes, "color": nodes}},
+        "synctables": {"hd": {"univ_time": [0.0, *[1000 + 33.367 * (f - 100) for f in range(100 + frames)]]}},
+    }
+    for name, content in tables.items():
+        files.append(top / f"{name}_{sequence}.json")
+        files[-1].write_text(json.dumps(content), encoding="utf-8")
+    for k in range(1, kinects + 1):
+        files.append(top / "kinect_shared_depth" / f"KINECTNODE{k}" / "depthdata.dat")
+        files[-1].parent.mkdir(parents=True)
+        stack = np.stack([panoptic_depth(index)[:, ::-1] for index in range(len(taken))])
+        files[-1].write_bytes(stack.astype("<u2").tobytes())
+    return files

@@ -15,6 +15,7 @@ from posedata.readers.h36m_npz import read_h36m_npz
 from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
 from posedata.readers.ntu import Ntu
+from posedata.readers.panoptic import Panoptic
 
 __all__ = [
     "FORMATS",
@@ -22,6 +23,7 @@ __all__ = [
     "H36m",
     "Itop",
     "Ntu",
+    "Panoptic",
     "prepare",
     "read_asf_amc",
     "read_bvh",

@@ -2,7 +2,7 @@
 
 `nturgb+d_skeletons/SsssCcccPpppRrrrAaaa.skeleton` (setup, camera, performer, repetition, action); depth
 images, where they are there, of 512x424, in millimetres, counted from 1:
-`nturgb+d_depth_masked/NAME/MDepth-%08d.png` (zero outside the people) or `nturgb+d_depth/NAME/Depth-%08d.png`.
+`nturgb+d_depth_masked/NAME/MDepth-%08d.png` (0 outside the people) or `nturgb+d_depth/NAME/Depth-%08d.png`.
 
 A skeleton file is text: the number of frames; in each frame the number of bodies; for each body a line of
 identity and ten states, the number of joints (25), and for each joint x y z (metres, camera frame, y up),
