@@ -9,24 +9,26 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from posedata.boxes import bounding_box
+from posedata.camera import Camera
 from posedata.noise import DetectorNoise
 from posedata.store import PoseStore, StoreWriter, write_store
 from posedata.views import BOX_MARGIN, Rig, add_views
-
-if TYPE_CHECKING:
-    from posedata.synthetic import Renderer
 
 IMAGE_SIZE = (192, 256)
 KINDS = ("rgb", "depth", "mask")
 Progress = Callable[[int, int], None]
 """Called with how many images are done, and of how many."""
+Chance = torch.Generator
+Painter = Callable[[Tensor, Tensor, Camera, Chance, Chance | None], Any]
+"""Draws one row, a `Rendered`: joints, which of them are valid, camera, generators of looks and of noise."""
 _CHUNK = 16
 
 
@@ -119,7 +121,7 @@ def render_store(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Dress people, render them as their cameras see them, and write a store with the pictures in it.
+    """Dress people (or hands), render them as their cameras see them, and write a store with the pictures.
 
     Every picture is the crop of the row's `boxes` (made from the projected joints if there are none, and
     widened to the aspect of `size`), of a person dressed anew under a light and a background of its own;
@@ -127,9 +129,9 @@ def render_store(
     The new store keeps all rows and columns; rows that are not rendered have image -1.
 
     Args:
-        store: a store of h36m17 poses with cameras (`posedata views` makes them).
+        store: a store of h36m17 or interhand42 poses with cameras (`posedata views` makes them).
         out: the store to make.
-        rows: which rows; by default all that have a camera and no invalid joint.
+        rows: which rows; by default all that have a camera and no invalid joint (of hands: one whole hand).
         size: (width, height) in pixels.
         seed: decides clothes, light and background.
         workers: processes; 1 renders in this one.
@@ -143,8 +145,9 @@ def render_store(
     source = store if isinstance(store, PoseStore) else PoseStore.open(store)
     out = Path(out)
     _refuse_existing(out, overwrite)
-    if source.skeleton.name != "h36m17":
-        raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only h36m17 can be dressed")
+    if source.skeleton.name not in _PAINTERS:
+        known = " and ".join(_PAINTERS)
+        raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only {known} can be dressed")
     if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
     picked = _renderable(source) if rows is None else np.asarray(rows)
@@ -191,28 +194,20 @@ class _RowRenderer:
     """Renders rows of a store; one lives in each process."""
 
     def __init__(self, task: _Task) -> None:
-        from posedata.synthetic import Renderer
-
         self._task = task
         self._store = PoseStore.open(task.store)
-        self._renderer: Renderer = Renderer(size=task.size)
+        self._paint = _PAINTERS[self._store.skeleton.name](task)
 
     def chunk(self, rows: np.ndarray, boxes: np.ndarray) -> _Chunk:
-        from posedata.synthetic import Flesh
-
         cameras = self._store.camera(rows).crop(torch.from_numpy(boxes), self._task.size)
         joints = torch.from_numpy(np.array(self._store.column("joints")[rows]))
+        valid = torch.from_numpy(_valid(self._store, rows))
         made = []
         for i, row in enumerate(rows.tolist()):
             alike = self._task.alike
             generator = _generator(self._task.seed, row if alike is None else int(alike[row]))
-            flesh = Flesh.sample(generator)
             noise = None if alike is None else _generator(self._task.seed, row, 1)
-            made.append(
-                self._renderer.render(
-                    joints[i], flesh, cameras[i], generator=generator, kinect=self._task.kinect, noise=noise
-                )
-            )
+            made.append(self._paint(joints[i], valid[i], cameras[i], generator, noise))
         images = {kind: np.stack([getattr(picture, kind) for picture in made]) for kind in self._task.kinds}
         return _Chunk(images, np.stack([picture.visible for picture in made]))
 
@@ -220,6 +215,33 @@ class _RowRenderer:
 def _generator(*entropy: int) -> torch.Generator:
     state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> 1))
+
+
+def _body_painter(task: _Task) -> Painter:
+    from posedata.synthetic import Flesh, Renderer
+
+    renderer = Renderer(size=task.size)
+
+    def paint(joints: Tensor, valid: Tensor, camera: Camera, generator: Chance, noise: Chance | None) -> Any:
+        flesh = Flesh.sample(generator)
+        return renderer.render(joints, flesh, camera, generator=generator, kinect=task.kinect, noise=noise)
+
+    return paint
+
+
+def _hand_painter(task: _Task) -> Painter:
+    from posedata.hands import HandRenderer
+
+    renderer = HandRenderer(size=task.size)
+
+    def paint(joints: Tensor, valid: Tensor, camera: Camera, generator: Chance, noise: Chance | None) -> Any:
+        return renderer.render(joints, valid, camera, generator=generator, kinect=task.kinect, noise=noise)
+
+    return paint
+
+
+_PAINTERS: dict[str, Callable[[_Task], Painter]] = {"h36m17": _body_painter, "interhand42": _hand_painter}
+"""What can be dressed, by skeleton."""
 
 
 _in_this_process: _RowRenderer | None = None
@@ -263,13 +285,18 @@ def _rendered(task: _Task, rows: np.ndarray, boxes: np.ndarray, workers: int) ->
 def _renderable(store: PoseStore) -> np.ndarray:
     if "camera" not in store:
         raise ValueError(f"{store.path}: has no cameras; make views with 'posedata views' first")
-    able = store.column("camera") >= 0
-    if "valid" in store:
-        able = able & store.column("valid").all(axis=1)
+    whole = _valid(store).reshape(len(store), 1 + (store.skeleton.name == "interhand42"), -1).all(-1)
+    able = (store.column("camera") >= 0) & whole.any(-1)
     rows = np.flatnonzero(able)
     if not len(rows):
         raise ValueError(f"{store.path}: no row has a camera and all its joints; nothing can be rendered")
     return rows
+
+
+def _valid(store: PoseStore, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    if "valid" in store:
+        return np.array(store.column("valid")[rows])
+    return np.ones(store.column("joints")[rows].shape[:2], dtype=bool)
 
 
 def _boxes(store: PoseStore, rows: np.ndarray, size: tuple[int, int]) -> Float[np.ndarray, "N 4"]:

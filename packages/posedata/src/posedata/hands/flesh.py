@@ -72,6 +72,7 @@ class HandRenderer:
         generator: torch.Generator,
         background: str | None = None,
         kinect: bool = False,
+        noise: torch.Generator | None = None,
     ) -> Rendered:
         """The hands whose joints are all valid, before a random background.
 
@@ -96,7 +97,7 @@ class HandRenderer:
             height=_FLOOR,
             rng=rng,
             background=background,
-            noise=generator if kinect else None,
+            noise=(noise or generator) if kinect else None,
         )
         visible = np.zeros(42, bool)
         visible[there] = made.visible
