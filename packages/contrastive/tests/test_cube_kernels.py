@@ -2,8 +2,13 @@
 
 import logging
 import os
+import platform
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -42,20 +47,52 @@ def close(ours: tuple[torch.Tensor, ...], true: tuple[torch.Tensor, ...], tolera
         assert ((x.double() - y).abs().max() / y.abs().max()).item() < tolerance
 
 
-@pytest.fixture(params=["tiled", pytest.param("native", marks=needs_compiler)])
-def kernel(request: pytest.FixtureRequest) -> object:
-    return {"tiled": tiled, "native": native}[request.param]
+FOR_X86 = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="instructions of another machine"
+)
+COMPILED = [
+    pytest.param("native", marks=needs_compiler),
+    pytest.param("AVX2", marks=[needs_compiler, FOR_X86]),  # as on machines that have no more than that
+    pytest.param("DEFAULT", marks=needs_compiler),
+]
+
+
+@pytest.fixture(params=["tiled", *COMPILED])
+def kernel(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    if request.param in ("tiled", "native"):
+        yield {"tiled": tiled, "native": native}[request.param]
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: request.param)
+        native.library.cache_clear()
+        yield native
+    native.library.cache_clear()
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("shape", [(7, 33, 20), (1, 1, 1), (5, 300, 130)])
 def test_kernels_match_the_cell_by_cell_sum(
-    kernel: object, shape: tuple[int, int, int], masked: bool
+    kernel: ModuleType, shape: tuple[int, int, int], masked: bool
 ) -> None:
     cube = make(shape, masked=masked)
     grads = tuple(torch.rand_like(part) for part in cube[:3])
-    close(kernel.forward(cube), naive(Cube(*(x.double() for x in cube[:5]), cube.same)), 2e-6)  # type: ignore[attr-defined]
-    close(kernel.backward(cube, grads), naive_gradients(cube, grads)[:3], 1e-4)  # type: ignore[attr-defined]
+    close(kernel.forward(cube), naive(Cube(*(x.double() for x in cube[:5]), cube.same)), 2e-6)
+    close(kernel.backward(cube, grads), naive_gradients(cube, grads)[:3], 1e-4)
+
+
+def test_single_cells_hold_the_root(kernel: ModuleType) -> None:
+    """A cube one deep is its own face: the root of every cell, over the whole cube of cosines."""
+    steps = torch.linspace(-1, 1, 41)
+    b, c = steps[None].repeat(41, 1).flatten()[None], steps.repeat_interleave(41)[None]
+    for a in (-1.0, -0.7, -1e-3, 0.0, 0.3, 1.0):
+        face = kernel.forward(Cube(torch.tensor([[a]]), b, c, torch.tensor(4.0), torch.tensor(0.0)))[2]
+        x, y = b.double(), c.double()
+        root = leading_eigenvalue_of_three(torch.full_like(x, a), x, y) - 1
+        error = (face.double().log() / 4 - root).abs()
+        # What rounding of the cosines does to a root goes with 1 over the derivative, 0 at a double root.
+        derivative = 3 * root**2 - (a * a + x * x + y * y)
+        assert (error * derivative.clamp_max(1)).max() < 8e-7
+        assert error.max() < 5e-4
 
 
 def test_tiles_do_not_change_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +134,9 @@ def test_faces_gradcheck_including_the_rate() -> None:
     assert torch.autograd.gradcheck(lambda *x: faces(Cube(*x, shift, cube.same)), leaves)
 
 
-@needs_compiler
+@pytest.mark.parametrize("kernel", COMPILED, indirect=True)
 @pytest.mark.parametrize("masked", [False, True])
-def test_sampled_kernel_matches_plain_torch(masked: bool) -> None:
+def test_sampled_kernel_matches_plain_torch(kernel: ModuleType, masked: bool) -> None:
     cube = make((6, 9, 8), masked=False)
     second, third = torch.randint(9, (6, 300)), torch.randint(8, (6, 300))
     mask = torch.rand(6, 300) < 0.5 if masked else None
@@ -111,6 +148,23 @@ def test_sampled_kernel_matches_plain_torch(masked: bool) -> None:
         loss = sampled(Sample(*leaves, second, third, mask))
         results.append((loss, *torch.autograd.grad((loss * torch.arange(1, 7)).sum(), leaves)))
     close(results[0], results[1], 1e-4)
+
+
+@needs_compiler
+def test_a_compiler_without_openmp_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    script = f'#!/bin/sh\ncase "$*" in *-fopenmp*) exit 1;; esac\nexec {compiler} "$@"\n'
+    (tmp_path / "cc").write_text(script)
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "cc"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
+    try:
+        assert native.library() is not None
+        cube = make((9, 8, 7), masked=False)
+        close(native.forward(cube), naive(Cube(*(x.double() for x in cube[:5]), None)), 2e-6)
+    finally:
+        native.library.cache_clear()
 
 
 def test_without_a_compiler_it_says_so_once_and_goes_on(

@@ -1,103 +1,158 @@
 // The B x B x B cube of triplets on a CPU: every cell is evaluated in registers and added to three faces.
 //
-// A is (I, J), B is (I, K), C is (J, K); cell (i, j, k) holds w = exp(t rate - shift), t the largest root of
-// t^3 - (a^2 + b^2 + c^2) t - 2abc. A caller gives each thread its own range of i and its own (J, K) sums.
-// Loops over k vectorise; nothing here needs -ffast-math, whose start-up code would change the process's
-// handling of denormals.
+// A is (I, J), B is (I, K), C is (J, K); cell (i, j, k) holds w = 2^(t rate - shift), t the largest root of
+// t^3 - (a^2 + b^2 + c^2) t - 2abc. Rows of B, C and of what is added to them are `stride` floats long, a
+// multiple of the lanes; entries from K on are zero, and what the loops leave there means nothing.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <vector>
+
+#include "lanes.h"
 
 namespace {
 
 using Index = std::int64_t;
 using Byte = std::uint8_t;
 
-// exp on [-87, 88] to 2 ulp, by 2^n times a polynomial (Cephes); a library call would stop vectorisation.
-inline float exponential(float x) {
-  x = std::min(std::max(x, -87.0f), 88.0f);
-  const float shifted = x * 1.44269504f + 12582912.0f;
-  const float n = shifted - 12582912.0f;
-  const float f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * f + 1.3981999507e-3f;
-  p = p * f + 8.3334519073e-3f;
-  p = p * f + 4.1665795894e-2f;
-  p = p * f + 1.6666665459e-1f;
-  p = p * f + 5.0000001201e-1f;
-  p = p * f * f + f + 1.0f;
-  std::int32_t bits, exponent;
-  std::memcpy(&bits, &p, sizeof bits);
-  std::memcpy(&exponent, &shifted, sizeof exponent);
-  bits = static_cast<std::int32_t>(static_cast<std::uint32_t>(bits) + (static_cast<std::uint32_t>(exponent) << 23));
-  std::memcpy(&p, &bits, sizeof p);
-  return p;
-}
+constexpr float LN2 = 0.69314718f;
 
 struct Root {
-  float t;    // the largest root
-  float gap;  // 3 t^2 - s, half the derivative's denominator; kept off zero
+  Lanes t;        // the largest root
+  Lanes per_gap;  // 1 / (3 t^2 - s), twice which is the derivative's first factor; kept finite
+  Lanes bc;
 };
 
 // With u = cos(theta / 2), cos theta = sqrt(27) abc / s^1.5, the root is sqrt(s) (2 / sqrt 3) cos(2/3 arccos u),
 // and that is smooth in u over [0, 1]: degree 6 gives 3e-7. The gap vanishes with u, so u is factored out.
-inline Root solve(float a, float b, float c) {
+template <bool Gap>
+inline Root solve(Lanes a, Lanes aa, Lanes b, Lanes c) {
   constexpr float p0 = 0.57735050f;
-  const float s = a * a + b * b + c * c + 1e-24f;
-  const float w = 1.0f / std::sqrt(s);
-  const float u = std::sqrt(std::max(0.5f + 2.598076211f * ((a * w) * (b * w) * (c * w)), 0.0f));
-  float p = -0.00242890f;
-  p = p * u + 0.01212638f;
+  const Lanes bc = b * c;
+  const Roots s = roots(c * c + (b * b + aa));
+  const Lanes per_s = s.inverse * s.inverse;
+  const Lanes half_angle = (per_s * s.inverse) * (bc * (2.598076211f * a)) + 0.5f;
+  const Lanes u = roots(at_least(half_angle, 1e-30f)).root;
+  Lanes p = -0.00242890f * u + 0.01212638f;
   p = p * u - 0.03048380f;
   p = p * u + 0.05943794f;
   p = p * u - 0.12794714f;
   p = p * u + 0.66664547f;
   p = p * u;
-  return {s * w * (p0 + p), s * (3.0f * p * (2.0f * p0 + p) + 1e-6f)};
+  Root root{s.root * (p + p0), Lanes{}, bc};
+  if (Gap) root.per_gap = per_s * inverse(p * (3.0f * p + 6.0f * p0) + 1e-6f);
+  return root;
 }
 
 // Rows of C that fit a second-level cache together with their sums.
 inline Index rows_per_block(Index columns) { return std::max<Index>(1, 32768 / std::max<Index>(1, columns)); }
 
-// The sampled cells (row, second[n], third[n]) of one row; member n of a row stands at [row, n].
-struct Sample {
-  Index rows, each, J, K;
-  const Index *second, *third;
-  const Byte* masked;
-  std::vector<float> a, b, c, logit, gap;
+struct Shape {
+  Index I, J, K, stride;
+  float rate, shift;  // of base 2
+};
 
-  Sample(Index rows, Index each, Index J, Index K, const Index* second, const Index* third, const Byte* masked)
-      : rows(rows), each(each), J(J), K(K), second(second), third(third), masked(masked),
-        a(each), b(each), c(each), logit(each), gap(each) {}
+// What a cell weighs where all three of `same` hold: nothing. Given as floats 0 and 1, or null.
+struct Same {
+  const float *ab, *ac, *bc;
+  bool row(const Shape& n, Index i, Index j) const { return ab != nullptr && ab[i * n.J + j] != 0.0f; }
+};
 
-  // Fills the row's cosines, logits t rate and gaps; returns the logarithm of the sum of exp(logit).
-  float read(const float* A, const float* B, const float* C, Index row, float rate) {
-    float *__restrict pa = a.data(), *__restrict pb = b.data(), *__restrict pc = c.data();
-    float *__restrict out = logit.data(), *__restrict gaps = gap.data();
-    const Index count = each;
-    for (Index n = 0; n < count; ++n) {
-      const Index j = second[row * each + n], k = third[row * each + n];
-      pa[n] = A[row * J + j];
-      pb[n] = B[row * K + k];
-      pc[n] = C[j * K + k];
+// Calls cell(k) for every register of a row, and returns the sum of what it returns over the true columns.
+template <typename Cell>
+inline float along(const Shape& n, Cell cell) {
+  Lanes sum{};
+  Index k = 0;
+  for (; k + WIDTH < n.stride; k += WIDTH) sum += cell(k);
+  const Lanes last = cell(k);
+  return total(sum + (first(int(n.K - k)) ? last : Lanes{}));
+}
+
+template <bool Masked>
+inline float forward_row(const Shape& n, float a, const float* b, const float* c, const float* p, const float* q,
+                         float* ac, float* bc) {
+  const Lanes own = Lanes{} + a, squared = Lanes{} + (a * a + 1e-24f);
+  return along(n, [&](Index k) {
+    Lanes w = power_of_two(solve<false>(own, squared, load(b + k), load(c + k)).t * n.rate - n.shift);
+    if (Masked) w -= w * load(p + k) * load(q + k);
+    add(ac + k, w);
+    add(bc + k, w);
+    return w;
+  });
+}
+
+template <bool Masked>
+inline float backward_row(const Shape& n, float a, float pull, const float* b, const float* c, const float* p,
+                          const float* q, const float* g, const float* h, float* db, float* dc) {
+  const Lanes own = Lanes{} + a, squared = Lanes{} + (a * a + 1e-24f);
+  return along(n, [&](Index k) {
+    const Lanes y = load(b + k), z = load(c + k);
+    const Root root = solve<true>(own, squared, y, z);
+    Lanes m = power_of_two(root.t * n.rate - n.shift) * (load(g + k) + load(h + k) + pull);
+    if (Masked) m -= m * load(p + k) * load(q + k);
+    m *= root.per_gap;
+    const Lanes t = m * root.t, ma = m * own;
+    add(db + k, t * y + ma * z);
+    add(dc + k, t * z + ma * y);
+    return t * own + m * root.bc;
+  });
+}
+
+// Splits the first axis in equal parts, one a thread.
+template <typename Work>
+void in_parts(Index parts, Index size, Work work) {
+#pragma omp parallel for num_threads(int(parts)) schedule(static, 1)
+  for (Index part = 0; part < parts; ++part) work(part, size * part / parts, size * (part + 1) / parts);
+}
+
+// One row's sample: its members' cosines, and what they give; room for whole registers.
+struct Members {
+  const Index stride;
+  std::vector<float> a, b, c, logit, weight, t, per_gap;
+  float whole = 0.0f;
+
+  explicit Members(Index stride)
+      : stride(stride), a(stride), b(stride), c(stride), logit(stride), weight(stride), t(stride), per_gap(stride) {}
+
+  // ln of the sum of 2^(t rate), less that of member 0.
+  float evaluate(Index each, float rate, const Byte* masked) {
+    for (Index n = 0; n < stride; n += WIDTH) {
+      const Lanes x = load(&a[n]);
+      const Root root = solve<true>(x, x * x + 1e-24f, load(&b[n]), load(&c[n]));
+      store(&t[n], root.t);
+      store(&per_gap[n], root.per_gap);
+      store(&logit[n], root.t * rate);
     }
-#pragma omp simd
-    for (Index n = 0; n < count; ++n) {
-      const Root root = solve(pa[n], pb[n], pc[n]);
-      out[n] = root.t * rate;
-      gaps[n] = root.gap;
+    for (Index n = 0; masked != nullptr && n < each; ++n)
+      if (masked[n]) logit[n] = -1e30f;
+    std::fill(logit.begin() + each, logit.end(), -1e30f);
+    Lanes most = load(&logit[0]), sum{};
+    for (Index n = WIDTH; n < stride; n += WIDTH) most = larger(most, load(&logit[n]));
+    const float top = largest(most);
+    for (Index n = 0; n < stride; n += WIDTH) {
+      const Lanes w = power_of_two(at_least(load(&logit[n]) - top, -126.0f));
+      store(&weight[n], w);
+      sum += w;
     }
-    if (masked != nullptr)
-      for (Index n = 0; n < each; ++n)
-        if (masked[row * each + n]) out[n] = -1e30f;
-    float top = out[0], sum = 0.0f;
-    for (Index n = 1; n < count; ++n) top = std::max(top, out[n]);
-#pragma omp simd reduction(+ : sum)
-    for (Index n = 0; n < count; ++n) sum += exponential(out[n] - top);
-    return top + std::log(sum);
+    whole = total(sum);
+    return LN2 * (std::log2(whole) + top - logit[0]);
+  }
+
+  // Writes the derivatives by a, b and c; returns that by ln 2 rate.
+  float differentiate(float rate, float* slopes) {
+    weight[0] -= whole;
+    const float scale = 2.0f * LN2 * rate / whole;
+    Lanes moment{};
+    for (Index n = 0; n < stride; n += WIDTH) {
+      const Lanes x = load(&a[n]), y = load(&b[n]), z = load(&c[n]), root = load(&t[n]), w = load(&weight[n]);
+      const Lanes pull = scale * w * load(&per_gap[n]);
+      moment += w * root;
+      store(slopes + n, pull * (root * x + y * z));
+      store(slopes + stride + n, pull * (root * y + x * z));
+      store(slopes + 2 * stride + n, pull * (root * z + x * y));
+    }
+    return total(moment) / whole;
   }
 };
 
@@ -105,127 +160,82 @@ struct Sample {
 
 extern "C" {
 
-// face_ab (I, J), face_ac (I, K), face_bc (J, K): sums of w over k, j and i. The last two are added to.
-// same_* are null, or masks: a cell where all three hold is left out.
-void cube_forward(const float* A, const float* B, const float* C, Index from, Index to, Index J, Index K,
-                  float rate, float shift, const Byte* same_ab, const Byte* same_ac, const Byte* same_bc,
-                  float* face_ab, float* face_ac, float* face_bc) {
-  const Index block = rows_per_block(K);
-  for (Index start = 0; start < J; start += block)
-    for (Index i = from; i < to; ++i) {
-      const float* __restrict b = B + i * K;
-      float* __restrict ac = face_ac + i * K;
-      for (Index j = start; j < std::min(J, start + block); ++j) {
-        const float a = A[i * J + j];
-        const float* __restrict c = C + j * K;
-        float* __restrict bc = face_bc + j * K;
-        float sum = 0.0f;
-        if (same_ab != nullptr && same_ab[i * J + j]) {
-          const Byte* p = same_ac + i * K;
-          const Byte* q = same_bc + j * K;
-          for (Index k = 0; k < K; ++k) {
-            if (p[k] && q[k]) continue;
-            const float w = exponential(solve(a, b[k], c[k]).t * rate - shift);
-            sum += w;
-            ac[k] += w;
-            bc[k] += w;
-          }
-        } else {
-#pragma omp simd reduction(+ : sum)
-          for (Index k = 0; k < K; ++k) {
-            const float w = exponential(solve(a, b[k], c[k]).t * rate - shift);
-            sum += w;
-            ac[k] += w;
-            bc[k] += w;
-          }
+// Floats that a register holds: rows are padded to a multiple of it.
+int lanes() { return WIDTH; }
+
+// face_ab (I, J), face_ac (I, stride), and `parts` of face_bc (J, stride), one a thread, to be summed: sums of
+// w over k, j and i. The last two are added to.
+void cube_forward(const float* A, const float* B, const float* C, Index I, Index J, Index K, Index stride,
+                  float rate, float shift, const float* same_ab, const float* same_ac, const float* same_bc,
+                  Index parts, float* face_ab, float* face_ac, float* face_bc) {
+  const Shape n{I, J, K, stride, rate, shift};
+  const Same same{same_ab, same_ac, same_bc};
+  in_parts(parts, I, [&](Index part, Index from, Index to) {
+    const Index block = rows_per_block(stride);
+    for (Index start = 0; start < J; start += block)
+      for (Index i = from; i < to; ++i)
+        for (Index j = start; j < std::min(J, start + block); ++j) {
+          const bool masked = same.row(n, i, j);
+          face_ab[i * J + j] = (masked ? forward_row<true> : forward_row<false>)(
+              n, A[i * J + j], B + i * stride, C + j * stride, masked ? same.ac + i * stride : nullptr,
+              masked ? same.bc + j * stride : nullptr, face_ac + i * stride, face_bc + (part * J + j) * stride);
         }
-        face_ab[i * J + j] = sum;
-      }
-    }
+  });
 }
 
-// Gradients by A, B, C of sum(face_ab g_ab) + sum(face_ac g_ac) + sum(face_bc g_bc); dB and dC are added to.
-void cube_backward(const float* A, const float* B, const float* C, Index from, Index to, Index J, Index K,
-                   float rate, float shift, const Byte* same_ab, const Byte* same_ac, const Byte* same_bc,
-                   const float* g_ab, const float* g_ac, const float* g_bc, float* dA, float* dB, float* dC) {
-  const Index block = rows_per_block(2 * K);
-  for (Index start = 0; start < J; start += block)
-    for (Index i = from; i < to; ++i) {
-      const float* __restrict b = B + i * K;
-      const float* __restrict g = g_ac + i * K;
-      float* __restrict db = dB + i * K;
-      for (Index j = start; j < std::min(J, start + block); ++j) {
-        const float a = A[i * J + j], own = g_ab[i * J + j];
-        const float* __restrict c = C + j * K;
-        const float* __restrict h = g_bc + j * K;
-        float* __restrict dc = dC + j * K;
-        const bool masked = same_ab != nullptr && same_ab[i * J + j];
-        const Byte* p = masked ? same_ac + i * K : nullptr;
-        const Byte* q = masked ? same_bc + j * K : nullptr;
-        float sum = 0.0f;
-        if (masked) {
-          for (Index k = 0; k < K; ++k) {
-            if (p[k] && q[k]) continue;
-            const Root root = solve(a, b[k], c[k]);
-            const float m = 2.0f * rate * exponential(root.t * rate - shift) * (own + g[k] + h[k]) / root.gap;
-            const float n = m * root.t;
-            sum += n * a + m * b[k] * c[k];
-            db[k] += n * b[k] + m * a * c[k];
-            dc[k] += n * c[k] + m * a * b[k];
-          }
-        } else {
-#pragma omp simd reduction(+ : sum)
-          for (Index k = 0; k < K; ++k) {
-            const Root root = solve(a, b[k], c[k]);
-            const float m = 2.0f * rate * exponential(root.t * rate - shift) * (own + g[k] + h[k]) / root.gap;
-            const float n = m * root.t;
-            sum += n * a + m * b[k] * c[k];
-            db[k] += n * b[k] + m * a * c[k];
-            dc[k] += n * c[k] + m * a * b[k];
-          }
+// Gradients by A, B, C of sum(face_ab g_ab) + sum(face_ac g_ac) + sum(face_bc g_bc) over 2 ln 2 rate, laid out
+// as the faces.
+void cube_backward(const float* A, const float* B, const float* C, Index I, Index J, Index K, Index stride,
+                   float rate, float shift, const float* same_ab, const float* same_ac, const float* same_bc,
+                   Index parts, const float* g_ab, const float* g_ac, const float* g_bc, float* dA, float* dB,
+                   float* dC) {
+  const Shape n{I, J, K, stride, rate, shift};
+  const Same same{same_ab, same_ac, same_bc};
+  in_parts(parts, I, [&](Index part, Index from, Index to) {
+    const Index block = rows_per_block(2 * stride);
+    for (Index start = 0; start < J; start += block)
+      for (Index i = from; i < to; ++i)
+        for (Index j = start; j < std::min(J, start + block); ++j) {
+          const bool masked = same.row(n, i, j);
+          dA[i * J + j] = (masked ? backward_row<true> : backward_row<false>)(
+              n, A[i * J + j], g_ab[i * J + j], B + i * stride, C + j * stride,
+              masked ? same.ac + i * stride : nullptr, masked ? same.bc + j * stride : nullptr,
+              g_ac + i * stride, g_bc + j * stride, dB + i * stride, dC + (part * J + j) * stride);
         }
-        dA[i * J + j] = sum;
-      }
-    }
+  });
 }
 
-// nll[row] = log sum over the row's sample of exp(logit), less the logit of member 0.
-void sampled_forward(const float* A, const float* B, const float* C, Index rows, Index each, Index J, Index K,
-                     float rate, const Index* second, const Index* third, const Byte* masked, float* nll) {
-  Sample sample(rows, each, J, K, second, third, masked);
-  for (Index row = 0; row < rows; ++row) {
-    const float total = sample.read(A, B, C, row, rate);
-    nll[row] = total - sample.logit[0];
-  }
+// nll[row] = ln of the sum over the row's sample of 2^(t rate), less that of its member 0, the positive.
+// Member n is cell (row, second[n], third[n]). slopes (rows, 3, stride): derivatives of nll by the members'
+// cosines; by_rate (rows): by ln 2 rate.
+void sampled_forward(const float* A, const float* B, const float* C, Index rows, Index each, Index stride, Index J,
+                     Index K, float rate, const Index* second, const Index* third, const Byte* masked,
+                     Index parts, float* nll, float* slopes, float* by_rate) {
+  in_parts(parts, rows, [&](Index, Index from, Index to) {
+    Members m(stride);
+    for (Index row = from; row < to; ++row) {
+      for (Index n = 0; n < each; ++n) {
+        const Index j = second[row * each + n], k = third[row * each + n];
+        m.a[n] = A[row * J + j];
+        m.b[n] = B[row * K + k];
+        m.c[n] = C[j * K + k];
+      }
+      nll[row] = m.evaluate(each, rate, masked == nullptr ? nullptr : masked + row * each);
+      by_rate[row] = m.differentiate(rate, slopes + row * 3 * stride);
+    }
+  });
 }
 
 // Adds to dA, dB, dC the gradients of sum(nll g).
-void sampled_backward(const float* A, const float* B, const float* C, Index rows, Index each, Index J, Index K,
-                      float rate, const Index* second, const Index* third, const Byte* masked, const float* g,
-                      float* dA, float* dB, float* dC) {
-  Sample sample(rows, each, J, K, second, third, masked);
-  std::vector<float> buffer(3 * each);
-  float *__restrict by_a = buffer.data(), *__restrict by_b = by_a + each, *__restrict by_c = by_b + each;
-  const float *__restrict pa = sample.a.data(), *__restrict pb = sample.b.data(), *__restrict pc = sample.c.data();
-  const float *__restrict logits = sample.logit.data(), *__restrict gaps = sample.gap.data();
+void sampled_backward(const float* slopes, const float* g, Index rows, Index each, Index stride, Index J, Index K,
+                      const Index* second, const Index* third, float* dA, float* dB, float* dC) {
   for (Index row = 0; row < rows; ++row) {
-    const float total = sample.read(A, B, C, row, rate), pull = 2.0f * rate * g[row];
-#pragma omp simd
-    for (Index n = 0; n < each; ++n) {
-      const float a = pa[n], b = pb[n], c = pc[n], logit = logits[n];
-      const float hit = n == 0 ? 1.0f : 0.0f;
-      const float m = pull * (exponential(logit - total) - hit) / gaps[n];
-      const float tm = m * (logit / rate);
-      by_a[n] = tm * a + m * b * c;
-      by_b[n] = tm * b + m * a * c;
-      by_c[n] = tm * c + m * a * b;
-    }
+    const float* by = slopes + row * 3 * stride;
     for (Index n = 0; n < each; ++n) {
       const Index j = second[row * each + n], k = third[row * each + n];
-      if (masked != nullptr && masked[row * each + n]) continue;
-      dA[row * J + j] += by_a[n];
-      dB[row * K + k] += by_b[n];
-      dC[j * K + k] += by_c[n];
+      dA[row * J + j] += g[row] * by[n];
+      dB[row * K + k] += g[row] * by[stride + n];
+      dC[j * K + k] += g[row] * by[2 * stride + n];
     }
   }
 }

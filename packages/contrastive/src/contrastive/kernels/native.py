@@ -1,6 +1,6 @@
 """The cube on a CPU: `cube.cpp`, compiled once on first use with the machine's C++ compiler.
 
-A build takes about a second and is kept in the user's cache folder. Where there is no compiler, `library`
+A build takes some seconds and is kept in the user's cache folder. Where there is no compiler, `library`
 returns None after one line in the log, and `contrastive.kernels.tiled` does the work.
 """
 
@@ -8,115 +8,130 @@ import ctypes
 import functools
 import hashlib
 import logging
+import math
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from contrastive.kernels.cube import Cube, Sample
 
 _log = logging.getLogger(__name__)
 _SOURCE = Path(__file__).with_name("cube.cpp")
+_LANES = Path(__file__).with_name("lanes.h")
 _FLAGS = [
     "-O3",
-    "-fno-tree-vectorize",
     "-std=c++17",
     "-fPIC",
     "-shared",
-    "-fopenmp-simd",
+    "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
 ]
+# With OpenMP the kernel shares torch's own threads, which else would spin beside it for a while. A compiler
+# without it builds for one thread.
+_THREADS: tuple[list[str], ...] = (["-fopenmp"], [])
 _WIDE = {
     "AVX512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
     "AVX2": ["-mavx2", "-mfma"],
 }
 # Each thread sums into its own copy of a (J, K) face: together they stay under 256 MiB.
 _SHARED_CELLS = 2**26
+_LOG2E = 1 / math.log(2)
+
+
+class Sampled(NamedTuple):
+    """Cross-entropies (I,) of a sample, and their derivatives by its cosines (I, 3, stride) and rate (I,)."""
+
+    loss: Tensor
+    slopes: Tensor
+    by_rate: Tensor
 
 
 def forward(cube: Cube) -> tuple[Tensor, Tensor, Tensor]:
     """The three faces of `contrastive.kernels.faces`; float32 on a CPU."""
-    face_ab, face_ac = torch.empty_like(cube.a), torch.zeros_like(cube.b)
-
-    def run(function: Callable[..., None], start: int, stop: int, face_bc: Tensor) -> None:
-        function(*_arguments(cube, start, stop), *_pointers(face_ab, face_ac, face_bc))
-
-    return face_ab, face_ac, _in_threads("cube_forward", run, cube)
+    return _run("cube_forward", cube)
 
 
 def backward(cube: Cube, grads: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients by a, b, c of the faces' sums weighted by `grads`."""
-    grads = tuple(grad.contiguous() for grad in grads)  # type: ignore[assignment]
-    da, db = torch.empty_like(cube.a), torch.zeros_like(cube.b)
-
-    def run(function: Callable[..., None], start: int, stop: int, dc: Tensor) -> None:
-        function(*_arguments(cube, start, stop), *_pointers(*grads, da, db, dc))
-
-    return da, db, _in_threads("cube_backward", run, cube)
+    return _run("cube_backward", cube, [2 * cube.rate * grad for grad in grads])
 
 
-def sampled_forward(sample: Sample) -> Tensor:
-    """The cross-entropies of `contrastive.kernels.sampled`, shape (I,)."""
-    nll = sample.a.new_empty(len(sample.a))
-    _function("sampled_forward")(*_sample_arguments(sample), *_pointers(nll))
-    return nll
+def sampled_forward(sample: Sample) -> Sampled:
+    """The cross-entropies of `contrastive.kernels.sampled`, with their derivatives."""
+    rows, each = sample.second.shape
+    stride = _stride(each)
+    new = sample.a.new_empty
+    result = Sampled(new(rows), new(rows, 3, stride), new(rows))
+    rate = sample.rate.item() * _LOG2E
+    members = _pointers(sample.second, sample.third, sample.masked)
+    cosines = _pointers(sample.a, sample.b, sample.c)
+    shape = (rows, each, stride, *sample.c.shape)
+    parts = max(1, min(torch.get_num_threads(), rows))
+    _function("sampled_forward")(*cosines, *shape, rate, *members, parts, *_pointers(*result))
+    return result
 
 
-def sampled_backward(sample: Sample, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients by a, b, c of their sum weighted by `grad`."""
-    da, db, dc = map(torch.zeros_like, (sample.a, sample.b, sample.c))
+def sampled_backward(
+    slopes: Tensor, second: Tensor, third: Tensor, shape: Sequence[int], grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients by a, b, c of the cross-entropies weighted by `grad`; `shape` is that of c."""
+    rows, each = second.shape
+    da, db, dc = (slopes.new_zeros(size) for size in ((rows, shape[0]), (rows, shape[1]), shape))
     grad = grad.contiguous()
-    _function("sampled_backward")(*_sample_arguments(sample), *_pointers(grad, da, db, dc))
+    _function("sampled_backward")(
+        *_pointers(slopes, grad), rows, each, slopes.shape[2], *shape, *_pointers(second, third, da, db, dc)
+    )
     return da, db, dc
 
 
-def _sample_arguments(sample: Sample) -> list[object]:
-    shape = (*sample.second.shape, *sample.c.shape)
-    members = _pointers(sample.second, sample.third, sample.masked)
-    return [*_pointers(sample.a, sample.b, sample.c), *shape, sample.rate.item(), *members]
+def _run(name: str, cube: Cube, grads: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor, Tensor]:
+    """Call a kernel that reads a cube, and weights of its faces, and adds to three tensors like those faces.
 
-
-def _function(name: str) -> Callable[..., None]:
-    found: Callable[..., None] = getattr(library(), name)
-    return found
-
-
-def _in_threads(
-    name: str, run: Callable[[Callable[..., None], int, int, Tensor], None], cube: Cube
-) -> Tensor:
-    """Split the first axis in equal parts, one a thread; the sum of the threads' (J, K) results.
-
-    Parts depend on the thread count alone, so that the same machine gives the same bits again.
+    Parts of the first axis, one a thread, depend on the thread count alone, so that the same machine gives
+    the same bits again.
     """
-    function = _function(name)
-    size = len(cube.a)
-    parts = max(1, min(torch.get_num_threads(), size, _SHARED_CELLS // max(1, cube.c.numel())))
-    sums = cube.c.new_zeros((parts, *cube.c.shape))
-    edges = [size * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(parts) as pool:
-        for _ in pool.map(functools.partial(run, function), edges[:-1], edges[1:], sums):
-            pass
-    return sums[0] if parts == 1 else sums.sum(0)
+    size, (rows, columns) = len(cube.a), cube.c.shape
+    stride = _stride(columns)
+    parts = max(1, min(torch.get_num_threads(), size, _SHARED_CELLS // max(1, rows * stride)))
+    ab = torch.empty_like(cube.a)
+    ac, bc = cube.a.new_zeros(size, stride), cube.a.new_zeros(parts, rows, stride)
+    same = (None, None, None) if cube.same is None else _padded(*(mask.float() for mask in cube.same))
+    inputs, weights = _padded(*cube[:3]), _padded(*grads) if grads else ()
+    _function(name)(
+        *_pointers(*inputs), size, rows, columns, stride,
+        cube.rate.item() * _LOG2E, cube.shift.item() * _LOG2E,
+        *_pointers(*same), parts, *_pointers(*weights, ab, ac, bc),
+    )  # fmt: skip
+    return ab, ac[:, :columns], (bc[0] if parts == 1 else bc.sum(0))[:, :columns]
 
 
-def _arguments(cube: Cube, start: int, stop: int) -> list[object]:
-    masks = cube.same if cube.same is not None else (None, None, None)
-    shape = (start, stop, *cube.c.shape)
-    return [
-        *_pointers(cube.a, cube.b, cube.c),
-        *shape,
-        cube.rate.item(),
-        cube.shift.item(),
-        *_pointers(*masks),
-    ]
+def _padded(ab: Tensor, ac: Tensor, bc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Contiguous, with rows along the third axis filled up to whole registers by zeros."""
+    more = _stride(bc.shape[1]) - bc.shape[1]
+    if more:
+        ac, bc = pad(ac, (0, more)), pad(bc, (0, more))
+    return ab.contiguous(), ac.contiguous(), bc.contiguous()
+
+
+def _stride(columns: int) -> int:
+    """The length of a row of so many columns, in whole registers."""
+    lanes: int = _function("lanes")()
+    return max(1, -(-columns // lanes)) * lanes
+
+
+def _function(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(library(), name)
+    return found
 
 
 def _pointers(*tensors: Tensor | None) -> list[int | None]:
@@ -139,7 +154,18 @@ def _build() -> Path:
     if compiler is None:
         raise OSError("install g++ or clang++, or point CXX at a C++17 compiler")
     flags = _FLAGS + _WIDE.get(torch.backends.cpu.get_cpu_capability(), [])
-    recipe = "\0".join([compiler, platform.machine(), *flags]).encode() + _SOURCE.read_bytes()
+    for threads in _THREADS:
+        try:
+            return _compiled(compiler, [*flags, *threads])
+        except subprocess.CalledProcessError as error:
+            refused = error
+    raise refused
+
+
+def _compiled(compiler: str, flags: list[str]) -> Path:
+    """The library that these flags give, built unless it was before."""
+    recipe = "\0".join([compiler, platform.machine(), *flags]).encode()
+    recipe += _SOURCE.read_bytes() + _LANES.read_bytes()
     target = _cache() / f"cube-{hashlib.sha256(recipe).hexdigest()[:16]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,15 +183,17 @@ def _cache() -> Path:
 
 def _load(path: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
-    pointer, index, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-    head: list[type] = [pointer] * 3 + [index] * 4
-    tails: dict[str, list[type]] = {
-        "cube_forward": [real] * 2 + [pointer] * 6,
-        "cube_backward": [real] * 2 + [pointer] * 9,
-        "sampled_forward": [real] + [pointer] * 4,
-        "sampled_backward": [real] + [pointer] * 7,
+    pointer: type = ctypes.c_void_p
+    index: type = ctypes.c_int64
+    real: type = ctypes.c_float
+    cube = [pointer] * 3 + [index] * 4 + [real] * 2 + [pointer] * 3 + [index]
+    signatures: dict[str, list[type]] = {
+        "cube_forward": cube + [pointer] * 3,
+        "cube_backward": cube + [pointer] * 6,
+        "sampled_forward": [pointer] * 3 + [index] * 5 + [real] + [pointer] * 3 + [index] + [pointer] * 3,
+        "sampled_backward": [pointer] * 2 + [index] * 5 + [pointer] * 5,
     }
-    for name, tail in tails.items():
+    for name, arguments in signatures.items():
         function = getattr(loaded, name)
-        function.argtypes, function.restype = head + tail, None
+        function.argtypes, function.restype = arguments, None
     return loaded

@@ -31,16 +31,15 @@ class _Sampled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, *inputs: Tensor) -> Tensor:
-        inputs = tuple(x if x is None else x.contiguous() for x in inputs)
-        ctx.save_for_backward(*inputs)
-        return native.sampled_forward(Sample(*inputs))
+        sample = Sample(*(x if x is None else x.contiguous() for x in inputs))
+        result = native.sampled_forward(sample)
+        ctx.save_for_backward(result.slopes, sample.second, sample.third, result.by_rate)
+        ctx.shape = sample.c.shape  # type: ignore[attr-defined]
+        return result.loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        sample = Sample(*ctx.saved_tensors)  # type: ignore[attr-defined]
-        da, db, dc = native.sampled_backward(sample, grad)
-        by_rate = None
-        if ctx.needs_input_grad[3]:  # type: ignore[attr-defined]
-            by_rate = ((sample.a * da).sum() + (sample.b * db).sum() + (sample.c * dc).sum()) / sample.rate
-        return da, db, dc, by_rate, None, None, None
+        slopes, second, third, by_rate = ctx.saved_tensors  # type: ignore[attr-defined]
+        da, db, dc = native.sampled_backward(slopes, second, third, ctx.shape, grad)  # type: ignore[attr-defined]
+        return da, db, dc, by_rate @ grad, None, None, None
