@@ -69,13 +69,10 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
     """Step 3: everything by L_cl + L_2D + L_3D (UniHPE, section 3.3).
 
     A batch is views with images and further views without: 2D-3D pairs are free, images are not. The
-    decoders learn from every modality that a view has. Batch statistics of the pose encoders stay those of
-    step 1, where there was one: the space that the image was aligned to does not shift under it.
+    decoders learn from every modality that a view has.
     """
     config = recipe.finetune
     model.train()
-    if recipe.align_poses.steps:
-        _freeze_statistics(model.encoders["2d"], model.encoders["3d"])
     temperature = Temperature(*config.temperature)
     modules = {"model": model, "temperature": temperature}
 
@@ -148,13 +145,6 @@ def _beside(
         # A product of three unit vectors is smaller than their cosines by √D; its temperature follows.
         return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, chance, gather=many)
     return triplet_info_nce(cosines, tau, config.negatives, chance)
-
-
-def _freeze_statistics(*modules: nn.Module) -> None:
-    for module in modules:
-        for part in module.modules():
-            if isinstance(part, nn.BatchNorm1d):
-                part.eval()
 
 
 def _many(trainer: Trainer) -> bool:
