@@ -10,6 +10,7 @@ import gzip
 import json
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,74 @@ def write_panoptic(
         stack = np.stack([panoptic_depth(index)[:, ::-1] for index in range(len(taken))])
         files[-1].write_bytes(stack.astype("<u2").tobytes())
     return files
+
+
+RGBD_CAMERA = {"width": 64, "height": 48, "fx": 52.5, "fy": 52.0, "cx": 31.5, "cy": 23.5, "fps": 15}
+
+
+def rgbd_depth(frame: int) -> np.ndarray:
+    """(48, 64) millimetres: a slope with a hole."""
+    depth = 1500 + 3 * np.arange(64)[None] + 5 * np.arange(48)[:, None] + 7 * frame
+    depth[:4, :6] = 0
+    return depth.astype(np.uint16)
+
+
+def rgbd_colour(frame: int) -> np.ndarray:
+    """(48, 64, 3): columns in red, rows in green, the frame in blue."""
+    out = np.zeros((48, 64, 3), np.uint8)
+    out[..., 0], out[..., 1], out[..., 2] = 3 * np.arange(64)[None], 4 * np.arange(48)[:, None], 10 * frame
+    return out
+
+
+def write_rgbd(folder: Path, *, frames: int = 4, names: list[str] | None = None, **table: Any) -> list[Path]:
+    """A recording with registered colour and, for its frames 0 and 2, 2D keypoints of one and two people."""
+    (folder / "rgb").mkdir(parents=True)
+    names = [f"{frame:06d}" for frame in range(frames)] if names is None else names
+    files = []
+    for frame, name in enumerate(names):
+        files.append(write_depth_png(folder / "depth" / f"{name}.png", rgbd_depth(frame)))
+        files.append(folder / "rgb" / f"{name}.png")
+        Image.fromarray(rgbd_colour(frame)).save(files[-1])
+    files.append(folder / "intrinsics.json")
+    files[-1].write_text(json.dumps(RGBD_CAMERA | table), encoding="utf-8")
+    people = [(0, 20.0), (2, 10.0), (2, 40.0)]
+    coco = {
+        "images": [{"id": 5 + frame, "file_name": f"{name}.png"} for frame, name in enumerate(names)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": 5 + frame,
+                "category_id": 1,
+                "keypoints": [x, 10, 2, x + 6, 30, 1] + 15 * [0, 0, 0],
+            }
+            for i, (frame, x) in enumerate(people)
+        ],
+    }
+    files.append(folder / "keypoints.json")
+    files[-1].write_text(json.dumps(coco), encoding="utf-8")
+    return files
+
+
+def write_pcd(path: Path, *, width: int = 24, height: int = 18, focal: float = 30.0) -> Path:
+    """An organised cloud, binary, without colour; the first column has no points."""
+    v, u = np.mgrid[:height, :width].astype(np.float32)
+    z = 1.5 + 0.01 * u + 0.02 * v
+    points = np.stack([(u - 11.5) * z / focal, (v - 8.5) * z / focal, z], -1)
+    points[:, 0] = np.nan
+    head = [
+        "# .PCD v0.7 - Point Cloud Data", "VERSION 0.7", "FIELDS x y z", "SIZE 4 4 4", "TYPE F F F",
+        "COUNT 1 1 1", f"WIDTH {width}", f"HEIGHT {height}", "VIEWPOINT 0 0 0 1 0 0 0",
+        f"POINTS {width * height}", "DATA binary", "",
+    ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\n".join(head).encode() + points.astype("<f4").tobytes())
+    return path
+
+
+WRITERS: dict[str, Callable[[Path], list[Path]]] = {
+    "itop": write_itop,
+    "ntu": lambda folder: write_ntu(folder, frames=4),
+    "panoptic": lambda folder: write_panoptic(folder, frames=4, kinects=1),
+    "rgbd": write_rgbd,
+}
+"""Small data sets of every format here, for damaging."""

@@ -16,6 +16,7 @@ from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
 from posedata.readers.ntu import Ntu
 from posedata.readers.panoptic import Panoptic
+from posedata.readers.rgbd import Rgbd, RgbdFrame, RgbdSequence, open_rgbd
 
 __all__ = [
     "FORMATS",
@@ -24,6 +25,10 @@ __all__ = [
     "Itop",
     "Ntu",
     "Panoptic",
+    "Rgbd",
+    "RgbdFrame",
+    "RgbdSequence",
+    "open_rgbd",
     "prepare",
     "read_asf_amc",
     "read_bvh",

@@ -208,6 +208,7 @@ def register_colour(
     rows, columns = np.nonzero(depth)
     pixels = torch.from_numpy(np.stack([columns, rows], -1).astype(np.float64))
     metres = torch.from_numpy(depth[rows, columns] / 1000.0)
+    depth_camera, colour_camera = (camera.to(dtype=torch.float64) for camera in (depth_camera, colour_camera))
     world = depth_camera.camera_to_world(depth_camera.unproject(pixels, metres))
     placed = colour_camera.project(world).numpy()
     height, width = colour.shape[:2]

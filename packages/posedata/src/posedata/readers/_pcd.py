@@ -1,0 +1,73 @@
+"""Organised point clouds in PCD files as depth and colour images, with the camera that their points tell."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8, UInt16
+
+from posedata.camera import Camera
+from posedata.readers._kinect import solve_intrinsics
+
+_LARGEST = 8192
+_LARGEST_PCD = 1 << 30
+_HEADER = 4096
+
+
+def cloud_images(
+    path: Path,
+) -> tuple[UInt16[np.ndarray, "H W"], UInt8[np.ndarray, "H W 3"] | None, Camera]:
+    """Depth, colour and camera of an organised cloud (x right, y down, z forward, metres)."""
+    width, height = _pcd_size(path)
+    from posedata.synthetic._open3d import open3d
+
+    module = open3d()
+    with module.utility.VerbosityContextManager(module.utility.VerbosityLevel.Error):
+        cloud = module.io.read_point_cloud(
+            str(path), format="pcd", remove_nan_points=False, remove_infinite_points=False
+        )
+    points = np.asarray(cloud.points)
+    if len(points) != width * height:
+        raise ValueError(f"{path}: has {len(points)} points, its header says {width}x{height}; copy it anew")
+    depth = millimetres(points[:, 2].reshape(height, width) * 1000)
+    v, u = np.mgrid[:height, :width].reshape(2, -1)
+    known = np.flatnonzero(np.isfinite(points).all(-1) & (points[:, 2] > 0.05))
+    known = known[:: max(1, len(known) // 20_000)]
+    try:
+        pixels = np.stack([u, v], -1)[known].astype(np.float64)
+        solved = solve_intrinsics(points[known], pixels, radial=0)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; give an organised cloud in its camera's frame") from None
+    if solved.residual > 1:
+        raise ValueError(
+            f"{path}: points lie up to {solved.residual:.1f} px from their places; give an organised cloud as"
+            " the camera saw it, x right, y down, z forward"
+        )
+    rgb = None
+    if cloud.has_colors():
+        rgb = np.rint(np.asarray(cloud.colors) * 255).astype(np.uint8).reshape(height, width, 3)
+    focal, centre = (torch.from_numpy(value).float() for value in (solved.focal, solved.centre))
+    return depth, rgb, Camera(focal, centre, torch.eye(3), torch.zeros(3), size=(width, height))
+
+
+def _pcd_size(path: Path) -> tuple[int, int]:
+    if path.stat().st_size > _LARGEST_PCD:
+        raise ValueError(f"{path}: is larger than {_LARGEST_PCD >> 20} MiB; give one frame a file")
+    with path.open("rb") as handle:
+        head = handle.read(_HEADER)
+    found = {key: re.search(rb"^" + key + rb" (\d{1,9})\s*$", head, re.M) for key in (b"WIDTH", b"HEIGHT")}
+    if b"DATA " not in head or not all(found.values()):
+        raise ValueError(f"{path}: has no PCD header with WIDTH, HEIGHT and DATA; give a .pcd file")
+    width, height = (int(match[1]) for match in found.values() if match)
+    if not (2 <= width <= _LARGEST and 2 <= height <= _LARGEST):
+        raise ValueError(f"{path}: is {width}x{height}, an unorganised cloud; save it with rows and columns")
+    return width, height
+
+
+def millimetres(values: Float[np.ndarray, "H W"]) -> UInt16[np.ndarray, "H W"]:
+    """Whole millimetres; 0 for what is not finite, not positive or beyond 16 bits."""
+    known = np.isfinite(values) & (values > 0) & (values < 65535.5)
+    return np.rint(np.where(known, values, 0)).astype(np.uint16)
