@@ -1,20 +1,141 @@
-"""The command line of UniPose, which is not built yet: every call says so and exits with 2."""
+"""The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
-import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from trainer.errors import plain_errors
+from trainer.runs import Existing
 
-app = typer.Typer(help="UniPose is not built yet; apps/unipose/README.md says what is there.")
+from unipose.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from unipose.evaluate import Metrics
+    from unipose.train import Trained
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console()
 
 
-@app.callback(invoke_without_command=True)
-def refuse() -> None:
-    """Say that there is nothing to run."""
-    print(
-        "error: UniPose is not built yet; apps/unipose/README.md says which of its parts are there",
-        file=sys.stderr,
-    )
-    raise typer.Exit(2)
+class Stage(StrEnum):
+    """What `train` trains."""
+
+    ALL = "all"
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
+SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set teacher.steps=100")]
+NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
+
+
+@app.command()
+@plain_errors()
+def train(
+    recipe: RecipeOption = "quickstart",
+    stage: Annotated[
+        Stage, typer.Option(help="teacher: stage A; student: stage B on a trained teacher")
+    ] = Stage.ALL,
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: JsonOption = None,
+) -> None:
+    """Film and isolate people, train the teacher, then the students, evaluate, and write the report."""
+    from unipose.report import write_report
+    from unipose.train import train as run_training
+
+    loaded = _load(recipe, set_)
+    folder = runs / (name or f"unipose-{Path(recipe).stem}")
+    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage.value)
+    if not metrics:
+        return  # another process tells
+    path = write_report(trained, metrics)
+    _finish(trained, metrics, json)
+    console.print(f"run {folder}, report {path}")
+
+
+@app.command()
+@plain_errors()
+def evaluate(run: RunArgument, json: JsonOption = None) -> None:
+    """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what)."""
+    from unipose.train import measure, open_run
+
+    trained = open_run(run)
+    _finish(trained, measure(trained), json)
+
+
+@app.command()
+@plain_errors()
+def report(run: RunArgument) -> None:
+    """Evaluate a finished run and write its report anew."""
+    from unipose.report import write_report
+    from unipose.train import measure, open_run
+
+    trained = open_run(run)
+    console.print(f"report {write_report(trained, measure(trained))}")
+
+
+@app.command()
+@plain_errors()
+def ablate(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    json: JsonOption = None,
+) -> None:
+    """Stage A with every weak loss off in turn, and without the pictures. Resumes by itself."""
+    from unipose.ablate import ABLATION_COLUMNS
+    from unipose.ablate import ablate as run_ablation
+
+    folder = runs / (name or f"unipose-{Path(recipe).stem}-ablation")
+    rows = run_ablation(_load(recipe, set_), folder, json)
+    _table("Teacher, held-out people", ABLATION_COLUMNS, rows)
+
+
+def _load(recipe: str, overrides: list[str]) -> Recipe:
+    from trainer.recipe import load_recipe
+
+    return load_recipe(recipe, Recipe, overrides, RECIPES)
+
+
+def _existing(resume: bool, overwrite: bool) -> Existing:
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other; give one")
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def _finish(trained: "Trained", metrics: "Metrics", json: Path | None) -> None:
+    from unipose.evaluate import summary
+    from unipose.report import HEADER
+    from unipose.train import save_results
+
+    _table("Held-out people", HEADER, summary(metrics))
+    if json:
+        save_results(json, trained, metrics)
+        console.print(f"results {json}")
+
+
+def _table(title: str, header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(title=title)
+    for i, column in enumerate(header):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)
 
 
 if __name__ == "__main__":

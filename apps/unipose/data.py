@@ -1,0 +1,91 @@
+"""From a recipe's data section to training and test clips."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import PartialState
+from posedata.source import open_source
+from posedata.store import PoseStore
+
+from unipose.clips import Clips, open_clips, windows
+from unipose.film import choose_clips, film
+from unipose.recipe import DataConfig, Recipe
+
+FILMED = "h36m17"
+"""The skeleton that can be dressed."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Clips to train on and clips to test on, of different people."""
+
+    train: Clips
+    test: Clips
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the stores that the clips are from."""
+        parts = [self.train.store.fingerprint, self.test.store.fingerprint]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def prepare_on_one(recipe: Recipe) -> Data:
+    """Data made by the first process while the others wait."""
+    state = PartialState(cpu=recipe.loop.device == "cpu")
+    with state.main_process_first():
+        return prepare(recipe.data, print if state.is_main_process else (lambda text: None))
+
+
+def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
+    """Open a recipe's data; what has to be filmed or isolated first is kept in its cache.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
+    """
+    source = open_source(
+        "store" if config.format == "rgbd" else config.format,
+        config.path,
+        config.cache,
+        synthetic=config.synthetic,
+        say=say,
+    )
+    parts = source.split(_split(config, source))
+    for part in ("train", "test"):
+        if part not in parts or not len(parts[part]):
+            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+    counts = {"train": config.clips, "test": config.test_clips}
+    if config.format == "rgbd":
+        found = {name: windows(source, parts[name], config.frames, count) for name, count in counts.items()}
+        stores = {"train": source, "test": source}
+    else:
+        if source.skeleton.name != FILMED:
+            raise ValueError(
+                f"{source.path}: skeleton is {source.skeleton.name}, only {FILMED} can be dressed and filmed;"
+                " for recorded RGB-D set data.format=rgbd"
+            )
+        stores = {}
+        for seed, (name, count) in enumerate(counts.items()):
+            drawn = config.seed if name == "train" else None
+            chosen = choose_clips(source, parts[name], config.frames, config.stride, count, drawn)
+            stores[name] = film(source, chosen, config, name, config.seed + seed, say)
+        found = {name: windows(s, s.rows(), config.frames, counts[name]) for name, s in stores.items()}
+    train, test = (
+        open_clips(stores[name], found[name], config, name, config.seed + seed, say)
+        for seed, name in enumerate(counts)
+    )
+    return Data(train, test)
+
+
+def _split(config: DataConfig, source: PoseStore) -> dict[str, Sequence[str] | str] | Path:
+    if config.split is not None:
+        return config.split
+    if config.format != "synthetic":
+        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    names = source.names("subject")
+    if config.test_subjects >= len(names):
+        raise ValueError(f"data.test_subjects is {config.test_subjects}; leave some of {len(names)} to train")
+    return {"test": names[len(names) - config.test_subjects :], "train": "all other subjects"}

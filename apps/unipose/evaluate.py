@@ -1,0 +1,112 @@
+"""What teacher, students and their twins are worth on held-out people, beside what costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from posedata.align import root_relative
+from posedata.metrics import joint_map, mpjpe_mm
+from posedata.skeleton import Skeleton
+from torch import Tensor
+
+from unipose.baselines import depth_lookup, torso_depth
+from unipose.clips import Clips
+from unipose.model import KINDS, Kind, Student, Teacher
+from unipose.pictures import Frames
+
+Metrics = dict[str, Any]
+BATCH = 64
+
+
+@dataclass
+class Models:
+    """What a run has trained; None where it has not."""
+
+    teacher: Teacher | None = None
+    teacher_twin: Teacher | None = None
+    students: dict[Kind, Student] | None = None
+    student_twins: dict[Kind, Student] | None = None
+
+
+@torch.no_grad()
+def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
+    """A teacher's joints of all clips, from points alone."""
+    model.eval()
+    parts = torch.arange(len(clips)).split(BATCH)
+    device = next(model.parameters()).device
+    count = clips.config.points
+    return torch.cat([model(clips.points[part, :, :count].to(device)).cpu() for part in parts])
+
+
+@torch.no_grad()
+def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
+    """A student's joints of all frames, camera frame, metres."""
+    model.eval()
+    device = next(model.parameters()).device
+    parts = torch.arange(len(frames)).split(BATCH)
+    said = [model(frames.pictures(model.kind, part).to(device)).float().cpu() for part in parts]
+    return frames.joints(model.kind, torch.cat(said), reference)
+
+
+def evaluate(models: Models, clips: Clips) -> Metrics:
+    """Rows by method: see `errors`; `root` says where an RGB student's depth of the root came from."""
+    truth = clips.truth()
+    found: Metrics = {
+        "torso_depth": errors(torso_depth(clips), truth, clips.skeleton),
+        "depth_lookup": errors(depth_lookup(clips, skin=False), truth, clips.skeleton),
+        "depth_lookup_skin": errors(depth_lookup(clips, skin=True), truth, clips.skeleton),
+    }
+    for name in ("teacher", "teacher_twin"):
+        model = getattr(models, name)
+        if model is not None:
+            found[name] = errors(predict_clips(model, clips), truth, clips.skeleton)
+    flat = truth.flatten(0, 1)
+    frames = Frames.of(clips)
+    for ending, group in (("", models.students), ("_twin", models.student_twins)):
+        for kind in KINDS if group else ():
+            assert group is not None
+            joints = predict_frames(group[kind], frames, frames.reference(kind, flat))
+            found[f"student_{kind}{ending}"] = errors(joints, flat, clips.skeleton)
+    return found
+
+
+def errors(
+    predicted: Float[Tensor, "*batch J 3"], truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton
+) -> Metrics:
+    """mAP@10cm and MPJPE of the camera's frame without any alignment, and both relative to the root."""
+    near, away = (root_relative(joints, skeleton.root) for joints in (predicted, truth))
+    return {
+        "map": 100 * float(joint_map(predicted, truth)),
+        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
+        "relative_map": 100 * float(joint_map(near, away)),
+        "relative_mpjpe_mm": float(mpjpe_mm(near, away).mean()),
+    }
+
+
+def summary(metrics: Metrics) -> list[tuple[str, str, str, str]]:
+    """Rows (method, mAP@10cm, MPJPE, root-relative MPJPE) for the table at the end of a run."""
+    rows = []
+    for key, label in LABELS.items():
+        if key in metrics["test"]:
+            row = metrics["test"][key]
+            rows.append(
+                (label, f"{row['map']:.1f}", f"{row['mpjpe_mm']:.1f}", f"{row['relative_mpjpe_mm']:.1f}")
+            )
+    return rows
+
+
+LABELS = {
+    "teacher": "teacher, points (no 3D label)",
+    "student_depth": "student, depth (no 3D label)",
+    "student_rgb": "student, RGB (no 3D label; true root depth)",
+    "teacher_twin": "the teacher's network on 3D labels",
+    "student_depth_twin": "the depth student's on 3D labels",
+    "student_rgb_twin": "the RGB student's on 3D labels (true root depth)",
+    "depth_lookup": "detected 2D, depth looked up",
+    "depth_lookup_skin": "detected 2D, depth looked up, skin depth added",
+    "torso_depth": "exact 2D, true torso depth",
+}
+"""Methods in the order of the table."""

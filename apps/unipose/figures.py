@@ -1,0 +1,97 @@
+"""The report's pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from posedata.skeleton import Skeleton
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+LEFT, RIGHT, MIDDLE, TRUE = "#d1495b", "#1b6ca8", "#444444", "#9aa0a6"
+"""Left limbs are red and right limbs blue in every picture; the truth is grey."""
+
+
+def curves(records: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Any:
+    """Logged scalars over the steps of a stage, one panel a stage."""
+    stages = list(dict.fromkeys(r["stage"] for r in records))
+    figure, axes = plt.subplots(1, len(stages), figsize=(3.4 * len(stages), 3), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=True):
+        for key in keys:
+            points = [(r["step"], r[key]) for r in records if r["stage"] == stage and key in r]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=key, lw=1)
+        axis.set(title=stage, xlabel="step", yscale="log")
+        if axis.lines:
+            axis.legend(fontsize=6)
+    figure.tight_layout()
+    return figure
+
+
+def gallery(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], skeleton: Skeleton) -> Any:
+    """One row a frame: picture with 2D, isolated depth, then every method's joints over the true ones, from
+    the front and from the side.
+
+    Args:
+        rows: `rgb` (S, S, 3), `depth` (S, S) metres, `keypoints` (J, 3), `points` (N, 3), `truth` (J, 3), and
+            joints (J, 3) by method.
+    """
+    count = 2 + 2 * len(methods)
+    figure, axes = plt.subplots(len(rows), count, figsize=(1.7 * count, 2.0 * len(rows)), squeeze=False)
+    for row, line in zip(rows, axes, strict=True):
+        line[0].imshow(row["rgb"])
+        skeleton_2d(line[0], row["keypoints"], skeleton)
+        line[0].set_title("picture, detected 2D", fontsize=7)
+        depth = np.where(row["depth"] > 0, row["depth"], np.nan)
+        line[1].imshow(depth, cmap="viridis_r")
+        line[1].set_title("isolated depth", fontsize=7)
+        for i, method in enumerate(methods):
+            for view, axis in enumerate(line[2 + 2 * i : 4 + 2 * i]):
+                flat_view(axis, row["points"], row["truth"], row[method], skeleton, side=bool(view))
+                axis.set_title(f"{method}, {'side' if view else 'front'}", fontsize=7)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def flat_view(
+    axis: Any,
+    points: Float[np.ndarray, "N 3"] | None,
+    truth: Float[np.ndarray, "J 3"] | None,
+    joints: Float[np.ndarray, "J 3"],
+    skeleton: Skeleton,
+    *,
+    side: bool,
+) -> None:
+    """Joints of the camera's frame over the points, from the camera or from its right, in metres."""
+    across = 2 if side else 0
+    if points is not None:
+        axis.scatter(points[:, across], points[:, 1], s=0.4, c="#c9d6df", linewidths=0)
+    if truth is not None:
+        _bones(axis, truth[:, [across, 1]], skeleton, TRUE)
+    _bones(axis, joints[:, [across, 1]], skeleton)
+    middle = (joints if truth is None else truth).mean(0)
+    axis.set(xlim=(middle[across] - 1, middle[across] + 1), ylim=(middle[1] + 1.1, middle[1] - 1.1))
+    axis.set_aspect("equal")
+
+
+def skeleton_2d(axis: Any, keypoints: Float[np.ndarray, "J d"], skeleton: Skeleton) -> None:
+    """Draw keypoints over a picture; bones with a joint below 0.3 confidence are left out."""
+    sure = keypoints[:, 2] >= 0.3 if keypoints.shape[1] == 3 else np.ones(len(keypoints), bool)
+    _bones(axis, keypoints[:, :2], skeleton, sure=sure)
+
+
+def _bones(
+    axis: Any, at: np.ndarray, skeleton: Skeleton, colour: str | None = None, sure: np.ndarray | None = None
+) -> None:
+    for child, parent in skeleton.edges:
+        if sure is None or (sure[child] and sure[parent]):
+            axis.plot(*at[[child, parent]].T, color=colour or _colour(skeleton.joints[child]), lw=1.2)
+
+
+def _colour(name: str) -> str:
+    return LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE

@@ -1,0 +1,102 @@
+"""Single frames as the students see them, and how they are varied in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from posedata.camera import Camera
+from posedata.skeleton import Skeleton
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from unipose.clips import Clips
+from unipose.model import Kind, depth_picture, median_depth, to_camera
+
+SHIFT, SCALE = 0.06, 0.1
+"""A picture is moved by up to 6 % of its side, and made up to 10 % larger or smaller."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """F frames: the person's depth (F, S, S) metres, pictures (F, S, S, 3) uint8, cameras (F,)."""
+
+    person: Float[Tensor, "F S S"]
+    rgb: Shaped[Tensor, "F S S 3"]
+    camera: Camera
+    middle: Float[Tensor, " F"]
+    skeleton: Skeleton
+
+    @classmethod
+    def of(cls, clips: Clips) -> Frames:
+        """The frames of all clips, clip by clip."""
+        frames = clips.config.frames
+        person = clips.person_depth(slice(None)).flatten(0, 1)
+        index = torch.arange(len(clips)).repeat_interleave(frames)
+        return cls(person, clips.rgb.flatten(0, 1), clips.camera[index], median_depth(person), clips.skeleton)
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def pictures(self, kind: Kind, rows: Int[Tensor, " B"]) -> Float[Tensor, "B C S S"]:
+        """What a student of this kind is given."""
+        if kind == "depth":
+            return depth_picture(self.person[rows], self.middle[rows])
+        return self.rgb[rows].permute(0, 3, 1, 2).float() / 255
+
+    def reference(self, kind: Kind, joints: Float[Tensor, "F J 3"]) -> Float[Tensor, " F"]:
+        """The depth that z counts from: measured for depth, the root's (of `joints`) for RGB."""
+        return self.middle if kind == "depth" else joints[:, self.skeleton.root, 2]
+
+    def targets(self, kind: Kind, joints: Float[Tensor, "F J 3"]) -> Float[Tensor, "F J 3"]:
+        """Joints of the camera's frame as pixels of the picture and metres beyond the reference."""
+        depth = joints[..., 2] - self.reference(kind, joints)[:, None]
+        return torch.cat([self.camera.project_camera(joints), depth[..., None]], dim=-1)
+
+    def joints(
+        self, kind: Kind, estimate: Float[Tensor, "F J 3"], reference: Float[Tensor, " F"]
+    ) -> Float[Tensor, "F J 3"]:
+        """The way back from `targets`."""
+        return to_camera(estimate, reference, self.camera)
+
+
+def vary(
+    pictures: Float[Tensor, "B C S S"],
+    target: Float[Tensor, "B J 3"],
+    skeleton: Skeleton,
+    turn: float,
+    mirror: bool,
+    generator: torch.Generator,
+    kind: Kind,
+) -> tuple[Float[Tensor, "B C S S"], Float[Tensor, "B J 3"]]:
+    """Pictures turned, moved, scaled and mirrored at random, and where their joints then lie.
+
+    Args:
+        target: pixels and metres.
+        turn: degrees to either side.
+        mirror: whether half of the pictures are mirrored.
+    """
+
+    def uniform(reach: float) -> Tensor:
+        drawn = torch.rand(len(pictures), generator=generator, device=generator.device)
+        return ((drawn * 2 - 1) * reach).to(pictures)
+
+    angle, scale = torch.deg2rad(uniform(turn)), 1 + uniform(SCALE)
+    shift = torch.stack([uniform(2 * SHIFT), uniform(2 * SHIFT)], -1)
+    flip = (uniform(1.0) < 0) & mirror
+    side = torch.where(flip, -1.0, 1.0)
+    cosine, sine = angle.cos() * scale, angle.sin() * scale
+    # forward: q = A p + shift on [-1, 1]; grid_sample wants where each new pixel comes from
+    matrix = torch.stack([side * cosine, -sine, side * sine, cosine], -1).view(-1, 2, 2)
+    back = torch.linalg.inv(matrix)
+    theta = torch.cat([back, -(back @ shift[..., None])], -1)
+    far = 1.0 if kind == "depth" else 0.0
+    grid = affine_grid(theta, list(pictures.shape), align_corners=False)
+    mode = "nearest" if kind == "depth" else "bilinear"
+    varied = grid_sample(pictures - far, grid, mode=mode, align_corners=False) + far
+    half = pictures.shape[-1] / 2
+    place = (target[..., :2] + 0.5) / half - 1
+    moved = ((place @ matrix.mT + shift[:, None]) + 1) * half - 0.5
+    joints = torch.cat([moved, target[..., 2:]], -1)
+    return varied, torch.where(flip[:, None, None], joints[:, list(skeleton.mirror)], joints)

@@ -1,0 +1,174 @@
+"""The schema of a UniPose recipe: every value that a run depends on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pointcloud_weak.losses import WeakWeights
+from posedata.source import SyntheticPeople
+from trainer.recipe import Range
+from trainer.stage import LoopConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Positive = Annotated[int, Range(at_least=1)]
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+Rate = Annotated[float, Range(above=0)]
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """The 2D detector of `detector: noise`: true keypoints with `posedata.noise.DetectorNoise`."""
+
+    jitter: Annotated[float, Range(at_least=0)] = 0.01
+    outlier: Fraction = 0.01
+    outlier_scale: Annotated[float, Range(at_least=0)] = 0.1
+    inversion: Fraction = 0.01
+    flip: Fraction = 0.005
+    miss: Fraction = 0.01
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """RGB-D clips, and the 2D detections that go with them.
+
+    Attributes:
+        format: `synthetic`, `store` or a reader's name: poses, which are then dressed and filmed; or `rgbd`,
+            a store that has depth images already.
+        path: what the format reads; not for `synthetic`.
+        split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
+        test_subjects: for `synthetic`: the last so many are held out.
+        cache: where stores, films and isolated points are kept, by content.
+        skeleton: of the networks.
+        clips, test_clips: how many are filmed (of an `rgbd` store: at most so many are taken).
+        frames: T, frames of a clip.
+        stride: frames of the recording from one of the clip to the next.
+        image_size: side in pixels of the square that is filmed around a person.
+        detector: `noise`; `coco`: keypoints of a COCO JSON file; `store`: the store's `keypoints_detector`;
+            `mediapipe` or `rtmlib`: live.
+        keypoints: the COCO JSON file of the training and of the test frames.
+        points: N, points of a frame that the network is given.
+        stored_points: of a frame, from which N are drawn anew in every step.
+        kinect: depth as a Kinect would measure it.
+        workers: rendering processes.
+    """
+
+    format: str = "synthetic"
+    path: Path | None = None
+    split: Path | None = None
+    test_subjects: Positive = 4
+    cache: Path = Path("data")
+    skeleton: str = "itop15"
+    clips: Positive = 1000
+    test_clips: Positive = 200
+    frames: Positive = 3
+    stride: Positive = 3
+    image_size: Positive = 96
+    detector: Literal["noise", "coco", "store", "mediapipe", "rtmlib"] = "noise"
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    keypoints: tuple[Path, ...] = ()
+    points: Positive = 512
+    stored_points: Positive = 1024
+    kinect: bool = True
+    seed: int = 0
+    workers: Positive = 2
+    synthetic: SyntheticPeople = field(default_factory=SyntheticPeople)
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The point-cloud network (`pointcloud_weak.networks`).
+
+    Attributes:
+        network: `clip` (transformer over the clip) or `pointnet2` (frame by frame).
+        image: whether points attend to image tokens in training.
+        image_share: share of clips that see their image in a step; the others' is dropped.
+    """
+
+    network: Literal["clip", "pointnet2"] = "clip"
+    dim: Positive = 192
+    layers: Positive = 3
+    heads: Positive = 6
+    references: Positive = 32
+    neighbours: Positive = 16
+    radius: Rate = 0.2
+    image: bool = True
+    image_share: Fraction = 0.5
+    robust: Literal["huber", "geman_mcclure"] = "huber"
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The anchor-to-joint network (`poseenc.anchor.A2JTransformer`).
+
+    Attributes:
+        depths: depth anchors, metres about the reference depth.
+        depth_range: metres about it that the depth axis spans.
+    """
+
+    backbone: str = "light"
+    weights: str | None = None
+    dim: Positive = 96
+    hidden: Positive = 192
+    heads: Positive = 4
+    encoder_layers: Positive = 1
+    decoder_layers: Positive = 2
+    points: Positive = 4
+    depths: tuple[float, ...] = (-0.5, 0.0, 0.5)
+    depth_range: tuple[float, float] = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One training. The learning rate warms up, then falls by a half cosine.
+
+    Attributes:
+        steps: optimizer steps; 0 leaves it out.
+        batch: clips (teacher) or frames (students).
+        turn: degrees to either side by which clouds or pictures are turned.
+        mirror: whether half of them are mirrored.
+    """
+
+    steps: Annotated[int, Range(at_least=0)] = 500
+    batch: Positive = 32
+    lr: Rate = 1e-3
+    weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
+    warmup: Annotated[int, Range(at_least=0)] = 20
+    turn: Annotated[float, Range(at_least=0)] = 30.0
+    mirror: bool = True
+
+
+@dataclass(frozen=True)
+class PseudoConfig:
+    """Which of the teacher's predictions become labels (`pointcloud_weak.pseudo`).
+
+    Attributes:
+        ray: the largest mean distance from the 2D rays, metres.
+        support: the largest mean violation of point support, metres.
+        scale: metres at which a joint's weight falls to 1/e of its confidence.
+        bones: shares of its usual length between which every bone must lie.
+    """
+
+    ray: Rate = 0.04
+    support: Annotated[float, Range(at_least=0)] = 0.005
+    scale: Rate = 0.05
+    bones: tuple[float, float] = (0.6, 1.5)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run: data, stage A, stage B, their twins trained on 3D labels, loop.
+
+    Attributes:
+        twins: whether the same networks are trained with 3D labels too, as upper bounds.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: TeacherConfig = field(default_factory=TeacherConfig)
+    student_model: StudentConfig = field(default_factory=StudentConfig)
+    losses: WeakWeights = field(default_factory=WeakWeights)
+    teacher: StageConfig = field(default_factory=StageConfig)
+    pseudo: PseudoConfig = field(default_factory=PseudoConfig)
+    student: StageConfig = field(default_factory=lambda: StageConfig(turn=15.0))
+    twins: bool = True
+    loop: LoopConfig = field(default_factory=LoopConfig)

@@ -1,0 +1,158 @@
+"""Stage A, stage B and their supervised twins as stages of the shared trainer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from pointcloud_weak.losses import huber, weak_loss, weak_terms
+from poseenc.tokens import exact
+from torch import Tensor, nn
+from trainer.loop import Trainer
+from trainer.stage import Stage
+
+from unipose.clips import ClipBatch, Clips
+from unipose.model import Student, Teacher, Turn
+from unipose.pictures import Frames, vary
+from unipose.recipe import Recipe, StageConfig
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _TeacherBatch:
+    """A drawn batch: clips, how they are turned, which see their picture, how far the training is."""
+
+    clips: ClipBatch
+    turn: Turn
+    seen: Tensor
+    progress: float
+
+
+def teacher(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Stage A: the point-cloud network by weak losses alone."""
+    draw = _drawer(clips, recipe, trainer)
+
+    def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
+        joints = _predict(model, batch)
+        weights = recipe.losses.at(batch.progress)
+        with exact(joints):
+            offset = model.offset()
+            evidence = batch.clips.seen
+            terms = weak_terms(joints, evidence, clips.skeleton, offset, weights, robust=recipe.model.robust)
+            total = weak_loss(terms, weights).mean()
+        logged = {name: value.detach().mean() for name, value in terms.items()}
+        return {"loss": total, **logged, "skin": offset.detach().mean()}
+
+    return _stage("teacher", model, recipe.teacher, draw, loss)
+
+
+def teacher_twin(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer) -> Stage:
+    """The same network trained on 3D labels: what stage A could at best come to."""
+    draw = _drawer(clips, recipe, trainer)
+    truth = clips.truth()
+
+    def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
+        joints = _predict(model, batch)
+        with exact(joints):
+            error = torch.linalg.vector_norm(joints - truth[batch.clips.index].to(joints), dim=-1)
+            return {"loss": huber(error).mean(), "mpjpe_mm": error.detach().mean() * 1000}
+
+    return _stage("teacher_twin", model, recipe.teacher, draw, loss)
+
+
+def student(
+    name: str,
+    model: Student,
+    frames: Frames,
+    joints: Float[Tensor, "F J 3"],
+    weight: Float[Tensor, "F J"],
+    recipe: Recipe,
+    trainer: Trainer,
+) -> Stage:
+    """Stage B: an anchor network on given joints, the teacher's or (a twin) the true ones.
+
+    Args:
+        frames: every training frame.
+        joints: their labels, camera frame, metres.
+        weight: of every joint; frames of weight 0 are left out.
+    """
+    config = recipe.student
+    usable = torch.nonzero(weight.sum(-1) > 0).flatten()
+    if not len(usable):
+        raise ValueError(
+            "pseudo: no frame passed the filter; train the teacher longer, or set pseudo.ray and "
+            "pseudo.support higher"
+        )
+    targets = frames.targets(model.kind, joints)
+
+    def batch(step: int, generator: torch.Generator) -> Int[Tensor, " B"]:
+        at = torch.randint(len(usable), (config.batch,), generator=generator, device=generator.device)
+        return trainer.share(usable[at.to(usable.device)])
+
+    def loss(rows: Int[Tensor, " B"], generator: torch.Generator) -> Losses:
+        pictures = frames.pictures(model.kind, rows)
+        pictures, target = vary(
+            pictures, targets[rows], frames.skeleton, config.turn, config.mirror, generator, model.kind
+        )
+        return model.loss(pictures, target, weight[rows])
+
+    return _stage(name, model, config, batch, loss)
+
+
+def _drawer(
+    clips: Clips, recipe: Recipe, trainer: Trainer
+) -> Callable[[int, torch.Generator], _TeacherBatch]:
+    config = recipe.teacher
+
+    def draw(step: int, generator: torch.Generator) -> _TeacherBatch:
+        index = torch.randint(len(clips), (config.batch,), generator=generator, device=generator.device)
+        turn = Turn.draw(config.batch, config.turn, config.mirror, clips.skeleton, generator)
+        seen = torch.rand(config.batch, generator=generator, device=generator.device)
+        mine = trainer.share(torch.arange(config.batch, device=generator.device))
+        turn = Turn(turn.rotation[mine], turn.mirrored[mine], clips.skeleton)
+        return _TeacherBatch(
+            clips.batch(index[mine], generator),
+            turn,
+            seen[mine] < recipe.model.image_share,
+            step / max(1, config.steps),
+        )
+
+    return draw
+
+
+def _predict(model: Teacher, batch: _TeacherBatch) -> Float[Tensor, "B T J 3"]:
+    clips = batch.clips
+    if model.interaction is None or not batch.seen.any():
+        return model(clips.points, batch.turn)
+    return model(clips.points, batch.turn, clips.images[batch.seen], batch.seen, clips.seen.camera)
+
+
+def _stage(
+    name: str,
+    model: nn.Module,
+    config: StageConfig,
+    batch: Callable[[int, torch.Generator], object],
+    loss: Callable[..., Losses],
+) -> Stage:
+    model.train()
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for parameter in model.parameters():
+        groups[parameter.ndim > 1].append(parameter)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": parameters, "weight_decay": config.weight_decay if matrix else 0.0}
+            for matrix, parameters in groups.items()
+        ],
+        lr=config.lr,
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+    return Stage(name, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
+
+
+def _rate(step: int, config: StageConfig) -> float:
+    warm = min(1.0, (step + 1) / (config.warmup + 1))
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, config.steps))))

@@ -1,0 +1,246 @@
+"""A whole run: clips, stage A, pseudo labels, stage B, evaluation, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from pointcloud_weak.pseudo import pseudo_labels
+from torch import Tensor
+from trainer.checkpoint import load_weights
+from trainer.loop import Trainer
+from trainer.recipe import load_recipe, to_plain
+from trainer.results import write_results
+from trainer.runs import Existing, Run
+
+from unipose import steps
+from unipose.clips import Clips
+from unipose.data import Data, prepare, prepare_on_one
+from unipose.evaluate import LABELS, Metrics, Models, errors, evaluate, predict_clips, predict_frames
+from unipose.model import KINDS, Student, Teacher
+from unipose.pictures import Frames
+from unipose.recipe import Recipe
+
+Part = Literal["teacher", "student", "all"]
+
+
+@dataclass
+class Trained:
+    """A run that can be asked: its models, its data and its recipe."""
+
+    run: Run
+    recipe: Recipe
+    models: Models
+    data: Data
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Joints (F, J, 3) in the camera's frame and their weights (F, J); kept: share of frames with weight."""
+
+    joints: Float[Tensor, "F J 3"]
+    weight: Float[Tensor, "F J"]
+
+    @property
+    def kept(self) -> float:
+        return float((self.weight.sum(-1) > 0).float().mean())
+
+
+def train(
+    recipe: Recipe, folder: Path, existing: Existing = "refuse", part: Part = "all"
+) -> tuple[Trained, Metrics]:
+    """Train by a recipe into a run folder, then evaluate.
+
+    Args:
+        part: `teacher` (stage A), `student` (stage B, on the teacher that the folder holds), or both.
+
+    Raises:
+        ValueError, FileNotFoundError: no data, the folder holds a run already, or (student) no teacher.
+    """
+    data = prepare_on_one(recipe)
+    if part == "student":
+        Run(folder).checkpoint("teacher")  # or says that there is none
+        existing = "resume"
+    run = Run.start(folder, recipe, existing)
+    card = {"recipe": to_plain(recipe), "app": "unipose"}
+    trainer = Trainer(run, recipe.loop, card, data.fingerprint)
+    models = _build(recipe, data.train)
+    if part == "student":
+        assert models.teacher is not None
+        load_weights(run.checkpoint("teacher"), {"model": models.teacher})
+    else:
+        trainer.fit(steps.teacher(_on(models.teacher, trainer), data.train, recipe, trainer))
+        if recipe.twins:
+            trainer.fit(steps.teacher_twin(_on(models.teacher_twin, trainer), data.train, recipe, trainer))
+    if part != "teacher":
+        _train_students(models, data, recipe, trainer)
+    trained = Trained(run, recipe, _found(models, run), data)
+    metrics = measure(trained) if trainer.accelerator.is_main_process else {}
+    trainer.close()
+    return trained, metrics
+
+
+def _train_students(models: Models, data: Data, recipe: Recipe, trainer: Trainer) -> None:
+    frames = Frames.of(data.train)
+    assert models.teacher is not None and models.students is not None
+    assert models.student_twins is not None
+    groups = [("", models.students, labels(models.teacher, data.train, recipe))]
+    if recipe.twins:
+        truth = data.train.truth().flatten(0, 1)
+        groups.append(("_twin", models.student_twins, Labels(truth, torch.ones(truth.shape[:2]))))
+    for ending, group, told in groups:
+        for kind in KINDS:
+            model = _on(group[kind], trainer)
+            name = f"student_{kind}{ending}"
+            trainer.fit(steps.student(name, model, frames, told.joints, told.weight, recipe, trainer))
+
+
+def labels(teacher: Teacher, clips: Clips, recipe: Recipe) -> Labels:
+    """The teacher's joints of every training frame, and which of them are believed."""
+    config = recipe.pseudo
+    joints = predict_clips(teacher, clips)
+    told = pseudo_labels(
+        joints,
+        clips.rays,
+        clips.keypoints[..., 2],
+        clips.points[:, :, : clips.config.points],
+        clips.skeleton,
+        ray=config.ray,
+        support=config.support,
+        scale=config.scale,
+        shortest=config.bones[0],
+        longest=config.bones[1],
+    )
+    return Labels(joints.flatten(0, 1), told.weight.flatten(0, 1))
+
+
+def open_run(folder: Path) -> Trained:
+    """A finished run, with as many of its models as it has trained.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one without a teacher.
+    """
+    stored = folder / "recipe.yaml"
+    if not stored.is_file():
+        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+    recipe = load_recipe(stored, Recipe)
+    run = Run(folder)
+    run.checkpoint("teacher")
+    data = prepare(recipe.data)
+    return Trained(run, recipe, _found(_build(recipe, data.train), run), data)
+
+
+def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
+    """A run's recipe and teacher, without its data: to predict with.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one without a teacher.
+    """
+    from posedata.skeleton import get_skeleton
+
+    stored = folder / "recipe.yaml"
+    if not stored.is_file():
+        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+    recipe = load_recipe(stored, Recipe)
+    model = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
+    load_weights(Run(folder).checkpoint("teacher"), {"model": model})
+    return recipe, model.eval()
+
+
+def measure(trained: Trained) -> Metrics:
+    """Evaluate a run and write its metrics.json: the test, and what pseudo labels and students make of the
+    training frames."""
+    metrics: Metrics = {"test": evaluate(trained.models, trained.data.test)}
+    clips, recipe = trained.data.train, trained.recipe
+    metrics["clips"] = {"train": len(clips), "test": len(trained.data.test), "dropped": clips.dropped}
+    if trained.models.teacher is not None:
+        metrics["pseudo"] = _pseudo(trained.models, clips, recipe)
+        metrics["skin_mm"] = _skin(trained.models.teacher, clips)
+    last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
+    metrics["training_seconds"] = {name: round(seconds, 1) for name, seconds in last.items()}
+    trained.run.write_metrics(metrics)
+    return metrics
+
+
+def save_results(path: Path, trained: Trained, metrics: Metrics) -> None:
+    """Write metrics as a results file: a row a method, with where they come from."""
+    rows: list[dict[str, Any]] = [
+        {"method": label, "key": key, "setting": trained.run.name, **metrics["test"][key]}
+        for key, label in LABELS.items()
+        if key in metrics["test"]
+    ]
+    write_results(
+        path,
+        rows,
+        data=trained.data.fingerprint,
+        seeds=[trained.recipe.loop.seed],
+        metrics={key: value for key, value in metrics.items() if key != "test"},
+        recipe=to_plain(trained.recipe),
+    )
+
+
+def _pseudo(models: Models, clips: Clips, recipe: Recipe) -> Metrics:
+    """On the kept training frames: the teacher's labels, and what the students learnt from them."""
+    assert models.teacher is not None
+    told = labels(models.teacher, clips, recipe)
+    kept = told.weight.sum(-1) > 0
+    truth = clips.truth().flatten(0, 1)
+    found: Metrics = {"kept": told.kept, "all": errors(told.joints, truth, clips.skeleton)}
+    if not kept.any():
+        return found
+    found["labels"] = errors(told.joints[kept], truth[kept], clips.skeleton)
+    frames = Frames.of(clips)
+    for kind in KINDS if models.students else ():
+        assert models.students is not None
+        joints = predict_frames(models.students[kind], frames, frames.reference(kind, truth))
+        found[f"student_{kind}"] = errors(joints[kept], truth[kept], clips.skeleton)
+    return found
+
+
+def _skin(teacher: Teacher, clips: Clips) -> dict[str, float]:
+    depths = teacher.offset().detach().mul(1000).tolist()
+    return {name: round(depth, 1) for name, depth in zip(clips.skeleton.joints, depths, strict=True)}
+
+
+def _build(recipe: Recipe, clips: Clips) -> Models:
+    size, joints = recipe.data.image_size, len(clips.skeleton)
+    torch.manual_seed(recipe.loop.seed)
+
+    def student(kind: Any) -> Student:
+        return Student(recipe.student_model, kind, joints, size)
+
+    return Models(
+        Teacher(recipe.model, clips.skeleton, size),
+        Teacher(recipe.model, clips.skeleton, size),
+        {kind: student(kind) for kind in KINDS},
+        {kind: student(kind) for kind in KINDS},
+    )
+
+
+def _on(model: Any, trainer: Trainer) -> Any:
+    assert model is not None
+    return model.to(trainer.device)
+
+
+def _found(models: Models, run: Run) -> Models:
+    """Of these models those that the run has trained, with their weights."""
+
+    def load(name: str, model: Any) -> Any:
+        if model is None or run.checkpoints(name).path() is None:
+            return None
+        load_weights(run.checkpoint(name), {"model": model})
+        return model.eval()
+
+    def group(ending: str, students: Any) -> Any:
+        found = {kind: load(f"student_{kind}{ending}", students[kind]) for kind in KINDS}
+        return found if all(model is not None for model in found.values()) else None
+
+    return Models(
+        load("teacher", models.teacher),
+        load("teacher_twin", models.teacher_twin),
+        group("", models.students),
+        group("_twin", models.student_twins),
+    )
