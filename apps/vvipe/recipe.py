@@ -1,0 +1,209 @@
+"""The schema of a V-VIPE recipe: every value that a run depends on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from trainer.recipe import Range
+from trainer.stage import LoopConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Positive = Annotated[int, Range(at_least=1)]
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+Weight = Annotated[float, Range(at_least=0)]
+Span = tuple[float, float]
+Method = Literal["vvipe", "prvipe"]
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
+
+    subjects: Positive = 24
+    test_subjects: Positive = 4
+    clips: Positive = 12
+    frames: Positive = 90
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Poses, and the fixed cameras that recorded them (`vvipe.rigs`).
+
+    Attributes:
+        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
+        path: what the format reads; not for `synthetic`.
+        split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
+        cache: where prepared stores are kept, by content.
+        train_poses: frames to train on, evenly through the training subjects'.
+        test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
+        distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
+        keypoints: `exact` projections, or with the noise of a `detector`, in training and in the test.
+        seed: decides cameras and noise.
+    """
+
+    format: str = "synthetic"
+    path: Path | None = None
+    split: Path | None = None
+    cache: Path = Path("data")
+    train_poses: Positive = 20_000
+    test_poses: Positive = 1000
+    distinct: Weight = 0.02
+    keypoints: Literal["exact", "detector"] = "exact"
+    seed: int = 0
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Camera augmentation: views that no camera recorded. Angles in degrees.
+
+    Attributes:
+        share: of every batch that is seen by cameras drawn anew instead of the recorded ones.
+        cameras: `near` as in PR-VIPE (`posedata.augment`), or `true` with the distances and focal lengths of
+            cameras that see a whole person (`posedata.views.sample_cameras`).
+        elevation, roll: ranges; the azimuth is any.
+        depth: of `near` cameras, in torsos.
+        distance, focal: of `true` cameras, in metres and in pixels of a frame of 1000.
+        noise: share of augmented views with detector noise, where `data.keypoints` is `detector`.
+    """
+
+    share: Fraction = 0.5
+    cameras: Literal["near", "true"] = "near"
+    elevation: Span = (-30.0, 30.0)
+    roll: Span = (-30.0, 30.0)
+    depth: Span = (2.0, 2.0)
+    distance: Span = (3.0, 7.0)
+    focal: Span = (1000.0, 1300.0)
+    noise: Fraction = 0.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The networks (`poseenc`).
+
+    Attributes:
+        method: `vvipe`, or its peer `prvipe`.
+        dim, dropout: width of V-VIPE's embedding, and its dropout; PR-VIPE's stand under `matching`.
+        hidden, blocks: of SimpleBaseline's trunk.
+        confidence: whether the detector's confidence is an input.
+    """
+
+    method: Method = "vvipe"
+    dim: Positive = 32
+    hidden: Positive = 1024
+    blocks: Positive = 2
+    dropout: Fraction = 0.1
+    confidence: bool = False
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """Stage 1: the autoencoder of 3D poses.
+
+    Attributes:
+        steps, batch, lr: the learning rate falls to nothing by a half cosine.
+        kl: weight of the divergence from N(0, 1), summed over the embedding and averaged over the batch.
+        triplet: weight of the mined triplet.
+        margin: of the triplet, in units of the embedding.
+        apart: how much farther than the positive the negative pose must be, in torsos.
+        align: whether poses are turned to the body frame; else they stay as the world has them.
+    """
+
+    steps: Positive = 2000
+    batch: Positive = 256
+    lr: Annotated[float, Range(above=0)] = 1e-3
+    kl: Weight = 1e-3
+    triplet: Weight = 1.0
+    margin: Weight = 1.0
+    apart: Weight = 0.1
+    align: bool = True
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """Stage 2: 2D keypoints into the autoencoder's embedding, the decoder frozen.
+
+    Attributes:
+        steps, batch, lr: as in stage 1.
+        triplet, margin, apart: of the triplet between the 2D encoder's output and the 3D encoder's.
+        pretrained: whether stage 1 comes first; else the decoder is learnt here, from 2D alone.
+        vae: another run whose stage 1 serves this one.
+        contrast: weight of a contrast between views of a pose and the 3D pose (`contrastive`); 0 leaves it
+            out.
+        views: views of every pose in a batch.
+        temperature: of the contrast, in units of the squared distance over the embedding's width.
+        alike: poses nearer than this, in torsos, are not each other's negatives in the contrast.
+    """
+
+    steps: Positive = 2000
+    batch: Positive = 256
+    lr: Annotated[float, Range(above=0)] = 1e-3
+    triplet: Weight = 1.0
+    margin: Weight = 1.0
+    apart: Weight = 0.1
+    pretrained: bool = True
+    vae: Path | None = None
+    contrast: Weight = 0.0
+    views: Positive = 1
+    temperature: Annotated[float, Range(above=0)] = 0.05
+    alike: Weight = 0.1
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """PR-VIPE's only stage; the defaults of losses are the authors'.
+
+    Attributes:
+        dim, dropout: width of the embedding, and the trunk's dropout.
+        draws: samples of an embedding that are matched.
+        steps: optimizer steps.
+        batch: pairs of views of a pose.
+        optimizer: `adagrad` at a constant rate as the authors, or `adam` with a half cosine.
+        ratio: how many times as probably a positive must match as the negative.
+        apart: poses at least this far apart after Procrustes, in torsos, are negatives.
+        kl: weight of the divergence from N(0, 1).
+        positive: weight of the matching distance of positives.
+    """
+
+    dim: Positive = 16
+    dropout: Fraction = 0.3
+    draws: Positive = 20
+    steps: Positive = 2000
+    batch: Positive = 256
+    lr: Annotated[float, Range(above=0)] = 0.02
+    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    ratio: Annotated[float, Range(at_least=1)] = 2.0
+    apart: Weight = 0.1
+    kl: Weight = 1e-3
+    positive: Weight = 5e-3
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How `evaluate` counts.
+
+    Attributes:
+        hits: k of Hit@k.
+        threshold: the greatest distance of a hit, in torsos, after Procrustes.
+        batch: poses embedded at a time.
+    """
+
+    hits: tuple[Positive, ...] = (1, 10, 20)
+    threshold: Weight = 0.1
+    batch: Positive = 4096
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run: data, cameras, model, stages, evaluation, loop."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    vae: VaeConfig = field(default_factory=VaeConfig)
+    mapping: MappingConfig = field(default_factory=MappingConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)

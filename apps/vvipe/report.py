@@ -1,0 +1,171 @@
+"""The report of a run: one HTML file with its hits, its space, and what it retrieves, lifts and generates."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from posedata.metrics import nearest
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor
+from trainer.html import Report
+from trainer.recipe import to_yaml
+
+from vvipe import figures
+from vvipe.data import Test
+from vvipe.evaluate import Metrics, embed_views, nearest_2d
+from vvipe.model import VVIPE
+from vvipe.rigs import CHEST_CAMERAS
+from vvipe.train import Trained, need_eyes
+from vvipe.use import around
+
+AMOUNTS = [0.2, 0.3, 0.4, 0.5]
+KEYS = 10
+CLOUD = 800
+
+
+@torch.no_grad()
+def write_report(trained: Trained, metrics: Metrics) -> Path:
+    """Write report.html into the run folder."""
+    need_eyes(trained)
+    model, data = trained.model.eval(), trained.test_data
+    test, torso = data.test, data.body.torso
+    embedded = embed_views(model, test.other, trained.recipe.evaluation.batch).cpu()
+    poses = torso * test.pose
+    report = Report(f"V-VIPE, {trained.run.name}")
+    _hits(report, trained, metrics)
+    keys = key_poses(test, KEYS)
+    report.section(
+        "One pose, eleven cameras, one point",
+        "Embeddings of test views in the plane of their greatest variance. Round: from chest height; "
+        "triangles: from above, where no training camera stood; stars: the 3D pose itself.",
+    )
+    _points(report, model, test, embedded, keys[:6])
+    report.section(
+        "The space by key pose", "t-SNE of views by all cameras; colours: the nearest of ten key poses."
+    )
+    _space(report, test, embedded, poses, keys)
+    report.section("Retrieval across cameras", "A query from a chest camera, a gallery from a steep one.")
+    report.figure(_retrieved(test, embedded, poses, torso, keys[:6]), "query and the three nearest")
+    if isinstance(model, VVIPE):
+        report.section("Lifting", "One pose as five cameras see it, and what each view is lifted to.")
+        report.figure(_lifted(model, test, embedded, torso, keys[:4]), "lifted poses, body frame")
+        report.section(
+            "Generation", "μ + α z in two directions for one pose, then samples of the prior, decoded."
+        )
+        report.figure(_generated(model, test, torso, int(keys[1])), "generated poses")
+    report.section("Training")
+    report.figure(figures.curves(trained.run.curves(), ["loss", "mse", "triplet"], "loss"), "losses")
+    report.section("Recipe")
+    report.text(to_yaml(trained.recipe))
+    return report.write(trained.run.path / "report.html")
+
+
+def key_poses(test: Test, count: int) -> Int[Tensor, " K"]:
+    """Poses far from each other: each next one is the farthest from all before (Gonzalez, 1985)."""
+    chosen = [int(test.distances.mean(1).argmin())]
+    while len(chosen) < min(count, len(test)):
+        chosen.append(int(test.distances[:, chosen].amin(1).argmax()))
+    return torch.tensor(chosen)
+
+
+def _hits(report: Report, trained: Trained, metrics: Metrics) -> None:
+    ks = list(nearest_2d(trained.test_data.test, trained.recipe.evaluation)["all"])
+    bare = nearest_2d(trained.test_data.test, trained.recipe.evaluation)
+    report.section(
+        "Hit@k, percent",
+        f"{len(trained.test_data.test)} held-out poses, keypoints {trained.recipe.data.keypoints}; a hit is "
+        f"within {trained.recipe.evaluation.threshold} torsos after Procrustes.",
+    )
+    rows = [
+        [name, rig.replace("_", " "), *(f"{found[rig][k]:.1f}" for k in ks)]
+        for name, found in (("this run", metrics), ("2D keypoints", bare))
+        for rig in ("same_rig", "all", "unseen")
+    ]
+    report.table(["", "cameras", *ks], rows)
+    if "mpjpe_mm" in metrics["same_rig"]:
+        lines = [
+            [rig.replace("_", " "), f"{metrics[rig]['mpjpe_mm']:.1f}", f"{metrics[rig]['pa_mpjpe_mm']:.1f}"]
+            for rig in ("same_rig", "all")
+        ]
+        report.table(["3D error, mm", "MPJPE, body frame", "PA-MPJPE"], lines)
+
+
+def _points(report: Report, model: object, test: Test, embedded: Tensor, keys: Tensor) -> None:
+    plane = PCA(2).fit(embedded[:CLOUD].flatten(0, 1).numpy())
+    cloud = plane.transform(embedded[:CLOUD, 0].numpy())
+    views = np.stack([plane.transform(embedded[i].numpy()) for i in keys.tolist()])
+    stars = None
+    if isinstance(model, VVIPE):
+        stars = plane.transform(model.embed_pose(test.pose[keys]).cpu().numpy())
+    report.figure(
+        figures.one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras"
+    )
+    first = int(keys[1])
+    row = [
+        ("chest" if c < CHEST_CAMERAS else "steep", figures.flat(test.other.keypoints[first, c]))
+        for c in range(test.other.keypoints.shape[1])
+    ]
+    report.figure(figures.gallery([row]), "pose 2 as the eleven cameras see it")
+
+
+def _space(report: Report, test: Test, embedded: Tensor, poses: Tensor, keys: Tensor) -> None:
+    rows = torch.linspace(0, len(test) - 1, min(CLOUD, len(test))).round().long()
+    camera = torch.arange(len(rows)) % embedded.shape[1]
+    stacked = embedded[rows, camera].numpy()
+    perplexity = min(30, (len(stacked) - 1) // 3)
+    plane = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
+    nearest_key = test.distances[rows][:, keys].argmin(1).numpy()
+    report.figure(figures.by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
+
+
+def _retrieved(test: Test, embedded: Tensor, poses: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
+    chest, steep = 0, CHEST_CAMERAS
+    found = nearest(embedded[keys, chest], embedded[:, steep], 3, distance="euclidean")
+    rows = []
+    for query, hits in zip(keys.tolist(), found.tolist(), strict=True):
+        cells: list[tuple[str, object]] = [
+            ("query", figures.flat(test.other.keypoints[query, chest])),
+            ("its pose", figures.upright(poses[query])),
+        ]
+        for hit in hits:
+            cells.append(("", figures.flat(test.other.keypoints[hit, steep])))
+            far = float(test.distances[query, hit])
+            cells.append((f"{far:.2f} torsos, {1000 * torso * far:.0f} mm", figures.upright(poses[hit])))
+        rows.append(cells)
+    return figures.gallery(rows)
+
+
+def _lifted(model: VVIPE, test: Test, embedded: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
+    cameras = [0, 2, 4, CHEST_CAMERAS, CHEST_CAMERAS + 3]
+    rows = []
+    for key in keys.tolist():
+        lifted = torso * model.decode(embedded[key, cameras])
+        cells = [("truth", figures.upright(torso * test.pose[key]))]
+        for camera, pose in zip(cameras, lifted, strict=True):
+            error = float((pose - torso * test.pose[key]).norm(dim=-1).mean() * 1000)
+            cells.append(("", figures.flat(test.other.keypoints[key, camera])))  # type: ignore[arg-type]
+            cells.append((f"{error:.0f} mm", figures.upright(pose)))
+        rows.append(cells)
+    return figures.gallery(rows)
+
+
+def _generated(model: VVIPE, test: Test, torso: float, row: int) -> object:
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(7, model.config.dim, generator=generator)
+    start: Float[Tensor, "J 3"] = test.pose[row]
+    cells = [
+        [("pose", figures.upright(torso * start)), ("0", figures.upright(torso * line0))]
+        + [(f"{a:g} z{i + 1}", figures.upright(torso * p)) for a, p in zip(AMOUNTS, line, strict=True)]
+        for i, (line, line0) in enumerate(
+            zip(
+                around(model, start, directions[:2], AMOUNTS),
+                around(model, start, directions[:2], [0.0])[:, 0],
+                strict=True,
+            )
+        )
+    ]
+    prior = torso * model.decode(directions[1:])
+    cells.append([("prior", figures.upright(pose)) for pose in prior])
+    return figures.gallery(cells)

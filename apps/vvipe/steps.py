@@ -1,0 +1,171 @@
+"""The papers' optimisation problems as stages of the shared trainer."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from contrastive import margin_triplet
+from posedata.similar import pose_distances, within
+from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
+from torch import Tensor, nn
+from trainer.loop import Trainer
+from trainer.stage import Stage
+
+from vvipe.data import Batch, Data
+from vvipe.model import PRVIPE, VVIPE, Model
+from vvipe.recipe import MappingConfig, Recipe, VaeConfig
+
+Losses = dict[str, Tensor]
+
+
+def vae(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Stage 1 of V-VIPE (section 3.2): reconstruct poses, keep alike ones close, stay near N(0, 1)."""
+    config = recipe.vae
+    model.vae.train()
+
+    def batch(step: int, generator: torch.Generator) -> Tensor:
+        return data.draw_poses(config.batch, generator, trainer.share, config.align)
+
+    def loss(pose: Tensor, generator: torch.Generator) -> Losses:
+        return vae_loss(model, pose, config, generator)
+
+    return _stage("vae", vae_modules(model), model.vae.parameters(), config, batch, loss)
+
+
+def vae_modules(model: VVIPE) -> dict[str, nn.Module]:
+    """What stage 1 keeps: the autoencoder, and the body whose poses it knows."""
+    return {"vae": model.vae, "body": model.body}
+
+
+def vae_loss(model: VVIPE, pose: Tensor, config: VaeConfig, generator: torch.Generator) -> Losses:
+    """L_mse + L_KL + L_triplet of a batch of poses, equation 2; the triplet is of the posterior's means."""
+    posterior = model.vae.encode(pose)
+    drawn = posterior.sample(1, generator)[:, 0]
+    values = {
+        "mse": (model.decode(drawn) - pose).square().mean(),
+        "kl": posterior.kl_to_normal().mean(),
+        "triplet": margin_triplet(
+            posterior.mean, pose_distances(pose, pose), margin=config.margin, apart=config.apart
+        ),
+    }
+    total = values["mse"] + config.kl * values["kl"] + config.triplet * values["triplet"]
+    return {"loss": total, **values}
+
+
+def mapping(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Stage 2 of V-VIPE (section 3.3): 2D into the embedding, through the frozen decoder.
+
+    Without pre-training the decoder is learnt along with the 2D encoder, and there is no 3D encoder: the
+    triplet is then among embeddings of 2D.
+    """
+    config = recipe.mapping
+    model.train()
+    model.vae.requires_grad_(not config.pretrained)
+    if config.pretrained:
+        model.vae.eval()
+
+    def batch(step: int, generator: torch.Generator) -> Batch:
+        return data.draw(
+            config.batch, config.views, recipe.augment, generator, trainer.share, recipe.vae.align
+        )
+
+    def loss(drawn: Batch, generator: torch.Generator) -> Losses:
+        return mapping_loss(model, drawn, config)
+
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    return _stage("mapping", {"model": model}, learnt, config, batch, loss)
+
+
+def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig) -> Losses:
+    """The mean over views of MSE and triplet, and where wanted the contrast between views."""
+    views = batch.views.keypoints.shape[1]
+    embedded = model.embed(batch.views.flatten()).float().unflatten(0, (-1, views)).unbind(1)
+    apart = pose_distances(batch.pose, batch.pose)
+    truth = model.embed_pose(batch.pose) if config.pretrained else None
+    rebuilt = model.decode(torch.cat(embedded))
+    values = {"mse": (rebuilt - batch.pose.repeat(views, 1, 1)).square().mean()}
+    triplets = [
+        margin_triplet(x, apart, margin=config.margin, apart=config.apart, others=truth) for x in embedded
+    ]
+    values["triplet"] = torch.stack(triplets).mean()
+    total = values["mse"] + config.triplet * values["triplet"]
+    if config.contrast:
+        values["contrast"] = contrast(embedded, truth, apart, config)
+        total = total + config.contrast * values["contrast"]
+    return {"loss": total, **values}
+
+
+def contrast(
+    embedded: tuple[Tensor, ...], truth: Tensor | None, apart: Tensor, config: MappingConfig
+) -> Tensor:
+    """InfoNCE on squared distances between every two views of the poses, and between view and 3D pose."""
+    parties = [*embedded, *([] if truth is None else [truth])]
+    alike = apart < config.alike
+    alike.fill_diagonal_(False)
+    target = torch.arange(len(apart), device=apart.device)
+    terms = []
+    for i, x in enumerate(parties):
+        for y in parties[i + 1 :]:
+            logits = -torch.cdist(x, y).square() / (x.shape[1] * config.temperature)
+            logits = logits.masked_fill(alike, -torch.inf)
+            terms += [nn.functional.cross_entropy(m, target) for m in (logits, logits.mT)]
+    return torch.stack(terms).mean()
+
+
+def matching(model: PRVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """PR-VIPE: two views of every pose match more probably than a view of another pose."""
+    config = recipe.matching
+    model.train()
+
+    def batch(step: int, generator: torch.Generator) -> Batch:
+        return data.draw(config.batch, 2, recipe.augment, generator, trainer.share)
+
+    def loss(drawn: Batch, generator: torch.Generator) -> Losses:
+        return matching_loss(model, drawn, recipe, generator)
+
+    return _stage("matching", {"model": model}, model.parameters(), config, batch, loss)
+
+
+def matching_loss(model: PRVIPE, batch: Batch, recipe: Recipe, generator: torch.Generator) -> Losses:
+    """Triplet ratio + positive pairs + divergence (PR-VIPE, section 3), weighted as the recipe says."""
+    config = recipe.matching
+    found = model.distribution(batch.views.flatten())
+    drawn = found.sample(config.draws, generator).unflatten(0, (-1, 2))
+    mean = found.mean.detach().unflatten(0, (-1, 2))
+    between = torch.cdist(mean[:, 0], mean[:, 1])
+    negative = ~within(batch.pose, batch.pose, config.apart, beyond=2.0)
+    chosen = semi_hard(between, between.diagonal(), negative)
+    anchor, other = drawn[:, 0], drawn[:, 1]
+    to_positive = matching_distance(anchor, other, model.matching)
+    to_negative = matching_distance(anchor, other[chosen.row], model.matching)
+    values = {
+        "triplet": triplet_ratio(to_positive, to_negative, chosen.found, math.log(config.ratio)),
+        "positive": to_positive.mean(),
+        "kl": found.kl_to_normal().mean(),
+    }
+    total = values["triplet"] + config.positive * values["positive"] + config.kl * values["kl"]
+    return {"loss": total, **values}
+
+
+def stages(model: Model, recipe: Recipe) -> dict[str, Callable[..., Stage]]:
+    """The stages of a recipe, in order."""
+    if isinstance(model, PRVIPE):
+        return {"matching": matching}
+    first: dict[str, Callable[..., Stage]] = {"vae": vae} if recipe.mapping.pretrained else {}
+    return {**first, "mapping": mapping}
+
+
+def _stage(
+    name: str,
+    modules: dict[str, nn.Module],
+    parameters: Iterable[nn.Parameter],
+    config: object,
+    batch: Callable[..., object],
+    loss: Callable[..., Losses],
+) -> Stage:
+    steps, rate = config.steps, config.lr  # type: ignore[attr-defined]
+    if getattr(config, "optimizer", "adam") == "adagrad":
+        return Stage(name, modules, torch.optim.Adagrad(parameters, lr=rate), steps, batch, loss)
+    optimizer = torch.optim.Adam(parameters, lr=rate)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return Stage(name, modules, optimizer, steps, batch, loss, fall)

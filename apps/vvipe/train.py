@@ -1,0 +1,191 @@
+"""A whole run: data, the stages, evaluation, report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from accelerate import PartialState
+from trainer.checkpoint import load_weights
+from trainer.loop import Trainer
+from trainer.recipe import load_recipe, to_plain
+from trainer.results import write_results
+from trainer.runs import Existing, Run
+
+from vvipe.data import Data, open_data
+from vvipe.evaluate import Metrics, evaluate, nearest_2d
+from vvipe.model import VVIPE, Model, build
+from vvipe.recipe import Recipe
+from vvipe.steps import stages, vae_modules
+
+Only = Literal["vae", "mapping", "all"]
+
+
+@dataclass
+class Trained:
+    """A run that can be asked: its model, its recipe and (where opened with them) its data.
+
+    Attributes:
+        sees: whether it has an encoder of keypoints yet, or only the autoencoder.
+    """
+
+    run: Run
+    recipe: Recipe
+    model: Model
+    sees: bool = True
+    data: Data | None = None
+
+    @property
+    def test_data(self) -> Data:
+        """The data; made anew where the run was opened without."""
+        if self.data is None:
+            self.data = open_data(self.recipe.data)
+        return self.data
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    existing: Existing = "refuse",
+    only: Only = "all",
+    data: Data | None = None,
+    report: bool = True,
+) -> tuple[Trained, Metrics]:
+    """Train by a recipe into a run folder, then evaluate and write the report.
+
+    Args:
+        only: `vae` stops after stage 1; `mapping` wants stage 1 there already, in the folder or by
+            `mapping.vae`.
+        data: to share between runs; made by the recipe where left out.
+        report: whether to write the report.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be had, the folder holds a run, or stage 1 is missing.
+    """
+    if data is None:
+        data = _open_on_one(recipe)
+    if recipe.mapping.vae is not None:
+        Run(recipe.mapping.vae).checkpoint("vae")  # complain before anything is made
+    run = Run.start(folder, recipe, existing)
+    trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint)
+    model = build(recipe).to(trainer.device)
+    model.body.lengths.copy_(data.body.lengths)
+    todo = _stages(model, recipe, run, only)
+    for step in todo.values():
+        trainer.fit(step(model, data, recipe, trainer))
+    trained = Trained(run, recipe, model, "vae" not in list(todo)[-1:], data)
+    metrics: Metrics = {}
+    if trainer.accelerator.is_main_process and trained.sees:
+        metrics = measure(trained)
+        if report:
+            from vvipe.report import write_report
+
+            write_report(trained, metrics)
+    trainer.close()
+    return trained, metrics
+
+
+def open_run(folder: Path) -> Trained:
+    """A finished run: its recipe and its last weights.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one without a finished stage.
+    """
+    stored = folder / "recipe.yaml"
+    if not stored.is_file():
+        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+    recipe, run = load_recipe(stored, Recipe), Run(folder)
+    model = build(recipe).eval()
+    last = "mapping" if isinstance(model, VVIPE) else "matching"
+    if run.checkpoints(last).path() is None and isinstance(model, VVIPE):
+        _load_vae(model, folder)
+        return Trained(run, recipe, model, sees=False)
+    load_weights(run.checkpoint(last), {"model": model})
+    return Trained(run, recipe, model)
+
+
+def measure(trained: Trained) -> Metrics:
+    """Evaluate a run and write its metrics.json.
+
+    Raises:
+        ValueError: the run has only stage 1.
+    """
+    need_eyes(trained)
+    recipe, data = trained.recipe, trained.test_data
+    metrics = evaluate(trained.model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
+    metrics["training_seconds"] = round(sum(last.values()), 1)
+    trained.run.write_metrics(metrics)
+    return metrics
+
+
+def need_eyes(trained: Trained) -> None:
+    """Raise a ValueError that says so where a run cannot embed keypoints yet."""
+    if not trained.sees:
+        raise ValueError(
+            f"{trained.run.path}: has only the autoencoder; go on with train --stage mapping --resume"
+        )
+
+
+def rows(trained: Trained, metrics: Metrics, peer: Path | None = None) -> list[dict[str, Any]]:
+    """The table of `evaluate`: this run, the peer's run on the same test, and bare keypoints.
+
+    Raises:
+        ValueError: the peer was tested on other data.
+    """
+    name = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
+    found = [{"method": name[trained.recipe.model.method], "run": trained.run.name, **metrics}]
+    if peer is not None:
+        other = open_run(peer)
+        if to_plain(other.recipe.data) != to_plain(trained.recipe.data):
+            raise ValueError(f"{peer}/recipe.yaml: its data section differs from {trained.run.name}'s")
+        other.data = trained.test_data
+        found.append({"method": name[other.recipe.model.method], "run": peer.name, **measure(other)})
+    bare = nearest_2d(trained.test_data.test, trained.recipe.evaluation)
+    return [*found, {"method": "2D keypoints", "run": "", **bare}]
+
+
+def save_results(path: Path, trained: Trained, table: list[dict[str, Any]]) -> None:
+    """Write the table as a results file with where it comes from."""
+    write_results(
+        path,
+        table,
+        data=trained.test_data.fingerprint,
+        seeds=[trained.recipe.loop.seed],
+        recipe=to_plain(trained.recipe),
+    )
+
+
+def stored_metrics(folder: Path) -> Metrics | None:
+    """The metrics.json of a finished run, or None."""
+    file = folder / "metrics.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _stages(model: Model, recipe: Recipe, run: Run, only: Only) -> dict[str, Any]:
+    todo = stages(model, recipe)
+    if not isinstance(model, VVIPE):
+        if only != "all":
+            raise ValueError(f"--stage {only}: PR-VIPE has a single stage; leave --stage out")
+        return todo
+    if recipe.mapping.vae is not None and "vae" in todo:
+        _load_vae(model, recipe.mapping.vae)
+        del todo["vae"]
+    if only == "mapping" and "vae" in todo:
+        run.checkpoint("vae")
+    if only == "vae":
+        todo.pop("mapping", None)
+    if not todo:
+        raise ValueError("--stage vae: the recipe leaves stage 1 out (mapping.vae or mapping.pretrained)")
+    return todo
+
+
+def _load_vae(model: VVIPE, folder: Path) -> None:
+    load_weights(Run(folder).checkpoint("vae"), vae_modules(model))
+
+
+def _open_on_one(recipe: Recipe) -> Data:
+    """Stores made by the first process while the others wait."""
+    state = PartialState(cpu=recipe.loop.device == "cpu")
+    with state.main_process_first():
+        return open_data(recipe.data, state.device, print if state.is_main_process else (lambda text: None))

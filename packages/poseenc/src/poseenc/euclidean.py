@@ -1,0 +1,25 @@
+"""Euclidean nearest neighbours by an index of cosines.
+
+|q - x|² is least where q·x - |x|²/2 is greatest: an inner product of (q, 1) and (x, -|x|²/2). One more
+coordinate gives all gallery vectors the same length (Bachrach et al., RecSys 2014), and then the order of
+inner products is that of cosines, which is what `EmbeddingIndex` searches by.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def gallery_on_sphere(embeddings: Float[Tensor, "N D"]) -> Float[Tensor, "N D+2"]:
+    """Gallery vectors of one length, to build an `EmbeddingIndex` of."""
+    half = -embeddings.square().sum(-1, keepdim=True) / 2
+    lifted = torch.cat([embeddings, half], dim=-1)
+    square = lifted.square().sum(-1, keepdim=True)
+    longest = square.max() if len(square) else square.new_zeros(())
+    return torch.cat([lifted, (longest - square).sqrt()], dim=-1)
+
+
+def queries_for_sphere(embeddings: Float[Tensor, "Q D"]) -> Float[Tensor, "Q D+2"]:
+    """Queries that find in such an index the neighbours nearest by Euclidean distance."""
+    one, zero = torch.ones_like(embeddings[:, :1]), torch.zeros_like(embeddings[:, :1])
+    return torch.cat([embeddings, one, zero], dim=-1)
