@@ -85,21 +85,19 @@ def deformable_sample(
         weights: of the samples.
     """
     batch, _, heads, width = value.shape
-    queries, points = places.shape[1], places.shape[4]
+    queries = places.shape[1]
     grid = (
         (2 * places - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1).to(value)
     )  # (B heads, levels, Q, points, 2)
     maps = value.permute(0, 2, 3, 1).flatten(0, 1)  # (B heads, d, T)
-    read = []
+    shares = weights.permute(0, 2, 3, 1, 4).flatten(0, 1).to(value)  # (B heads, levels, Q, points)
+    read = value.new_zeros(batch * heads, width, queries)
     for level, (shape, tokens) in enumerate(
         zip(shapes, maps.split([h * w for h, w in shapes], dim=-1), strict=True)
     ):
-        picture = tokens.unflatten(-1, shape)
-        read.append(functional.grid_sample(picture, grid[:, level], align_corners=False))
-    samples = torch.stack(read, dim=3).flatten(3)  # (B heads, d, Q, levels points)
-    share = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, len(shapes) * points)
-    summed = (samples * share.to(samples)).sum(-1)
-    return summed.view(batch, heads * width, queries).mT
+        samples = functional.grid_sample(tokens.unflatten(-1, shape), grid[:, level], align_corners=False)
+        read = read + (samples * shares[:, None, level]).sum(-1)
+    return read.view(batch, heads * width, queries).mT
 
 
 def deformable_sample_naive(
