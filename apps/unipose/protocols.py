@@ -1,0 +1,243 @@
+"""Predictions in a file scored by the protocol of a data set, beside the published tables.
+
+`evaluate_protocol("itop", predictions, truth)` is what `unipose evaluate --protocol itop` calls. Truth is a
+pose store that `posedata prepare` made, an npz, or ITOP's joints in a .mat; predictions are an npz such as
+`predict` writes, or A2J's .mat. Both are in the camera's frame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from posedata.metrics import mpjpe_mm, pck3d
+from posedata.protocols import PROTOCOLS, PoseProtocol, Selection
+from posedata.published import published_table
+from posedata.readers._mat5 import read_mat5
+from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
+from posedata.store import PoseStore
+from torch import Tensor
+
+ITOP_FOCAL, ITOP_CENTRE = 1 / 0.0035, (160.0, 120.0)
+
+
+def _map_percent(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
+    return 100 * pck3d(predicted, true, 0.100, valid)
+
+
+_METRICS = {"map_percent": _map_percent, "mpjpe_mm": mpjpe_mm}
+_PANOPTIC_15 = get_skeleton("panoptic15").joints
+
+DATASETS: dict[str, PoseProtocol] = {
+    "itop": dataclasses.replace(cast(PoseProtocol, PROTOCOLS["itop-map"]), metrics=_METRICS),
+    "panoptic": PoseProtocol(
+        name="panoptic",
+        title="CMU Panoptic: the first 15 joints of coco19 in the camera's frame",
+        formats=("panoptic",),
+        test=Selection(),
+        metrics=_METRICS,
+        joints=_PANOPTIC_15,
+        root=None,
+        by_joint=True,
+        columns={},
+        source="joints as in VoxelPose (ECCV 2020); which sequences to test on is the user's to say",
+    ),
+    "ntu": PoseProtocol(
+        name="ntu",
+        title="NTU RGB+D: cross-subject test people, against the sensor's own joints (no measured truth)",
+        formats=("ntu",),
+        test=Selection(part="test"),
+        metrics=_METRICS,
+        root=None,
+        by_joint=True,
+        columns={},
+        source="ours: NTU RGB+D publishes no pose protocol",
+    ),
+}
+"""Protocols by the data set's name; each is scored without any alignment, mAP at 10 cm (strict) and MPJPE."""
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Poses of a file: joints in the camera's frame, metres, which of them are known, and their skeleton."""
+
+    joints: Float[Tensor, "N J 3"]
+    valid: Bool[Tensor, "N J"]
+    skeleton: Skeleton
+
+
+def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> dict[str, Any]:
+    """Scores by method: the predictions, what costs nothing, and the published rows.
+
+    Args:
+        name: itop, panoptic or ntu.
+        predictions: npz with `joints` (N, J, 3) metres, camera frame (y down), optionally `skeleton`; or .mat
+            with `resultUVD` (N, 15, 3), pixels of ITOP's 320x240 and metres.
+        truth: a pose store with cameras (the protocol's test rows are taken); npz with `joints`, optionally
+            `valid`; or .mat with `keypoints3D` (N, 15, 3), metres, y up, as ITOP has it.
+
+    Returns:
+        `protocol`, `frames`, `rows` (as `table_rows` prints them: method, map_percent, mpjpe_mm, source) and
+        `joints` (percent within 10 cm, left and right together, ours and published).
+
+    Raises:
+        ValueError, FileNotFoundError: naming file, field and cure.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"protocol {name!r} is not known; use one of {', '.join(DATASETS)}")
+    protocol = DATASETS[name]
+    true = read_poses(Path(truth), protocol)
+    said = read_poses(Path(predictions), protocol)
+    if len(said.joints) != len(true.joints):
+        raise ValueError(
+            f"{predictions}: has {len(said.joints)} poses, {truth} has {len(true.joints)} to compare with;"
+            " predict every test frame, in its order"
+        )
+    methods = {Path(predictions).stem: said.joints}
+    if said.skeleton.name == true.skeleton.name:
+        methods |= _free(true)
+    scores = {
+        method: protocol.score(
+            joints, true.joints, said.skeleton, true_skeleton=true.skeleton, valid=true.valid
+        )
+        for method, joints in methods.items()
+    }
+    rows = [
+        {
+            "method": method,
+            "map_percent": s["map_percent"],
+            "mpjpe_mm": s["mpjpe_mm"],
+            "source": "computed here",
+        }
+        for method, s in scores.items()
+    ]
+    rows += [{**row, "mpjpe_mm": None} for row in protocol.published()]
+    joints = [{"method": m, **_sides_together(s["map_percent_by_joint"])} for m, s in scores.items()]
+    if name == "itop":
+        joints += [dict(row) for row in published_table("unipose/itop-joints").rows]
+    frames = scores[Path(predictions).stem]["frames"]
+    return {"protocol": protocol.title, "frames": frames, "rows": rows, "joints": joints}
+
+
+def table_rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(method, mAP@10cm, MPJPE, where from), ours first, for a table on a terminal."""
+    return [
+        (row["method"], _number(row["map_percent"]), _number(row["mpjpe_mm"]), row["source"])
+        for row in scores["rows"]
+    ]
+
+
+def joint_rows(scores: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the table by joint."""
+    names = [name for name in scores["joints"][0] if name != "method"]
+    rows = [(row["method"], *(_number(row.get(name)) for name in names)) for row in scores["joints"]]
+    return ("method", *names), rows
+
+
+def read_poses(path: Path, protocol: PoseProtocol) -> Poses:
+    """The poses of a store (its test rows), an npz or a .mat, in the camera's frame."""
+    if path.is_dir():
+        return _of_store(PoseStore.open(path), protocol)
+    if path.suffix == ".mat":
+        return _of_mat(path)
+    return _of_npz(path, protocol)
+
+
+def _of_store(store: PoseStore, protocol: PoseProtocol) -> Poses:
+    rows = protocol.test.rows(store)
+    if not len(rows):
+        raise ValueError(f"{store.path}: has no row of {protocol.name}'s test part; prepare that part too")
+    joints = torch.from_numpy(np.array(store.column("joints")[rows])).double()
+    if "camera" in store:
+        joints = store.camera(rows).to(dtype=torch.float64).world_to_camera(joints)
+    valid = torch.ones(joints.shape[:2], dtype=torch.bool)
+    if "valid" in store:
+        valid = torch.from_numpy(np.array(store.column("valid")[rows]))
+    return Poses(joints, valid, store.skeleton)
+
+
+def _of_mat(path: Path) -> Poses:
+    found = read_mat5(path, ("resultUVD", "keypoints3D"))
+    if not found:
+        raise ValueError(
+            f"{path}: has neither resultUVD nor keypoints3D; give A2J's or ITOP's .mat, or an npz"
+        )
+    field, array = next(iter(found.items()))
+    if array.ndim != 3 or array.shape[1:] != (15, 3) or array.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {field} has shape {array.shape}, wanted (N, 15, 3) numbers")
+    joints = torch.from_numpy(np.array(array, dtype=np.float64))
+    if field == "resultUVD":
+        centre = torch.tensor(ITOP_CENTRE, dtype=torch.float64)
+        joints = torch.cat([(joints[..., :2] - centre) / ITOP_FOCAL * joints[..., 2:], joints[..., 2:]], -1)
+    else:
+        joints = joints * torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
+    return Poses(joints, torch.isfinite(joints).all(-1), get_skeleton("itop15"))
+
+
+def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; give an npz with 'joints', a .mat, or a pose store")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("joints", "valid", "skeleton") if name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise ValueError(f"{path}: is no readable npz ({str(error)[:100]}); write it anew") from None
+    joints = arrays.get("joints")
+    skeleton = _skeleton(arrays, protocol)
+    if joints is None or joints.dtype.kind != "f" or joints.shape[1:] != (len(skeleton), 3):
+        found = "no joints" if joints is None else f"joints {joints.dtype} {joints.shape}"
+        raise ValueError(f"{path}: has {found}, wanted floats (N, {len(skeleton)}, 3) of {skeleton.name}")
+    valid = np.isfinite(joints).all(-1)
+    if "valid" in arrays:
+        if arrays["valid"].shape != valid.shape or arrays["valid"].dtype != bool:
+            raise ValueError(f"{path}: valid is not bool {valid.shape}; write it anew")
+        valid = valid & arrays["valid"]
+    return Poses(torch.from_numpy(joints).double(), torch.from_numpy(valid), skeleton)
+
+
+def _skeleton(arrays: dict[str, np.ndarray], protocol: PoseProtocol) -> Skeleton:
+    told = str(arrays["skeleton"]) if "skeleton" in arrays and arrays["skeleton"].dtype.kind == "U" else ""
+    if told in SKELETONS:
+        return SKELETONS[told]
+    return get_skeleton(
+        {"itop": "itop15", "itop-map": "itop15", "ntu": "ntu25"}.get(protocol.name, "panoptic19")
+    )
+
+
+def _free(true: Poses) -> dict[str, Float[Tensor, "N J 3"]]:
+    """What knows the truth's mean: one pose for all frames, and the same put at each frame's true torso."""
+    known = true.valid.all(-1)
+    if not known.any():
+        return {}
+    centre = "torso" if "torso" in true.skeleton.joints else true.skeleton.joints[true.skeleton.root]
+    root = true.joints[:, [true.skeleton.index(centre)]]
+    mean = true.joints[known].mean(0, keepdim=True)
+    relative = (true.joints - root)[known].mean(0, keepdim=True)
+    return {
+        "mean pose of the truth": mean.expand_as(true.joints),
+        f"mean pose at the true {centre}": root + relative,
+    }
+
+
+_PLURALS = {"foot": "feet", "head_centre": "head", "shoulder_centre": "neck"}
+
+
+def _sides_together(by_joint: dict[str, float]) -> dict[str, float]:
+    """The mean of left and right, under the plural that published tables use."""
+    found: dict[str, list[float]] = {}
+    for joint, value in by_joint.items():
+        side, _, part = joint.partition("_")
+        sided = side in ("left", "right")
+        name = _PLURALS.get(part, f"{part}s") if sided else _PLURALS.get(joint, joint)
+        found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
