@@ -1,0 +1,125 @@
+"""From a recipe's data section to batches of pictures and targets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from posedata.camera import Camera
+from posedata.hands import KINDS, augment_hands, build_hands, encode, read_interhand, write_interhand
+from posedata.hands.augment import HandAugmentation
+from posedata.store import PoseStore
+from torch import Tensor
+
+from unipose.hands.recipe import DataConfig
+
+
+@dataclass
+class Hands:
+    """A store of cut pictures on a device; the pictures themselves stay where they lie.
+
+    Attributes:
+        camera: of the crops.
+        joints: (N, 42, 3) in the camera's frame, metres; valid (N, 42).
+        targets, trained: as of `posedata.hands.encode`.
+        interacting: (N,) scenes of two hands.
+    """
+
+    store: PoseStore
+    camera: Camera
+    joints: Float[Tensor, "N 42 3"]
+    valid: Bool[Tensor, "N 42"]
+    targets: Float[Tensor, "N 42 3"]
+    trained: Bool[Tensor, "N 42"]
+    interacting: Bool[Tensor, " N"]
+
+    @classmethod
+    def open(cls, store: PoseStore, device: torch.device | str = "cpu") -> Hands:
+        """Read everything but the pictures."""
+        columns = store.tensors(["joints", "valid", "boxes", "action"])
+        whole = store.camera()
+        camera = whole.crop(columns["boxes"], store.image_size)
+        joints = whole.world_to_camera(columns["joints"])
+        targets, trained = encode(joints, columns["valid"], camera)
+        interacting = columns["action"] == KINDS.index("interacting")
+        moved = (t.to(device) for t in (joints, columns["valid"], targets, trained, interacting))
+        return cls(store, camera.to(device), *moved)
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def images(self, rows: Int[Tensor, " B"]) -> Float[Tensor, "B 3 S S"]:
+        """Pictures of these rows, 0 to 1, on the device of the targets."""
+        pixels: UInt8[np.ndarray, "B S S 3"] = self.store.images(rows.cpu().numpy())
+        return torch.from_numpy(pixels).to(self.targets.device).permute(0, 3, 1, 2).float() / 255
+
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        share: Callable[[Tensor], Tensor],
+        augmentation: HandAugmentation,
+    ) -> dict[str, Tensor]:
+        """A training batch: images, targets, and which joints of them are valid.
+
+        Every process draws the rows of the whole batch, keeps its share, and changes each of its pictures
+        by a seed that goes with it.
+        """
+        rows = torch.randint(len(self), (count,), generator=generator, device=generator.device)
+        seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device)
+        rows, seeds = share(rows), share(seeds)
+        own = torch.Generator(generator.device).manual_seed(int(seeds[0]))
+        images, targets, valid = augment_hands(
+            self.images(rows), self.targets[rows], self.trained[rows], own, augmentation
+        )
+        return {"images": images, "targets": targets, "valid": valid}
+
+
+def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[PoseStore, PoseStore]:
+    """The stores to train on and to test on, made or found in the cache.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
+    """
+    make = _rendered if config.format == "synthetic" else _cut
+    return make(config, "train", say), make(config, "test", say)
+
+
+def fingerprint(*stores: PoseStore) -> str:
+    """Of everything that training and test see."""
+    return hashlib.sha256("".join(store.fingerprint for store in stores).encode()).hexdigest()[:16]
+
+
+def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
+    count = config.images if part == "train" else config.test_images
+    seed = 2 * config.seed + (part == "test")
+    path = config.cache / f"hands-{part}-{_key([count, seed, config.size, config.interacting])}"
+    if not path.is_dir():
+        say(f"rendering {count} {part} pictures of hands, {config.size}x{config.size}: {path}")
+        build_hands(
+            path, count, seed=seed, interacting=config.interacting, size=config.size, workers=config.workers
+        )
+    return PoseStore.open(path)
+
+
+def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
+    if config.path is None:
+        raise ValueError("data.path is not set; give InterHand2.6M's folder: --set data.path=...")
+    file = config.path / "annotations" / part / f"InterHand2.6M_{part}_data.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; data.path must be InterHand2.6M's folder")
+    state = [str(file.name), file.stat().st_size, file.stat().st_mtime_ns, config.size]
+    path = config.cache / f"interhand-{part}-{_key(state)}"
+    if not path.is_dir():
+        say(f"cutting the pictures of {file}: {path}")
+        write_interhand(read_interhand(file), config.path / "images" / part, path, size=config.size)
+    return PoseStore.open(path)
+
+
+def _key(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]

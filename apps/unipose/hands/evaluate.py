@@ -1,0 +1,64 @@
+"""What a network for hands is worth: InterHand2.6M's protocol, and what costs nothing beside it."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from posedata.hands import WRISTS, decode, hand_errors, own_wrist
+from posedata.metrics import epe_px
+from poseenc.anchor import A2JTransformer
+from torch import Tensor
+
+from unipose.hands.data import Hands
+
+Rows = list[dict[str, Any]]
+_BATCH = 64
+
+
+@torch.no_grad()
+def evaluate(model: A2JTransformer, train: Hands, test: Hands) -> Rows:
+    """One row a method: MPJPE in mm over single hands, two hands and all, and the 2D error in px of the crop.
+
+    Hands are aligned at their wrists, and placed at their wrists' true depth, as A2J-Transformer is
+    evaluated. The baselines: the mean pose of the training hands, in the camera's frame; true pixels at
+    the wrist's depth, which is what a perfect 2D detector knows.
+    """
+    model.eval()
+    parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
+    predicted = torch.cat([model(test.images(rows)).joints for rows in parts])
+    flat = torch.cat([test.targets[..., :2], torch.zeros_like(test.targets[..., 2:])], -1)
+    return [
+        {
+            "method": "A2J-Transformer",
+            **_errors(_placed(predicted, test), test),
+            "epe_px": _px(predicted, test),
+        },
+        {"method": "true 2D, depth of the wrist", **_errors(_placed(flat, test), test)},
+        {"method": "mean pose", **_errors(_mean_pose(train) + own_wrist(test.joints), test)},
+    ]
+
+
+def _placed(targets: Float[Tensor, "N 42 3"], test: Hands) -> Float[Tensor, "N 42 3"]:
+    return decode(targets, test.joints[:, list(WRISTS), 2], test.camera)
+
+
+def _errors(joints: Float[Tensor, "N 42 3"], test: Hands) -> dict[str, float]:
+    """Without MRRPE, which the wrists' true depth would flatter."""
+    errors = hand_errors(joints, test.joints, test.valid, test.interacting)
+    return {
+        "single_mpjpe_mm": errors["single_mpjpe_mm"],
+        "two_mpjpe_mm": errors["two_mpjpe_mm"],
+        "all_mpjpe_mm": errors["all_mpjpe_mm"],
+    }
+
+
+def _px(predicted: Tensor, test: Hands) -> float:
+    error = epe_px(predicted[..., :2], test.targets[..., :2], test.trained)
+    return float(error[test.trained.any(1)].mean())
+
+
+def _mean_pose(train: Hands) -> Float[Tensor, "42 3"]:
+    """Mean over the training hands, each relative to its wrist."""
+    relative = train.joints - own_wrist(train.joints)
+    weight = (train.valid & own_wrist(train.valid[..., None])[..., 0])[..., None].to(relative)
+    return (weight * relative).sum(0) / weight.sum(0).clamp(min=1)

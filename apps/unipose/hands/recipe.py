@@ -1,0 +1,89 @@
+"""The schema of a recipe for hands."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from posedata.hands import HandAugmentation
+from trainer.recipe import Range
+from trainer.stage import LoopConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Positive = Annotated[int, Range(at_least=1)]
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Pictures of hands.
+
+    Attributes:
+        format: `synthetic` (rendered), or `interhand` (InterHand2.6M).
+        path: InterHand2.6M's folder, with annotations/SPLIT and images/SPLIT; not for `synthetic`.
+        cache: where rendered or cut pictures are kept, by content.
+        images, test_images: how many are rendered; of InterHand2.6M all are used.
+        size: side of the square crops, px.
+        interacting: share of rendered scenes with two hands.
+        seed: of the rendered scenes.
+        workers: rendering processes.
+    """
+
+    format: Literal["synthetic", "interhand"] = "synthetic"
+    path: Path | None = None
+    cache: Path = Path("data")
+    images: Positive = 4000
+    test_images: Positive = 500
+    size: Positive = 256
+    interacting: Fraction = 0.5
+    seed: int = 0
+    workers: Positive = 2
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """`poseenc.anchor.A2JTransformer`; the defaults are the published network.
+
+    Attributes:
+        weights: of the backbone; None for scratch (poseenc.anchor.Backbone).
+        layers: of encoder and decoder.
+    """
+
+    backbone: str = "resnet50"
+    weights: str | None = None
+    dim: Positive = 256
+    heads: Positive = 8
+    layers: tuple[Positive, Positive] = (6, 6)
+    hidden: Positive = 1024
+    points: Positive = 4
+    dropout: Fraction = 0.1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Adam. The learning rate warms up, then falls by a half cosine, or to a fifth at every drop.
+
+    Attributes:
+        drops: steps at which the rate is divided by five; none: the half cosine.
+        weight_decay: added to the gradient (L2), as Adam's authors do; the published code has none on
+            InterHand2.6M, its paper 1e-4.
+        augmentation: of the training pictures.
+    """
+
+    steps: Positive = 1000
+    batch: Positive = 16
+    lr: Annotated[float, Range(above=0)] = 1e-4
+    warmup: Annotated[int, Range(at_least=0)] = 0
+    drops: tuple[Positive, ...] = ()
+    weight_decay: Annotated[float, Range(at_least=0)] = 0.0
+    augmentation: HandAugmentation = field(default_factory=HandAugmentation)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)

@@ -1,0 +1,133 @@
+"""A whole run: prepare, train, evaluate."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from posedata.hands import WRISTS
+from poseenc.anchor import A2JTransformer
+from torch import Tensor
+from trainer.checkpoint import load_weights
+from trainer.loop import Trainer
+from trainer.recipe import load_recipe, to_plain
+from trainer.results import write_results
+from trainer.runs import Existing, Run
+from trainer.stage import Stage
+
+from unipose.hands.data import Hands, fingerprint, prepare
+from unipose.hands.evaluate import Rows, evaluate
+from unipose.hands.recipe import Recipe, TrainConfig
+
+STAGE = "hands"
+
+
+@dataclass
+class Trained:
+    """A run that can be asked."""
+
+    run: Run
+    recipe: Recipe
+    model: A2JTransformer
+
+
+def make_model(recipe: Recipe) -> A2JTransformer:
+    """The network of a recipe, for its size of picture."""
+    model = recipe.model
+    return A2JTransformer(
+        21 * len(WRISTS), size=recipe.data.size, backbone=model.backbone, weights=model.weights,
+        dim=model.dim, heads=model.heads, layers=model.layers, hidden=model.hidden, points=model.points,
+        dropout=model.dropout,
+    )  # fmt: skip
+
+
+def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[Trained, Rows]:
+    """Train by a recipe into a run folder, then evaluate; rows are empty on all but the first process.
+
+    Raises:
+        ValueError, FileNotFoundError: the recipe's data or weights cannot be had, or the folder holds a run.
+    """
+    state = PartialState(cpu=recipe.loop.device == "cpu")
+    with state.main_process_first():
+        stores = prepare(recipe.data, print if state.is_main_process else lambda text: None)
+    torch.manual_seed(recipe.loop.seed)
+    model = make_model(recipe)
+    run = Run.start(folder, recipe, existing)
+    trainer = Trainer(
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
+    )
+    model.to(trainer.device)
+    hands = [Hands.open(store, trainer.device) for store in stores]
+    trainer.fit(_stage(model, hands[0], recipe, trainer))
+    rows: Rows = []
+    if trainer.accelerator.is_main_process:
+        rows = evaluate(model, *hands)
+        run.write_metrics({"rows": rows, "training_seconds": _seconds(run)})
+    trainer.close()
+    return Trained(run, recipe, model), rows
+
+
+def open_run(folder: Path) -> Trained:
+    """A finished run: its recipe and its last weights.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one without a checkpoint.
+    """
+    stored = folder / "recipe.yaml"
+    if not stored.is_file():
+        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+    recipe = load_recipe(stored, Recipe)
+    run, model = Run(folder), make_model(recipe).eval()
+    load_weights(run.checkpoint(STAGE), {"model": model})
+    return Trained(run, recipe, model)
+
+
+def measure(trained: Trained) -> Rows:
+    """Evaluate a run on its test pictures."""
+    rows = evaluate(trained.model, *(Hands.open(store) for store in prepare(trained.recipe.data)))
+    trained.run.write_metrics({"rows": rows, "training_seconds": _seconds(trained.run)})
+    return rows
+
+
+def save_results(path: Path, trained: Trained, rows: Rows) -> None:
+    """Write measured rows with where they come from."""
+    stores = prepare(trained.recipe.data)
+    write_results(
+        path,
+        rows,
+        data=fingerprint(*stores),
+        seeds=[trained.recipe.loop.seed],
+        recipe=to_plain(trained.recipe),
+        training_seconds=_seconds(trained.run),
+    )
+
+
+def _stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer) -> Stage:
+    config = recipe.train
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+
+    def batch(step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return hands.draw(config.batch, generator, trainer.share, config.augmentation)
+
+    def loss(sample: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        said = model.estimates(sample["images"])
+        return model.loss(said, sample["targets"], sample["valid"].float())
+
+    return Stage(STAGE, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
+
+
+def _rate(step: int, config: TrainConfig) -> float:
+    """Share of the learning rate."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    if config.drops:
+        return 0.2 ** sum(step >= drop for drop in config.drops)
+    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(1, config.steps - config.warmup)))
+
+
+def _seconds(run: Run) -> float:
+    return round(max((record["seconds"] for record in run.curves(STAGE)), default=0.0), 1)

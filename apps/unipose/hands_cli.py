@@ -1,0 +1,112 @@
+"""Two interacting hands: `typer apps/unipose hands train`, `evaluate`, `predict`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from trainer.errors import plain_errors
+
+if TYPE_CHECKING:
+    from unipose.hands.evaluate import Rows
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console()
+
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+
+
+class Side(StrEnum):
+    """Which hands are in a picture."""
+
+    RIGHT = "right"
+    LEFT = "left"
+    BOTH = "both"
+
+
+@app.command()
+@plain_errors()
+def train(
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")] = "hands",
+    set_: Annotated[list[str], typer.Option("--set", help="change a value: --set train.steps=100")] = [],  # noqa: B006
+    name: Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="folder of the runs")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Render or cut pictures of hands, train A2J-Transformer on them, and evaluate it."""
+    from trainer.recipe import load_recipe, to_yaml
+
+    from unipose.hands.recipe import RECIPES, Recipe
+    from unipose.hands.train import save_results
+    from unipose.hands.train import train as run_training
+
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other; give one")
+    loaded = load_recipe(recipe, Recipe, set_, RECIPES)
+    console.print(to_yaml(loaded), style="dim", highlight=False)
+    folder = runs / (name or Path(recipe).stem)
+    trained, rows = run_training(loaded, folder, "resume" if resume else "replace" if overwrite else "refuse")
+    if not rows:
+        return  # another process tells
+    _table(rows)
+    if json:
+        save_results(json, trained, rows)
+    console.print(f"run {folder}")
+
+
+@app.command()
+@plain_errors()
+def evaluate(run: RunArgument, json: JsonOption = None) -> None:
+    """Measure a finished run on its test pictures, by InterHand2.6M's protocol."""
+    from unipose.hands.train import measure, open_run, save_results
+
+    trained = open_run(run)
+    rows = measure(trained)
+    _table(rows)
+    if json:
+        save_results(json, trained, rows)
+
+
+@app.command()
+@plain_errors()
+def predict(
+    run: RunArgument,
+    picture: Annotated[Path, typer.Argument(help="an image file")],
+    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(help="x0 y0 x1 y1 about the hands, px; the whole picture by default"),
+    ] = None,
+    hands: Annotated[Side, typer.Option(help="which are in the picture; the rest is not drawn")] = Side.BOTH,
+) -> None:
+    """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
+    import numpy as np
+
+    from unipose.hands.train import open_run
+    from unipose.hands.use import draw
+    from unipose.hands.use import predict as run_network
+
+    found = run_network(open_run(run), picture, box)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, **found)  # type: ignore[arg-type]
+    draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
+    console.print(f"{out}, {out.with_suffix('.png')}")
+
+
+def _table(rows: "Rows") -> None:
+    table = Table(title="MPJPE, mm, hands aligned at their wrists")
+    for column in ("", "single", "two", "all", "2D, px"):
+        table.add_column(column, justify="right" if column else "left")
+    keys = ("single_mpjpe_mm", "two_mpjpe_mm", "all_mpjpe_mm", "epe_px")
+    for row in rows:
+        table.add_row(row["method"], *(f"{row[key]:.1f}" if key in row else "" for key in keys))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()
