@@ -118,6 +118,22 @@ def test_native_repeats_to_the_bit(threads: int) -> None:
 
 
 @needs_compiler
+def test_threads_do_not_change_the_sampled_loss() -> None:
+    cube = make((7, 9, 8), masked=False)
+    second, third = torch.randint(9, (7, 40)), torch.randint(8, (7, 40))
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            leaves = [part.clone().requires_grad_() for part in cube[:4]]
+            loss = sampled(Sample(*leaves, second, third))
+            results.append((loss, *torch.autograd.grad((loss * torch.arange(1, 8)).sum(), leaves)))
+        finally:
+            torch.set_num_threads(before)
+    assert all(torch.equal(x, y) for x, y in zip(*results, strict=True))
+
+
+@needs_compiler
 def test_native_passes_nan_on() -> None:
     cube = make((3, 4, 5), masked=False)
     cube.c[1, 2] = torch.nan

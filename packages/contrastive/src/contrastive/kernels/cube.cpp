@@ -226,18 +226,21 @@ void sampled_forward(const float* A, const float* B, const float* C, Index rows,
   });
 }
 
-// Adds to dA, dB, dC the gradients of sum(nll g).
+// Adds to dA, dB, dC the gradients of sum(nll g). Rows of dC are met by any row of the sample, so that one part
+// takes dC and the other one dA and dB.
 void sampled_backward(const float* slopes, const float* g, Index rows, Index each, Index stride, Index J, Index K,
-                      const Index* second, const Index* third, float* dA, float* dB, float* dC) {
-  for (Index row = 0; row < rows; ++row) {
-    const float* by = slopes + row * 3 * stride;
-    for (Index n = 0; n < each; ++n) {
-      const Index j = second[row * each + n], k = third[row * each + n];
-      dA[row * J + j] += g[row] * by[n];
-      dB[row * K + k] += g[row] * by[stride + n];
-      dC[j * K + k] += g[row] * by[2 * stride + n];
+                      const Index* second, const Index* third, Index parts, float* dA, float* dB, float* dC) {
+  in_parts(parts, 2, [&](Index, Index from, Index to) {
+    for (Index row = 0; row < rows; ++row) {
+      const float *by_a = slopes + row * 3 * stride, *by_b = by_a + stride, *by_c = by_b + stride;
+      const Index *j = second + row * each, *k = third + row * each;
+      for (Index n = 0; from == 0 && n < each; ++n) {
+        dA[row * J + j[n]] += g[row] * by_a[n];
+        dB[row * K + k[n]] += g[row] * by_b[n];
+      }
+      for (Index n = 0; to == 2 && n < each; ++n) dC[j[n] * K + k[n]] += g[row] * by_c[n];
     }
-  }
+  });
 }
 
 }  // extern "C"

@@ -88,9 +88,10 @@ def sampled_backward(
     rows, each = second.shape
     da, db, dc = (slopes.new_zeros(size) for size in ((rows, shape[0]), (rows, shape[1]), shape))
     grad = grad.contiguous()
-    _function("sampled_backward")(
-        *_pointers(slopes, grad), rows, each, slopes.shape[2], *shape, *_pointers(second, third, da, db, dc)
-    )
+    shapes = (rows, each, slopes.shape[2], *shape)
+    parts = min(2, torch.get_num_threads())
+    members = _pointers(second, third)
+    _function("sampled_backward")(*_pointers(slopes, grad), *shapes, *members, parts, *_pointers(da, db, dc))
     return da, db, dc
 
 
@@ -191,7 +192,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "cube_forward": cube + [pointer] * 3,
         "cube_backward": cube + [pointer] * 6,
         "sampled_forward": [pointer] * 3 + [index] * 5 + [real] + [pointer] * 3 + [index] + [pointer] * 3,
-        "sampled_backward": [pointer] * 2 + [index] * 5 + [pointer] * 5,
+        "sampled_backward": [pointer] * 2 + [index] * 5 + [pointer] * 2 + [index] + [pointer] * 3,
     }
     for name, arguments in signatures.items():
         function = getattr(loaded, name)
