@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +58,8 @@ class Reader:
         found = load_part(place)
         if found is not None:
             return found
-        shutil.rmtree(place, ignore_errors=True)
-        unfinished = self._folder / f"{key}.partial"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+        # A name of its own: a process of a killed run may still be at this unit.
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".partial", dir=self._folder))
         notes: list[str] = []
         writer = _PartWriter(unfinished)
         try:
@@ -78,6 +77,7 @@ class Reader:
             files=tuple(checksum(file, self._source) for file in own),
         )
         (unfinished / "part.json").write_text(json.dumps(dataclasses.asdict(part)), encoding="utf-8")
+        shutil.rmtree(place, ignore_errors=True)
         unfinished.rename(place)
         return part
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
+import os
 import shutil
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -172,6 +175,15 @@ def _start_worker(job: _Job) -> None:
     global _in_this_process
     torch.set_num_threads(1)
     _in_this_process = job
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker of a killed run must not go on: nobody would ever end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(task: _Task) -> Part | Failure | Files:

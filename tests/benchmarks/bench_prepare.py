@@ -1,0 +1,160 @@
+"""`posedata prepare` of a made-up Human3.6M of full size: time, memory, and what a kill leaves.
+
+    python tests/benchmarks/bench_prepare.py --frames 1500000 --json docs/results/prepare.json
+
+Writes the official layout (D3_Positions as CDF, metadata.xml; poses only) with a streaming writer: seven
+subjects, thirty sequences each, four cameras, so the store has four rows a frame. Then prepares it three
+times with the command line: uninterrupted; killed (SIGKILL to the command, at a random moment); and again,
+to go on. Memory is the sum over all processes of the command, sampled ten times a second: resident counts
+pages that processes share once for each, proportional once in all. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBJECTS = (1, 5, 6, 7, 8, 9, 11)
+SEQUENCES = 30
+
+
+@dataclass
+class Ran:
+    """A run of the command: wall seconds and the greatest sums of memory in MiB, and how it ended."""
+
+    seconds: float
+    resident_mib: float
+    proportional_mib: float
+    code: int
+
+
+def make(folder: Path, frames: int) -> int:
+    """The archives; the number of frames written, a whole number of frames per sequence."""
+    sys.path.insert(0, str(ROOT / "packages/posedata/tests"))
+    from formats_h36m import H36mWriter
+
+    each = -(-frames // (len(SUBJECTS) * SEQUENCES))
+    writer = H36mWriter(folder)
+    writer.metadata()
+    for subject in SUBJECTS:
+        for sequence in range(SEQUENCES):
+            world = writer.poses(each)
+            world[..., 1] -= np.arange(each)[:, None] % 2000  # to and fro
+            writer.action(subject, f"Action{sequence // 2} {sequence % 2 + 1}", world, pixels=False)
+    return each * len(SUBJECTS) * SEQUENCES
+
+
+def run(source: Path, out: Path, workers: int, kill_after: float | None = None) -> Ran:
+    """`posedata prepare h36m`, watched; killed after so many seconds if given."""
+    command = [sys.executable, "-m", "posedata.cli", "prepare", "h36m", str(source), str(out)]
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--workers", str(workers)], start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    resident = proportional = 0.0
+    while process.poll() is None:
+        if kill_after is not None and time.monotonic() - begun > kill_after:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            break
+        some, shared = memory(process.pid)
+        resident, proportional = max(resident, some), max(proportional, shared)
+        time.sleep(0.1)
+    return Ran(time.monotonic() - begun, resident, proportional, process.returncode)
+
+
+def memory(session: int) -> tuple[float, float]:
+    """Resident and proportional MiB of all processes of a session."""
+    resident = proportional = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[3]) != session:
+                continue
+            lines = (stat.parent / "smaps_rollup").read_text().splitlines()[1:]
+        except (OSError, IndexError):
+            continue  # it ended meanwhile
+        sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        resident += sizes["Rss"]
+        proportional += sizes["Pss"]
+    return resident / 1024, proportional / 1024
+
+
+def content(store: Path) -> str:
+    """sha256 of every file of a store, names included."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in store.rglob("*") if p.is_file()):
+        total.update(f"{file.relative_to(store)} {file.stat().st_size}\n".encode())
+        with file.open("rb") as handle:
+            while block := handle.read(1 << 22):
+                total.update(block)
+    return total.hexdigest()
+
+
+def measure(folder: Path, frames: int, workers: int, moment: float) -> list[dict[str, Any]]:
+    """Rows: uninterrupted, killed, resumed."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    begun = time.monotonic()
+    frames = make(source, frames)
+    size = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
+    print(f"made {frames:,} frames, {size / 2**20:,.0f} MiB, in {time.monotonic() - begun:.0f} s", flush=True)
+    whole = run(source, folder / "whole", workers)
+    store = json.loads((folder / "whole/meta.json").read_text())
+    hashes = [content(folder / "whole")]
+    shutil.rmtree(folder / "whole")
+    killed = run(source, folder / "again", workers, kill_after=moment * whole.seconds)
+    parts = len(list((folder / ".again.prepare/parts").glob("*[!l]")))
+    resumed = run(source, folder / "again", workers)
+    hashes.append(content(folder / "again"))
+    shutil.rmtree(folder / "again")
+    rows = [
+        {"run": "uninterrupted", **vars(whole), "sha256": hashes[0]},
+        {"run": f"killed after {killed.seconds:.0f} s, {parts} units read", **vars(killed), "sha256": None},
+        {"run": "run again", **vars(resumed), "sha256": hashes[1]},
+    ]
+    known = {"frames": frames, "cameras": 4, "rows": store["rows"], "processes": workers}
+    return [known | row for row in rows]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=42_000, help="1500000 for the full size")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--moment", type=float, help="when to kill, as a share of the first run's time")
+    parser.add_argument("--folder", type=Path, help="where to work; 6 GB at full size")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    moment = random.uniform(0.1, 0.95) if options.moment is None else options.moment
+    with tempfile.TemporaryDirectory(prefix="prepare", dir=options.folder) as folder:
+        rows = measure(Path(folder), options.frames, options.workers, moment)
+    for row in rows:
+        print(
+            f"{row['run']:40} {row['seconds']:7.1f} s {row['resident_mib']:7.0f} MiB resident"
+            f" {row['proportional_mib']:7.0f} MiB proportional  {(row['sha256'] or '')[:16]}"
+        )
+    same = rows[0]["sha256"] == rows[2]["sha256"]
+    print(f"{rows[0]['rows']:,} rows; the same bytes: {same}")
+    if options.json:
+        from trainer.results import write_results
+
+        write_results(options.json, rows, same_bytes=same)
+
+
+if __name__ == "__main__":
+    main()
