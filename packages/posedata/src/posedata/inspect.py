@@ -126,6 +126,8 @@ def check_units(store: PoseStore) -> dict[str, Any]:
     if not set(parts) <= set(skeleton.joints):
         return {"thigh_m": None, "height_m": None, "verdict": "not judged: the skeleton has no legs"}
     joints = _sample(store)
+    if not np.isfinite(joints).any():
+        return {"thigh_m": None, "height_m": None, "verdict": "not judged: the store has no 3D"}
     hips, knees, ankles = (joints[:, [skeleton.index(name) for name in parts[i : i + 2]]] for i in (0, 2, 4))
     thigh = float(np.nanmedian(np.linalg.norm(hips - knees, axis=-1)))
     above = np.nanmedian((hips - ankles).reshape(-1, 3), axis=0)
@@ -167,19 +169,32 @@ def _tile(store: PoseStore, row: int) -> Image.Image:
         picture = Image.fromarray(store.images(np.array([row]))[0]).resize(_TILE)
     else:
         picture = Image.new("RGB", _TILE, (244, 244, 240))
-    if "camera" in store and store.column("camera")[row] >= 0:
-        pixels = store.camera(np.array([row])).project(torch.from_numpy(_pose(store, row)))[0].numpy()
+    pixels = _pixels(store, row)
+    if pixels is not None:
         box = store.column("boxes")[row] if "boxes" in store else _bounds(pixels)
-        scale = min(_TILE[0] / (box[2] - box[0]), _TILE[1] / (box[3] - box[1]))
+        stretch = np.array(_TILE) / np.maximum(box[2:] - box[:2], 1e-6)
         if has_image:
-            stretch = np.array(_TILE) / (box[2:] - box[:2])
-            placed = (pixels - box[:2] + 0.5) * stretch - 0.5
+            placed = (pixels - box[:2]) * stretch - 0.5
         else:
-            placed = (pixels - (box[:2] + box[2:]) / 2) * scale + np.array(_TILE) / 2
+            placed = (pixels - (box[:2] + box[2:]) / 2) * stretch.min() + np.array(_TILE) / 2
     else:
         placed = _from_the_front(_pose(store, row)[0])
     _draw(picture, placed, store)
     return picture
+
+
+def _pixels(store: PoseStore, row: int) -> np.ndarray | None:
+    """Where the joints are seen; where keypoints are, if there is no 3D; None without a camera."""
+    pose = _pose(store, row)
+    if np.isfinite(pose).any():
+        if "camera" not in store or store.column("camera")[row] < 0:
+            return None
+        seen: np.ndarray = store.camera(np.array([row])).project(torch.from_numpy(pose))[0].numpy()
+        return seen
+    name = next((name for name in store.columns if name.startswith("keypoints_")), None)
+    keypoints = np.array(store.column(name)[row]) if name else np.zeros((1, 3))
+    keypoints[keypoints[:, 2] <= 0] = np.nan
+    return keypoints[:, :2] if np.isfinite(keypoints).any() else None
 
 
 def _draw(picture: Image.Image, pixels: np.ndarray, store: PoseStore) -> None:
@@ -197,6 +212,8 @@ def _from_the_front(pose: np.ndarray) -> np.ndarray:
     """Orthographic, 30 degrees off the x axis, 2.2 m high."""
     across = pose[:, 0] * np.cos(np.pi / 6) + pose[:, 1] * np.sin(np.pi / 6)
     flat = np.stack([across, -pose[:, 2]], axis=-1)
+    if not np.isfinite(flat).any():
+        return flat
     box = _bounds(flat)
     fits = 0.95 * np.array(_TILE) / np.maximum(box[2:] - box[:2], 1e-6)
     scale = min(_TILE[1] / 2.2, *fits.tolist())

@@ -8,23 +8,31 @@ from __future__ import annotations
 from posedata.prepare.format import FORMATS
 from posedata.prepare.merge import Dataset
 from posedata.prepare.run import prepare
+from posedata.readers.amass import Amass
 from posedata.readers.asf_amc import read_asf_amc
 from posedata.readers.bvh import read_bvh
+from posedata.readers.coco import Coco
 from posedata.readers.h36m import H36m
 from posedata.readers.h36m_npz import read_h36m_npz
 from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
+from posedata.readers.mpi_inf_3dhp import MpiInf3dhp
 from posedata.readers.ntu import Ntu
 from posedata.readers.panoptic import Panoptic
 from posedata.readers.rgbd import Rgbd, RgbdFrame, RgbdSequence, open_rgbd
+from posedata.readers.tdpw import Tdpw
 
 __all__ = [
     "FORMATS",
+    "Amass",
+    "Coco",
     "Dataset",
     "H36m",
     "Itop",
+    "MpiInf3dhp",
     "Ntu",
     "Panoptic",
+    "Tdpw",
     "Rgbd",
     "RgbdFrame",
     "RgbdSequence",

@@ -113,6 +113,8 @@ class _PlainUnpickler(pickle.Unpickler):
             return _Array if name == "ndarray" else _Dtype
         if (module, name) == ("_codecs", "encode"):
             return _latin1
+        if (module, name) in (("__builtin__", "bytes"), ("builtins", "bytes")):
+            return _no_bytes
         if self._foreign:
             return Foreign
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no plain data")
@@ -217,6 +219,13 @@ def _latin1(text: Any, encoding: Any) -> bytes:
     if not isinstance(text, str) or encoding != "latin1":
         raise pickle.UnpicklingError(f"it asks for the codec {str(encoding)[:20]!r}")
     return text.encode("latin1")
+
+
+def _no_bytes(*args: Any) -> bytes:
+    """How old pickles spell no bytes at all."""
+    if args:
+        raise pickle.UnpicklingError("it makes bytes out of something")
+    return b""
 
 
 _FROM_MULTIARRAY = {"_reconstruct": _reconstruct, "scalar": _scalar}

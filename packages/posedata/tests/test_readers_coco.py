@@ -1,0 +1,138 @@
+"""COCO's keypoints: a store without 3D, and the real photograph where it is at hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from formats_photo import coco_annotations, write_coco
+from PIL import Image
+from posedata.inspect import inspect_store
+from posedata.prepare import get_format
+from posedata.prepare.format import Context
+from posedata.readers import prepare
+from posedata.readers._safe_text import read_json, read_xml
+from posedata.skeleton import get_skeleton
+from posedata.store import PoseStore
+
+REAL = Path(__file__).resolve().parents[3] / "../shared/data/coco"
+
+
+@pytest.fixture
+def data() -> dict[str, Any]:
+    return coco_annotations(np.random.default_rng(6))
+
+
+def test_round_trip_without_3d(tmp_path: Path, data: dict[str, Any]) -> None:
+    write_coco(tmp_path / "raw", "val2017", data)
+    store = PoseStore.open(prepare("coco", tmp_path / "raw", tmp_path / "out", strict=True))
+    people = sorted(data["annotations"][:6], key=lambda person: (person["image_id"], person["id"]))
+    assert len(store) == 6
+    assert store.meta["skeleton"] == "coco17"
+    assert np.isnan(store.column("joints")).all()
+    assert not store.column("valid").any()
+    assert store.column("frame").tolist() == [person["image_id"] for person in people]
+    for row, person in enumerate(people):
+        given = np.array(person["keypoints"], float).reshape(17, 3)
+        expected = np.where(given[:, 2:] > 0, np.concatenate([given[:, :2], np.ones((17, 1))], 1), 0)
+        np.testing.assert_array_equal(store.column("keypoints_annotated")[row], expected)
+        np.testing.assert_array_equal(store.column("visible_true")[row], given[:, 2] == 2)
+        x, y, width, height = person["bbox"]
+        np.testing.assert_allclose(
+            store.column("boxes")[row], [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5], rtol=1e-6
+        )
+    assert inspect_store(store)["rows"] == 6
+
+
+def test_images_become_crops_and_a_missing_one_is_told(tmp_path: Path, data: dict[str, Any]) -> None:
+    write_coco(tmp_path / "raw", "val2017", data)
+    (tmp_path / "raw" / "val2017").mkdir()
+    for image, shade in zip(data["images"][:2], (60, 180), strict=True):
+        Image.new("RGB", (640, 480), (shade,) * 3).save(tmp_path / "raw" / "val2017" / image["file_name"])
+    told: list[str] = []
+    out = prepare("coco", tmp_path / "raw", tmp_path / "out", size="12x16", told=told.append)
+    store = PoseStore.open(out)
+    assert "000000000114.jpg: is missing" in told[0]
+    assert store.column("image").tolist() == [0, 1, 2, 3, -1, -1]
+    shades = store.images(np.arange(4)).reshape(4, -1).max(axis=1)
+    np.testing.assert_allclose(shades, [60, 60, 180, 180], atol=2)
+    box = store.column("boxes")[0]
+    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(12 / 16, rel=1e-4)
+
+
+def test_names_that_lead_outside_are_not_followed(tmp_path: Path, data: dict[str, Any]) -> None:
+    (tmp_path / "raw" / "val2017").mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(tmp_path / "secret.jpg")
+    data["images"][0]["file_name"] = "../../secret.jpg"
+    write_coco(tmp_path / "raw", "val2017", data)
+    with pytest.raises(ValueError, match="leads outside"):
+        prepare("coco", tmp_path / "raw", tmp_path / "out", size="12x16")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda d: d["annotations"][1].update(keypoints=[1] * 50),
+            r"annotations\[1\]: keypoints is no list of 51",
+        ),
+        (
+            lambda d: d["annotations"][1].update(keypoints=[3] * 51),
+            r"annotations\[1\]: keypoints have a visibility",
+        ),
+        (
+            lambda d: d["annotations"][1].update(bbox=[1, 2, "x", 3]),
+            r"annotations\[1\]: bbox is no list of 4",
+        ),
+        (lambda d: d["annotations"][1].update(image_id=5), r"annotations\[1\]: image_id is of no image"),
+        (lambda d: d["images"][0].pop("file_name"), "images has an entry without id or file_name"),
+        (lambda d: d["categories"][0].update(keypoints=["nose"]), "categories list other keypoints"),
+        (lambda d: d.update(annotations={}), "annotations is no list of objects"),
+        (lambda d: d["annotations"].clear(), "has no person with a keypoint"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, data: dict[str, Any], change, message: str) -> None:  # type: ignore[no-untyped-def]
+    change(data)
+    path = write_coco(tmp_path, "train2017", data)
+    with pytest.raises(ValueError, match=message) as caught:
+        get_format("coco").plan(tmp_path, Context(tmp_path, lambda text: None))
+    assert str(caught.value).startswith(str(path))
+
+
+def test_text_of_strangers_is_bounded(tmp_path: Path) -> None:
+    for name, text, message in (
+        ("deep.json", "[" * 100_000, "is nested too deep"),
+        ("nan.json", '{"a": NaN}', "NaN is no number"),
+        ("list.json", "[1]", "holds a list, wanted a dict"),
+        ("cut.json", '{"a": [1, 2', "is no JSON"),
+        ("digits.json", '{"a": ' + "9" * 10_000 + "}", "is no JSON"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            read_json(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name))
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is no text"):
+        read_json(tmp_path / "bytes.json")
+    laughs = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><l>&b;</l>'
+    (tmp_path / "laughs.xml").write_text(laughs)
+    with pytest.raises(ValueError, match="declares a document type"):
+        read_xml(tmp_path / "laughs.xml")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+def test_the_real_photograph(tmp_path: Path) -> None:
+    file = REAL / "person_keypoints_one_image.json"
+    store = PoseStore.open(prepare("coco", file, tmp_path / "out", size="96x128", strict=True))
+    assert len(store) == 1
+    keypoints, skeleton = store.column("keypoints_annotated")[0], get_skeleton("coco17")
+    # a skier seen from the front: the left shoulder is on the right of the picture
+    assert keypoints[skeleton.index("left_shoulder"), 0] > keypoints[skeleton.index("right_shoulder"), 0]
+    assert store.column("image").tolist() == [0]
+    assert store.images(np.array([0])).std() > 20
+    # the crop holds the person where the keypoints are: the nose is skin, the corners are not black padding
+    box = store.column("boxes")[0]
+    inside = keypoints[keypoints[:, 2] > 0, :2]
+    assert (inside > box[:2]).all()
+    assert (inside < box[2:]).all()
