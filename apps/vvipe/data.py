@@ -103,6 +103,7 @@ class Data:
         self.noise = DetectorNoise() if config.keypoints == "detector" else None
         self.views = self._recorded(joints, [rigs.TRAIN], seed=1).to(self.device)
         self.joints = joints.to(self.device)
+        self._poses: dict[bool, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -127,12 +128,18 @@ class Data:
             self._recorded(joints, [rigs.CHEST, rigs.STEEP], seed=3),
         )
 
+    def poses(self, align: bool = True) -> Float[Tensor, "N J 3"]:
+        """All training poses as the model embeds them, made once."""
+        if align not in self._poses:
+            self._poses[align] = self.body.pose(self.joints, align)
+        return self._poses[align]
+
     def draw_poses(
         self, count: int, generator: torch.Generator, share: Share, align: bool = True
     ) -> Float[Tensor, "B J 3"]:
         """Training poses at random, as the model embeds them. Every process draws all and keeps its share."""
         rows = torch.randint(len(self), (count,), generator=generator, device=generator.device)
-        return self.body.pose(self.joints[share(rows)], align)
+        return self.poses(align)[share(rows)]
 
     def draw(
         self,
@@ -161,7 +168,7 @@ class Data:
                 torch.where(new[..., None], fresh.confidence, seen.confidence),
             )
         kept = share(torch.arange(count, device=device))
-        return Batch(self.body.pose(joints[kept], align), seen[kept])
+        return Batch(self.poses(align)[rows[kept]], seen[kept])
 
     def _fresh(self, joints: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Views:
         if augment.cameras == "near":

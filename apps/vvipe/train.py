@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
-from trainer.loop import Trainer
+from trainer.loop import Trainer, seed_of
 from trainer.recipe import load_recipe, to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -68,6 +69,7 @@ def train(
         Run(recipe.mapping.vae).checkpoint("vae")  # complain before anything is made
     run = Run.start(folder, recipe, existing)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint)
+    torch.manual_seed(seed_of(recipe.loop.seed, "weights"))
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
     todo = _stages(model, recipe, run, only)

@@ -1,0 +1,227 @@
+"""V-VIPE end to end, small: the commands, and what they leave behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from posedata.noise import DetectorNoise
+from posedata.store import PoseStore
+from posedata.views import add_views, get_rig
+from typer.testing import CliRunner
+from vvipe.ablate import PAPER, ablated
+from vvipe.cli import app
+from vvipe.recipe import Recipe
+from vvipe.train import open_run
+from vvipe_tiny import overrides
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("vvipe")
+
+
+@pytest.fixture(scope="session")
+def trained(cache: Path) -> Path:
+    """A run folder made by the owner's spelling of the command."""
+    words = ["apps/vvipe", "train", "--runs", str(cache / "runs"), "--name", "tiny", *overrides(cache)]
+    done = subprocess.run(
+        [str(BIN / "typer"), *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cache / "runs" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def views(cache: Path, trained: Path) -> Path:
+    """A few views of the synthetic people, with a detector's keypoints."""
+    poses = next(cache.glob("synthetic-*"))
+    return add_views(poses, cache / "views", get_rig("h36m"), 1, DetectorNoise(), 0, rows=np.arange(0, 60, 3))
+
+
+def vvipe(*arguments: object, code: int = 0) -> str:
+    """Run a command in this process; its output, once the exit code is right."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    for rig in ("same_rig", "all", "unseen"):
+        assert 0 <= metrics[rig]["hit1"] <= metrics[rig]["hit5"] <= 100
+    for rig in ("same_rig", "all"):
+        assert 0 < metrics[rig]["pa_mpjpe_mm"] < metrics[rig]["mpjpe_mm"] < 2000
+    assert sorted(p.name for p in (trained / "checkpoints").iterdir()) == ["mapping", "vae"]
+    assert (trained / "report.html").read_text().count("<img") >= 7
+
+
+def test_evaluation_repeats_and_sets_rows_side_by_side(trained: Path, cache: Path, tmp_path: Path) -> None:
+    peer = overrides(cache, "model.method=prvipe")
+    vvipe("train", "--runs", tmp_path, "--name", "peer", *peer)
+    vvipe("evaluate", trained, "--peer", tmp_path / "peer", "--json", tmp_path / "r.json")
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["V-VIPE", "PR-VIPE", "2D keypoints"]
+    before = json.loads((trained / "metrics.json").read_text())
+    for key in ("hit1", "hit5", "mpjpe_mm"):
+        assert rows[0][f"all.{key}"] == pytest.approx(before["all"][key], rel=1e-4)
+    said = vvipe("lift", tmp_path / "peer", "none.npy", tmp_path / "o.npz", code=2)
+    assert "none.npy" in said or "PR-VIPE" in said
+
+
+def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Stage 1 alone, then stage 2: the same curves as in one go, and an embedding of 3D in between."""
+    words = ("train", "--runs", tmp_path, "--name", "tiny", *overrides(cache))
+    said = vvipe(*words, "--stage", "mapping", code=2)
+    assert "no last checkpoint of stage vae" in said
+    shutil.rmtree(tmp_path / "tiny")
+    vvipe(*words, "--stage", "vae")
+    assert not open_run(tmp_path / "tiny").sees
+    assert "--stage mapping" in vvipe("evaluate", tmp_path / "tiny", code=2)
+    vvipe(*words, "--stage", "mapping", "--resume")
+    assert _curves(tmp_path / "tiny") == _curves(trained)
+
+
+def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Lose the last checkpoint of stage 2, as a kill would: the curves come out the same."""
+    shutil.copytree(trained, tmp_path / "tiny")
+    shutil.rmtree(tmp_path / "tiny" / "checkpoints" / "mapping" / "step-00000006")
+    vvipe("train", "--runs", tmp_path, "--name", "tiny", "--resume", *overrides(cache))
+    assert _curves(tmp_path / "tiny") == _curves(trained)
+
+
+def test_stage_two_leaves_the_decoder_as_it_was(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    first, second = (
+        load_file(sorted((trained / "checkpoints" / stage).iterdir())[-1] / "tensors.safetensors")
+        for stage in ("vae", "mapping")
+    )
+    kept = {name: x for name, x in second.items() if name.startswith("ema/model.vae.")}
+    assert len(kept) > 40
+    for name, value in kept.items():
+        torch.testing.assert_close(value, first[name.replace("ema/model.vae.", "ema/vae.")], rtol=0, atol=0)
+
+
+def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path: Path) -> None:
+    words = ("compare", "--runs", tmp_path, "--name", "c", "--json", tmp_path / "c.json", *overrides(cache))
+    vvipe(*words)
+    first = json.loads((tmp_path / "c.json").read_text())["rows"]
+    assert [(r["method"], r["keypoints"], r["augmentation"]) for r in first] == [
+        (method, keypoints, augmentation)
+        for keypoints in ("exact", "detector")
+        for method, augmentation in (
+            ("2D keypoints", ""),
+            ("V-VIPE", "no"),
+            ("PR-VIPE", "no"),
+            ("V-VIPE", "yes"),
+            ("PR-VIPE", "yes"),
+        )
+    ]
+    lost = tmp_path / "c" / "prvipe-exact-augment-yes-seed0"
+    shutil.rmtree(lost)
+    others = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").glob("*/metrics.json")}
+    vvipe(*words)
+    assert (lost / "metrics.json").is_file()
+    assert all(path.stat().st_mtime_ns == then for path, then in others.items())
+    again = json.loads((tmp_path / "c.json").read_text())["rows"]
+    assert [r["all.hit1"] for r in again] == [r["all.hit1"] for r in first]
+
+    vvipe("ablate", "--runs", tmp_path, "--name", "a", "--json", tmp_path / "a.json", *overrides(cache))
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == list(PAPER)
+
+
+def test_variants_change_what_they_say() -> None:
+    recipe = Recipe()
+    made = {name: ablated(recipe, name) for name in PAPER}
+    assert made["whole"] == recipe
+    assert (made["no triplet"].vae.triplet, made["no triplet"].mapping.triplet) == (0, 0)
+    assert not made["no alignment"].vae.align
+    assert not made["no pre-trained decoder"].mapping.pretrained
+    assert made["no augmentation"].augment.share == 0
+    with pytest.raises(ValueError, match="no variant"):
+        ablated(recipe, "no luck")
+
+
+def test_embed_and_retrieve_agree(trained: Path, views: Path, tmp_path: Path) -> None:
+    vvipe("embed", trained, views, tmp_path / "e.npz", "--modality", "3d")
+    with np.load(tmp_path / "e.npz") as file:
+        embedded = torch.from_numpy(file["embedding"])
+    vvipe("embed", trained, views, tmp_path / "g.index", "--modality", "3d")
+    for gallery in (views, tmp_path / "g.index"):
+        out = tmp_path / "r.json"
+        vvipe("retrieve", trained, views, gallery, "--from", "3d", "--to", "3d", "--json", out)
+        rows = json.loads(out.read_text())["rows"]
+        nearest = torch.cdist(embedded, embedded).topk(5, largest=False).indices
+        assert [row["gallery"][0] for row in rows] == nearest[:, 0].tolist()
+    said = vvipe("embed", trained, views, tmp_path / "x.npz", "--keypoints", "no", code=2)
+    assert "keypoints_no" in said
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_coco_and_h36m_keypoints_of_one_person_embed_alike(
+    trained: Path, views: Path, tmp_path: Path
+) -> None:
+    """The thirteen shared joints decide: COCO's further ones, and Human3.6M's, do not matter."""
+    store = PoseStore.open(views)
+    h36m = np.array(store.column("keypoints_detector"))
+    joints = store.skeleton.joints
+    coco = np.zeros((len(h36m), 17, 3), np.float32)
+    names = ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
+    limbs = ["shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
+    names += [f"{side}_{limb}" for limb in limbs for side in ("left", "right")]
+    for i, name in enumerate(names):
+        wanted = "neck" if name == "nose" else name
+        if wanted in joints:
+            coco[:, i] = h36m[:, joints.index(wanted)]
+    np.save(tmp_path / "coco.npy", coco)
+    np.save(tmp_path / "h36m.npy", h36m)
+    vvipe("lift", trained, tmp_path / "coco.npy", tmp_path / "a.npz", "--picture", tmp_path / "a.png")
+    vvipe("lift", trained, tmp_path / "h36m.npy", tmp_path / "b.npz", "--skeleton", "h36m17")
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        np.testing.assert_allclose(a["joints"], b["joints"], atol=1e-5)
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    said = vvipe("lift", trained, tmp_path / "h36m.npy", tmp_path / "c.npz", "--skeleton", "itop15", code=2)
+    assert "h36m.npy" in said
+    assert "--skeleton" in said
+
+
+def test_generation_starts_at_the_pose_and_moves_on(trained: Path, views: Path, tmp_path: Path) -> None:
+    amounts = [part for a in (0.0, 0.2, 0.4, 0.8) for part in ("--amount", a)]
+    vvipe("generate", trained, tmp_path / "g.npz", "--around", views, "--row", 3, "--count", 2, *amounts)
+    with np.load(tmp_path / "g.npz") as file:
+        poses = file["joints"]
+    assert poses.shape == (2, 4, 17, 3)
+    np.testing.assert_allclose(poses[0, 0], poses[1, 0], atol=1e-5)
+    moved = np.linalg.norm(poses - poses[:, :1], axis=-1).mean(-1)
+    assert (np.diff(moved, axis=1) > 0).all()
+    vvipe("generate", trained, tmp_path / "p.npz", "--count", 3)
+    with np.load(tmp_path / "p.npz") as file:
+        assert np.isfinite(file["joints"]).all()
+        assert file["joints"].shape == (3, 17, 3)
+    assert "has no row 99" in vvipe(
+        "generate", trained, tmp_path / "n.npz", "--around", views, "--row", 99, code=2
+    )
+
+
+def test_bad_input_is_one_line(tmp_path: Path, trained: Path, cache: Path) -> None:
+    assert "did you mean mapping.steps?" in vvipe("train", "--set", "mapping.step=3", code=2)
+    assert "data.path is not set" in vvipe("train", "--runs", tmp_path, "--set", "data.format=joints", code=2)
+    assert "no such run" in vvipe("evaluate", tmp_path / "nothing", code=2)
+    assert "holds a run" in vvipe(
+        "train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def _curves(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
