@@ -21,9 +21,15 @@ from posediff.sde import Denoise
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """Range of levels, for data of unit variance: EDM's own (0.002 to 80 for data of std 0.5), top scaled."""
 
-SIGMA_START, SIGMA_STOP = 5.0, 0.01
-"""Range that ``sample`` walks. On normal data of std 0.1 to 0.8 with the exact denoiser, DPM-Solver++
-2M is within 2 % of the right std after 10 evaluations on it; on EDM's own schedule from 80 it is 16 % off."""
+AROUND_MEAN = (20.0, 0.05)
+"""Range that ``sample`` walks around a mean, in units of ``spread``. From 20 the differences themselves, some
+of which spread thrice as far as the rest, are lost in the noise; below 0.05 nothing is left to be seen."""
+
+UNCENTRED = 0.25
+"""What stands for ``spread`` where a decoder has none: poses given a condition spread less than poses do."""
+
+AROUND_NOTHING = (80.0, 0.01)
+"""The same for a decoder without a mean, in units of the data's std."""
 
 SHARE = 8
 """Neighbours in a batch that have a noise level in common, where the batch divides."""
@@ -136,12 +142,7 @@ class PoseDecoder(Conditioned):
 
         guidance: weight of classifier-free guidance; needs condition_dropout in training.
         """
-        conditional = self._denoise(self.features(condition, modality))
-        if not guidance:
-            return conditional
-        if self.unknown is None:
-            raise ValueError("guidance needs a decoder trained with condition_dropout > 0")
-        return classifier_free(conditional, self._denoise(self._project(self.unknown[None])), guidance)
+        return self._denoise(condition, modality, guidance)[0]
 
     @torch.no_grad()
     def sample(
@@ -150,7 +151,7 @@ class PoseDecoder(Conditioned):
         modality: int | Tensor,
         *,
         hypotheses: int = 1,
-        steps: int = 10,
+        steps: int = 8,
         sampler: str = "dpmpp_2m",
         generator: torch.Generator | None = None,
         guidance: float = 0.0,
@@ -163,21 +164,20 @@ class PoseDecoder(Conditioned):
         call ``eval()`` first. guidance: see ``denoise``. correct: pulls denoised poses (S, B, J, d) towards
         a constraint (`posediff.guidance`).
 
-        sigma_start: where the ODE samplers start, to fall in constant ratio to 0.01. By default 5 around the
-        ``mean``, which costs one evaluation and saves the whole upper part of the schedule: poses given a
-        condition spread by far less than 1, so at 5 a normal distribution around their mean is theirs to
-        under 1 %. A prior, or a decoder without a mean, starts at 80 or at its process' own end.
+        sigma_start: where the ODE samplers start, in units of the data's std, to fall in constant ratio. By
+        default they start around the ``mean``, which costs one evaluation and saves the upper part of the
+        schedule. A prior, or a decoder without a mean, starts at 80 or at its process' own end.
         """
         check_choice("sampler", sampler, [*ODE_SAMPLERS, *SDE_SAMPLERS])
-        denoise = self.denoise(condition, modality, guidance=guidance)
+        denoise, centre = self._denoise(condition, modality, guidance)
         if correct is not None:
             denoise = guided(denoise, lambda flat: self._flatten(correct(self._restore(flat))))
         shape = (hypotheses, len(condition), self.joints * self.dims)
         noise = randn_like(self.std.new_empty(shape, dtype=condition.dtype), generator)
         if sampler in ODE_SAMPLERS:
-            start, centre = self._start(condition, modality, sigma_start)
-            levels = geometric(steps, SIGMA_STOP, start).to(noise)
-            return self._restore(ODE_SAMPLERS[sampler](denoise, centre + start * noise, levels))
+            levels = self._levels(steps, sigma_start, centre is not None).to(noise)
+            x = levels[0] * noise if centre is None else centre + levels[0] * noise
+            return self._restore(ODE_SAMPLERS[sampler](denoise, x, levels))
         times = uniform_time(steps).to(noise)
         noise = noise * self.sde.std(times[0])
         return self._restore(SDE_SAMPLERS[sampler](denoise, noise, times, self.sde, generator=generator))
@@ -205,19 +205,37 @@ class PoseDecoder(Conditioned):
         hidden = torch.rand(len(condition), 1, generator=generator, device=device) < self.condition_dropout
         return torch.where(hidden.to(condition.device), self.unknown, condition)
 
-    def _denoise(self, features: Tensor | None) -> Denoise:
-        """The denoiser of standardised flat poses, given a condition's features."""
-        if features is None or not self.centred or not self.spread > 0:
+    def _denoise(
+        self, condition: Tensor, modality: int | Tensor, guidance: float
+    ) -> tuple[Denoise, Tensor | None]:
+        """The denoiser of standardised flat poses, and their mean where the decoder has one."""
+        features = self.features(condition, modality)
+        has_mean = self.mean_weight and features is not None
+        centre = self._flat_mean(features, len(condition)) if has_mean else None
+        conditional = self._about(centre, features)
+        if not guidance:
+            return conditional, centre
+        if self.unknown is None:
+            raise ValueError("guidance needs a decoder trained with condition_dropout > 0")
+        nothing = self._project(self.unknown[None])
+        prior = self._about(self._flat_mean(nothing, 1) if self.mean_weight else None, nothing)
+        return classifier_free(conditional, prior, guidance), centre
+
+    def _about(self, centre: Tensor | None, features: Tensor | None) -> Denoise:
+        if centre is None or not self._is_centred():
             return lambda x, sigma: self.denoiser(x, sigma, features)
-        centre, spread = self._flat_mean(features, len(features)), self.spread
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-            level = sigma / spread
+            level = sigma / self.spread
             # Beyond the highest trained level only the direction of x is left to be known.
-            inside = (SIGMA_MAX / level).clamp(max=1)
-            return centre + spread * self.denoiser(inside * (x - centre) / spread, inside * level, features)
+            inside = (SIGMA_MAX / level).clamp(max=1) / self.spread
+            difference = self.denoiser(inside * (x - centre), inside * sigma, features)
+            return centre + self.spread * difference
 
         return denoise
+
+    def _is_centred(self) -> bool:
+        return self.centred and bool(self.spread > 0)
 
     def _centre(self, clean: Tensor, centre: Tensor, weight: Tensor) -> Tensor:
         """The difference to the centre over ``spread``, which then moves towards the rms difference."""
@@ -251,9 +269,10 @@ class PoseDecoder(Conditioned):
         silence = self.std.new_zeros(batch, self.joints * self.dims)
         return self.network(silence if features is None else silence.to(features), None, features)
 
-    def _start(
-        self, condition: Tensor, modality: int | Tensor, sigma: float | None
-    ) -> tuple[float, Tensor | float]:
-        if self.mean_weight and condition.shape[-1]:
-            return sigma or SIGMA_START, self._flatten(self.mean(condition, modality))
-        return sigma or min(80.0, float(self.sde.sigma(torch.ones(())))), 0.0
+    def _levels(self, steps: int, start: float | None, around_mean: bool) -> Tensor:
+        if around_mean:
+            unit = float(self.spread) if self._is_centred() else UNCENTRED
+            top, end = AROUND_MEAN[0] * unit, AROUND_MEAN[1] * unit
+        else:
+            top, end = min(AROUND_NOTHING[0], float(self.sde.sigma(torch.ones(())))), AROUND_NOTHING[1]
+        return geometric(steps, end, start or top)
