@@ -8,9 +8,11 @@ counts. `sampled` and `all` include L_pair and share its matrices; `paper_svd` a
 UniHPE's Algorithms 1 and 2 as printed, without L_pair, run once where once is long. They are left out where
 they do not fit in half of the free memory or, by the next smaller batch, would take over `--limit` seconds.
 
-JSON: `{rows: [{name, batch, milliseconds, peak_mib}], dimensions, threads, device}`; `name` is one of `pair`,
-`paper_svd`, `paper_eigvalsh`, `sampled`, `all`, `gram`, `triangle`, `pmrl`, `symile`; `peak_mib` is the
-memory that one run adds at its highest, features aside (null where the system cannot tell).
+JSON: `{rows: [{name, batch, milliseconds, times_pair, faster_than_eigvalsh, beyond_pair_ms, peak_mib}],
+dimensions, threads, device}`; `name` is one of `pair`, `paper_svd`, `paper_eigvalsh`, `sampled`, `all`,
+`gram`, `triangle`, `pmrl`, `symile`; `beyond_pair_ms` is what `sampled` and `all` take beside L_pair, whose matrices
+they share; `peak_mib` is the memory that one run adds at its highest, features aside (null where the system
+cannot tell).
 """
 
 import argparse
@@ -135,21 +137,41 @@ def measure(batch: int, known: dict[str, float], options: argparse.Namespace) ->
             if sum(times[name]) < options.patience:  # slow cases have fewer rounds
                 times[name].append(run(CASES[name], features))
     known.update({name: min(spent) / batch**2 for name, spent in times.items()})
+    return rows_of(batch, {name: 1000 * min(spent) for name, spent in times.items()}, peaks)
+
+
+def rows_of(batch: int, spent: dict[str, float], peaks: dict[str, float | None]) -> list[dict[str, object]]:
+    """Milliseconds by name as rows, each beside L_pair and the papers' algorithm where they were measured."""
+    papers, pair = spent.get("paper_eigvalsh"), spent["pair"]
     return [
-        {"name": name, "batch": batch, "milliseconds": 1000 * min(spent), "peak_mib": peaks[name]}
-        for name, spent in times.items()
+        {
+            "name": name,
+            "batch": batch,
+            "milliseconds": took,
+            "times_pair": took / pair,
+            "faster_than_eigvalsh": papers / took if papers else None,
+            "beyond_pair_ms": took - pair if name in ("sampled", "all") else None,
+            "peak_mib": peaks[name],
+        }
+        for name, took in spent.items()
     ]
 
 
 def show(rows: list[dict[str, object]]) -> None:
-    base = {row["name"]: float(str(row["milliseconds"])) for row in rows}
     print(f"\nB = {rows[0]['batch']}, D = {DIMENSIONS}")
-    print(f"{'loss':16}{'ms':>10}{'x pair':>9}{'faster than paper_eigvalsh':>28}{'peak MiB':>10}")
+    columns = {
+        "milliseconds": "ms",
+        "times_pair": "x pair",
+        "faster_than_eigvalsh": "faster than paper_eigvalsh",
+    }
+    columns |= {"beyond_pair_ms": "ms beyond pair", "peak_mib": "peak MiB"}
+    print(f"{'loss':16}" + "".join(f"{head:>{len(head) + 4}}" for head in columns.values()))
     for row in rows:
-        spent = base[row["name"]]
-        faster = f"{base['paper_eigvalsh'] / spent:.1f}" if "paper_eigvalsh" in base else "-"
-        peak = "-" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-        print(f"{row['name']!s:16}{spent:10.2f}{spent / base['pair']:9.2f}{faster:>28}{peak:>10}", flush=True)
+        cells = [
+            f"{'-' if row[key] is None else format(row[key], '.2f'):>{len(head) + 4}}"
+            for key, head in columns.items()
+        ]
+        print(f"{row['name']!s:16}" + "".join(cells), flush=True)
 
 
 def main() -> None:
@@ -159,7 +181,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--batch", type=int, nargs="*", default=[64, 180, 512, 2048], help="batch sizes")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--rounds", type=int, default=40, help="rounds over all cases, at most")
+    parser.add_argument("--rounds", type=int, default=100, help="rounds over all cases, at most")
     parser.add_argument("--patience", type=float, default=2.0, help="seconds that are enough for one case")
     parser.add_argument("--limit", type=float, default=30.0, help="longest run of the papers' algorithms")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
