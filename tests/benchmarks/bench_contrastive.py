@@ -10,9 +10,9 @@ they do not fit in half of the free memory or, by the next smaller batch, would 
 
 JSON: `{rows: [{name, batch, milliseconds, times_pair, faster_than_eigvalsh, beyond_pair_ms, peak_mib}],
 dimensions, threads, device}`; `name` is one of `pair`, `paper_svd`, `paper_eigvalsh`, `sampled`, `all`,
-`gram`, `triangle`, `pmrl`, `symile`; `beyond_pair_ms` is what `sampled` and `all` take beside L_pair, whose matrices
-they share; `peak_mib` is the memory that one run adds at its highest, features aside (null where the system
-cannot tell).
+`gram`, `triangle`, `pmrl`, `symile`; `beyond_pair_ms` is what `sampled` and `all` take beside L_pair, whose
+matrices they share; `peak_mib` is the memory that one run adds at its highest, features aside (null where the
+system cannot tell).
 """
 
 import argparse
