@@ -7,7 +7,6 @@ camera: position and rotation, camera = R (world - position), millimetres; focal
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.hands.build import BOX_SCALE, hand_columns
 from posedata.hands.scene import KINDS
+from posedata.readers._safe_text import read_json
 from posedata.store import StoreWriter
 
 _DATA = "_data.json"
@@ -66,9 +66,10 @@ def read_interhand(data: str | Path) -> InterHand:
     data = Path(data)
     if not data.name.endswith(_DATA):
         raise ValueError(f"{data}: give the file whose name ends in {_DATA}")
-    index = _json(data)
+    index = read_json(data)
     cameras, joints = (
-        _json(data.with_name(data.name[: -len(_DATA)] + end)) for end in ("_camera.json", "_joint_3d.json")
+        read_json(data.with_name(data.name[: -len(_DATA)] + end))
+        for end in ("_camera.json", "_joint_3d.json")
     )
     try:
         return _table(index, cameras, joints)
@@ -175,12 +176,3 @@ def _camera(seen: list[Any], cameras: Any) -> Camera:
         -(rotation @ position[..., None])[..., 0],
         size=torch.tensor([[p["width"], p["height"]] for p in seen]),
     )
-
-
-def _json(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; InterHand2.6M's annotations have it")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not JSON ({error}); download it anew") from None

@@ -14,6 +14,7 @@ from posedata.readers.bvh import read_bvh
 from posedata.readers.coco import Coco
 from posedata.readers.h36m import H36m
 from posedata.readers.h36m_npz import read_h36m_npz
+from posedata.readers.interhand import InterHandFormat
 from posedata.readers.itop import Itop
 from posedata.readers.joints import read_joints
 from posedata.readers.mpi_inf_3dhp import MpiInf3dhp
@@ -28,14 +29,15 @@ __all__ = [
     "Coco",
     "Dataset",
     "H36m",
+    "InterHandFormat",
     "Itop",
     "MpiInf3dhp",
     "Ntu",
     "Panoptic",
-    "Tdpw",
     "Rgbd",
     "RgbdFrame",
     "RgbdSequence",
+    "Tdpw",
     "open_rgbd",
     "prepare",
     "read_asf_amc",
