@@ -10,9 +10,10 @@ they do not fit in half of the free memory or, by the next smaller batch, would 
 
 JSON: `{rows: [{name, batch, milliseconds, times_pair, faster_than_eigvalsh, beyond_pair_ms, peak_mib}],
 dimensions, threads, device}`; `name` is one of `pair`, `paper_svd`, `paper_eigvalsh`, `sampled`, `all`,
-`gram`, `triangle`, `pmrl`, `symile`; `beyond_pair_ms` is what `sampled` and `all` take beside L_pair, whose
-matrices they share; `peak_mib` is the memory that one run adds at its highest, features aside (null where the
-system cannot tell).
+`gram`, `triangle`, `pmrl`, `symile`, or `products`: L_pair's nine matrix products and no loss, the floor
+under all that reads cosines. `beyond_pair_ms` is what `sampled` and `all` take beside L_pair, whose matrices
+they share; `peak_mib` is the memory that one run adds at its highest, features aside (null where the system
+cannot tell).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import torch
@@ -59,7 +61,14 @@ def by_singular_value(stacked: Tensor) -> Tensor:
     return torch.linalg.svd(stacked, full_matrices=False)[1][..., 0]
 
 
+def products(features: list[Tensor]) -> Tensor:
+    """Three matrices of cosines, each of which comes back as its own gradient."""
+    cosines = [x @ y.mT for x, y in combinations(features, 2)]
+    return torch.stack([(c * c.detach()).sum() for c in cosines]).sum()
+
+
 CASES: dict[str, Loss] = {
+    "products": products,
     "pair": lambda x: pairwise_info_nce(x, TAU),
     "sampled": lambda x: joint_info_nce(x, TAU, "sampled"),
     "all": lambda x: joint_info_nce(x, TAU, "all"),
