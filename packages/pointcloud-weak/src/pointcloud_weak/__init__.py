@@ -22,12 +22,14 @@ from .losses import (
     weak_terms,
 )
 from .ops import ball_query, farthest_points, subsample, voxels
+from .people import Person, find_people
 
 __all__ = [
     "DepthUnprojector",
     "Evidence",
     "Isolation",
     "KeypointDepth",
+    "Person",
     "SkinOffset",
     "WeakWeights",
     "acceleration_loss",
@@ -38,6 +40,7 @@ __all__ = [
     "bone_variance_loss",
     "clusters",
     "farthest_points",
+    "find_people",
     "fit_plane",
     "isolate_person",
     "keypoint_depth",

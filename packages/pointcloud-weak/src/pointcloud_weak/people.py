@@ -1,0 +1,165 @@
+"""People who stand in a depth image, found by their heads above the floor: where a 2D detector may look.
+
+The idea of head-based clustering is Munaro and Menegatti's (Fast RGB-D people tracking for service robots,
+Autonomous Robots 37, 2014): seen from above, a standing person is a peak of the height above the floor.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Num
+from torch import Tensor
+
+from .cloud import DepthUnprojector, fit_plane, metric
+from .ops import voxels
+
+_CELL = 0.06
+_FLOOR_POINTS = 8000
+_UPRIGHT = 0.7
+_NEAREST = 0.3
+_TILE = 0.1
+_WIDE = 1.2
+
+
+class Person(NamedTuple):
+    """Somebody who stands there.
+
+    Attributes:
+        mask: (H, W) pixels that are theirs.
+        box: (4,) x0, y0, x1, y1 around these, pixels.
+        height: of the highest point above the floor, metres.
+        distance: median depth, metres.
+    """
+
+    mask: Bool[Tensor, "H W"]
+    box: Float[Tensor, " 4"]
+    height: float
+    distance: float
+
+
+def find_people(
+    depth: Num[Tensor, "H W"],
+    unproject: DepthUnprojector,
+    *,
+    shortest: float = 1.1,
+    tallest: float = 2.2,
+    reach: float = 0.42,
+    farthest: float = 6.0,
+    up: tuple[float, float, float] = (0.0, -1.0, 0.0),
+    seed: int = 0,
+) -> list[Person]:
+    """Standing people, the nearest first.
+
+    The floor is the plane that most points of the image's lower half lie on. Peaks of height above it,
+    `shortest` to `tallest` and at least `reach` apart, are heads; a person is what stands within `reach` of a
+    head's plumb line, if it reaches down most of the way and ends there: walls and furniture go on beside it.
+
+    Args:
+        depth: metres, or millimetres as uint16; 0 where nothing was measured.
+        unproject: of the camera that measured it.
+        farthest: metres from the camera.
+        up: roughly against gravity, in the camera frame.
+        seed: of the plane's RANSAC.
+
+    Raises:
+        ValueError: no floor is seen in the lower half of the image.
+    """
+    metres = metric(depth)
+    known = (metres > _NEAREST) & (metres < farthest)
+    cloud = unproject(metres)
+    plane = _floor(cloud, known, up, seed)
+    height = cloud @ plane[:3] + plane[3]
+    across = torch.linalg.cross(plane[:3], plane.new_tensor([0.0, 0.0, 1.0]))
+    across = across / across.norm()
+    ground = torch.stack([cloud @ across, cloud @ torch.linalg.cross(plane[:3], across)], dim=-1)
+    standing = known & (height > 0.05) & (height < tallest)
+    standing[standing.clone()] = ~_walls(cloud[standing], height[standing], plane[:3], seed)
+    rows = torch.nonzero(standing)
+    at, above = ground[standing], height[standing]
+    heads = _heads(at, above, shortest, reach)
+    people = []
+    nearest = torch.cdist(at, at.new_tensor(heads).view(-1, 3)[:, :2]) if heads else at.new_zeros(len(at), 0)
+    for number, (_, _, top) in enumerate(heads):
+        near = nearest[:, number]
+        mine = (near < reach) & (nearest.argmin(1) == number)
+        beside = (near >= reach + 0.05) & (near < reach + 0.25) & (nearest.amin(1) >= reach)
+        if _is_person(above, mine, beside, top):
+            people.append(_person(metres, rows[mine], top))
+    return sorted(people, key=lambda person: person.distance)
+
+
+def _floor(cloud: Tensor, known: Tensor, up: tuple[float, float, float], seed: int) -> Tensor:
+    low = known.clone()
+    low[: len(low) // 2] = False
+    points = cloud[low]
+    if len(points) < 100:
+        raise ValueError(
+            "depth: too little was measured in the lower half of the image to find a floor in it"
+        )
+    points = points[:: max(1, len(points) // _FLOOR_POINTS)]
+    for attempt in range(4):  # the largest plane may be a wall: take it away and look again
+        plane, on = fit_plane(points, 0.03, seed=seed + attempt)
+        across = float(plane[:3] @ plane.new_tensor(up))
+        if abs(across) > _UPRIGHT:
+            return plane if across > 0 else -plane
+        kept = torch.ones(len(points), dtype=torch.bool)
+        kept[on] = False
+        points = points[kept]
+        if len(points) < 100:
+            break
+    raise ValueError("depth: no floor is seen in the lower half of the image; give the people's 2D joints")
+
+
+def _walls(points: Tensor, height: Tensor, normal: Tensor, seed: int) -> Bool[Tensor, " N"]:
+    """Points of upright planes that are wider than a person and have no gaps."""
+    wall = torch.zeros(len(points), dtype=torch.bool)
+    for attempt in range(3):
+        left = torch.nonzero(~wall).flatten()
+        left = left[:: max(1, len(left) // _FLOOR_POINTS)]
+        if len(left) < 500:
+            break
+        plane, on = fit_plane(points[left], 0.04, seed=seed + attempt)
+        if abs(float(plane[:3] @ normal)) > 0.3 or len(on) < 0.1 * len(left):
+            break
+        along = torch.linalg.cross(plane[:3], normal)
+        flat = torch.stack([points[left][on] @ (along / along.norm()), height[left][on]], dim=-1)
+        low, high = flat.quantile(0.02, dim=0), flat.quantile(0.98, dim=0)
+        cells = torch.div(flat, _TILE, rounding_mode="floor").unique(dim=0)
+        extent = (high - low).clamp(min=_TILE)
+        if extent[0] > _WIDE and len(cells) * _TILE**2 > 0.6 * extent.prod():
+            wall |= (points @ plane[:3] + plane[3]).abs() < 0.08
+    return wall
+
+
+def _heads(at: Tensor, above: Tensor, shortest: float, reach: float) -> list[tuple[float, float, float]]:
+    """Place on the ground and height of every peak."""
+    flat = torch.cat([at, torch.zeros_like(above)[:, None]], dim=-1)
+    centres, cell = voxels(flat, _CELL)
+    tops = above.new_full((len(centres),), 0.0).scatter_reduce(0, cell, above, "amax", include_self=False)
+    left = tops > shortest
+    found = []
+    while left.any():
+        index = int(torch.where(left, tops, 0.0).argmax())
+        place = centres[index, :2]
+        found.append((float(place[0]), float(place[1]), float(tops[index])))
+        left &= (centres[:, :2] - place).norm(dim=-1) > reach
+    return found
+
+
+def _is_person(above: Tensor, mine: Tensor, beside: Tensor, top: float) -> bool:
+    """Whether the column below a head is filled most of the way, and little stands around it."""
+    if int(mine.sum()) < 150:
+        return False
+    bins = torch.histc(above[mine], bins=12, min=0.15 * top, max=top)
+    filled = float((bins > 3).float().mean())
+    upper = above > 0.5 * top
+    around = int((beside & upper).sum()) / max(1, int((mine & upper).sum()))
+    return filled > 0.8 and around < 0.4
+
+
+def _person(metres: Tensor, pixels: Tensor, top: float) -> Person:
+    mask = torch.zeros_like(metres, dtype=torch.bool)
+    mask[pixels[:, 0], pixels[:, 1]] = True
+    low, high = pixels.amin(0), pixels.amax(0)
+    box = torch.stack([low[1], low[0], high[1], high[0]]).float()
+    return Person(mask, box, top, float(metres[mask].median()))

@@ -1,0 +1,83 @@
+"""Standing people found in depth images of scenes that are known: pillars on a floor before a wall."""
+
+import pytest
+import torch
+from pointcloud_weak import DepthUnprojector
+from pointcloud_weak.people import find_people
+from posedata import Camera
+from torch import Tensor
+
+CAMERA = Camera(
+    torch.tensor([300.0, 300.0]), torch.tensor([159.5, 119.5]), torch.eye(3), torch.zeros(3), size=(320, 240)
+)
+LENS = 1.2
+"""Metres from the floor to the camera."""
+
+
+def _scene(pillars: list[tuple[float, float, float]], floor: bool = True) -> tuple[Tensor, Tensor]:
+    """Depth (240, 320) of round pillars (x, z, height), 20 cm in radius, and which one a pixel shows (-1)."""
+    rays = DepthUnprojector(CAMERA).rays
+    a, b = rays[..., 0], rays[..., 1]
+    depth = torch.full((240, 320), 5.0)
+    if floor:
+        depth = torch.where(b > 0, torch.minimum(depth, LENS / b.clamp(min=1e-6)), depth)
+    shown = torch.full((240, 320), -1)
+    for number, (x, z, height) in enumerate(pillars):
+        # (a t - x)² + (t - z)² = 0.2²
+        p, q, r = a * a + 1, a * x + z, x * x + z * z - 0.04
+        root = q * q - p * r
+        t = (q - root.clamp(min=0).sqrt()) / p
+        y = b * t
+        hit = (root > 0) & (y > LENS - height) & (y < LENS) & (t < depth)
+        depth, shown = torch.where(hit, t, depth), torch.where(hit, number, shown)
+    return depth, shown
+
+
+def test_people_are_found_by_height_and_form() -> None:
+    """Two pillars of a person's height, one standing half before the other; not the low one, not the wall."""
+    depth, shown = _scene([(0.2, 2.4, 1.75), (-0.4, 3.2, 1.6), (0.9, 2.6, 0.8)])
+    people = find_people(depth, DepthUnprojector(CAMERA))
+    assert len(people) == 2
+    for number, (person, height) in enumerate(zip(people, (1.75, 1.6), strict=True)):
+        assert person.height == pytest.approx(height, abs=0.03)
+        true = shown == number
+        share = (person.mask & true).sum() / (person.mask | true).sum()
+        assert share > 0.9
+        rows, columns = torch.nonzero(person.mask, as_tuple=True)
+        expected = [columns.min(), rows.min(), columns.max(), rows.max()]
+        assert person.box.tolist() == [float(edge) for edge in expected]
+
+
+def test_millimetres_and_metres_agree() -> None:
+    depth, _ = _scene([(0.0, 2.5, 1.7)])
+    millimetres = (depth * 1000).round().to(torch.int32).to(torch.uint16)
+    one, other = (find_people(image, DepthUnprojector(CAMERA)) for image in (depth, millimetres))
+    assert len(one) == len(other) == 1
+    assert one[0].distance == pytest.approx(other[0].distance, abs=1e-3)
+
+
+def test_a_tilted_camera_makes_no_difference() -> None:
+    """The same pillar seen from a camera that looks 15 degrees down: the floor tells what is up."""
+    turn = torch.deg2rad(torch.tensor(15.0))
+    rotation = torch.tensor(
+        [[1, 0, 0], [0, float(turn.cos()), -float(turn.sin())], [0, float(turn.sin()), float(turn.cos())]]
+    )
+    rays = DepthUnprojector(CAMERA).rays @ rotation  # of the tilted camera, in the level frame
+    a, b, c = rays.unbind(-1)
+    t = torch.where(b > 0, LENS / b.clamp(min=1e-6), 1e9).minimum(5 / c)
+    p, q, r = a * a + c * c, 3.6 * c, 3.6**2 - 0.04
+    root = q * q - p * r
+    near = (q - root.clamp(min=0).sqrt()) / p
+    y = b * near
+    t = torch.where((root > 0) & (y > LENS - 1.5) & (y < LENS), near, t)
+    people = find_people(t, DepthUnprojector(CAMERA))
+    assert len(people) == 1
+    assert people[0].height == pytest.approx(1.5, abs=0.03)
+
+
+def test_without_a_floor_an_error_says_what_to_give() -> None:
+    depth, _ = _scene([(0.0, 2.5, 1.7)], floor=False)
+    with pytest.raises(ValueError, match="no floor is seen"):
+        find_people(depth, DepthUnprojector(CAMERA))
+    with pytest.raises(ValueError, match="too little was measured"):
+        find_people(torch.zeros(240, 320), DepthUnprojector(CAMERA))
