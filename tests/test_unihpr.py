@@ -99,6 +99,23 @@ def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path
         assert row[key] == pytest.approx(value, rel=1e-4)
 
 
+def test_a_protocol_scores_the_branches_beside_the_papers(trained: Path, tmp_path: Path) -> None:
+    before = json.loads((trained / "metrics.json").read_text())
+    said = command("unihpr", "evaluate", trained, "--protocol", "h36m-p1", "--json", tmp_path / "r.json")
+    results = json.loads((tmp_path / "r.json").read_text())
+    rows = {row["method"]: row for row in results["rows"]}
+    assert rows["UniHPR, image"]["mpjpe_mm"] == pytest.approx(before["image"]["mpjpe_mm"], rel=1e-4)
+    assert rows["UniHPR, true 2D"]["mpjpe_mm"] == pytest.approx(before["lift"]["mpjpe_mm"], rel=1e-4)
+    assert any(key.startswith("mpjpe_mm_by_action.") for key in rows["UniHPR, image"])
+    assert {"UniHPR-w48", "VIBE"} <= {row["method"] for row in results["published"]}
+    assert "not the protocol's data" in results["remark"]
+    assert "49.9" in said
+    said = command("unihpr", "evaluate", trained, "--protocol", "prvipe-hit", code=2)
+    assert "scores embeddings across cameras" in said
+    said = command("unihpr", "evaluate", trained, "--protocol", "h36m-p9", code=2)
+    assert "did you mean 'h36m-p" in said
+
+
 def test_a_run_is_not_overwritten_unasked(trained: Path, cache: Path) -> None:
     said = command("unihpr", "train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2)
     assert "holds a run" in said

@@ -64,10 +64,17 @@ def evaluate(
     baseline: Annotated[
         Path | None, typer.Option(help="run folder of `baseline`, for a second row of the JSON")
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="score by a paper's protocol, its numbers beside: h36m-p1, h36m-p2, ..."),
+    ] = None,
 ) -> None:
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
     from unihpr.train import measure, open_run
 
+    if protocol:
+        _by_protocol(run, protocol, json)
+        return
     trained = open_run(run)
     _finish(trained, measure(trained), json, baseline)
 
@@ -220,6 +227,29 @@ def _finish(trained: "Trained", metrics: "Metrics", json: Path | None, baseline:
     _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
     if json:
         save_results(json, trained, metrics, baseline)
+        console.print(f"results {json}")
+
+
+def _by_protocol(run: Path, name: str, json: Path | None) -> None:
+    from trainer.results import write_results
+
+    from unihpr.protocol import pose_protocol, published_rows, remark, score_branches
+    from unihpr.train import open_run
+
+    protocol = pose_protocol(name)
+    trained = open_run(run)
+    scores = score_branches(trained.model, trained.data, trained.recipe.evaluation, protocol)
+    said = remark(trained.data, protocol)
+    _table(protocol.title, ("method", "input", *protocol.columns, "source"), published_rows(scores, [name]))
+    for branch, found in scores.items():
+        for key, values in found.items():
+            if isinstance(values, dict):
+                _table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
+    console.print(said)
+    if json:
+        rows = [{"method": branch, "protocol": name, **found} for branch, found in scores.items()]
+        data = trained.data.stores.fingerprint
+        write_results(json, rows, data=data, remark=said, published=protocol.published())
         console.print(f"results {json}")
 
 

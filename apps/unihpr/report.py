@@ -16,6 +16,7 @@ from unihpr.data import Data
 from unihpr.evaluate import Metrics, embed, summary
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
+from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe
 from unihpr.samples import Sample
 
@@ -33,6 +34,9 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     report = Report(f"UniHPR: {run.name}")
     report.section("Results", "Held-out subjects; mm relative to the pelvis. Paper: UniHPR on Human3.6M.")
     report.table(("MPJPE, mm", "this run, % of mean pose", "paper"), summary(metrics))
+    report.section("Beside the papers", "Their numbers are on Human3.6M, ours on the data of this run.")
+    header = ("method", "input", "MPJPE, mm", "PA-MPJPE, mm", "source")
+    report.table(header, published_rows(branch_scores(metrics), ("h36m-p1", "h36m-p2")))
     _curves(report, run)
     _space(report, data, test, embeddings)
     picks = torch.linspace(0, len(test) - 1, SHOWN).round().long().tolist()

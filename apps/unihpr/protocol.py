@@ -1,0 +1,96 @@
+"""A trained UniHPR under a protocol of the papers, and the papers' numbers beside it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from posedata.protocols import get_protocol
+from posedata.scoring import PoseProtocol, Scores
+from torch import Tensor
+
+from unihpr.data import Data
+from unihpr.evaluate import Metrics, embed
+from unihpr.model import Modality, UniHPR
+from unihpr.recipe import EvaluationConfig
+
+BRANCHES: dict[str, tuple[Modality, bool]] = {
+    "UniHPR, true 2D": ("2d", False),
+    "UniHPR, detected 2D": ("2d", True),
+    "UniHPR, image": ("image", False),
+}
+"""Rows of ours: from which modality, and whether keypoints have detector noise."""
+
+
+def pose_protocol(name: str) -> PoseProtocol:
+    """The protocol of this name.
+
+    Raises:
+        ValueError: it is not known, or scores what UniHPR does not predict.
+    """
+    protocol = get_protocol(name)
+    if not isinstance(protocol, PoseProtocol):
+        raise ValueError(f"protocol {name} scores embeddings across cameras; use typer apps/vvipe evaluate")
+    if protocol.root is None:
+        raise ValueError(f"protocol {name} scores places in the camera's frame; UniHPR's poses have none")
+    return protocol
+
+
+@torch.no_grad()
+def score_branches(
+    model: UniHPR, data: Data, config: EvaluationConfig, protocol: PoseProtocol
+) -> dict[str, Scores]:
+    """Scores of each branch's mean pose, on the protocol's test rows or, of other data, on all test views."""
+    model.eval()
+    store = data.stores.test_views
+    rows = (
+        torch.from_numpy(protocol.test.rows(store))
+        if protocol.applies_to(store)
+        else torch.arange(len(store))
+    )
+    groups = {
+        column: [store.names(column)[i] for i in store.column(column)[rows.numpy()]]
+        for column in protocol.by
+        if column in store
+    }
+    valid = torch.from_numpy(store.column("valid")[rows.numpy()]) if "valid" in store else None
+    found = {}
+    for branch, (modality, detector) in BRANCHES.items():
+        sample = data.test(detector)[rows]
+        embedding = embed(model, sample, config.batch, (modality,))[modality]
+        predicted = _decoded(model, embedding, modality, config.batch)
+        found[branch] = protocol.score(predicted, sample.joints, store.skeleton, valid=valid, groups=groups)
+    return found
+
+
+def remark(data: Data, protocol: PoseProtocol) -> str:
+    """Whether the published numbers are of the same data."""
+    store = data.stores.test_views
+    if protocol.applies_to(store):
+        return f"{store.meta['source']}, the protocol's test part seen by this run's cameras"
+    return f"on {store.meta['source']}, which is not the protocol's data: the papers' rows are on theirs"
+
+
+def published_rows(ours: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Rows (method, input, the protocols' scores, source): ours, then the papers' that have any of them."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in names:
+        for row in get_protocol(name).beside(ours):
+            rows.setdefault((row["method"], row["input"]), {}).update(row)
+    scores = [score for name in names for score in get_protocol(name).columns]
+    return [
+        (row["method"], row["input"], *(_cell(row.get(score)) for score in scores), row["source"])
+        for row in rows.values()
+    ]
+
+
+def branch_scores(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
+    """Of `evaluate`'s metrics, those of the branches."""
+    return dict(zip(BRANCHES, (metrics["lift"], metrics["lift_detector"], metrics["image"]), strict=True))
+
+
+def _decoded(model: UniHPR, embedding: Tensor, modality: Modality, batch: int) -> Tensor:
+    return torch.cat([model.decode("3d", part, modality) for part in embedding.split(batch)])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
