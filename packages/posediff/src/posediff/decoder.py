@@ -151,7 +151,7 @@ class PoseDecoder(Conditioned):
         modality: int | Tensor,
         *,
         hypotheses: int = 1,
-        steps: int = 8,
+        steps: int = 7,
         sampler: str = "dpmpp_2m",
         generator: torch.Generator | None = None,
         guidance: float = 0.0,
