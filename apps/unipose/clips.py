@@ -201,7 +201,7 @@ def _clip(
         camera = camera.crop(torch.from_numpy(np.array(store.column("boxes")[rows[:1]])), store.image_size)
     unproject = DepthUnprojector(camera.crop(box, (size, size))[0])
     scale = size / (box[2:] - box[:2])
-    pixels = torch.cat([(keypoints[..., :2] + 0.5 - box[:2]) * scale - 0.5, keypoints[..., 2:]], dim=-1)
+    pixels = torch.cat([(keypoints[..., :2] - box[:2]) * scale - 0.5, keypoints[..., 2:]], dim=-1)
     masks, points = [], []
     for image, joints in zip(depth, pixels, strict=True):
         values = torch.from_numpy(image)

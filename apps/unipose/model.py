@@ -116,7 +116,8 @@ class Teacher(nn.Module):
 
         def interact(tokens: Tensor, places: Tensor) -> Tensor:
             assert self.interaction is not None
-            assert images is not None and seen is not None
+            assert images is not None
+            assert seen is not None
             assert camera is not None
             back = places if turn is None else turn.undo(places, middle)
             return self.interaction(tokens, camera.project_camera(back), images, seen)
@@ -131,7 +132,7 @@ class Student(nn.Module):
     """Joints of a frame by anchors, from its picture or from its depth.
 
     x and y come in pixels, z against a reference depth: the person's median depth for the depth student,
-    which can measure it; the root's own for the RGB student, which cannot and so is told it or leaves it open.
+    which can measure it; the root's own for the RGB student, which cannot: it is told it or leaves it open.
     """
 
     def __init__(self, config: StudentConfig, kind: Kind, joints: int, size: int) -> None:

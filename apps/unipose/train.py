@@ -85,7 +85,8 @@ def train(
 
 def _train_students(models: Models, data: Data, recipe: Recipe, trainer: Trainer) -> None:
     frames = Frames.of(data.train)
-    assert models.teacher is not None and models.students is not None
+    assert models.teacher is not None
+    assert models.students is not None
     assert models.student_twins is not None
     groups = [("", models.students, labels(models.teacher, data.train, recipe))]
     if recipe.twins:

@@ -15,6 +15,7 @@ CONFIDENT = 0.3
 """2D joints below this confidence say nothing about where the person is."""
 _WINDOW = 2
 _LEAST_FLOOR = 50
+_MOST_BELOW = 0.03  # strays
 _UPRIGHT = 0.7  # cosine of 45 degrees
 
 
@@ -79,7 +80,7 @@ def isolate_person(
     near &= (metres > 0) & _inside(box, metres)
     cloud = unproject(metres)
     pixel = unproject.footprint * middle
-    floor, on_floor = _floor(cloud, metres, box, middle, band, pixel, up, seed)
+    floor, on_floor = _floor(cloud, metres, near, box, middle, band, pixel, up, seed)
     if on_floor is not None:
         near &= ~on_floor
     kept = _clusters_with_joints(cloud[near], near, rows, columns, pixel)
@@ -110,6 +111,7 @@ def _inside(box: Tensor, image: Tensor) -> Tensor:
 def _floor(
     cloud: Tensor,
     metres: Tensor,
+    near: Tensor,
     box: Tensor,
     middle: float,
     band: float,
@@ -130,8 +132,8 @@ def _floor(
     if abs(across) < _UPRIGHT or len(on) < _LEAST_FLOOR:
         return None, None
     height = cloud @ plane[:3] + plane[3]
-    # A real floor has nobody under it, and the person above it.
-    if (height[low] < -2 * thickness).float().mean() > 0.1:
+    # A real floor has nothing under it; a raised thigh, or a table, has.
+    if (height[low | near] < -2 * thickness).float().mean() > _MOST_BELOW:
         return None, None
     return plane, height < 1.5 * thickness
 

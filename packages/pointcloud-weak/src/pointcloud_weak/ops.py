@@ -86,9 +86,13 @@ def subsample(
 def voxels(points: Float[Tensor, "N 3"], size: float) -> tuple[Float[Tensor, "M 3"], Int[Tensor, " N"]]:
     """The mean of the points in every occupied cube of edge `size`, and each point's cube.
 
-    What `pointcloud_weak.voxel_downsample` gives, in another order, with the way back.
+    What `pointcloud_weak.voxel_downsample` gives, in another order, with the way back. The grid begins at
+    the cloud's lowest corner.
     """
-    cell = torch.div(points, size, rounding_mode="floor").long()
-    keys, index = cell.unique(dim=0, return_inverse=True)
+    if not len(points):
+        return points, torch.zeros(0, dtype=torch.long, device=points.device)
+    cell = torch.div(points - points.amin(0), size, rounding_mode="floor").long()
+    width, height, _ = (cell.amax(0) + 1).tolist()
+    keys, index = ((cell[:, 2] * height + cell[:, 1]) * width + cell[:, 0]).unique(return_inverse=True)
     sums = points.new_zeros(len(keys), 3).index_add_(0, index, points)
     return sums / torch.bincount(index, minlength=len(keys))[:, None], index

@@ -1,0 +1,191 @@
+"""UniPose end to end, small: the commands, what they leave behind, and that no 3D label gets into them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pointcloud_weak.losses import TERMS
+from posedata.store import PoseStore
+from trainer.loop import Trainer
+from trainer.runs import Run
+from typer.testing import CliRunner
+from unipose import steps
+from unipose.ablate import VARIANTS, variant
+from unipose.cli import app
+from unipose.clips import Clips
+from unipose.data import prepare
+from unipose.evaluate import LABELS
+from unipose.model import Student, Teacher
+from unipose.pictures import Frames
+from unipose.recipe import Recipe
+from unipose.train import labels
+from unipose_tiny import TINY, tiny
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = [f"{name}{twin}" for name in ("student_depth", "student_rgb", "teacher") for twin in ("", "_twin")]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("unipose")
+
+
+@pytest.fixture(scope="session")
+def trained(cache: Path) -> Path:
+    """A run folder made by the owner's spelling of the command."""
+    runs = cache / "runs"
+    words = ["apps/unipose", "train", "--runs", str(runs), "--name", "tiny", *overrides(cache)]
+    done = subprocess.run(
+        [str(BIN / "typer"), *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return runs / "tiny"
+
+
+def command(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def overrides(cache: Path) -> list[str]:
+    return [part for item in (*TINY, f"data.cache={cache}") for part in ("--set", item)]
+
+
+def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert sorted(metrics["test"]) == sorted(LABELS)
+    for row in metrics["test"].values():
+        assert 0 <= row["map"] <= 100
+        assert row["mpjpe_mm"] > 0
+    # looking depth up at true people is within decimetres; untrained networks are not
+    assert metrics["test"]["depth_lookup_skin"]["mpjpe_mm"] < 250
+    assert metrics["pseudo"]["kept"] > 0
+    assert sorted(p.name for p in (trained / "checkpoints").iterdir()) == sorted(STAGES)
+    assert "<img" in (trained / "report.html").read_text()
+    assert (trained / "gallery.png").stat().st_size > 10_000
+
+
+def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path: Path) -> None:
+    before = json.loads((trained / "metrics.json").read_text())
+    command("evaluate", trained, "--json", tmp_path / "r.json")
+    rows = {row["key"]: row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    for key, row in before["test"].items():
+        assert rows[key]["mpjpe_mm"] == pytest.approx(row["mpjpe_mm"], rel=1e-4)
+    assert str(ROOT) not in (tmp_path / "r.json").read_text()
+
+
+def test_stages_apart_are_the_stages_together(trained: Path, cache: Path, tmp_path: Path) -> None:
+    given = ("--runs", tmp_path, "--name", "tiny", *overrides(cache))
+    said = command("train", "--stage", "student", *given, code=2)
+    assert "train first" in said
+    command("train", "--stage", "teacher", *given)
+    assert "student_rgb" not in json.loads((tmp_path / "tiny" / "metrics.json").read_text())["test"]
+    command("train", "--stage", "student", *given)
+    assert curves(tmp_path / "tiny") == curves(trained)
+
+
+def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Lose the last checkpoints of a stage of each kind, as a kill would: the curves come out the same."""
+    runs = tmp_path / "runs"
+    shutil.copytree(trained, runs / "tiny")
+    for stage in ("teacher", "student_depth"):
+        shutil.rmtree(runs / "tiny" / "checkpoints" / stage / "step-00000004")
+    command("train", "--runs", runs, "--name", "tiny", "--resume", *overrides(cache))
+    assert curves(runs / "tiny") == curves(trained)
+
+
+def curves(run: Path) -> dict[str, list[dict[str, float]]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {
+        stage: [{k: v for k, v in line.items() if k != "seconds"} for line in lines if line["stage"] == stage]
+        for stage in STAGES
+    }
+
+
+class Blind:
+    """A store whose joints, and what follows from them, are NaN."""
+
+    def __init__(self, store: PoseStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._store
+
+    def column(self, name: str) -> np.ndarray:
+        values = self._store.column(name)
+        return np.full_like(values, np.nan) if name in ("joints", "keypoints_true") else values
+
+
+def test_no_3d_label_reaches_training(trained: Path, cache: Path, tmp_path: Path) -> None:
+    """Stage A and stage B give the same losses, to the bit, when every stored joint is NaN."""
+    recipe = tiny(cache, "loop.ema=null")
+    clips = prepare(recipe.data, say=lambda text: None).train
+    blind = blinded(clips)
+    assert torch.isnan(blind.truth()).all()
+    seen = losses(clips, recipe, tmp_path / "seeing")
+    assert losses(blind, recipe, tmp_path / "blind") == seen
+    assert all(np.isfinite(list(record.values())).all() for record in seen)
+
+
+def blinded(clips: Clips) -> Clips:
+    arrays = {"rows": clips.rows} | {
+        name: getattr(clips, name).flatten(0, 1).numpy()
+        for name in ("keypoints", "points", "depth", "mask", "rgb")
+    }
+    size = clips.config.image_size
+    box = np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
+    arrays["box"] = np.repeat(box[None], len(clips.rows), 0)
+    return Clips(Blind(clips.store), arrays, clips.config, 0)  # type: ignore[arg-type]
+
+
+def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]:
+    """The curves of a short stage A, and of a student on its labels."""
+    torch.manual_seed(0)
+    run = Run.start(folder, recipe)
+    trainer = Trainer(run, recipe.loop)
+    model = Teacher(recipe.model, clips.skeleton, recipe.data.image_size)
+    pupil = Student(recipe.student_model, "rgb", 15, recipe.data.image_size)
+    trainer.fit(steps.teacher(model, clips, recipe, trainer))
+    told = labels(model, clips, recipe)
+    trainer.fit(steps.student("student", pupil, Frames.of(clips), told.joints, told.weight, recipe, trainer))
+    trainer.close()
+    return [{k: v for k, v in r.items() if k not in ("stage", "seconds")} for r in run.curves()]
+
+
+def test_ablation_leaves_out_one_thing_at_a_time(cache: Path, tmp_path: Path) -> None:
+    recipe = Recipe()
+    for name in VARIANTS:
+        changed = variant(recipe, name)
+        for term in TERMS:
+            off = getattr(changed.losses, term) == 0
+            assert off == (name == f"no {term}")
+        assert changed.model.image == (name != "no interaction")
+        assert replace(changed, losses=recipe.losses, model=recipe.model, twins=True) == recipe
+    short = ("--set", "teacher.steps=1", "--runs", tmp_path, "--json", tmp_path / "a.json")
+    command("ablate", *overrides(cache), *short)
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == list(VARIANTS)
+    assert len({row["mpjpe_mm"] for row in rows}) > 1
+
+
+def test_faults_are_one_line_and_exit_code_2(trained: Path, cache: Path, tmp_path: Path) -> None:
+    said = command("train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2)
+    assert "holds a run" in said
+    assert "did you mean teacher.steps?" in command("train", "--set", "teacher.step=3", code=2)
+    given = ("--runs", tmp_path, *overrides(cache))
+    strict = ("--set", "pseudo.ray=1e-9")
+    assert "no frame passed the filter" in command("train", *given, *strict, "--name", "strict", code=2)
+    coco = ("--set", "data.detector=coco")
+    assert "data.keypoints is not set" in command("train", *given, *coco, code=2)
+    assert "no such run" in command("evaluate", tmp_path / "none", code=2)
