@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from contrastive.cosines import Cosines
-from contrastive.cubic import largest_root
 from contrastive.kernels import Cube, Sample, faces, sampled
 
 Negatives = Literal["all", "sampled", "paper_sampled"]
@@ -95,9 +94,9 @@ _DRAW = {"sampled": sample, "paper_sampled": paper_sample}
 def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
     """What to subtract from logits: an upper bound of all of them, less the headroom."""
     bounds = shared.maximum(torch.stack([part.detach().abs().amax() for part in cosines]))
-    # λ1 grows with the size of every cosine when all are positive (Perron), so this bounds every cell. No
-    # anchor's sum is below a cell that holds the largest cosine, where λ1 - 1 is at least that cosine.
-    top = largest_root(*bounds)
+    # λ1 - 1 = 2 √(s/3) cos(θ/3), so this bounds every cell. No anchor's sum is below a cell that holds the
+    # largest cosine, where λ1 - 1 is at least that cosine.
+    top = (4 / 3 * bounds.square().sum()).sqrt()
     if rate.dtype == torch.float32 and rate.device.type == "cpu" and (top - bounds.amax()) * rate > _SPAN:
         raise ValueError(
             f"temperature {1 / rate.item():.2g} underflows float32; keep it above 1/128, or use float64"
