@@ -55,7 +55,7 @@ def test_a_store_is_truth(tmp_path: Path) -> None:
     assert row["map_percent"] == pytest.approx(100 * 14 / 15, abs=1e-4)
     assert row["mpjpe_mm"] == pytest.approx((14 * 30 + np.hypot(30, 120)) / 15, abs=0.05)
     header, rows = joint_rows(scores)
-    assert dict(zip(header, rows[0], strict=True))["hands"] == "50.00"
+    assert dict(zip(header, rows[0], strict=True))["hands"] == "50.0"
 
 
 def _in_cameras(path: Path) -> np.ndarray:

@@ -69,12 +69,67 @@ def train(
 
 @app.command()
 @plain_errors()
-def evaluate(run: RunArgument, json: JsonOption = None) -> None:
-    """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what)."""
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="a run folder, runs/NAME")] = None,
+    json: JsonOption = None,
+    protocol: Annotated[str | None, typer.Option(help="score a file instead: itop, panoptic, ntu")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="--protocol: .npz of predict, or A2J's .mat")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="--protocol: pose store, .npz, or ITOP's .mat")] = None,
+) -> None:
+    """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what).
+
+    With --protocol, score the predictions in a file as a data set's protocol does, beside what is published.
+    """
+    if protocol is not None:
+        _score(protocol, predictions, truth, json)
+        return
     from unipose.train import measure, open_run
 
+    if run is None:
+        raise ValueError("no run given: name its folder, or score a file with --protocol")
     trained = open_run(run)
     _finish(trained, measure(trained), json)
+
+
+@app.command()
+@plain_errors()
+def predict(
+    run: RunArgument,
+    source: Annotated[Path, typer.Argument(help="RGB-D folder, depth image (.png, .npy) or organised .pcd")],
+    out: Annotated[Path, typer.Argument(help="joints to write: .npz or .json")] = Path("joints.npz"),
+    keypoints: Annotated[Path | None, typer.Option(help="2D joints: COCO JSON by depth file's name")] = None,
+    detector: Annotated[str | None, typer.Option(help="2D joints from the colour: mediapipe, rtmlib")] = None,
+    intrinsics: Annotated[
+        Path | None, typer.Option(help="JSON, where it does not lie beside the depth")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="draw image, cloud and skeletons here (PNG)")] = None,
+    frame: Annotated[int, typer.Option(min=0, help="which frame to draw or view")] = 0,
+    view: Annotated[bool, typer.Option("--view", help="open Open3D's window when done")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+) -> None:
+    """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
+    from posedata.readers import open_rgbd
+
+    from unipose import viewer
+    from unipose.predict import check_ending
+    from unipose.predict import predict as find
+
+    check_ending(out)
+    if view:
+        viewer.check_display()
+    recording = open_rgbd(source, intrinsics)
+    if frame >= len(recording):
+        raise ValueError(f"--frame {frame}: {source} has frames 0 to {len(recording) - 1}")
+    found = find(run, recording, keypoints=keypoints, detector=detector, device=device, say=console.print)
+    found.save(out)
+    console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
+    if picture:
+        viewer.picture(recording[frame], found, frame).savefig(picture, dpi=110)
+        console.print(f"picture {picture}")
+    if view:
+        viewer.view(recording[frame], found, frame)
 
 
 @app.command()
@@ -104,6 +159,22 @@ def ablate(
     folder = runs / (name or f"unipose-{Path(recipe).stem}-ablation")
     rows = run_ablation(_load(recipe, set_), folder, json)
     _table("Teacher, held-out people", ABLATION_COLUMNS, rows)
+
+
+def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
+    from trainer.results import write_results
+
+    from unipose.protocols import evaluate_protocol, joint_rows, table_rows
+
+    if predictions is None or truth is None:
+        raise ValueError("--protocol needs two files: give --predictions and --truth")
+    scores = evaluate_protocol(protocol, predictions, truth)
+    title = f"{scores['protocol']}: {scores['frames']} frames"
+    _table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))
+    _table("Percent of joints within 10 cm, left and right together", *joint_rows(scores))
+    if json:
+        write_results(json, scores["rows"], data=truth.name, seeds=[], joints=scores["joints"])
+        console.print(f"results {json}")
 
 
 def _load(recipe: str, overrides: list[str]) -> Recipe:

@@ -136,7 +136,7 @@ def table_rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 def joint_rows(scores: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of the table by joint."""
     names = [name for name in scores["joints"][0] if name != "method"]
-    rows = [(row["method"], *(_number(row.get(name)) for name in names)) for row in scores["joints"]]
+    rows = [(row["method"], *(_number(row.get(name), 1) for name in names)) for row in scores["joints"]]
     return ("method", *names), rows
 
 
@@ -239,5 +239,5 @@ def _sides_together(by_joint: dict[str, float]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

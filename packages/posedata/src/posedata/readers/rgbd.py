@@ -18,7 +18,7 @@ A `.pcd` file with rows and columns is a recording of one frame; its intrinsics 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, overload
@@ -263,7 +263,9 @@ class Rgbd(Format):
         frames = open_rgbd(place)
         stride = 1 if self.fps is None else max(1, round(frames.fps / self.fps))
         table = place / self.keypoints if place.is_dir() else place.with_suffix(".keypoints.json")
-        index, keypoints = _people(table, frames) if table.is_file() else (np.arange(len(frames)), None)
+        index, keypoints = (
+            people_in(table, frames.names()) if table.is_file() else (np.arange(len(frames)), None)
+        )
         kept = index % stride == 0
         index, keypoints = index[kept], None if keypoints is None else keypoints[kept]
         framing = Framing.parse(frames.size, self.size)
@@ -312,13 +314,22 @@ def _cut(
         yield images
 
 
-def _people(path: Path, frames: RgbdSequence) -> tuple[Int[np.ndarray, " N"], Float32[np.ndarray, "N 17 3"]]:
-    """Frame numbers and COCO-17 keypoints of everybody in a COCO JSON, by the depth file's stem."""
+def people_in(
+    path: Path, names: Sequence[str]
+) -> tuple[Int[np.ndarray, " N"], Float32[np.ndarray, "N 17 3"]]:
+    """COCO-17 keypoints of everybody in a COCO JSON, whose images are named as these frames (endings aside).
+
+    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are.
+
+    Returns: the number of the frame of each, ascending, and pixels with confidence.
+
+    Raises FileNotFoundError, or ValueError naming the file and what it lacks.
+    """
     told = read_json(path)
     images, people = told.get("images"), told.get("annotations")
     if not isinstance(images, list) or not isinstance(people, list):
         raise ValueError(f"{path}: has no lists 'images' and 'annotations'; write COCO keypoints")
-    place = {name: number for number, name in enumerate(frames.names())}
+    place = {name: number for number, name in enumerate(names)}
     try:
         of = {image["id"]: Path(str(image["file_name"])).stem for image in images}
         found = [(place[of[person["image_id"]]], person["keypoints"]) for person in people]
@@ -329,6 +340,6 @@ def _people(path: Path, frames: RgbdSequence) -> tuple[Int[np.ndarray, " N"], Fl
     found.sort(key=lambda pair: pair[0])
     points = [array_of(values, (17, 3), f"{path}: keypoints") for _, values in found]
     keypoints = np.array(points, np.float32).reshape(-1, 17, 3)
-    if keypoints[..., 2].max(initial=0) > 1:  # COCO's visibility 0, 1, 2
+    if keypoints[..., 2].max(initial=0) > 1:
         keypoints[..., 2] /= 2
     return np.array([number for number, _ in found], dtype=np.int64), keypoints
