@@ -93,6 +93,7 @@ def compare(
     name: NameOption = None,
     runs: RunsOption = Path("runs"),
     seeds: SeedsOption = 1,
+    beside: Annotated[str | None, typer.Option(help="another recipe, for rows of its own")] = None,
     json: JsonOption = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
@@ -100,7 +101,9 @@ def compare(
     from vvipe.compare import compare as run_comparison
 
     folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
-    _table("Hit@k, percent", COLUMNS, run_comparison(_load(recipe, set_), folder, seeds, json))
+    other = (Path(beside).stem, _load(beside, [])) if beside else None
+    rows = run_comparison(_load(recipe, set_), folder, seeds, json, other)
+    _table("Hit@k, percent", COLUMNS, rows)
 
 
 @app.command()

@@ -18,11 +18,16 @@ METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 COLUMNS = ("method", "keypoints", "augmentation", "same rig 1/10/20", "all", "unseen", "MPJPE mm")
 
 
-def compare(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[tuple[Any, ...]]:
+def compare(
+    recipe: Recipe, folder: Path, seeds: int, json: Path | None, beside: tuple[str, Recipe] | None = None
+) -> list[tuple[Any, ...]]:
     """Train both methods on exact and on detector keypoints, with and without augmentation.
 
     The autoencoder sees no keypoints: it is trained once a seed and serves all four. What is finished in the
     folder is only read, what is broken off goes on.
+
+    Args:
+        beside: a name and another recipe, for rows of its own: trained as it says, on the data of the first.
 
     Returns:
         rows for `COLUMNS`: means over seeds, with the standard deviation where there are several.
@@ -42,6 +47,13 @@ def compare(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list
                     label = "yes" if share else "no"
                     run = folder / f"{method}-{keypoints}-augment-{label}-seed{seed}"
                     records.append(_row(name, keypoints, label, seed, finished(made, run, data)))
+            if beside:
+                name, made = beside[0], of_same_data(beside[1], seeded)
+                if made.model.method == "vvipe":
+                    vae = autoencoder(made, folder if _same_vae(made, seeded) else folder / name, data)
+                    made = replace(made, mapping=replace(made.mapping, vae=vae))
+                run = folder / f"{name}-{keypoints}-seed{seed}"
+                records.append(_row(name, keypoints, "own", seed, finished(made, run, data)))
     rows = summarise(records, ("method", "keypoints", "augmentation"))
     if json:
         write_results(
@@ -63,6 +75,11 @@ def variant(recipe: Recipe, method: Method, share: float, vae: Path) -> Recipe:
         augment=replace(recipe.augment, share=share),
         mapping=replace(recipe.mapping, vae=vae if method == "vvipe" else None),
     )
+
+
+def of_same_data(recipe: Recipe, other: Recipe) -> Recipe:
+    """A recipe with the data and the seed of another."""
+    return replace(recipe, data=other.data, loop=replace(recipe.loop, seed=other.loop.seed))
 
 
 def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
@@ -109,6 +126,10 @@ def flat(metrics: Metrics, at: str = "") -> dict[str, float]:
     for key, value in metrics.items():
         found |= flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
     return found
+
+
+def _same_vae(recipe: Recipe, other: Recipe) -> bool:
+    return (recipe.vae, recipe.model) == (other.vae, other.model)
 
 
 def _row(method: str, keypoints: str, augmentation: str, seed: int, metrics: Metrics) -> dict[str, Any]:

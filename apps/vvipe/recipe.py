@@ -61,16 +61,16 @@ class AugmentConfig:
 
     Attributes:
         share: of every batch that is seen by cameras drawn anew instead of the recorded ones.
-        cameras: `near` as in PR-VIPE (`posedata.augment`), or `true` with the distances and focal lengths of
+        cameras: `near` as in PR-VIPE (`posedata.augment`), or `real` with the distances and focal lengths of
             cameras that see a whole person (`posedata.views.sample_cameras`).
         elevation, roll: ranges; the azimuth is any.
         depth: of `near` cameras, in torsos.
-        distance, focal: of `true` cameras, in metres and in pixels of a frame of 1000.
+        distance, focal: of `real` cameras, in metres and in pixels of a frame of 1000.
         noise: share of augmented views with detector noise, where `data.keypoints` is `detector`.
     """
 
     share: Fraction = 0.5
-    cameras: Literal["near", "true"] = "near"
+    cameras: Literal["near", "real"] = "near"
     elevation: Span = (-30.0, 30.0)
     roll: Span = (-30.0, 30.0)
     depth: Span = (2.0, 2.0)
@@ -130,10 +130,10 @@ class MappingConfig:
         triplet, margin, apart: of the triplet between the 2D encoder's output and the 3D encoder's.
         pretrained: whether stage 1 comes first; else the decoder is learnt here, from 2D alone.
         vae: another run whose stage 1 serves this one.
-        contrast: weight of a contrast between views of a pose and the 3D pose (`contrastive`); 0 leaves it
+        contrast: weight of InfoNCE among the views of a pose and the 3D pose (`contrastive`); 0 leaves it
             out.
         views: views of every pose in a batch.
-        temperature: of the contrast, in units of the squared distance over the embedding's width.
+        temperature: of the contrast (`contrastive.euclidean`).
         alike: poses nearer than this, in torsos, are not each other's negatives in the contrast.
     """
 
@@ -147,7 +147,7 @@ class MappingConfig:
     vae: Path | None = None
     contrast: Weight = 0.0
     views: Positive = 1
-    temperature: Annotated[float, Range(above=0)] = 0.05
+    temperature: Annotated[float, Range(above=0)] = 0.2
     alike: Weight = 0.1
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from contrastive import margin_triplet
+from contrastive.euclidean import distance_info_nce
 from posedata.similar import pose_distances, within
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
 from torch import Tensor, nn
@@ -90,26 +91,10 @@ def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig) -> Losses:
     values["triplet"] = torch.stack(triplets).mean()
     total = values["mse"] + config.triplet * values["triplet"]
     if config.contrast:
-        values["contrast"] = contrast(embedded, truth, apart, config)
+        parties = [*embedded, *([] if truth is None else [truth])]
+        values["contrast"] = distance_info_nce(parties, config.temperature, alike=apart < config.alike)
         total = total + config.contrast * values["contrast"]
     return {"loss": total, **values}
-
-
-def contrast(
-    embedded: tuple[Tensor, ...], truth: Tensor | None, apart: Tensor, config: MappingConfig
-) -> Tensor:
-    """InfoNCE on squared distances between every two views of the poses, and between view and 3D pose."""
-    parties = [*embedded, *([] if truth is None else [truth])]
-    alike = apart < config.alike
-    alike.fill_diagonal_(False)
-    target = torch.arange(len(apart), device=apart.device)
-    terms = []
-    for i, x in enumerate(parties):
-        for y in parties[i + 1 :]:
-            logits = -torch.cdist(x, y).square() / (x.shape[1] * config.temperature)
-            logits = logits.masked_fill(alike, -torch.inf)
-            terms += [nn.functional.cross_entropy(m, target) for m in (logits, logits.mT)]
-    return torch.stack(terms).mean()
 
 
 def matching(model: PRVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
