@@ -9,7 +9,7 @@ from torch import Tensor
 _TEMPERATURE = 10_000.0
 
 
-def sine_embedding(positions: Float[Tensor, "*any d"], features: int) -> Float[Tensor, "*any d*features"]:
+def sine_embedding(positions: Float[Tensor, "*any d"], features: int) -> Float[Tensor, "*any embedded"]:
     """Sines and cosines, in turn, of positions in [0, 1] over 2π, at ``features / 2`` wavelengths.
 
     Wavelengths grow from 1 to 10,000 times the unit (DETR, appendix A.4; DAB-DETR, equation 4); the
@@ -24,7 +24,7 @@ def sine_embedding(positions: Float[Tensor, "*any d"], features: int) -> Float[T
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(-3)
 
 
-def map_positions(rows: int, columns: int) -> Float[Tensor, "rows*columns 2"]:
+def map_positions(rows: int, columns: int) -> Float[Tensor, "cells 2"]:
     """(x, y) of the cells' centres, rows first; 0 and 1 are the map's edges."""
     y, x = ((torch.arange(n) + 0.5) / n for n in (rows, columns))
     return torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], -1).flatten(0, 1)
