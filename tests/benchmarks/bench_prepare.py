@@ -29,7 +29,11 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = (1, 5, 6, 7, 8, 9, 11)
-SEQUENCES = 30
+ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
+    "SittingDown", "Smoking", "Waiting", "Walking", "WalkDog", "WalkTogether",
+)  # fmt: skip
+SEQUENCES = 2 * len(ACTIONS)
 
 
 @dataclass
@@ -54,7 +58,7 @@ def make(folder: Path, frames: int) -> int:
         for sequence in range(SEQUENCES):
             world = writer.poses(each)
             world[..., 1] -= np.arange(each)[:, None] % 2000  # to and fro
-            writer.action(subject, f"Action{sequence // 2} {sequence % 2 + 1}", world, pixels=False)
+            writer.action(subject, f"{ACTIONS[sequence // 2]}{' 1' * (sequence % 2)}", world, pixels=False)
     return each * len(SUBJECTS) * SEQUENCES
 
 
