@@ -8,11 +8,11 @@ hypotheses for views of test subjects. Without a store: the synthetic human. One
 
 Rows of the JSON, told apart by `part`:
   decoder      the lifter: training steps and seconds; by subjects (train, test) the error of the mean and of
-               one hypothesis, their ratio, diversity, and how often (percent) the truth lies in the central
-               50 % and 90 % intervals
+               one hypothesis, their ratio, diversity, and the share of truth in the central 50 % and 90 %
+               intervals
   poses        sampler, evaluations (all, that of the mean included): MPJPE of one hypothesis and of the best
                of 5, 20, 200 (expected over all choices), diversity (mean distance of two hypotheses),
-               interval coverage; one_off, best_20_off: difference to 1000 steps in percent
+               interval coverage; one_off_percent, best_20_off_percent: difference to 1000 steps
   speed        poses a second, encoder included; ratio to 1000 steps of Euler-Maruyama
   gaussian     worst_std_error over normal data of std 0.3 to 3 spreads, exact denoiser, our schedule
   collapse     std of samples of normal data of std 5, exact denoiser, sub-VP, by number of steps
@@ -133,8 +133,8 @@ def quality(drawn: Tensor, truth: Tensor, best_of: tuple[int, ...]) -> dict[str,
         "one_mm": float(errors.mean()),
         **{f"best_{k}_mm": float(expected_best_of(errors, k).mean()) for k in best_of},
         "diversity_mm": 1000 * float(diversity(drawn).mean()),
-        "inside_50": 100 * half,
-        "inside_90": 100 * most,
+        "inside_50": half,
+        "inside_90": most,
     }
 
 
@@ -158,7 +158,10 @@ def pose_rows(lifter: Lifter, poses: Poses, count: int, hypotheses: int) -> Iter
         drawn = lifter.sample(condition, hypotheses, 0, sampler=name, steps=steps)
         found = quality(drawn, views.joints, tuple(k for k in (5, 20, 200) if k <= hypotheses))
         reference = reference or found
-        off = {f"{k}_off": 100 * (found[f"{k}_mm"] / reference[f"{k}_mm"] - 1) for k in ("one", "best_20")}
+        off = {
+            f"{k}_off_percent": 100 * (found[f"{k}_mm"] / reference[f"{k}_mm"] - 1)
+            for k in ("one", "best_20")
+        }
         yield {"sampler": name, "evaluations": evaluations, "steps": steps, **found, **off}
 
 

@@ -36,6 +36,16 @@ def test_features_once_for_all_hypotheses() -> None:
             torch.testing.assert_close(together[s, b], row[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_level_shared_by_neighbours_is_that_of_each() -> None:
+    """(groups, share, D) with one label a group, as the decoder's loss has it, against row by row."""
+    torch.manual_seed(0)
+    network = ResidualMLP(6, 5, hidden=32, time_dim=16)
+    x, condition, label = torch.randn(4, 3, 6), torch.randn(4, 3, 5), torch.randn(4, 1)
+    shared = network.eval()(x, label, network.project(condition))
+    apart = network(x.flatten(0, 1), label.repeat_interleave(3), network.project(condition.flatten(0, 1)))
+    torch.testing.assert_close(shared.flatten(0, 1), apart, rtol=1e-4, atol=1e-5)
+
+
 def test_sinusoidal_by_hand() -> None:
     found = sinusoidal(torch.tensor(2.0), 4)
     expected = [math.sin(2), math.sin(2e-4), math.cos(2), math.cos(2e-4)]
