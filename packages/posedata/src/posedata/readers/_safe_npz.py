@@ -7,9 +7,11 @@ gigabytes; so the sizes are added up first, and each array is checked against th
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,12 @@ from posedata.readers._safe_pickle import plain_pickle
 SPARE_BYTES = 64 << 20
 MAX_RATIO = 100
 MAX_ENTRIES = 10_000
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, EOFError, OSError,
+    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What zipfile and numpy raise where a file's bytes make no sense."""
 
 
 def load_plain_npz(path: str | Path) -> dict[str, Any]:
@@ -29,25 +36,27 @@ def load_plain_npz(path: str | Path) -> dict[str, Any]:
     Raises FileNotFoundError; ValueError where the file is damaged, unpacks to more than it should, or asks
     for anything but plain data.
     """
-    return dict(_entries(Path(path), objects=True))
+    return dict(_entries(Path(path), objects=True, only=()))
 
 
-def load_npz_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Every array of an npz that holds no objects; entries that do are refused.
+def load_npz_arrays(path: str | Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Every array (or only these) of an npz that holds no objects; entries that do are refused.
 
     Raises FileNotFoundError; ValueError as `load_plain_npz` does.
     """
-    return dict(_entries(Path(path), objects=False))
+    return dict(_entries(Path(path), objects=False, only=only))
 
 
-def _entries(path: Path, *, objects: bool) -> Iterator[tuple[str, Any]]:
+def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as archive:
             _bound(archive, path.stat().st_size)
             for entry in archive.infolist():
-                yield entry.filename.removesuffix(".npy"), _member(archive, entry, path, objects)
+                name = entry.filename.removesuffix(".npy")
+                if not only or name in only:
+                    yield name, _member(archive, entry, path, objects)
     except _DAMAGED as error:
         if str(error).startswith(str(path)):
             raise

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from posedata.prepare.format import Clip, Context, Format, Plan, Unit, register
 from posedata.prepare.merge import Dataset, collect
 from posedata.readers._clips import stride_for
+from posedata.readers._safe_npz import load_npz_arrays
 from posedata.skeleton import get_skeleton
 
 _KEYS = {
@@ -37,7 +37,7 @@ class Joints(Format):
 
     def plan(self, source: Path, context: Context) -> Plan:
         arrays = _arrays(source, _NAMES)
-        rate = float(arrays["fps"])
+        rate = float(arrays["fps"].item())
         lists = {f"{name}s": arrays[names].tolist() for name, (_, names) in _KEYS.items()}
         unit = Unit(source.stem, (source,), stride_for(source, rate, self.fps))
         return Plan([unit], source.name, fps=rate / unit.detail, meta=lists)
@@ -75,19 +75,16 @@ def read_joints(source: str | Path, **options: Any) -> Dataset:
 
 
 def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; give a joints npz")
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            present = set(file.files)
-            arrays = {name: file[name] for name in file.files if not only or name in only}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: is not a readable npz ({reason}); copy it anew") from None
-    wanted = {"joints", "fps"} | {key for keys in _KEYS.values() for key in keys}
-    missing = sorted(wanted - present)
-    if missing:
+    arrays = load_npz_arrays(path, only)
+    wanted = set(only) or {"joints", "fps"} | {key for keys in _KEYS.values() for key in keys}
+    if missing := sorted(wanted - set(arrays)):
         raise ValueError(f"{path}: lacks {', '.join(missing)}; write all arrays of the joints format")
+    for names in ("seq_names", "subject_names", "action_names"):
+        if names in arrays and (arrays[names].ndim != 1 or arrays[names].dtype.kind not in "US"):
+            raise ValueError(f"{path}: {names} is no list of names; write it as an array of text")
+    rate = arrays["fps"]
+    if rate.size != 1 or rate.dtype.kind not in "fiu" or not 0 < float(rate.item()) < 1e5:
+        raise ValueError(f"{path}: fps is no number of frames a second; write it anew")
     return arrays
 
 
