@@ -134,10 +134,10 @@ def measure(batch: int, known: dict[str, float], options: argparse.Namespace) ->
     times: dict[str, list[float]] = {}
     peaks: dict[str, float | None] = {}
     for name, loss in CASES.items():
-        slow = name.startswith("paper") and known.get(name, 0.0) * batch * batch > options.limit
-        if slow or not fits(name, batch, options.device):
+        papers, expected = name.startswith("paper"), known.get(name, 0.0) * batch * batch
+        if papers and (expected > options.limit or not fits(name, batch, options.device)):
             continue
-        if not name.startswith("paper"):
+        if not papers and expected < options.patience:
             run(loss, features)  # builds and loads kernels
         seconds, peaks[name] = peak_mib(loss, features)
         times[name] = [seconds]
