@@ -93,7 +93,7 @@ class HandRenderer:
             _join(meshes),
             camera,
             seen[there],
-            np.tile(np.append(_RADII_OF_JOINTS, 0.03), sum(whole)) + np.float32(_SLACK),
+            np.tile(_HIDDEN_BY, sum(whole)),
             height=_FLOOR,
             rng=rng,
             background=background,
@@ -123,7 +123,10 @@ def hand_mesh(joints: Float[np.ndarray, "21 3"], skin: Skin, *, left: bool) -> S
 
 
 _SIDES = (slice(0, 21), slice(21, 42))
-_RADII_OF_JOINTS: Array = _RADII.reshape(5, 4)[:, ::-1].reshape(-1)
+_HIDDEN_BY: Array = np.append(_RADII.reshape(5, 4)[:, ::-1].reshape(-1), np.float32(0.03)) + np.float32(
+    _SLACK
+)
+"""Flesh about every joint of a hand that does not hide it, metres."""
 
 
 def _outwards(joints: Array, bones: Array, left: bool) -> Array:
