@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from posedata.checks import compare_totals, left_and_right, reprojection, stature
 from posedata.cli import app
-from posedata.inspect import inspect_store
+from posedata.inspect import contact_sheet, inspect_store
 from posedata.prepare import FORMATS, Total
 from posedata.readers.joints import Joints
 from posedata.skeleton import SKELETONS
-from posedata.store import PoseStore, write_store
+from posedata.store import PoseStore, StoreWriter, write_store
 from typer.testing import CliRunner
 
 H36M = SKELETONS["h36m17"]
@@ -192,3 +192,14 @@ def test_inspect_finds_nothing_wrong_with_what_is_right(tmp_path: Path) -> None:
     assert report["faults"] == []
     assert report["cameras"]["by_name"] == {"one": 100, "two": 100}
     assert CliRunner().invoke(app, ["inspect", str(opened.path)]).exit_code == 0
+
+
+def test_the_contact_sheet_shows_depth_near_in_bright(tmp_path: Path) -> None:
+    content = seen(walker(2)) | {"image": np.arange(2), "boxes": np.tile([-5e3, -5e3, -4e3, -4e3], (2, 1))}
+    depth = np.full((2, 8, 6), 2000, np.uint16)
+    depth[:, 4:], depth[:, :2] = 3000, 0
+    with StoreWriter(tmp_path / "store", META) as writer:
+        writer.add_images(depth=depth)
+        writer.add_columns(content)
+    sheet = np.asarray(contact_sheet(PoseStore.open(tmp_path / "store"), columns=2, lines=1))
+    assert [sheet[y, 96].tolist() for y in (10, 96, 240)] == [[0] * 3, [250] * 3, [70] * 3]  # none, near, far

@@ -145,7 +145,7 @@ def check_units(store: PoseStore) -> dict[str, Any]:
 
 
 def contact_sheet(store: PoseStore, *, columns: int = 6, lines: int = 4) -> Image.Image:
-    """Poses picked evenly from the store: on their images, as their cameras see them, or from the front.
+    """Poses picked evenly from the store: on their images (or depth), as their cameras see them, or upright.
 
     Left limbs are red, right limbs blue.
     """
@@ -165,8 +165,11 @@ def contact_sheet(store: PoseStore, *, columns: int = 6, lines: int = 4) -> Imag
 
 def _tile(store: PoseStore, row: int) -> Image.Image:
     has_image = "image" in store and store.column("image")[row] >= 0
-    if has_image and "rgb" in store.meta["images"]["kinds"]:
+    kinds = store.meta["images"]["kinds"] if has_image else []
+    if "rgb" in kinds:
         picture = Image.fromarray(store.images(np.array([row]))[0]).resize(_TILE)
+    elif "depth" in kinds:
+        picture = _grey(store.images(np.array([row]), "depth")[0]).resize(_TILE, Image.Resampling.NEAREST)
     else:
         picture = Image.new("RGB", _TILE, (244, 244, 240))
     pixels = _pixels(store, row)
@@ -195,6 +198,14 @@ def _pixels(store: PoseStore, row: int) -> np.ndarray | None:
     keypoints = np.array(store.column(name)[row]) if name else np.zeros((1, 3))
     keypoints[keypoints[:, 2] <= 0] = np.nan
     return keypoints[:, :2] if np.isfinite(keypoints).any() else None
+
+
+def _grey(depth: np.ndarray) -> Image.Image:
+    """Depth in millimetres as grey, the near bright; black where none was measured."""
+    known = depth[depth > 0]
+    near, far = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    grey = 250 - 180 * (depth - near) / max(far - near, 1.0)
+    return Image.fromarray(np.where(depth > 0, grey, 0).astype(np.uint8)).convert("RGB")
 
 
 def _draw(picture: Image.Image, pixels: np.ndarray, store: PoseStore) -> None:
