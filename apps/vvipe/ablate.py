@@ -62,8 +62,8 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
     """
     data = open_data(recipe.data)
     records = []
-    for name in PAPER:
-        for seed in seeds_of(recipe, seeds):
+    for seed in seeds_of(recipe, seeds):
+        for name in PAPER:
             made = ablated(replace(recipe, loop=replace(recipe.loop, seed=seed)), name)
             if made.mapping.pretrained:
                 label = "no-triplet" if not made.vae.triplet else "world" if not made.vae.align else "whole"

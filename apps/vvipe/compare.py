@@ -1,6 +1,6 @@
 """The papers' table on one's own data: V-VIPE, PR-VIPE and bare keypoints, trained on the same poses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -33,38 +33,53 @@ def compare(
         rows for `COLUMNS`: means over seeds, with the standard deviation where there are several.
     """
     records: list[dict[str, Any]] = []
-    fingerprint = ""
-    for keypoints in ("exact", "detector"):
-        told = replace(recipe, data=replace(recipe.data, keypoints=keypoints))
-        data = open_data(told.data)
-        fingerprint = data.fingerprint
-        records.append(_row("2D keypoints", keypoints, "", 0, nearest_2d(data.test, told.evaluation)))
-        for seed in seeds_of(recipe, seeds):
-            seeded = replace(told, loop=replace(recipe.loop, seed=seed))
-            for share in (0.0, recipe.augment.share):
-                for method, name in METHODS.items():
-                    made = variant(seeded, method, share, autoencoder(seeded, folder, data))
-                    label = "yes" if share else "no"
-                    run = folder / f"{method}-{keypoints}-augment-{label}-seed{seed}"
-                    records.append(_row(name, keypoints, label, seed, finished(made, run, data)))
-            if beside:
-                name, made = beside[0], of_same_data(beside[1], seeded)
-                if made.model.method == "vvipe":
-                    vae = autoencoder(made, folder if _same_vae(made, seeded) else folder / name, data)
-                    made = replace(made, mapping=replace(made.mapping, vae=vae))
-                run = folder / f"{name}-{keypoints}-seed{seed}"
-                records.append(_row(name, keypoints, "own", seed, finished(made, run, data)))
+    told = {
+        name: replace(recipe, data=replace(recipe.data, keypoints=name)) for name in ("exact", "detector")
+    }
+    data = {name: open_data(made.data) for name, made in told.items()}
+    for seed in seeds_of(recipe, seeds):
+        for keypoints, exact in told.items():
+            seeded = replace(exact, loop=replace(recipe.loop, seed=seed))
+            cells = _cells(seeded, folder, data[keypoints], beside)
+            bare = nearest_2d(data[keypoints].test, recipe.evaluation) if seed == recipe.loop.seed else None
+            records += [{"seed": seed, "keypoints": keypoints} | cell for cell in _with(bare, cells)]
     rows = summarise(records, ("method", "keypoints", "augmentation"))
     if json:
         write_results(
             json,
             rows,
-            data=fingerprint,
+            data=data["exact"].fingerprint,
             seeds=list(seeds_of(recipe, seeds)),
             runs=records,
             recipe=to_plain(recipe),
         )
     return [_line(row) for row in rows]
+
+
+def _cells(
+    recipe: Recipe, folder: Path, data: Data, beside: tuple[str, Recipe] | None
+) -> Iterator[dict[str, Any]]:
+    """The trained rows of one seed and one kind of keypoints."""
+    keypoints, seed = recipe.data.keypoints, recipe.loop.seed
+    for share in (0.0, recipe.augment.share):
+        label = "yes" if share else "no"
+        for method, name in METHODS.items():
+            made = variant(recipe, method, share, autoencoder(recipe, folder, data))
+            metrics = finished(made, folder / f"{method}-{keypoints}-augment-{label}-seed{seed}", data)
+            yield {"method": name, "augmentation": label} | flat(metrics)
+    if beside:
+        name, made = beside[0], of_same_data(beside[1], recipe)
+        if made.model.method == "vvipe":
+            vae = autoencoder(made, folder if _same_vae(made, recipe) else folder / name, data)
+            made = replace(made, mapping=replace(made.mapping, vae=vae))
+        metrics = finished(made, folder / f"{name}-{keypoints}-seed{seed}", data)
+        yield {"method": name, "augmentation": "own"} | flat(metrics)
+
+
+def _with(bare: Metrics | None, cells: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    if bare is not None:
+        yield {"method": "2D keypoints", "augmentation": ""} | flat(bare)
+    yield from cells
 
 
 def variant(recipe: Recipe, method: Method, share: float, vae: Path) -> Recipe:
@@ -86,7 +101,9 @@ def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
     """The run folder of stage 1 of a recipe, trained there if it is not yet."""
     run = folder / f"vae-seed{recipe.loop.seed}"
     if not list(run.glob(f"checkpoints/vae/step-{recipe.vae.steps:08d}")):
-        alone = replace(recipe, data=replace(recipe.data, keypoints="exact"))
+        # only what stage 1 sees: any recipe that shares it may go on with it
+        exact = replace(recipe.data, keypoints="exact")
+        alone = Recipe(data=exact, model=recipe.model, vae=recipe.vae, loop=recipe.loop)
         train(alone, run, "resume", only="vae", data=data)
     return run
 
@@ -130,11 +147,6 @@ def flat(metrics: Metrics, at: str = "") -> dict[str, float]:
 
 def _same_vae(recipe: Recipe, other: Recipe) -> bool:
     return (recipe.vae, recipe.model) == (other.vae, other.model)
-
-
-def _row(method: str, keypoints: str, augmentation: str, seed: int, metrics: Metrics) -> dict[str, Any]:
-    named = {"method": method, "keypoints": keypoints, "augmentation": augmentation, "seed": seed}
-    return named | flat(metrics)
 
 
 def _line(row: dict[str, Any]) -> tuple[Any, ...]:
