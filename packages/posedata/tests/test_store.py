@@ -165,6 +165,42 @@ def test_tampering_is_found_by_verify(folder: Path) -> None:
         PoseStore.open(folder, verify=True)
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 12])
+def test_columns_that_grow_are_the_same_store(tmp_path: Path, folder: Path, chunk: int) -> None:
+    columns = make_columns()
+    with StoreWriter(tmp_path / "grown", META, scratch=tmp_path) as writer:
+        for start in range(0, 12, chunk):
+            writer.append_columns({name: values[start : start + chunk] for name, values in columns.items()})
+        writer.add_json("sources.json", {"from": "a test"})
+    grown = PoseStore.open(tmp_path / "grown", verify=True)
+    assert (
+        grown.fingerprint == PoseStore.open(folder).fingerprint
+    )  # what lies beside the columns is no part of it
+    assert json.loads((tmp_path / "grown/sources.json").read_text()) == {"from": "a test"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["grown", "store"]
+
+
+def test_a_growing_column_keeps_its_shape_and_is_given_once(tmp_path: Path) -> None:
+    joints = make_columns()["joints"]
+    with StoreWriter(tmp_path / "s", META) as writer:
+        writer.append_columns({"joints": joints})
+        with pytest.raises(ValueError, match="'joints' is given twice"):
+            writer.add_columns({"joints": joints})
+        with pytest.raises(ValueError, match=r"joints: float32 \(16, 3\) does not go with float32 \(17, 3\)"):
+            writer.append_columns({"joints": joints[:, :16]})
+    assert len(PoseStore.open(tmp_path / "s")) == 12
+
+
+def test_a_number_that_is_none_is_found_far_down_a_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posedata._writer._CHECKED_ROWS", 5)
+    columns = make_columns()
+    columns["joints"][11, 2, 1] = np.inf
+    with pytest.raises(ValueError, match="'joints' is not finite at row 11, item 2"):
+        write_store(tmp_path / "s", columns, META)
+
+
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     def fail() -> None:
         with StoreWriter(tmp_path / "s", META) as writer:
