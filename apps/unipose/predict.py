@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
-from pointcloud_weak.people import Person, find_people
+from pointcloud_weak.people import Person, find_people, nearest_body
 from posedata.boxes import bounding_box
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
@@ -33,6 +33,11 @@ from unipose.recipe import DataConfig
 from unipose.square import square
 from unipose.train import open_teacher
 
+_COCO = get_skeleton("coco17")
+_LIMBS = (
+    *_COCO.edges,
+    *((_COCO.index(f"left_{part}"), _COCO.index(f"right_{part}")) for part in ("shoulder", "hip")),
+)
 SAME = 0.5
 """Metres that a person's middle may move from one frame to the next and still be the same one."""
 
@@ -137,9 +142,13 @@ def predict(
     seen: list[_Seen] = []
     for number, frame in enumerate(recording):
         unproject = DepthUnprojector(frame.camera)
-        for joints, person in _people(frame, number, unproject, given, look):
+        people = list(_people(frame, number, unproject, given, look))
+        bodies = [_limbs(frame, joints) for joints, _ in people]
+        for place, (joints, person) in enumerate(people):
             try:
                 found = _isolate(frame, number, joints, person, recipe.data, generator)
+                others = [limbs for i, limbs in enumerate(bodies) if i != place and len(limbs)]
+                found = _alone(found, bodies[place], others, recipe.data, generator)
             except ValueError as error:
                 say(f"{frame.name}: somebody is left out: {error}")
                 continue
@@ -225,8 +234,34 @@ def _isolate(
     else:
         assert person is not None
         mask = torch.from_numpy(square(person.mask.numpy()[None], box, size)[0])
-    points = subsample(unproject(depth)[mask], config.points, generator)
-    return _Seen(number, joints, box, points)
+    return _Seen(number, joints, box, unproject(depth)[mask])
+
+
+def _limbs(frame: RgbdFrame, joints: np.ndarray) -> Float[Tensor, "S 2 3"]:
+    """A person's limbs at their median depth, metres: near enough to tell neighbours apart."""
+    pixels = np.rint(joints[:, :2]).astype(int)
+    height, width = frame.depth.shape
+    inside = (joints[:, 2] > 0) & (pixels >= 0).all(-1) & (pixels < [width, height]).all(-1)
+    seen = frame.depth[pixels[inside, 1], pixels[inside, 0]]
+    ends = torch.tensor([edge for edge in _LIMBS if (joints[list(edge), 2] > 0).all()], dtype=torch.long)
+    if not (seen > 0).any() or not len(ends):
+        return torch.zeros(0, 2, 3)
+    metres = float(np.median(seen[seen > 0])) / 1000
+    return (frame.camera.rays(torch.from_numpy(joints[:, :2])) * metres)[ends]
+
+
+def _alone(
+    seen: _Seen,
+    own: Float[Tensor, "S 2 3"],
+    others: list[Float[Tensor, "_s 2 3"]],
+    config: DataConfig,
+    generator: torch.Generator,
+) -> _Seen:
+    """As many points as the network takes, of those nearer to this person's limbs than to another's."""
+    points = seen.points
+    if len(own) and others:
+        points = points[nearest_body(points, [own, *others]) == 0]
+    return replace(seen, points=subsample(points, config.points, generator))
 
 
 def _tracks(seen: list[_Seen]) -> Int[np.ndarray, " P"]:

@@ -44,16 +44,19 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
         axis.scatter(pixels[:, 0], pixels[:, 1], s=6, color="white", zorder=3)
     axis.set(xlim=(-0.5, frame.depth.shape[1] - 0.5), ylim=(frame.depth.shape[0] - 0.5, -0.5))
     scene, colours = _scene(frame)
+    people = found.points[mine].reshape(-1, 3)
     for place, (azimuth, elevation) in enumerate(((-60, 15), (-90, 80)), start=2):
-        axis = figure.add_subplot(1, 3, place, projection="3d")
+        axis = figure.add_subplot(1, 3, place, projection="3d", computed_zorder=False)
         axis.view_init(elev=elevation, azim=azimuth)
-        _cloud(axis, scene, colours, 0.3)
+        near = _set_limits(axis, people)
+        inside = ((scene >= near[0]) & (scene <= near[1])).all(1)
+        _cloud(axis, scene[inside], colours[inside], 0.25)
+        _cloud(axis, people, np.array([[0.2, 0.6, 0.3]]), 0.3)
         for i in mine:
             for child, parent in found.skeleton.edges:
                 ends = found.joints[i][[child, parent]]
-                axis.plot(ends[:, 0], ends[:, 2], -ends[:, 1], color=_colour(found.skeleton, child), lw=2)
-        _frame_people(axis, found.points[mine].reshape(-1, 3))
-        axis.set_title("cloud and joints, " + ("from the side" if place == 2 else "from above"))
+                axis.plot(ends[:, 0], ends[:, 2], -ends[:, 1], color=_colour(found.skeleton, child), lw=2.5)
+        axis.set_title("from the side" if place == 2 else "from above", y=1.0)
     figure.tight_layout()
     return figure
 
@@ -103,20 +106,22 @@ def _scene(frame: RgbdFrame) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.nda
 
 
 def _cloud(axis: Any, points: np.ndarray, colours: np.ndarray, alpha: float) -> None:
-    axis.scatter(points[:, 0], points[:, 2], -points[:, 1], s=0.5, c=colours, alpha=alpha, linewidths=0)
+    axis.scatter(points[:, 0], points[:, 2], -points[:, 1], s=1.5, c=colours, alpha=alpha, linewidths=0)
 
 
-def _frame_people(axis: Any, points: np.ndarray) -> None:
-    """Equal scales, and as much of the scene as the people need."""
+def _set_limits(axis: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equal scales, and as much of the scene as the people need: corners in the camera's frame."""
     if not len(points):
-        return
-    shown = points[:, [0, 2, 1]] * (1, 1, -1)
-    low, high = np.percentile(shown, [1, 99], axis=0)
-    half = max(float((high - low).max()) / 2 + 0.2, 0.8)
-    for setter, middle in zip((axis.set_xlim, axis.set_ylim, axis.set_zlim), (low + high) / 2, strict=True):
-        setter(middle - half, middle + half)
-    axis.set_box_aspect((1, 1, 1))
-    axis.set(xlabel="x", ylabel="z (away)", zlabel="up")
+        return np.full(3, -np.inf), np.full(3, np.inf)
+    low, high = np.percentile(points, [1, 99], axis=0)
+    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 + 0.15, 0.8)
+    axis.set_xlim(middle[0] - half, middle[0] + half)
+    axis.set_ylim(middle[2] - half, middle[2] + half)
+    axis.set_zlim(-middle[1] - half, -middle[1] + half)
+    axis.set_box_aspect((1, 1, 1), zoom=1.15)
+    axis.locator_params(nbins=4)
+    axis.set(xlabel="x, m", ylabel="z, m", zlabel="up, m")
+    return middle - half, middle + half
 
 
 def _colour(skeleton: Skeleton, joint: int) -> str:

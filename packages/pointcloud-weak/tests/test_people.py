@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pointcloud_weak import DepthUnprojector
-from pointcloud_weak.people import find_people
+from pointcloud_weak.people import find_people, nearest_body
 from posedata import Camera
 from torch import Tensor
 
@@ -81,3 +81,11 @@ def test_without_a_floor_an_error_says_what_to_give() -> None:
         find_people(depth, DepthUnprojector(CAMERA))
     with pytest.raises(ValueError, match="too little was measured"):
         find_people(torch.zeros(240, 320), DepthUnprojector(CAMERA))
+
+
+def test_points_go_to_the_body_with_the_nearest_limb() -> None:
+    """Beyond a limb's end its end counts; a limb without length is a point."""
+    upright = torch.tensor([[[0.0, 0, 2], [0, 1, 2]], [[0, 1, 2], [0.5, 1, 2]]])
+    point = torch.tensor([[[1.0, 0, 2], [1, 0, 2]]])
+    places = torch.tensor([[0.3, 0.2, 2], [0.7, 0.2, 2], [0.6, 1.3, 2], [0.55, 0.0, 2]])
+    assert nearest_body(places, [upright, point]).tolist() == [0, 1, 0, 1]

@@ -22,7 +22,7 @@ from .losses import (
     weak_terms,
 )
 from .ops import ball_query, farthest_points, subsample, voxels
-from .people import Person, find_people
+from .people import Person, find_people, nearest_body
 
 __all__ = [
     "DepthUnprojector",
@@ -46,6 +46,7 @@ __all__ = [
     "keypoint_depth",
     "lift_loss",
     "mirrored_bones",
+    "nearest_body",
     "normals",
     "ray_loss",
     "subsample",

@@ -7,7 +7,7 @@ Autonomous Robots 37, 2014): seen from above, a standing person is a peak of the
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from .cloud import DepthUnprojector, fit_plane, metric
@@ -86,6 +86,25 @@ def find_people(
         if _is_person(above, mine, beside, top):
             people.append(_person(metres, rows[mine], top))
     return sorted(people, key=lambda person: person.distance)
+
+
+def nearest_body(points: Float[Tensor, "N 3"], bodies: list[Float[Tensor, "S 2 3"]]) -> Int[Tensor, " N"]:
+    """Whose limb is the nearest to each point: tells people apart who touch or stand in one another's box.
+
+    Args:
+        points: metres.
+        bodies: of each person the limbs' two ends, metres.
+    """
+    apart = [_to_segments(points, limbs).amin(1) for limbs in bodies]
+    return torch.stack(apart).argmin(0)
+
+
+def _to_segments(points: Tensor, segments: Tensor) -> Tensor:
+    """(N, S) distances."""
+    start, along = segments[:, 0], segments[:, 1] - segments[:, 0]
+    offset = points[:, None] - start
+    share = (offset * along).sum(-1) / (along * along).sum(-1).clamp(min=1e-12)
+    return (offset - share.clamp(0, 1)[..., None] * along).norm(dim=-1)
 
 
 def _floor(cloud: Tensor, known: Tensor, up: tuple[float, float, float], seed: int) -> Tensor:
