@@ -73,8 +73,11 @@ def prepare(
         told: called with each fault as it is found, "FILE: what; cure".
         options: the format's, e.g. `fps`.
 
-    Raises: ValueError for an unknown format or option; FileExistsError; what the format raises if nothing can
-        be read; with `strict`, ValueError if anything was told.
+    Raises:
+        ValueError: the format or an option is not known; with `strict`, anything was told; nothing could be
+            read.
+        FileNotFoundError: there is no source.
+        FileExistsError: the store exists.
     """
     form, source, out = get_format(format_name, **options), Path(source), Path(out)
     if out.exists() and not overwrite:
