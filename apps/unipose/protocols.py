@@ -117,7 +117,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
         }
         for method, s in scores.items()
     ]
-    rows += [{**row, "mpjpe_mm": None} for row in protocol.published()]
+    rows += [{**row, "mpjpe_mm": None, "source": "published"} for row in protocol.published()]
     joints = [{"method": m, **_sides_together(s["map_percent_by_joint"])} for m, s in scores.items()]
     if name == "itop":
         joints += [dict(row) for row in published_table("unipose/itop-joints").rows]
