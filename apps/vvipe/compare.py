@@ -133,8 +133,8 @@ def summarise(records: Iterable[dict[str, Any]], keys: tuple[str, ...]) -> list[
 
 
 def spread(values: list[float]) -> float | str:
-    """A number, or mean ± standard deviation."""
-    return values[0] if len(values) == 1 else f"{mean(values):.1f} ± {stdev(values):.1f}"
+    """A number where all are the same, else mean ± standard deviation."""
+    return values[0] if len(set(values)) == 1 else f"{mean(values):.1f} ± {stdev(values):.1f}"
 
 
 def flat(metrics: Metrics, at: str = "") -> dict[str, float]:

@@ -38,6 +38,7 @@ def evaluate(model: Model, test: Test, torso: float, config: EvaluationConfig, a
         test,
         config,
     )
+    metrics |= {"torso_mm": 1000 * torso, "test_poses": len(test)}
     if isinstance(model, VVIPE):
         truth = test.pose
         for name, views in (("same_rig", test.same), ("all", test.other)):
