@@ -11,6 +11,7 @@ from rich.table import Table
 from trainer.errors import plain_errors
 from trainer.runs import Existing
 
+from unipose.hands_cli import app as hands
 from unipose.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from unipose.train import Trained
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(hands, name="hands")
 console = Console()
 
 

@@ -39,6 +39,10 @@ class Frames:
     def __len__(self) -> int:
         return len(self.person)
 
+    def __getitem__(self, rows: Int[Tensor, " B"]) -> Frames:
+        """Some of the frames."""
+        return Frames(self.person[rows], self.rgb[rows], self.camera[rows], self.middle[rows], self.skeleton)
+
     def pictures(self, kind: Kind, rows: Int[Tensor, " B"]) -> Float[Tensor, "B C S S"]:
         """What a student of this kind is given."""
         if kind == "depth":
