@@ -77,6 +77,16 @@ def test_frames_without_a_camera_and_the_vertical(tmp_path: Path, data: dict[str
     np.testing.assert_allclose(turned.columns["keypoints_true"], first.columns["keypoints_true"], atol=1e-2)
     (half, _) = _clips(tmp_path, frames="all", fps=15)
     np.testing.assert_array_equal(half.joints, turned.joints[::2])
+    (human, _) = _clips(tmp_path, frames="all", joints="h36m17")
+    names = get_skeleton("h36m17").joints
+    wrist, head = names.index("left_wrist"), names.index("head")
+    np.testing.assert_array_equal(human.joints[:, wrist], turned.joints[:, SMPL.index("left_wrist")])
+    neck, thorax = (turned.joints[:, SMPL.index(name)] for name in ("neck", "thorax"))
+    np.testing.assert_allclose(human.joints[:, head], 2 * neck - thorax, atol=1e-5)
+    shoulder = turned.columns["keypoints_openpose"][:, SMPL.index("right_shoulder")]
+    np.testing.assert_array_equal(
+        human.columns["keypoints_openpose"][:, names.index("right_shoulder")], shoulder
+    )
     with pytest.raises(ValueError, match="up 'w' is not known"):
         _clips(tmp_path, up="w")
 

@@ -213,7 +213,11 @@ APPROXIMATIONS: dict[str, tuple[Rule, ...]] = {
     "thorax": (_middle("shoulder_centre"),),
     "shoulder_centre": (_middle("thorax"),),
     "neck": (_middle("nose"), _middle("thorax", "head_centre")),
-    "head": (_middle("left_eye", "right_eye"), (("head_centre", 1.5), ("thorax", -0.5))),
+    "head": (
+        _middle("left_eye", "right_eye"),
+        (("head_centre", 1.5), ("thorax", -0.5)),
+        (("neck", 2.0), ("thorax", -1.0)),
+    ),
     "head_centre": (_middle("nose", "left_ear", "right_ear"), _middle("neck", "head")),
     **_sided(
         {
@@ -226,8 +230,9 @@ APPROXIMATIONS: dict[str, tuple[Rule, ...]] = {
 }
 """What ``lossy=True`` admits, first choice first. From a COCO set, thorax, spine, neck and head follow the
 common Human3.6M mapping (mid-shoulders, half-way, nose, mid-eyes); a hand lies a quarter of the forearm
-beyond the wrist, the middle of the head between nose and ears; a foot stands for an ankle and the reverse.
-The rest are halves of the segment they lie on. None is measured: expect centimetres."""
+beyond the wrist, the middle of the head between nose and ears; the top of SMPL's head is as far above its
+neck as that is above the thorax; a foot stands for an ankle and the reverse. The rest are halves of the
+segment they lie on. None is measured: expect centimetres."""
 
 
 def _skeleton(name: str, tree: str) -> Skeleton:

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
 from posedata.readers._clips import files_of, stride_for
 from posedata.readers._safe_npz import load_npz_arrays, load_plain_npz
+from posedata.readers._smpl import JOINTS_HELP, as_skeleton, check_joints
 
 JOINTS = 52
 BODY = 22
@@ -56,9 +57,11 @@ class Amass(Format):
     model: Path | None = option(
         None, "SMPL+H: a model.npz, or a folder with female, male, neutral/model.npz."
     )
+    joints: str = option("smpl24", JOINTS_HELP)
 
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit a motion file."""
+        check_joints(self.joints)
         if self.model is None:
             raise ValueError(
                 f"{source}: joints need the SMPL+H body model; get it from mano.is.tue.mpg.de, give --model"
@@ -72,7 +75,7 @@ class Amass(Format):
             parts = file.relative_to(top).with_suffix("").parts
             detail = {"models": {gender: str(path) for gender, path in models.items()}, "parts": parts}
             units.append(Unit("/".join(parts), (file, *dict.fromkeys(models.values())), detail))
-        return Plan(units, "AMASS", None, "smpl24")
+        return Plan(units, "AMASS", None, self.joints)
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         """One clip: the motion."""
@@ -95,7 +98,7 @@ class Amass(Format):
         joints = smplh_joints(body_model(path), poses[::stride], trans[::stride], betas)
         kept = joints[:, [*range(BODY), *HANDS]].astype(np.float32)
         subject = "/".join(parts[:-1]) or file.parent.name
-        yield Clip(kept, subject, unit.name, fps=rate / stride)
+        yield Clip(as_skeleton(kept, self.joints), subject, unit.name, fps=rate / stride)
 
     def _model_for(self, unit: Unit, data: dict[str, np.ndarray], context: Context) -> Path:
         models = unit.detail["models"]

@@ -105,11 +105,17 @@ def read_asf(path: Path) -> AsfSkeleton:
     for parent, *children in sections.get("hierarchy", []):
         for child in children:
             if child not in described or (parent != "root" and parent not in bones):
-                raise ValueError(f"{path}: hierarchy names {child!r} before its bone or parent; mend it")
+                raise ValueError(f"{path}: hierarchy names {child[:40]!r} before its bone or parent; mend it")
             bones[child] = _bone(path, child, parent, described[child], radians)
     if not bones:
         raise ValueError(f"{path}: has no bones in ':hierarchy'; it is no ASF file, or cut short")
-    return AsfSkeleton(bones, INCH / float(units["length"]), radians)
+    try:
+        length = float(units["length"])
+    except ValueError:
+        length = 0.0
+    if not (np.isfinite(length) and length > 0):
+        raise ValueError(f"{path}: field ':units length' is no positive number; restore it (CMU writes 0.45)")
+    return AsfSkeleton(bones, INCH / length, radians)
 
 
 def read_amc(path: Path) -> list[dict[str, list[float]]]:
@@ -123,7 +129,10 @@ def read_amc(path: Path) -> list[dict[str, list[float]]]:
             frames.append({})
             continue
         try:
-            frames[-1][words[0]] = [float(word) for word in words[1:]]
+            values = [float(word) for word in words[1:]]
+            if not all(map(math.isfinite, values)):
+                raise ValueError
+            frames[-1][words[0]] = values
         except (ValueError, IndexError):
             raise ValueError(f"{path}: line {number} is no bone of a frame ({line[:40]!r})") from None
     if not frames:
@@ -210,9 +219,14 @@ def _bone(path: Path, name: str, parent: str, fields: dict[str, list[str]], radi
         length = float(fields["length"][0])
         dof = tuple(("rx", "ry", "rz").index(word.lower()) for word in fields.get("dof", []))
     except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(f"{path}: bone {name!r}: cannot read {error}; mend the file") from None
+        raise ValueError(f"{path}: bone {name[:40]!r}: cannot read {str(error)[:80]}; mend it") from None
     if fields["axis"][3:] not in ([], ["XYZ"]):
-        raise ValueError(f"{path}: bone {name!r}: axis order {fields['axis'][3]} is not read; only XYZ is")
+        order = " ".join(fields["axis"][3:])[:40]
+        raise ValueError(f"{path}: bone {name[:40]!r}: axis order {order} is not read; only XYZ is")
+    if not np.isfinite([*direction, *axis, length]).all():
+        raise ValueError(
+            f"{path}: bone {name[:40]!r}: direction, axis or length is not finite; mend the file"
+        )
     return Bone(parent, direction * length, axis * radians, dof)
 
 

@@ -50,8 +50,8 @@ class H36m(Format):
     terms = TERMS
     reference_fps = RATE
     totals = (
-        Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN),
-        Total("test frames", 550_644, "Human3.6M, S9 S11 by four cameras", TEST, at_least=548_819),
+        Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN, views=4),
+        Total("test frames", 550_644, "Human3.6M, S9 S11 by four cameras", TEST, views=4, at_least=548_819),
     )
 
     cameras: str = option("all", "Cameras, e.g. 54138969,60457274; all, or none for the poses alone.")
@@ -197,7 +197,8 @@ def _poses(file: Path, size: int) -> Float64[np.ndarray, "T 17 d"]:
     values = read_cdf(file, "Pose")
     if values.ndim < 2 or values.shape[-1] != 32 * size or values.dtype.kind != "f":
         raise ValueError(f"{file}: Pose has shape {values.shape}, wanted (1, T, {32 * size}); get it anew")
-    poses = values.reshape(-1, 32, size)[:, list(JOINTS_17_OF_32)].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN that signals; refused below
+        poses = values.reshape(-1, 32, size)[:, list(JOINTS_17_OF_32)].astype(np.float64)
     if not (np.isfinite(poses).all() and np.abs(poses).max(initial=0) < 1e6):
         raise ValueError(f"{file}: Pose holds numbers that no position has; get it anew")
     return poses

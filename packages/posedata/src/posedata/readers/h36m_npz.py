@@ -38,8 +38,8 @@ class H36mNpz(Format):
     terms = TERMS
     reference_fps = RATE
     totals = (
-        Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN),
-        Total("test frames", 550_644, "Human3.6M, S9 S11 by four cameras", TEST, at_least=543_344),
+        Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN, views=4),
+        Total("test frames", 550_644, "Human3.6M, S9 S11 by four cameras", TEST, views=4, at_least=543_344),
     )
 
     cameras: Path | None = option(None, "Human3.6M's metadata.xml, or cameras as JSON.")

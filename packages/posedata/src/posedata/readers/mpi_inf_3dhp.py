@@ -56,7 +56,8 @@ TEST = tuple(f"TS{number}" for number in range(1, 7))
 _LEVEL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 _TEST_SIZES = {"TS5": (1920, 1080), "TS6": (1920, 1080)}
 _SHORT = ("S6 Seq2", 2)
-_RESIDUAL = 2.0
+_RESIDUAL = 5.0
+"""Pixels; in two frames of the real test set `annot2` is up to 1.7 off the projected `annot3`."""
 _REACH = 1e6
 
 

@@ -28,6 +28,7 @@ from posedata.readers._clips import stride_for
 from posedata.readers._kinect import read_colour
 from posedata.readers._pictures import SIZE_HELP, crop_boxes, crop_size, crops
 from posedata.readers._safe_pickle import read_plain_pickle
+from posedata.readers._smpl import JOINTS_HELP, as_skeleton, check_joints
 from posedata.skeleton import get_skeleton
 
 RATE = 30.0
@@ -88,6 +89,7 @@ class Tdpw(Format):
     part: str = option("all", "all, train, validation or test.")
     frames: str = option("valid", "valid: those whose camera pose is; all: the others too, without a camera.")
     up: str = option("auto", "The world's vertical axis: auto, or x, -x, y, -y, z, -z.")
+    joints: str = option("smpl24", JOINTS_HELP)
     size: str = option("none", SIZE_HELP)
 
     def plan(self, source: Path, context: Context) -> Plan:
@@ -102,7 +104,7 @@ class Tdpw(Format):
             units.append(Unit(f"{part} {file.stem}", (file, *pictures), {"images": str(images)}))
             split.setdefault(part, []).append(file.stem)
         stride = stride_for(source, RATE, self.fps)
-        return Plan(units, "3DPW", RATE / stride, "smpl24", meta={"split": split})
+        return Plan(units, "3DPW", RATE / stride, self.joints, meta={"split": split})
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         """One clip a person."""
@@ -137,12 +139,13 @@ class Tdpw(Format):
         detections: Any, cameras: _Cameras, pictures: list[Path],
     ) -> Clip:  # fmt: skip
         file = unit.files[0]
-        joints = (pose[kept].reshape(-1, 24, 3) @ cameras.up.T).astype(np.float32)
+        upright = (pose[kept].reshape(-1, 24, 3) @ cameras.up.T).astype(np.float32)
+        joints = as_skeleton(upright, self.joints)
         columns: dict[str, np.ndarray] = {"frame": kept, "camera": np.where(valid, np.arange(len(kept)), -1)}
         columns["keypoints_true"] = cameras.project(joints, kept, valid)
         if detections is not None:
             given = _array(detections, (len(pose), 3, 18), f"{file}: poses2d[{person}]")[kept]
-            columns["keypoints_openpose"] = _from_coco18(given)
+            columns["keypoints_openpose"] = _from_coco18(given, self.joints)
         images = None
         if (size := crop_size(self.size)) is not None:
             columns["boxes"] = crop_boxes(columns["keypoints_true"], cameras.size, size)
@@ -171,6 +174,7 @@ class Tdpw(Format):
 
     def _check(self) -> None:
         crop_size(self.size)
+        check_joints(self.joints)
         known = {"part": ("all", *PARTS), "frames": ("valid", "all"), "up": ("auto", *_UPS)}
         for field, choices in known.items():
             if getattr(self, field) not in choices:
@@ -275,9 +279,9 @@ def _vertical(views: np.ndarray, poses: list[np.ndarray]) -> str:
     return ("-" if both[axis] < 0 else "") + "xyz"[axis]
 
 
-def _from_coco18(given: Float64[np.ndarray, "T 3 18"]) -> Float32[np.ndarray, "T 24 3"]:
-    """The twelve joints of the limbs, in SMPL's order; the rest is not detected."""
-    joints = get_skeleton("smpl24").joints
+def _from_coco18(given: Float64[np.ndarray, "T 3 18"], skeleton: str) -> Float32[np.ndarray, "T J 3"]:
+    """The twelve joints of the limbs, in the skeleton's order; the rest is not detected."""
+    joints = get_skeleton(skeleton).joints
     out = np.zeros((len(given), len(joints), 3), np.float32)
     for place, joint in enumerate(COCO18):
         if joint in joints:
