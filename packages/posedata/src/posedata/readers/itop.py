@@ -220,7 +220,8 @@ def _joints(
     given = _rows(labels.array("real_world_coordinates", (count, JOINTS, 3)), rows).astype(np.float32)
     valid = np.isfinite(given).all(-1) & (np.abs(given) < 100).all(-1)
     valid &= _rows(labels.array("is_valid", (count,)), rows)[:, None] == 1
-    return np.where(valid[..., None], given * np.array([1, -1, 1], np.float32), 0).astype(np.float32), valid
+    known = np.where(valid[..., None], given, np.float32(0))
+    return known * np.array([1, -1, 1], np.float32), valid
 
 
 def _given_keypoints(
@@ -269,7 +270,7 @@ def _rows(array: H5Array, rows: Int[np.ndarray, " n"]) -> np.ndarray:
 
 
 def _millimetres(metres: Shaped[np.ndarray, " ..."]) -> UInt16[np.ndarray, " ..."]:
-    values = np.nan_to_num(metres.astype(np.float64) * 1000, nan=0, posinf=0, neginf=0)
+    values = np.where(np.isfinite(metres), metres, 0).astype(np.float64) * 1000
     return np.where((values > 0) & (values < 65535.5), np.rint(values), 0).astype(np.uint16)
 
 
