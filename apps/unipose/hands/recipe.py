@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posedata.hands import HandAugmentation
+from posedata.hands.scene import TILT
 from trainer.recipe import Range
 from trainer.stage import LoopConfig
 
@@ -25,6 +26,7 @@ class DataConfig:
         images, test_images: how many are rendered; of InterHand2.6M all are used.
         size: side of the square crops, px.
         interacting: share of rendered scenes with two hands.
+        tilt: of rendered hands from upright at most, radians.
         seed: of the rendered scenes.
         workers: rendering processes.
     """
@@ -36,6 +38,7 @@ class DataConfig:
     test_images: Positive = 500
     size: Positive = 256
     interacting: Fraction = 0.5
+    tilt: Annotated[float, Range(at_least=0)] = TILT
     seed: int = 0
     workers: Positive = 2
 

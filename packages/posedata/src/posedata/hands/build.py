@@ -16,7 +16,7 @@ from posedata._schema import CAMERA_COLUMNS
 from posedata.boxes import bounding_box
 from posedata.build import render_store
 from posedata.camera import Camera
-from posedata.hands.scene import HAND_RIG, KINDS, sample_scenes
+from posedata.hands.scene import HAND_RIG, KINDS, TILT, sample_scenes
 from posedata.store import write_store
 from posedata.views import Rig, sample_cameras
 
@@ -30,6 +30,7 @@ def build_hands(
     *,
     seed: int = 0,
     interacting: float = 0.5,
+    tilt: float = TILT,
     rig: Rig = HAND_RIG,
     size: int = 256,
     kinds: tuple[str, ...] = ("rgb",),
@@ -45,7 +46,7 @@ def build_hands(
     Args:
         out: the store to make.
         count: scenes; each has hands of a size of its own, and one camera.
-        interacting: share of scenes with two hands.
+        interacting, tilt: as of `posedata.hands.sample_scenes`.
         rig: the cameras.
         size: side of the square pictures, px.
         kinds, workers, progress: as of `posedata.build.render_store`.
@@ -55,7 +56,7 @@ def build_hands(
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")
     generator = torch.Generator().manual_seed(seed)
-    scenes = sample_scenes(count, generator, interacting)
+    scenes = sample_scenes(count, generator, interacting, tilt)
     camera = sample_cameras(filled(scenes.joints, scenes.valid), rig, generator)
     columns = hand_columns(scenes.joints, scenes.valid, camera)
     columns["action"] = scenes.kind.numpy()
@@ -65,7 +66,13 @@ def build_hands(
         "source": "posedata.hands",
         "licence": "Apache-2.0",
         "actions": list(KINDS),
-        "synthetic": {"count": count, "seed": seed, "interacting": interacting, "rig": asdict(rig)},
+        "synthetic": {
+            "count": count,
+            "seed": seed,
+            "interacting": interacting,
+            "tilt": tilt,
+            "rig": asdict(rig),
+        },
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".steps", dir=out.parent) as steps:

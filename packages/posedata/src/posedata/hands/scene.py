@@ -25,7 +25,9 @@ HAND_RIG = Rig(
 )
 """About InterHand2.6M's own: focal length and distance in pixels of its 512x334 images, from all around."""
 
-_TILT = math.radians(60)
+TILT = math.radians(60)
+"""Cameras see hands whose fingers point up to this far from upright."""
+
 _TURN = math.radians(75)
 _TOUCH = 0.002
 _GAP = 0.02
@@ -40,23 +42,28 @@ class Scenes(NamedTuple):
     kind: Int[Tensor, " N"]
 
 
-def sample_scenes(count: int, generator: torch.Generator, interacting: float = 0.5) -> Scenes:
+def sample_scenes(
+    count: int, generator: torch.Generator, interacting: float = 0.5, tilt: float = TILT
+) -> Scenes:
     """Scenes of one person's hands about the world's origin, fingers upwards by and large.
 
     Args:
         count: N.
         generator: of every draw.
         interacting: share of two hands; the rest is right and left alike.
+        tilt: radians; how far from upright a lone hand, or the right one of two, is at most.
     """
     kind = torch.where(
         torch.rand(count, generator=generator) < interacting,
         2,
         torch.randint(2, (count,), generator=generator),
     )
-    pairs = meet(sample_hands(count, generator), _mirror(sample_hands(count, generator)), generator)
+    right, left = sample_hands(count, generator), _mirror(sample_hands(count, generator))
+    alone = torch.cat([right, left], 1)
+    pairs = torch.where((kind == 2)[:, None, None], meet(right, left, generator), alone)
     there = torch.stack([kind != 1, kind != 0], 1).repeat_interleave(21, dim=1)
     middle = _middle(pairs, there)
-    turned = (pairs - middle) @ _upright(count, generator).mT
+    turned = (pairs - middle) @ _upright(count, tilt, generator).mT
     return Scenes(torch.where(there[..., None], turned, 0.0), there, kind)
 
 
@@ -104,7 +111,7 @@ def _random_turn(count: int, most: float, generator: torch.Generator) -> Float[T
     return axis_angle_to_matrix(axis * (most * torch.rand(count, 1, generator=generator)))
 
 
-def _upright(count: int, generator: torch.Generator) -> Float[Tensor, "count 3 3"]:
-    """Fingers (x) to the world's z, then tilted by up to `_TILT`; cameras come from all azimuths."""
+def _upright(count: int, tilt: float, generator: torch.Generator) -> Float[Tensor, "count 3 3"]:
+    """Fingers (x) to the world's z, then tilted; cameras come from all azimuths."""
     up = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]).mT
-    return _random_turn(count, _TILT, generator) @ up
+    return _random_turn(count, tilt, generator) @ up
