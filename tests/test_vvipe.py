@@ -65,7 +65,7 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
 
 def test_evaluation_repeats_and_sets_rows_side_by_side(trained: Path, cache: Path, tmp_path: Path) -> None:
     peer = overrides(cache, "model.method=prvipe")
-    vvipe("train", "--runs", tmp_path, "--name", "peer", *peer)
+    vvipe("train", "--runs", tmp_path, "--name", "peer", "--no-report", *peer)
     vvipe("evaluate", trained, "--peer", tmp_path / "peer", "--json", tmp_path / "r.json")
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["V-VIPE", "PR-VIPE", "2D keypoints"]
@@ -78,7 +78,7 @@ def test_evaluation_repeats_and_sets_rows_side_by_side(trained: Path, cache: Pat
 
 def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: Path) -> None:
     """Stage 1 alone, then stage 2: the same curves as in one go, and an embedding of 3D in between."""
-    words = ("train", "--runs", tmp_path, "--name", "tiny", *overrides(cache))
+    words = ("train", "--runs", tmp_path, "--name", "tiny", "--no-report", *overrides(cache))
     said = vvipe(*words, "--stage", "mapping", code=2)
     assert "no last checkpoint of stage vae" in said
     shutil.rmtree(tmp_path / "tiny")
@@ -93,7 +93,7 @@ def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_pat
     """Lose the last checkpoint of stage 2, as a kill would: the curves come out the same."""
     shutil.copytree(trained, tmp_path / "tiny")
     shutil.rmtree(tmp_path / "tiny" / "checkpoints" / "mapping" / "step-00000006")
-    vvipe("train", "--runs", tmp_path, "--name", "tiny", "--resume", *overrides(cache))
+    vvipe("train", "--runs", tmp_path, "--name", "tiny", "--resume", "--no-report", *overrides(cache))
     assert _curves(tmp_path / "tiny") == _curves(trained)
 
 
@@ -111,7 +111,8 @@ def test_stage_two_leaves_the_decoder_as_it_was(trained: Path) -> None:
 
 
 def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path: Path) -> None:
-    words = ("compare", "--runs", tmp_path, "--name", "c", "--json", tmp_path / "c.json", *overrides(cache))
+    short = overrides(cache, "vae.steps=1", "mapping.steps=1", "matching.steps=1")
+    words = ("compare", "--runs", tmp_path, "--name", "c", "--json", tmp_path / "c.json", *short)
     vvipe(*words)
     first = json.loads((tmp_path / "c.json").read_text())["rows"]
     assert [(r["method"], r["keypoints"], r["augmentation"]) for r in first] == [
@@ -134,7 +135,7 @@ def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path:
     again = json.loads((tmp_path / "c.json").read_text())["rows"]
     assert [r["all.hit1"] for r in again] == [r["all.hit1"] for r in first]
 
-    vvipe("ablate", "--runs", tmp_path, "--name", "a", "--json", tmp_path / "a.json", *overrides(cache))
+    vvipe("ablate", "--runs", tmp_path, "--name", "a", "--json", tmp_path / "a.json", *short)
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert [row["variant"] for row in rows] == list(PAPER)
 

@@ -44,6 +44,7 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="throw away a run of this name first")
     ] = False,
+    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train both stages, evaluate, and write the report."""
@@ -54,10 +55,10 @@ def train(
     loaded = _load(recipe, set_)
     folder = runs / (name or f"vvipe-{Path(recipe).stem}")
     console.print(to_yaml(loaded), style="dim", highlight=False)
-    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage)
+    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage, report=report)
     if metrics:
         _tell(trained, metrics, json)
-        console.print(f"run {folder}, report {folder / 'report.html'}")
+    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if metrics and report else ""))
 
 
 @app.command()
