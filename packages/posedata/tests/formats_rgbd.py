@@ -187,6 +187,8 @@ KINECT = {
     "K_depth": [[364.73, 0, 255.8], [0, 364.73, 209.5], [0, 0, 1]],
     "M_depth": [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
     "distCoeffs_depth": [0.0956, -0.272, 9.65e-05, -0.000133, 0.0925, 1000.0, 0.0],
+    "K_color": [[1057.8, 0, 948.2], [0, 1057.8, 539.3], [0, 0, 1]],
+    "distCoeffs_color": [[0.0237], [-0.0109], [0.0005], [-0.000325], [-0.0062]],
     "M_color": [
         [-0.99995, 0.0095, 0, -0.0528],
         [-0.0095, -0.99995, 0, 0.0001],
@@ -224,6 +226,23 @@ def panoptic_cameras() -> list[dict[str, Any]]:
 def panoptic_depth(frame: int) -> np.ndarray:
     """What a Kinect's depth image shows when it is turned back: a wall with a ramp, (424, 512)."""
     return (2350 + np.arange(512)[None] // 8 + np.arange(424)[:, None] // 4 + 10 * frame).astype(np.uint16)
+
+
+def panoptic_colour(frame: int) -> np.ndarray:
+    """What a Kinect's colour image shows: columns in red, rows in green, the frame in blue, smoothly."""
+    out = np.zeros((1080, 1920, 3), np.uint8)
+    out[..., 0] = (np.arange(1920) // 8)[None]
+    out[..., 1] = (np.arange(1080) // 5)[:, None]
+    out[..., 2] = 40 * frame
+    return out
+
+
+def write_panoptic_colour(folder: Path, *, images: int, sequence: str = "171204_pose1") -> None:
+    """The first Kinect's colour images, counted from 1."""
+    place = folder / sequence / "kinectImgs" / "50_01"
+    place.mkdir(parents=True)
+    for number in range(images):
+        Image.fromarray(panoptic_colour(number)).save(place / f"50_01_{number + 1:08d}.jpg", quality=97)
 
 
 def write_panoptic(

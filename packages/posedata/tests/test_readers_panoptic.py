@@ -120,6 +120,40 @@ def test_depth_that_cannot_be_a_body_is_told(tmp_path: Path) -> None:
     assert [note for note in told if "KINECTNODE1" in note and "behind the skin" in note]
 
 
+def test_colour_lies_on_the_pixels_of_depth(tmp_path: Path) -> None:
+    """Each depth pixel has the colour that the colour camera has where the point projects, at that moment."""
+    formats.write_panoptic(tmp_path / "raw", frames=4, kinects=1)
+    formats.write_panoptic_colour(tmp_path / "raw", images=3)
+    store = _prepared(tmp_path, size="full")
+    rows = store.rows(sequences=["171204_pose1 0"])
+    np.testing.assert_array_equal(store.column("frame")[rows], [100, 101, 103])
+    rgb = store.images(rows[2:], "rgb")[0].astype(int)
+    assert np.abs(rgb[..., 2][rgb[..., 0] > 0] - 80).max() <= 3  # the third image, of frame 103
+    v, u = 200, 300
+    z = formats.panoptic_depth(2)[v, u] / 1000
+    kinect = formats.KINECT
+    ray = np.array([(u - kinect["K_depth"][0][2]) / 364.73, (v - kinect["K_depth"][1][2]) / 364.73])
+    plane = ray.copy()
+    for _ in range(30):  # the lens undone by fixed point iteration
+        bent = (
+            _distorted(np.array([*plane, 1.0]), kinect["K_depth"], kinect["distCoeffs_depth"])
+            - [255.8, 209.5]
+        ) / 364.73
+        plane += ray - bent
+    in_depth = np.array([plane[0] * z, plane[1] * z, z, 1])
+    in_color = np.array(kinect["M_color"]) @ np.linalg.inv(np.array(kinect["M_depth"], float)) @ in_depth
+    place = _distorted(in_color[:3], kinect["K_color"], np.ravel(kinect["distCoeffs_color"]))
+    assert abs(rgb[v, u, 0] - place[0] / 8) <= 3
+    assert abs(rgb[v, u, 1] - place[1] / 5) <= 3
+
+
+def test_without_colour_on_request(tmp_path: Path) -> None:
+    formats.write_panoptic(tmp_path / "raw", frames=2, kinects=1)
+    formats.write_panoptic_colour(tmp_path / "raw", images=1)
+    store = _prepared(tmp_path, colour=False, size="32x32")
+    assert store.meta["images"]["kinds"] == ["depth"]
+
+
 def test_a_truncated_depth_file_is_told_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
     files = formats.write_panoptic(tmp_path / "raw", kinects=1)
     files[-1].write_bytes(files[-1].read_bytes()[: 3 * 434_176 + 99])

@@ -221,6 +221,21 @@ def depth_camera(
     )
 
 
+def sensor_color_camera(
+    table: dict[str, dict[str, Any]], sensors: list[dict[str, Any]], node: int, path: Path
+) -> ClipCamera:
+    """The colour camera of Kinect `node` in our world, with the lens that M_color was calibrated with."""
+    where = f"{path}: sensor {node}"
+    rotation, translation, _ = _pose(table, f"50_{node:02d}", path)
+    sensor = sensors[node - 1]
+    intrinsics = _matrix(sensor.get("K_color"), (3, 3), f"{where} K_color")
+    bent = _matrix(sensor.get("distCoeffs_color"), (5,), f"{where} distCoeffs_color")
+    focal, centre = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
+    return ClipCamera(
+        f"50_{node:02d}", focal, centre, rotation @ AXES.T, translation / 100, (1920, 1080), bent
+    )
+
+
 def _pose(
     table: dict[str, dict[str, Any]], name: str, path: Path
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"], dict[str, Any]]:
@@ -243,13 +258,13 @@ def _check_rotation(rotation: Float[np.ndarray, "3 3"], where: str) -> None:
         raise ValueError(f"{where} is no rotation; download the file anew")
 
 
-def kinect_times(path: Path, node: int) -> Float[np.ndarray, " D"]:
-    """When each depth image of a Kinect was taken, milliseconds of the studio's clock."""
+def kinect_times(path: Path, node: int, kind: str = "depth") -> Float[np.ndarray, " D"]:
+    """When each depth (or color) image of a Kinect was taken, milliseconds of the studio's clock."""
     found = read_json(path)
-    for key in ("kinect", "depth", f"KINECTNODE{node}", "univ_time"):
+    for key in ("kinect", kind, f"KINECTNODE{node}", "univ_time"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, list):
-        raise ValueError(f"{path}: has no kinect.depth.KINECTNODE{node}.univ_time; download it anew")
+        raise ValueError(f"{path}: has no kinect.{kind}.KINECTNODE{node}.univ_time; download it anew")
     return _matrix(found, (len(found),), f"{path}: univ_time of KINECTNODE{node}")
 
 

@@ -6,6 +6,7 @@
 - `kcalibration_NAME.json`: `sensors`, one for each Kinect: K_depth, distCoeffs_depth, M_depth, M_color
   (4x4, metres). `ksynctables_NAME.json`: when each depth image was taken (univ_time, milliseconds).
 - `kinect_shared_depth/KINECTNODEk/depthdata.dat`: 512x424 uint16 a frame, millimetres, mirrored.
+- `kinectImgs/50_0k/50_0k_%08d.jpg` (counted from 1), or `kinectVideos/kinect_50_0k.mp4`: colour, 1920x1080.
 
 World here is (x, z, -y) / 100 of theirs: metres, z up. A depth camera's place is that of its colour camera,
 50_0k, undone by M_color and taken on by M_depth. M_color takes the sensor's frame to the colour camera's: the
@@ -21,11 +22,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt16
+from jaxtyping import Bool, Float, Float32, Int, UInt8, UInt16
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
 from posedata.readers._clips import stride_for
-from posedata.readers._kinect import BATCH, Framing, batches, project
+from posedata.readers._kinect import (
+    BATCH,
+    Framing,
+    batches,
+    camera_of,
+    project,
+    read_colour,
+    register_colour,
+)
 from posedata.readers._panoptic import (
     AXES,
     Scenes,
@@ -36,16 +45,27 @@ from posedata.readers._panoptic import (
     read_calibration,
     read_sensors,
     scene_files,
+    sensor_color_camera,
 )
+from posedata.readers._pictures import video_frames
 
 RATE = 29.97
 DEPTH_SIZE = (512, 424)
-MOST_APART = 17.0
-"""Milliseconds that a depth image may lie from its pose (the owners' toolbox)."""
+MOST_APART, COLOUR_APART, BOTH_APART, COLOUR_LATE = 17.0, 30.0, 6.5, 6.25
+"""Milliseconds: that a depth and a colour image may lie from their pose, and from each other; what a colour
+image's time is late by (the owners' toolbox)."""
 BEHIND_SKIN = (-0.05, 0.35)
 """Metres by which a torso's joint may lie behind the surface that is seen in front of it."""
 _FRAME_BYTES = 512 * 424 * 2
 _TORSO = (0, 2, 3, 6, 9, 12)
+
+
+class Colour(NamedTuple):
+    """A Kinect's colour camera, its image for each of the sequence's frames (-1: none), where they lie."""
+
+    camera: ClipCamera
+    images: Int[np.ndarray, " F"]
+    source: Path
 
 
 class View(NamedTuple):
@@ -54,6 +74,7 @@ class View(NamedTuple):
     camera: ClipCamera
     images: Int[np.ndarray, " F"] | None = None
     file: Path | None = None
+    colour: Colour | None = None
 
 
 @register
@@ -68,6 +89,7 @@ class Panoptic(Format):
 
     cameras: str = option("auto", "auto, none, depth, hd, or camera names such as 00_03,00_12.")
     size: str = option("256x256", "Depth images: a crop around each person such as 256x256, or full.")
+    colour: bool = option(True, "Colour too, where the Kinects' images or videos are there.")
     least_score: float = option(0.1, "Joints of a lower score are not valid.")
 
     def plan(self, source: Path, context: Context) -> Plan:
@@ -128,7 +150,15 @@ class Panoptic(Format):
         for node, file in depth.items():
             camera = depth_camera(table, sensors, node, _needed(folder, "kcalibration"))
             taken = kinect_times(sync, node)
-            yield View(camera, _paired(times, taken, file, context), file)
+            images, colour = _paired(times, taken, file, context), None
+            source = _colour_source(folder, node) if self.colour else None
+            if source is not None:
+                shot = kinect_times(sync, node, "color")
+                chosen = _colour_images(times, taken, shot, images)
+                images = np.where(chosen >= 0, images, -1)
+                seen = sensor_color_camera(table, sensors, node, _needed(folder, "kcalibration"))
+                colour = Colour(seen, chosen, source)
+            yield View(camera, images, file, colour)
 
     def _clip(
         self,
@@ -155,7 +185,7 @@ class Panoptic(Format):
             columns["boxes"] = framing.boxes(keypoints)
             chosen = view.images[frames]
             _check_depth(view, chosen, world, keypoints, f"{sequence} {person}", context)
-            images = batches(_images(view.file, chosen, framing, columns["boxes"]))
+            images = batches(_images(view, frames, framing, columns["boxes"]))
         name = f"{sequence} {person}"
         yield Clip(world, name, name, "unknown", columns, (view.camera,), images)
 
@@ -209,12 +239,58 @@ def _in_image(keypoints: Float32[np.ndarray, "T 19 3"], camera: ClipCamera) -> B
     return 2 * inside.sum(-1) >= (keypoints[..., 2] > 0).sum(-1).clip(min=1)
 
 
+def _colour_source(folder: Path, node: int) -> Path | None:
+    """The folder of a Kinect's colour images, or its video."""
+    name = f"50_{node:02d}"
+    places = (folder / "kinectImgs" / name, folder / "kinectVideos" / f"kinect_{name}.mp4")
+    return next((place for place in places if place.exists()), None)
+
+
+def _colour_images(
+    times: Float[np.ndarray, " F"],
+    taken: Float[np.ndarray, " D"],
+    shot: Float[np.ndarray, " C"],
+    images: Int[np.ndarray, " F"],
+) -> Int[np.ndarray, " F"]:
+    """For each pose with a depth image the colour image of the same moment, -1 where there is none."""
+    if not len(shot):
+        return np.full(len(times), -1)
+    nearest = np.array([int(np.abs(shot - COLOUR_LATE - time).argmin()) for time in times])
+    near = np.abs(shot[nearest] - COLOUR_LATE - times) <= COLOUR_APART
+    near &= np.abs(taken[images.clip(min=0)] - shot[nearest]) <= BOTH_APART
+    return np.where(near & (images >= 0), nearest, -1)
+
+
 def _images(
-    file: Path, chosen: Int[np.ndarray, " T"], framing: Framing, boxes: Float32[np.ndarray, "T 4"]
+    view: View, frames: Int[np.ndarray, " T"], framing: Framing, boxes: Float32[np.ndarray, "T 4"]
 ) -> Iterator[dict[str, Any]]:
-    with file.open("rb") as handle:
-        for index, box in zip(chosen.tolist(), boxes, strict=True):
-            yield {"depth": framing.cut(_frame(handle, index, file), box)}
+    """Depth, and colour on its pixels, cropped."""
+    assert view.file is not None
+    assert view.images is not None
+    chosen = view.images[frames].tolist()
+    pictures = None if view.colour is None else _pictures(view.colour, frames)
+    with view.file.open("rb") as handle:
+        for index, box in zip(chosen, boxes, strict=True):
+            depth = _frame(handle, index, view.file)
+            images = {"depth": framing.cut(depth, box)}
+            if pictures is not None and view.colour is not None:
+                cameras = camera_of(view.camera), camera_of(view.colour.camera)
+                images["rgb"] = framing.cut(register_colour(depth, next(pictures), *cameras), box)
+            yield images
+
+
+def _pictures(colour: Colour, frames: Int[np.ndarray, " T"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The colour images of these frames, in their order; frames are ascending, and so are their images."""
+    wanted = colour.images[frames]
+    if colour.source.is_dir():
+        for number in wanted.tolist():
+            yield read_colour(colour.source / f"{colour.source.name}_{number + 1:08d}.jpg")
+        return
+    distinct, repeats = np.unique(wanted, return_counts=True)
+    for picture, count in zip(video_frames(colour.source, distinct), repeats.tolist(), strict=False):
+        for _ in range(count):
+            yield picture
+    raise ValueError(f"{colour.source}: ends before the images that poses need; download it anew")
 
 
 def _frame(handle: Any, index: int, file: Path) -> UInt16[np.ndarray, "424 512"]:
