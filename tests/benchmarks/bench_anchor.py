@@ -4,10 +4,10 @@
 
 Groups, best of the rounds, contestants taking turns; `ratio` is the time over that of the group's first row:
 
-    ensemble  (B, 5184, 15) logits to joints: by sums over the anchors; with S + O spelled out for every anchor;
-              as the papers write it, one joint of one picture after the other
-    sample    deformable sampling for 768 queries: by grid_sample; by four gathers a sample; by a loop (timed on
-              a hundredth of the queries of one picture, and scaled)
+    ensemble  (B, 5184, 15) logits to joints: by sums over the anchors; with S + O spelled out for every
+              anchor; as the papers write it, one joint of one picture after the other
+    sample    deformable sampling for 768 queries: by grid_sample; by four gathers a sample; by a loop (timed
+              on a hundredth of the queries of one picture, and scaled)
     network   forward passes of A2J at 288 px (ITOP's 15 joints) and A2J-Transformer at 256 px (42 joints) as
               published, and of small ones that train on two cores; no ratio
 """
