@@ -66,7 +66,9 @@ def train_baseline(data: Data, config: BaselineConfig, trainer: Trainer, noise: 
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, FINAL_RATE ** (1 / config.steps))
 
     def batch(step: int, generator: torch.Generator) -> Sample:
-        return data.draw_views(config.batch, generator, trainer.share, noise=noise, frame="pixels")
+        return data.draw_views(
+            config.batch, generator, trainer.share, noise=noise, frame="pixels", augment=config.augment
+        )
 
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample.keypoints, sample.joints)}

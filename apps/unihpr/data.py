@@ -14,6 +14,7 @@ from jaxtyping import Float
 from posedata.build import build_synthetic, render_store
 from posedata.noise import DetectorNoise
 from posedata.readers import prepare
+from posedata.shape import random_shapes
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from torch import Tensor
@@ -91,6 +92,7 @@ class Data:
         *,
         noise: float | None = None,
         frame: Frame | None = None,
+        augment: bool = False,
     ) -> Sample:
         """Training poses at random, each seen by a virtual camera drawn for it.
 
@@ -100,10 +102,14 @@ class Data:
         Args:
             noise: share of keypoints with detector noise; the recipe's by default.
             frame: the recipe's by default.
+            augment: change the poses as the recipe's `data.augment` says.
         """
         rows = torch.randint(len(self.poses), (count,), generator=generator, device=generator.device)
+        joints = self.poses[rows]
+        if augment:
+            joints = self._others(joints, generator)
         sample = see_at_random(
-            self.poses[rows],
+            joints,
             self.rig,
             generator,
             frame=frame or self.config.frame,
@@ -114,9 +120,14 @@ class Data:
 
     def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
         """Rendered training views at random, with their images."""
-        rows = torch.randint(len(self.views), (count,), generator=generator, device=generator.device)
+        device = generator.device
+        rows = torch.randint(len(self.views), (count,), generator=generator, device=device)
+        share_of = self.config.augment.mirror
+        if share_of:
+            turned = share(torch.rand(count, generator=generator, device=device) < share_of)
         rows = share(rows)
-        return self._with_images(self.views[rows], self.images, rows)
+        sample = self._with_images(self.views[rows], self.images, rows)
+        return sample.mirrored(turned) if share_of else sample
 
     def test(self, detector: bool = False) -> Sample:
         """All test views with images; with `detector` the keypoints have detector noise."""
@@ -133,6 +144,16 @@ class Data:
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
         sample = self.draw_views(count, generator, lambda rows: rows, noise=0.0)
         return sample.keypoints, sample.joints
+
+    def _others(self, joints: Tensor, generator: torch.Generator) -> Tensor:
+        """The poses mirrored and on other bodies, as `data.augment` says."""
+        config, skeleton = self.config.augment, self.stores.poses.skeleton
+        if config.mirror:
+            turned = torch.rand(len(joints), 1, 1, generator=generator, device=generator.device)
+            joints = torch.where(turned < config.mirror, skeleton.flip(joints), joints)
+        if config.stature or config.bones:
+            joints = random_shapes(joints, skeleton, generator, stature=config.stature, bones=config.bones)
+        return joints
 
     def _views(self, store: PoseStore, frame: Frame, detector: bool = False) -> Sample:
         columns = store.tensors(["joints", "boxes"])

@@ -25,6 +25,21 @@ class SyntheticConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """What training changes in the poses that it draws (`posedata.shape`). The test is as recorded.
+
+    Attributes:
+        mirror: share of views that are mirrored, image and all.
+        stature: bodies of views without an image are scaled by 1 ± stature.
+        bones: and each of their bones, left like right, by 1 ± bones.
+    """
+
+    mirror: Fraction = 0.0
+    stature: Fraction = 0.0
+    bones: Fraction = 0.0
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Poses, the virtual cameras that see them, and the images rendered of them.
 
@@ -40,6 +55,7 @@ class DataConfig:
             own and keypoints normalised by the box, as in the papers.
         noise: share of training keypoints that get detector noise; their confidence is an input.
         workers: rendering processes.
+        augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).
     """
 
     format: str = "synthetic"
@@ -54,6 +70,7 @@ class DataConfig:
     noise: Fraction = 0.3
     seed: int = 0
     workers: Positive = 2
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
@@ -132,12 +149,17 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class BaselineConfig:
-    """SimpleBaseline, for comparison (`typer apps/unihpr baseline`)."""
+    """SimpleBaseline, for comparison (`typer apps/unihpr baseline`).
+
+    Attributes:
+        augment: whether it trains with `data.augment`, too; its authors had no such thing.
+    """
 
     steps: Positive = 3000
     batch: Positive = 512
     hidden: Positive = 1024
     lr: Annotated[float, Range(above=0)] = 1e-3
+    augment: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from posedata.aim import aim, reproject
 from posedata.align import root_relative
 from posedata.boxes import bounding_box, bounding_box_token, normalise_keypoints
 from posedata.camera import Camera
 from posedata.noise import DetectorNoise
+from posedata.skeleton import get_skeleton
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
 
@@ -49,6 +50,25 @@ class Sample:
     def to(self, device: torch.device | str) -> Sample:
         """The same sample elsewhere."""
         return self._map(lambda value: value.to(device))
+
+    def mirrored(self, which: Bool[Tensor, " B"]) -> Sample:
+        """The sample with some rows mirrored: images too, left and right exchanged."""
+        skeleton = get_skeleton("h36m17")
+        swap = list(skeleton.mirror)
+        side = torch.ones_like(self.token[:, :1]).where(~which[:, None], -1)  # the factor of x
+
+        def turned(value: Tensor, other: Tensor) -> Tensor:
+            return torch.where(which.view(-1, *[1] * (value.ndim - 1)), other, value)
+
+        x = torch.cat([side, torch.ones_like(side), torch.ones_like(side)], dim=1)
+        return Sample(
+            turned(self.keypoints, skeleton.flip(self.keypoints)),
+            turned(self.confidence, self.confidence[:, swap]),
+            self.token * x,
+            turned(self.joints, skeleton.flip(self.joints)),
+            x[:, :, None] * self.rotation * x[:, None, :],
+            None if self.images is None else turned(self.images, self.images.flip(-1)),
+        )
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Sample:
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -33,7 +33,7 @@ def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> 
     modules = {"2d": model.encoders["2d"], "3d": model.encoders["3d"], "temperature": temperature}
 
     def batch(step: int, generator: torch.Generator) -> Sample:
-        return data.draw_views(config.batch, generator, trainer.share)
+        return data.draw_views(config.batch, generator, trainer.share, augment=True)
 
     def loss(sample: Sample, generator: torch.Generator) -> Losses:
         x, y = model.embed("2d", sample), model.embed("3d", sample)
@@ -79,7 +79,7 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
     def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
         views = {"image": data.draw_images(config.batch, generator, trainer.share)}
         if config.poses:
-            views["pose"] = data.draw_views(config.poses, generator, trainer.share)
+            views["pose"] = data.draw_views(config.poses, generator, trainer.share, augment=True)
         return views
 
     def loss(views: dict[str, Sample], generator: torch.Generator) -> Losses:

@@ -1,0 +1,53 @@
+"""Body-shape augmentation: the same pose, on somebody else's skeleton."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from posedata.skeleton import Skeleton
+
+
+def scale_bones(
+    joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton, factors: Float[Tensor, "*batch J"]
+) -> Float[Tensor, "*batch J 3"]:
+    """Bones of other lengths in the same directions; the root stays where it is.
+
+    Args:
+        joints: any unit, any frame.
+        factors: of the bone that ends in each joint; the root's is not used.
+    """
+    out = list(joints.unbind(dim=-2))
+    before = joints.unbind(dim=-2)
+    for child, parent in sorted(skeleton.edges, key=lambda edge: _depth(skeleton, edge[0])):
+        bone = before[child] - before[parent]
+        out[child] = out[parent] + bone * factors[..., child, None]
+    return torch.stack(out, dim=-2)
+
+
+def random_shapes(
+    joints: Float[Tensor, "B J 3"],
+    skeleton: Skeleton,
+    generator: torch.Generator,
+    *,
+    stature: float,
+    bones: float,
+) -> Float[Tensor, "B J 3"]:
+    """Each pose on a skeleton drawn for it, left and right alike.
+
+    A data set with two dozen people shows two dozen skeletons, and a network learns those by heart.
+
+    Args:
+        stature: the whole body's factor is drawn evenly from 1 ± stature.
+        bones: each bone's own factor, on top of that, from 1 ± bones.
+    """
+    count, n = joints.shape[:2]
+    drawn = 2 * torch.rand(count, n + 1, generator=generator, device=generator.device).to(joints) - 1
+    own = drawn[:, :n]
+    mirror = torch.tensor(skeleton.mirror, device=joints.device)
+    own = torch.where(mirror < torch.arange(n, device=joints.device), own[:, mirror], own)
+    return scale_bones(joints, skeleton, (1 + bones * own) * (1 + stature * drawn[:, n:]))
+
+
+def _depth(skeleton: Skeleton, joint: int) -> int:
+    parent = skeleton.parents[joint]
+    return 0 if parent < 0 else 1 + _depth(skeleton, parent)
