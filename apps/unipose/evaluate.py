@@ -110,3 +110,11 @@ LABELS = {
     "torso_depth": "exact 2D, true torso depth",
 }
 """Methods in the order of the table."""
+
+PSEUDO_LABELS = {
+    "all": "the teacher on every training frame",
+    "labels": "pseudo labels: the frames that passed the filter",
+    "student_depth": "depth student on these frames",
+    "student_rgb": "RGB student on these frames (true root depth)",
+}
+"""What is measured of training frames, in the order of the table."""

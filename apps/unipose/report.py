@@ -9,7 +9,7 @@ from trainer.html import Report
 from trainer.recipe import to_yaml
 
 from unipose import figures
-from unipose.evaluate import Metrics, predict_clips, predict_frames, summary
+from unipose.evaluate import PSEUDO_LABELS, Metrics, predict_clips, predict_frames, summary
 from unipose.model import KINDS
 from unipose.pictures import Frames
 from unipose.train import Trained
@@ -49,15 +49,9 @@ def _pseudo(report: Report, metrics: Metrics) -> None:
         "Pseudo ground truth",
         f"{found['kept']:.0%} of the training frames passed the filter; errors on training frames.",
     )
-    names = {
-        "all": "teacher, every frame",
-        "labels": "teacher, frames kept",
-        "student_depth": "depth student, frames kept",
-        "student_rgb": "RGB student, frames kept",
-    }
     rows = [
         (label, *(f"{found[key][m]:.1f}" for m in ("map", "mpjpe_mm", "relative_mpjpe_mm")))
-        for key, label in names.items()
+        for key, label in PSEUDO_LABELS.items()
         if key in found
     ]
     report.table(HEADER, rows)

@@ -19,7 +19,16 @@ from trainer.runs import Existing, Run
 from unipose import steps
 from unipose.clips import Clips
 from unipose.data import Data, prepare, prepare_on_one
-from unipose.evaluate import LABELS, Metrics, Models, errors, evaluate, predict_clips, predict_frames
+from unipose.evaluate import (
+    LABELS,
+    PSEUDO_LABELS,
+    Metrics,
+    Models,
+    errors,
+    evaluate,
+    predict_clips,
+    predict_frames,
+)
 from unipose.model import KINDS, Student, Teacher
 from unipose.pictures import Frames
 from unipose.recipe import Recipe
@@ -170,11 +179,16 @@ def measure(trained: Trained) -> Metrics:
 
 
 def save_results(path: Path, trained: Trained, metrics: Metrics) -> None:
-    """Write metrics as a results file: a row a method, with where they come from."""
+    """Write metrics as a results file: a row a method and part of the data, with where they come from."""
     rows: list[dict[str, Any]] = [
-        {"method": label, "key": key, "setting": trained.run.name, **metrics["test"][key]}
+        {"method": label, "key": key, "frames": "test", **metrics["test"][key]}
         for key, label in LABELS.items()
         if key in metrics["test"]
+    ]
+    rows += [
+        {"method": label, "key": key, "frames": "train", **metrics["pseudo"][key]}
+        for key, label in PSEUDO_LABELS.items()
+        if key in metrics.get("pseudo", {})
     ]
     write_results(
         path,
