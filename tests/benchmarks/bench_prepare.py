@@ -46,8 +46,8 @@ class Ran:
     code: int
 
 
-def make(folder: Path, frames: int) -> int:
-    """The archives; the number of frames written, a whole number of frames per sequence."""
+def make(folder: Path, frames: int) -> None:
+    """The archives, with the same number of frames in every sequence: that many in all, or a few more."""
     sys.path.insert(0, str(ROOT / "packages/posedata/tests"))
     from formats_h36m import H36mWriter
 
@@ -59,7 +59,6 @@ def make(folder: Path, frames: int) -> int:
             world = writer.poses(each)
             world[..., 1] -= np.arange(each)[:, None] % 2000  # to and fro
             writer.action(subject, f"{ACTIONS[sequence // 2]}{' 1' * (sequence % 2)}", world, pixels=False)
-    return each * len(SUBJECTS) * SEQUENCES
 
 
 def run(source: Path, out: Path, workers: int, kill_after: float | None = None) -> Ran:
@@ -108,14 +107,22 @@ def content(store: Path) -> str:
     return total.hexdigest()
 
 
-def measure(folder: Path, frames: int, workers: int, moment: float) -> list[dict[str, Any]]:
+def made(folder: Path, frames: int) -> Path:
+    """The archives in a folder, made unless they are there."""
+    source = folder / f"h36m-{frames}"
+    if not source.is_dir():
+        begun, unfinished = time.monotonic(), folder / f"h36m-{frames}.partial"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        make(unfinished, frames)
+        unfinished.rename(source)
+        size = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
+        print(f"made {size / 2**20:,.0f} MiB in {time.monotonic() - begun:.0f} s", flush=True)
+    return source
+
+
+def measure(source: Path, folder: Path, workers: int, moment: float) -> list[dict[str, Any]]:
     """Rows: uninterrupted, killed, resumed."""
-    source = folder / "source"
-    source.mkdir(parents=True)
-    begun = time.monotonic()
-    frames = make(source, frames)
-    size = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
-    print(f"made {frames:,} frames, {size / 2**20:,.0f} MiB, in {time.monotonic() - begun:.0f} s", flush=True)
     whole = run(source, folder / "whole", workers)
     store = json.loads((folder / "whole/meta.json").read_text())
     hashes = [content(folder / "whole")]
@@ -130,7 +137,7 @@ def measure(folder: Path, frames: int, workers: int, moment: float) -> list[dict
         {"run": f"killed after {killed.seconds:.0f} s, {parts} units read", **vars(killed), "sha256": None},
         {"run": "run again", **vars(resumed), "sha256": hashes[1]},
     ]
-    known = {"frames": frames, "cameras": 4, "rows": store["rows"], "processes": workers}
+    known = {"frames": store["rows"] // 4, "cameras": 4, "rows": store["rows"], "processes": workers}
     return [known | row for row in rows]
 
 
@@ -141,12 +148,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=42_000, help="1500000 for the full size")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--moment", type=float, help="when to kill, as a share of the first run's time")
-    parser.add_argument("--folder", type=Path, help="where to work; 6 GB at full size")
+    parser.add_argument("--folder", type=Path, help="where to work, 6 GB at full size; keeps what is made")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     moment = random.uniform(0.1, 0.95) if options.moment is None else options.moment
     with tempfile.TemporaryDirectory(prefix="prepare", dir=options.folder) as folder:
-        rows = measure(Path(folder), options.frames, options.workers, moment)
+        source = made(options.folder or Path(folder), options.frames)
+        rows = measure(source, Path(folder), options.workers, moment)
     for row in rows:
         print(
             f"{row['run']:40} {row['seconds']:7.1f} s {row['resident_mib']:7.0f} MiB resident"
