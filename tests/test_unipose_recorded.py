@@ -1,0 +1,70 @@
+"""From recordings in files to a trained teacher: `posedata prepare rgbd`, `inspect`, steps of training."""
+
+import json
+from pathlib import Path
+
+import formats_rgbd as formats
+import numpy as np
+import torch
+from PIL import Image
+from posedata.camera import Camera
+from posedata.cli import app as posedata
+from posedata.skeleton import get_skeleton
+from posedata.store import PoseStore
+from posedata.synthetic import Flesh, Renderer, generate_motion
+from trainer.recipe import load_recipe
+from typer.testing import CliRunner
+from unipose.recipe import RECIPES, Recipe
+from unipose.train import train
+from unipose_tiny import TINY
+
+SIZE, FRAMES = (128, 128), 6
+
+
+def _record(folder: Path, joints: torch.Tensor, seed: int) -> None:
+    """Render somebody's motion as a recording: depth, colour, intrinsics, and 2D joints as COCO."""
+    generator = torch.Generator().manual_seed(seed)
+    middle = joints.mean((0, 1))
+    camera = Camera.look_at(middle + torch.tensor([0.0, -3.0, 0.2]), middle, 130.0, SIZE)
+    flesh, renderer = Flesh.sample(generator), Renderer(size=SIZE)
+    h36m, coco = get_skeleton("h36m17"), get_skeleton("coco17")
+    people = []
+    (folder / "rgb").mkdir(parents=True)
+    for number, pose in enumerate(joints):
+        seen = renderer.render(pose, flesh, camera, generator=generator, background="room")
+        formats.write_depth_png(folder / "depth" / f"{number:04d}.png", seen.depth)
+        Image.fromarray(seen.rgb).save(folder / "rgb" / f"{number:04d}.png")
+        pixels = camera.project(pose)
+        known = [name for name in coco.joints if name in h36m.joints]
+        keypoints = np.zeros((17, 3))
+        for name in known:
+            keypoints[coco.index(name)] = [*pixels[h36m.index(name)].tolist(), 2]
+        people.append({"image_id": number, "keypoints": keypoints.ravel().tolist()})
+    images = [{"id": number, "file_name": f"{number:04d}.png"} for number in range(len(joints))]
+    (folder / "keypoints.json").write_text(json.dumps({"images": images, "annotations": people}))
+    (fx, fy), (cx, cy) = camera.focal.tolist(), camera.centre.tolist()
+    table = {"width": SIZE[0], "height": SIZE[1], "fx": fx, "fy": fy, "cx": cx, "cy": cy, "fps": 10}
+    (folder / "intrinsics.json").write_text(json.dumps(table))
+
+
+def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> None:
+    """Nothing but depth, colour and 2D joints goes in; nobody is lost, and the losses are numbers."""
+    motion = generate_motion(subjects=2, clips_per_subject=1, frames=FRAMES, fps=10, seed=3)
+    for person, name in enumerate(("ann", "ben")):
+        mine = torch.from_numpy(motion.joints[motion.subject == person]).float()
+        _record(tmp_path / "raw" / name, mine, person)
+    store = tmp_path / "store"
+    for words in (["prepare", "rgbd", str(tmp_path / "raw"), str(store)], ["inspect", str(store)]):
+        done = CliRunner().invoke(posedata, words)
+        assert done.exit_code == 0, done.output
+    assert not PoseStore.open(store).column("valid").any()
+    split = tmp_path / "split.json"
+    split.write_text('{"train": ["ann"], "test": ["ben"]}', encoding="utf-8")
+    more = ["data.format=rgbd", f"data.path={store}", f"data.split={split}", "data.detector=store"]
+    more += [f"data.cache={tmp_path / 'cache'}", "data.clips=2", "data.test_clips=2", "twins=false"]
+    recipe = load_recipe("quickstart", Recipe, [*TINY, *more], RECIPES)
+    trained, _ = train(recipe, tmp_path / "run", part="teacher")
+    losses = [line["loss"] for line in trained.run.curves() if line["stage"] == "teacher"]
+    assert len(losses) == 4
+    assert np.isfinite(losses).all()
+    assert trained.data.train.dropped == 0
