@@ -15,6 +15,9 @@ from trainer.recipe import Range, load_recipe, to_plain
 BENCHMARKS = Path(__file__).parents[1] / "tests" / "benchmarks"
 RECIPE_KEYS = "<!-- recipe keys: unihpr -->"
 BENCHMARK_KEYS = "<!-- benchmarks -->"
+FORMAT_KEYS = "<!-- formats -->"
+PROTOCOL_KEYS = "<!-- protocols -->"
+PUBLISHED_KEYS = "<!-- published tables -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -25,7 +28,45 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(RECIPE_KEYS, tables(Recipe, RECIPES))
     if BENCHMARK_KEYS in markdown:
         markdown = markdown.replace(BENCHMARK_KEYS, benchmarks(BENCHMARKS))
+    if FORMAT_KEYS in markdown:
+        markdown = markdown.replace(FORMAT_KEYS, formats())
+    if PROTOCOL_KEYS in markdown:
+        markdown = markdown.replace(PROTOCOL_KEYS, protocols())
+    if PUBLISHED_KEYS in markdown:
+        markdown = markdown.replace(PUBLISHED_KEYS, published())
     return markdown
+
+
+def formats() -> str:
+    """Every format that `posedata prepare` takes, with its page, terms and published counts."""
+    import posedata.readers  # noqa: F401  (registers them)
+    from posedata.prepare import FORMATS
+
+    lines = ["| format | what | terms | published rows |", "|---|---|---|---|"]
+    for name, form in sorted(FORMATS.items()):
+        page = Path(__file__).parent / "pages" / "datasets" / f"{name}.md"
+        shown = f"[`{name}`]({name}.md)" if page.is_file() else f"`{name}`"
+        totals = "; ".join(f"{total.what} {total.rows:,}" for total in form.totals)
+        lines.append(f"| {shown} | {form.title} | {form.terms} | {totals} |")
+    return "\n".join(lines)
+
+
+def protocols() -> str:
+    """Every protocol by name."""
+    from posedata.protocols import PROTOCOLS
+
+    lines = ["| protocol | what | defined in |", "|---|---|---|"]
+    lines += [f"| `{p.name}` | {p.title} | {p.source} |" for p in PROTOCOLS.values()]
+    return "\n".join(lines)
+
+
+def published() -> str:
+    """Every published table by name."""
+    from posedata.published import published_tables
+
+    lines = ["| table | of | what |", "|---|---|---|"]
+    lines += [f"| `{t.name}` | {t.source} | {t.what} |" for t in published_tables().values()]
+    return "\n".join(lines)
 
 
 def benchmarks(folder: Path) -> str:

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted((ROOT / "docs/pages").glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs/pages").glob("**/*.md")), ROOT / "README.md"]
 READMES = sorted((ROOT / "packages").glob("*/README.md"))
 APPS = {"posedata": "posedata.cli", "unihpr": "unihpr.cli", "typer apps/unihpr": "unihpr.cli"}
 BLOCK = re.compile(
@@ -60,6 +60,9 @@ def test_commands_and_options_exist(page: Path) -> None:
         for module, (command, *arguments) in commands(code) if kind == "sh" else []:
             group = typer.main.get_command(importlib.import_module(module).app)
             known = group.commands[command]  # type: ignore[attr-defined]
+            while hasattr(known, "commands"):  # a group, whose command comes next
+                command, *arguments = arguments
+                known = known.commands[command]
             known.make_context(command, list(arguments))
 
 
