@@ -23,7 +23,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/posedata/
 
 LIMIT_S, WALL_S, LIMIT_BYTES = 10.0, 120.0, 1 << 30
 """Seconds of the processor, and of the clock for a process that sleeps; machines that measure are busy."""
+ROUND = 1000
 FORMATS = (
     "joints",
     "bvh",
@@ -62,44 +62,51 @@ def main() -> None:
     names = args.format or list(FORMATS)
     if args.engine == "atheris":
         return guided(names[0])
-    rows, faults = fuzz(names, args.seed, args.cases)
-    for fault in faults[:40]:
-        print(json.dumps(fault))
-    if args.json:
-        from trainer.results import write_results
-
-        limits = {"limit_s": LIMIT_S, "limit_bytes": LIMIT_BYTES}
-        write_results(args.json, rows, seeds=[args.seed], faults=faults, **limits)
-    sys.exit(1 if faults else 0)
-
-
-def fuzz(names: list[str], first: int, cases: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """All cases of these formats, in a process that is started anew where it is lost; rows and faults."""
-    rows = {name: {"format": name, "cases": 0, "right": 0, "named": 0, "violations": 0} for name in names}
-    slowest, memory = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
-    kinds: dict[str, Counter[str]] = {name: Counter() for name in names}
-    faults: list[dict[str, Any]] = []
-    jobs = [(name, seed) for name in names for seed in range(first, first + cases)]
+    tally = Tally(names)
+    jobs = [
+        (name, seed)
+        for start in range(args.seed, args.seed + args.cases, ROUND)
+        for name in names
+        for seed in range(start, min(start + ROUND, args.seed + args.cases))
+    ]
     done = 0
     while done < len(jobs):
         for result in worker(jobs[done:]):
-            name, end = result["format"], result["end"]
             done += 1
-            row = rows[name]
-            row["cases"] += 1
-            row[end if end in ("right", "named") else "violations"] += 1
-            kinds[name][result["kind"]] += 1
-            slowest[name] = max(slowest[name], result["seconds"])
-            memory[name] = max(memory[name], result["rss"])
-            if end not in ("right", "named"):
-                faults.append({key: result[key] for key in ("format", "seed", "file", "kind", "end", "why")})
-            if row["cases"] == cases:
-                print(json.dumps(row | {"slowest_s": round(slowest[name], 2)}), flush=True)
-    more = {
-        name: {"slowest_s": round(slowest[name], 2), "memory_mib": round(memory[name] / 2**20), **kinds[name]}
-        for name in names
-    }
-    return [rows[name] | more[name] for name in names], faults
+            tally.add(result)
+            if done % (ROUND * len(names)) == 0 or done == len(jobs):
+                tally.tell(args.json, args.seed)
+    sys.exit(1 if tally.faults else 0)
+
+
+class Tally:
+    """Rows by format, and the faults."""
+
+    def __init__(self, names: list[str]) -> None:
+        counts = {"cases": 0, "right": 0, "named": 0, "violations": 0, "slowest_s": 0.0, "memory_mib": 0}
+        self.rows: dict[str, dict[str, Any]] = {name: {"format": name, **counts} for name in names}
+        self.faults: list[dict[str, Any]] = []
+
+    def add(self, result: dict[str, Any]) -> None:
+        row, end = self.rows[result["format"]], result["end"]
+        row["cases"] += 1
+        row[end if end in ("right", "named") else "violations"] += 1
+        row[result["kind"]] = row.get(result["kind"], 0) + 1
+        row["slowest_s"] = max(row["slowest_s"], round(result["seconds"], 3))
+        row["memory_mib"] = max(row["memory_mib"], round(result["rss"] / 2**20))
+        if end not in ("right", "named"):
+            self.faults.append({key: result[key] for key in ("format", "seed", "file", "kind", "end", "why")})
+            print(json.dumps(self.faults[-1]), flush=True)
+
+    def tell(self, path: Path | None, seed: int) -> None:
+        """Rows to the terminal and, as far as the run has come, to the file."""
+        for row in self.rows.values():
+            print(json.dumps(row), flush=True)
+        if path:
+            from trainer.results import write_results
+
+            limits = {"limit_s": LIMIT_S, "limit_bytes": LIMIT_BYTES}
+            write_results(path, list(self.rows.values()), seeds=[seed], faults=self.faults, **limits)
 
 
 def worker(jobs: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:

@@ -228,8 +228,10 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
     "coco": write_coco,
     "amass": write_amass,
     "interhand": write_hands,
-    "itop": _depth("itop", size="16x16"),
-    "ntu": _depth("ntu", size="16x16"),
+    "itop": lambda folder: DataSet(
+        folder, formats_rgbd.write_itop(folder, frames=formats_rgbd.itop_frames(1)), {"size": "16x16"}
+    ),
+    "ntu": lambda folder: DataSet(folder, formats_rgbd.write_ntu(folder, frames=2), {"size": "16x16"}),
     "panoptic": _depth("panoptic", size="16x16"),
     "rgbd": _depth("rgbd", size="16x16"),
 }

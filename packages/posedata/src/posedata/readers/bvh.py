@@ -78,7 +78,10 @@ def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
     except (ValueError, IndexError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{file}: is no BVH file that can be read ({reason}); mend or replace it") from None
-    nodes = bvh.node_positions()
+    with np.errstate(invalid="ignore", over="ignore"):
+        nodes = bvh.node_positions()
+    if not np.isfinite(nodes).all() or not 1e-5 < bvh.frame_time < 1e5:
+        raise ValueError(f"{file}: a motion value or the frame time is no number that can be; mend it")
     first = int(_starts_at_rest(bvh.joint_angles))
     by_name = {_plain(node.name): nodes[first:, i] for i, node in enumerate(bvh.nodes)}
     at = _named(by_name, file)
