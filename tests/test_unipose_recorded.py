@@ -1,19 +1,23 @@
 """From recordings in files to a trained teacher: `posedata prepare rgbd`, `inspect`, steps of training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import formats_rgbd as formats
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from posedata.camera import Camera
 from posedata.cli import app as posedata
+from posedata.readers import prepare
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.synthetic import Flesh, Renderer, generate_motion
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
+from unipose.clips import open_clips
 from unipose.recipe import RECIPES, Recipe
 from unipose.train import train
 from unipose_tiny import TINY
@@ -68,3 +72,16 @@ def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> Non
     assert len(losses) == 4
     assert np.isfinite(losses).all()
     assert trained.data.train.dropped == 0
+
+
+def test_crops_that_follow_the_person_are_refused(tmp_path: Path) -> None:
+    """A clip has one camera; crops frame by frame have one each."""
+    bodies = {"1": (0, formats.ntu_body(6))}
+    formats.write_skeleton(tmp_path / "raw/S001C001P001R001A001.skeleton", bodies, 6)
+    folder = tmp_path / "raw/nturgb+d_depth_masked/S001C001P001R001A001"
+    for number in range(6):
+        formats.write_depth_png(folder / f"MDepth-{number + 1:08d}.png", np.full((424, 512), 3000))
+    store = PoseStore.open(prepare("ntu", tmp_path / "raw", tmp_path / "store", size="64x64"))
+    config = replace(load_recipe("quickstart", Recipe, [], RECIPES).data, cache=tmp_path / "cache")
+    with pytest.raises(ValueError, match="crops move within a clip"):
+        open_clips(store, np.arange(6).reshape(2, 3), config, "train", 0)

@@ -133,6 +133,12 @@ def open_clips(
     Raises:
         ValueError, FileNotFoundError: no clip can be used, or the detector cannot be had.
     """
+    if "boxes" in store:
+        boxes = np.asarray(store.column("boxes"))[clips]
+        if not np.allclose(boxes, boxes[:, :1], atol=0.01):
+            raise ValueError(
+                f"{store.path}: crops move within a clip; prepare it with whole images (posedata --size full)"
+            )
     chosen = {name: value for name, value in asdict(config).items() if name in _MATTERS}
     files = [[str(p), p.stat().st_mtime_ns] for p in config.keypoints if p.is_file()]
     key = content_key([store.fingerprint, clips.tolist(), chosen, files, seed])
