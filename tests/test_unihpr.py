@@ -227,15 +227,18 @@ def test_components_change_what_they_say() -> None:
     assert [r.model.modality_token for r in (none, pair, triplet, token)] == [False, False, False, True]
     assert asdict(token) == asdict(recipe)
     with pytest.raises(ValueError, match="components or losses"):
-        comparison("colours")
+        comparison("colours", recipe)
+    short = replace(recipe, finetune=replace(recipe.finetune, steps=0))
+    assert all(key.startswith("aligned.") for key in comparison("losses", short).measured)
+    assert comparison("losses", recipe) is LOSSES
 
 
 def test_losses_share_step_1_and_are_not_measured_twice(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = tiny(cache, *(f"{step}.steps=2" for step in STEPS))
+    recipe = tiny(cache, "align_poses.steps=2", "align_image.steps=2", "finetune.steps=0")
     three = {name: LOSSES.variants[name] for name in ("pair", "pair + GRAM", "pair + Symile")}
-    table = replace(LOSSES, variants=three)
+    table = replace(comparison("losses", recipe), variants=three)
     rows = ablate(recipe, tmp_path, 1, tmp_path / "l.json", table)
     runs = json.loads((tmp_path / "l.json").read_text())["runs"]
     assert [row[0] for row in rows] == [run["variant"] for run in runs] == list(three)

@@ -112,6 +112,8 @@ LOSSES = Comparison(
     {
         "aligned.retrieval.image_to_3d.mpjpe_mm": "image to 3D",
         "aligned.retrieval.3d_to_image.mpjpe_mm": "3D to image",
+        "aligned.retrieval.image_to_2d.mpjpe_mm": "image to 2D",
+        "aligned.retrieval.2d_to_image.mpjpe_mm": "2D to image",
         "aligned.cosine.image_2d": "cosine image, 2D",
         "aligned.cosine.image_3d": "image, 3D",
         "lift.mpjpe_mm": "lifting, MPJPE",
@@ -129,15 +131,17 @@ LOSSES = Comparison(
 COMPARISONS = {"components": COMPONENTS, "losses": LOSSES}
 
 
-def comparison(name: str) -> Comparison:
-    """The comparison of that name.
+def comparison(name: str, recipe: Recipe) -> Comparison:
+    """The comparison of that name; without a step 3 of what steps 1 and 2 leave, as nothing decodes then.
 
     Raises:
         ValueError: there is none.
     """
     if name not in COMPARISONS:
         raise ValueError(f"--variants {name}: no such comparison; choose {' or '.join(COMPARISONS)}")
-    return COMPARISONS[name]
+    table = COMPARISONS[name]
+    aligned = {key: head for key, head in table.measured.items() if key.startswith("aligned.")}
+    return table if recipe.finetune.steps or not aligned else replace(table, measured=aligned)
 
 
 def ablate(

@@ -125,9 +125,10 @@ def ablate(
     from unihpr.ablate import ablate as run_ablation
     from unihpr.ablate import comparison
 
-    table = comparison(variants)
+    loaded = _load(recipe, set_)
+    table = comparison(variants, loaded)
     folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
-    rows = run_ablation(_load(recipe, set_), folder, seeds, json, table)
+    rows = run_ablation(loaded, folder, seeds, json, table)
     _table(table.title, table.columns, rows)
 
 
