@@ -139,7 +139,10 @@ class _Levels(nn.Module):
         super().__init__()
         plain = [nn.Conv2d(c, dim, 1) for c in channels]
         extra = nn.Conv2d(channels[-1], dim, 3, stride=2, padding=1)
-        self.project = nn.ModuleList(nn.Sequential(conv, nn.GroupNorm(32, dim)) for conv in (*plain, extra))
+        groups = max(1, dim // 8)  # of 8 channels, as the published 32 of 256
+        self.project = nn.ModuleList(
+            nn.Sequential(conv, nn.GroupNorm(groups, dim)) for conv in (*plain, extra)
+        )
         for conv in (*plain, extra):
             nn.init.xavier_uniform_(conv.weight)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
