@@ -9,6 +9,7 @@ interrupted and however many processes worked.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -33,6 +34,8 @@ Progress = Callable[[int, int], None]
 """Called with how many units are done, and of how many."""
 ALONE_SECONDS = 2.0
 """How long one process reads before others, which take as long to start, are called in."""
+_OUR_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What is no fault of the source: a full disk must not leave units out. The next run goes on."""
 Files = tuple[tuple[str, int, str], ...]
 
 
@@ -97,7 +100,8 @@ def prepare(
         files, parts = _read_all(job, plan, workers, progress, note)
         if strict and notes:
             raise _strict(source, notes)
-        finish(form, plan, parts, files, notes, work, out, overwrite=overwrite)
+        kept = [text.replace(f"{source}{os.sep}", "") for text in notes]  # wherever the source lay
+        finish(form, plan, parts, files, kept, work, out, overwrite=overwrite)
         shutil.rmtree(job.folder)
     return out
 
@@ -168,6 +172,8 @@ class _Job:
         try:
             return reader.part(task.unit, task.key, task.files)
         except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OUR_TROUBLE:
+                raise
             return Failure(task.unit.name, " ".join(str(error).split()), isinstance(error, FileNotFoundError))
 
 
