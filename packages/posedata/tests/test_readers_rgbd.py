@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from posedata.inspect import inspect_store
 from posedata.readers import open_rgbd, prepare
 from posedata.store import PoseStore
 
@@ -142,6 +143,17 @@ def test_an_organised_cloud_tells_its_camera(tmp_path: Path) -> None:
     v, u = np.mgrid[:18, 1:24]
     np.testing.assert_allclose(frame.depth[:, 1:], 1500 + 10 * u + 20 * v, atol=1)
     assert frame.rgb is None
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the real frame lies beside the repository, not in it")
+def test_a_real_frame_becomes_a_store(tmp_path: Path) -> None:
+    """Depth, colour and camera of the cloud, whole, and inspect has nothing against them."""
+    store = PoseStore.open(prepare("rgbd", REAL, tmp_path / "store", strict=True), verify=True)
+    frame = open_rgbd(REAL)[0]
+    np.testing.assert_array_equal(store.images(np.array([0]), "depth")[0], frame.depth)
+    np.testing.assert_array_equal(store.images(np.array([0]))[0], frame.rgb)
+    assert store.column("camera_focal")[0].tolist() == pytest.approx([525, 525], abs=1e-2)
+    assert inspect_store(store)["not_finite"] == {}
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real frame lies beside the repository, not in it")
