@@ -6,7 +6,8 @@ Writes the official layout (D3_Positions as CDF, metadata.xml; poses only) with 
 subjects, thirty sequences each, four cameras, so the store has four rows a frame. Then prepares it three
 times with the command line: uninterrupted; killed (SIGKILL to the command, at a random moment); and again,
 to go on. Memory is the sum over all processes of the command, sampled ten times a second: resident counts
-pages that processes share once for each, proportional once in all. Linux only.
+pages that processes share once for each, proportional once in all. Processor seconds tell what the time
+would be on a machine that does nothing else; those of a killed run leave its workers out. Linux only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import hashlib
 import json
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -38,9 +40,10 @@ SEQUENCES = 2 * len(ACTIONS)
 
 @dataclass
 class Ran:
-    """A run of the command: wall seconds and the greatest sums of memory in MiB, and how it ended."""
+    """A run of the command: wall and processor seconds, the greatest sums of memory in MiB, how it ended."""
 
     seconds: float
+    cpu_seconds: float
     resident_mib: float
     proportional_mib: float
     code: int
@@ -64,7 +67,7 @@ def make(folder: Path, frames: int) -> None:
 def run(source: Path, out: Path, workers: int, kill_after: float | None = None) -> Ran:
     """`posedata prepare h36m`, watched; killed after so many seconds if given."""
     command = [sys.executable, "-m", "posedata.cli", "prepare", "h36m", str(source), str(out)]
-    begun = time.monotonic()
+    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
         [*command, "--workers", str(workers)], start_new_session=True, stdout=subprocess.DEVNULL
     )
@@ -77,7 +80,9 @@ def run(source: Path, out: Path, workers: int, kill_after: float | None = None) 
         some, shared = memory(process.pid)
         resident, proportional = max(resident, some), max(proportional, shared)
         time.sleep(0.1)
-    return Ran(time.monotonic() - begun, resident, proportional, process.returncode)
+    seconds, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Ran(seconds, spent, resident, proportional, process.returncode)
 
 
 def memory(session: int) -> tuple[float, float]:
@@ -157,7 +162,7 @@ def main() -> None:
         rows = measure(source, Path(folder), options.workers, moment)
     for row in rows:
         print(
-            f"{row['run']:40} {row['seconds']:7.1f} s {row['resident_mib']:7.0f} MiB resident"
+            f"{row['run']:40} {row['seconds']:7.1f} s {row['cpu_seconds']:7.1f} CPU s {row['resident_mib']:7.0f} MiB resident"
             f" {row['proportional_mib']:7.0f} MiB proportional  {(row['sha256'] or '')[:16]}"
         )
     same = rows[0]["sha256"] == rows[2]["sha256"]
