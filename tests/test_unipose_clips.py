@@ -15,7 +15,7 @@ from posedata.store import PoseStore, write_store
 from unipose.baselines import depth_lookup, torso_depth
 from unipose.clips import Clips, open_clips, windows
 from unipose.detect import convert_keypoints, live_detector, read_coco_keypoints
-from unipose.film import choose_clips, film
+from unipose.film import choose_clips, facing_x, film
 from unipose.model import Turn, depth_picture, median_depth
 from unipose.pictures import Frames, vary
 from unipose.recipe import DataConfig, NoiseConfig
@@ -86,6 +86,21 @@ def test_skin_lies_in_front_of_the_joints(clips: Clips) -> None:
     flat = torso_depth(clips)
     torch.testing.assert_close(flat[:, :, ITOP.root], truth[:, :, ITOP.root])
     assert flat[..., 2].std(dim=2).max() < 1e-5
+
+
+def test_cameras_stand_before_the_person(store: PoseStore, config: DataConfig) -> None:
+    """The way to the camera and the way the person faces are within `facing` of each other."""
+    skeleton = store.skeleton
+    middle = np.arange(1, len(store), 3)
+    joints = torch.from_numpy(np.array(store.column("joints")[middle]))
+    hips = joints[:, skeleton.index("left_hip")] - joints[:, skeleton.index("right_hip")]
+    shoulders = joints[:, skeleton.index("left_shoulder")] - joints[:, skeleton.index("right_shoulder")]
+    front = torch.linalg.cross(hips + shoulders, torch.tensor([0.0, 0.0, 1.0]).expand(len(middle), 3))
+    away = store.camera(middle).position - joints.mean(1)
+    cosine = torch.cosine_similarity(front[:, :2], away[:, :2], dim=1)
+    assert torch.rad2deg(cosine.acos()).max() < config.facing + 6  # they look at a point near the person
+    turned = facing_x(joints[:, None], skeleton)
+    torch.testing.assert_close(turned, joints[:, None], atol=1e-4, rtol=0)
 
 
 def test_detections_are_drawn_once(store: PoseStore, config: DataConfig, clips: Clips) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from posedata._schema import CAMERA_COLUMNS
 from posedata.boxes import bounding_box
 from posedata.build import render_store
+from posedata.skeleton import Skeleton
 from posedata.source import content_key
 from posedata.store import PoseStore, write_store
 from posedata.views import Rig, sample_cameras
+from torch import Tensor
 
 from unipose.recipe import DataConfig
 
@@ -53,14 +56,16 @@ def film(
         part: of the split: goes into the name.
         seed: of cameras, clothes, rooms and the sensor's noise.
     """
-    key = content_key([poses.fingerprint, clips.tolist(), config.image_size, config.kinect, seed])
+    key = content_key(
+        [poses.fingerprint, clips.tolist(), config.image_size, config.kinect, config.facing, seed]
+    )
     path = config.cache / f"unipose-{part}-{key}"
     if not path.is_dir():
         side = (config.image_size, config.image_size)
         say(f"filming {len(clips)} {part} clips of {clips.shape[1]} frames, {side[0]}x{side[1]}: {path}")
         config.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unipose-", dir=config.cache) as folder:
-            seen = write_store(Path(folder) / "cameras", _columns(poses, clips, seed), _meta(poses))
+            seen = write_store(Path(folder) / "cameras", _columns(poses, clips, config, seed), _meta(poses))
             render_store(
                 seen,
                 path,
@@ -98,12 +103,32 @@ def choose_clips(
     return start[:, None] + stride * np.arange(frames)
 
 
-def _columns(poses: PoseStore, clips: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def facing_x(joints: Float[Tensor, "K T J 3"], skeleton: Skeleton) -> Float[Tensor, "K T J 3"]:
+    """Clips turned about the vertical through the origin so that in the middle frame the person faces x.
+
+    A person faces across the line from the right to the left hip and shoulder.
+    """
+    middle = joints[:, joints.shape[1] // 2]
+    left, right = (
+        [skeleton.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right")
+    )
+    across = (middle[:, left] - middle[:, right]).sum(1)
+    angle = torch.atan2(-across[:, 0], across[:, 1])
+    sine, cosine, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
+    rows = [cosine, sine, zero, -sine, cosine, zero, zero, zero, torch.ones_like(angle)]
+    turn = torch.stack(rows, -1).view(-1, 1, 3, 3)
+    return joints @ turn.mT
+
+
+def _columns(poses: PoseStore, clips: np.ndarray, config: DataConfig, seed: int) -> dict[str, np.ndarray]:
     count, frames = clips.shape
     rows = clips.reshape(-1)
     joints = torch.from_numpy(np.array(poses.column("joints")[rows]))
+    joints = facing_x(joints.view(count, frames, -1, 3), poses.skeleton).flatten(0, 1)
     together = joints.view(count, -1, 3)
-    camera = sample_cameras(together, RIG, torch.Generator().manual_seed(seed))
+    reach = math.radians(config.facing)
+    rig = replace(RIG, azimuth=(-reach, reach))
+    camera = sample_cameras(together, rig, torch.Generator().manual_seed(seed))
     pixels = camera.project(together)
     box = bounding_box(pixels, margin=MARGIN, aspect=1.0)
     pixels = pixels.view(len(rows), -1, 2)

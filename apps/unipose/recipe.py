@@ -49,6 +49,7 @@ class DataConfig:
         keypoints: the COCO JSON file of the training and of the test frames.
         points: N, points of a frame that the network is given.
         stored_points: of a frame, from which N are drawn anew in every step.
+        facing: cameras stand within so many degrees of where the person faces; 180: all around.
         kinect: depth as a Kinect would measure it.
         workers: rendering processes.
     """
@@ -69,6 +70,7 @@ class DataConfig:
     keypoints: tuple[Path, ...] = ()
     points: Positive = 512
     stored_points: Positive = 1024
+    facing: Annotated[float, Range(at_least=0, at_most=180)] = 60.0
     kinect: bool = True
     seed: int = 0
     workers: Positive = 2
