@@ -162,8 +162,9 @@ def main() -> None:
         rows = measure(source, Path(folder), options.workers, moment)
     for row in rows:
         print(
-            f"{row['run']:40} {row['seconds']:7.1f} s {row['cpu_seconds']:7.1f} CPU s {row['resident_mib']:7.0f} MiB resident"
-            f" {row['proportional_mib']:7.0f} MiB proportional  {(row['sha256'] or '')[:16]}"
+            f"{row['run']:40} {row['seconds']:7.1f} s {row['cpu_seconds']:7.1f} CPU s"
+            f" {row['resident_mib']:7.0f} MiB resident {row['proportional_mib']:7.0f} MiB proportional"
+            f"  {(row['sha256'] or '')[:16]}"
         )
     same = rows[0]["sha256"] == rows[2]["sha256"]
     print(f"{rows[0]['rows']:,} rows; the same bytes: {same}")
