@@ -110,21 +110,21 @@ LOSSES = Comparison(
         "pair + Symile": _contrast(beside="symile"),
     },
     {
-        "aligned.retrieval.image_to_3d.mpjpe_mm": "image to 3D",
+        "aligned.retrieval.image_to_3d.mpjpe_mm": "after step 2: image to 3D",
         "aligned.retrieval.3d_to_image.mpjpe_mm": "3D to image",
         "aligned.retrieval.image_to_2d.mpjpe_mm": "image to 2D",
         "aligned.retrieval.2d_to_image.mpjpe_mm": "2D to image",
-        "aligned.cosine.image_2d": "cosine image, 2D",
-        "aligned.cosine.image_3d": "image, 3D",
-        "lift.mpjpe_mm": "lifting, MPJPE",
+        "aligned.cosine.image_2d": "cosine image-2D",
+        "aligned.cosine.image_3d": "cosine image-3D",
+        "lift.mpjpe_mm": "after step 3: lifting, MPJPE",
         "image.mpjpe_mm": "image, MPJPE",
         "retrieval.2d_to_3d.mpjpe_mm": "2D to 3D",
         "retrieval.3d_to_2d.mpjpe_mm": "3D to 2D",
         "retrieval.image_to_3d.mpjpe_mm": "image to 3D",
         "retrieval.3d_to_image.mpjpe_mm": "3D to image",
-        "cosine.image_2d": "cosine image, 2D",
-        "cosine.image_3d": "image, 3D",
-        "cosine.2d_3d": "2D, 3D",
+        "cosine.image_2d": "cosine image-2D",
+        "cosine.image_3d": "cosine image-3D",
+        "cosine.2d_3d": "cosine 2D-3D",
     },
 )
 
@@ -178,7 +178,7 @@ def ablate(
     rows = [summary(table, name, records) for name in table.variants]
     if json:
         _write(json, rows, records, recipe, seeds)
-    return [tuple(row[key] for key in _keys(table)) for row in rows]
+    return [tuple(_shown(row[key], key) for key in _keys(table)) for row in rows]
 
 
 def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
@@ -237,6 +237,10 @@ def summary(table: Comparison, name: str, records: list[Record]) -> Record:
     if name in table.published:
         row["paper_lift_mm"], row["paper_image_mm"] = table.published[name]
     return row
+
+
+def _shown(value: float | str, key: str) -> float | str:
+    return f"{value:.3f}" if "cosine" in key and isinstance(value, float) else value
 
 
 def _spread(values: list[float], key: str) -> float | str:

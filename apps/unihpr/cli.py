@@ -129,7 +129,8 @@ def ablate(
     table = comparison(variants, loaded)
     folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
     rows = run_ablation(loaded, folder, seeds, json, table)
-    _table(table.title, table.columns, rows)
+    turned = list(zip(table.columns, *rows, strict=True))  # metrics are many, variants few
+    _table(table.title, tuple(map(str, turned[0])), turned[1:])
 
 
 @app.command()
