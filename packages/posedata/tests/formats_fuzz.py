@@ -231,7 +231,7 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
     "itop": lambda folder: DataSet(
         folder, formats_rgbd.write_itop(folder, frames=formats_rgbd.itop_frames(1)), {"size": "16x16"}
     ),
-    "ntu": lambda folder: DataSet(folder, formats_rgbd.write_ntu(folder, frames=2), {"size": "16x16"}),
+    "ntu": _depth("ntu", size="16x16"),
     "panoptic": _depth("panoptic", size="16x16"),
     "rgbd": _depth("rgbd", size="16x16"),
 }
