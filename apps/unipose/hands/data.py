@@ -98,12 +98,13 @@ def fingerprint(*stores: PoseStore) -> str:
 def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
     count = config.images if part == "train" else config.test_images
     seed = 2 * config.seed + (part == "test")
-    path = config.cache / f"hands-{part}-{_key([count, seed, config.size, config.interacting, config.tilt])}"
+    chosen = [count, seed, config.size, config.interacting, config.tilt, config.background]
+    path = config.cache / f"hands-{part}-{_key(chosen)}"
     if not path.is_dir():
         say(f"rendering {count} {part} pictures of hands, {config.size}x{config.size}: {path}")
         build_hands(
             path, count, seed=seed, interacting=config.interacting, tilt=config.tilt, size=config.size,
-            workers=config.workers,
+            background=None if config.background == "any" else config.background, workers=config.workers,
         )  # fmt: skip
     return PoseStore.open(path)
 

@@ -27,6 +27,7 @@ class DataConfig:
         size: side of the square crops, px.
         interacting: share of rendered scenes with two hands.
         tilt: of rendered hands from upright at most, radians.
+        background: of rendered scenes (`posedata.synthetic.background.KINDS`).
         seed: of the rendered scenes.
         workers: rendering processes.
     """
@@ -39,6 +40,7 @@ class DataConfig:
     size: Positive = 256
     interacting: Fraction = 0.5
     tilt: Annotated[float, Range(at_least=0)] = TILT
+    background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
     seed: int = 0
     workers: Positive = 2
 

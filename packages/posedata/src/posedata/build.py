@@ -118,6 +118,7 @@ def render_store(
     kinect: bool = False,
     kinds: tuple[str, ...] = KINDS,
     alike: np.ndarray | None = None,
+    background: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -136,6 +137,7 @@ def render_store(
         seed: decides clothes, light and background.
         workers: processes; 1 renders in this one.
         kinect: depth as a Kinect would measure it.
+        background: one of `posedata.synthetic.background.KINDS`; for each picture a random one if None.
         kinds: which of rgb, depth, mask to keep.
         alike: a number for every row of the store: rows of equal number show one person in the same clothes,
             light and background, as the frames of a clip do; the sensor's noise stays each row's own.
@@ -154,11 +156,12 @@ def render_store(
     boxes = _boxes(source, picked, size)
     if alike is not None and alike.shape != (len(source),):
         raise ValueError(f"alike has shape {alike.shape}; give a number for each of {len(source)} rows")
-    task = _Task(source.path, size, seed, kinect, kinds, alike)
+    task = _Task(source.path, size, seed, kinect, kinds, alike, background)
     visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
     image = np.full(len(source), -1, dtype=np.int32)
     image[picked] = np.arange(len(picked))
     made_by = {"size": list(size), "seed": seed, "kinect": kinect, "of": source.fingerprint}
+    made_by |= {} if background is None else {"background": background}
     with StoreWriter(out, source.meta | {"render": made_by}, overwrite=overwrite) as writer:
         done = 0
         for chunk in _rendered(task, picked, boxes[picked], workers):
@@ -183,6 +186,7 @@ class _Task:
     kinect: bool
     kinds: tuple[str, ...]
     alike: np.ndarray | None = None
+    background: str | None = None
 
 
 class _Chunk(NamedTuple):
@@ -224,7 +228,10 @@ def _body_painter(task: _Task) -> Painter:
 
     def paint(joints: Tensor, valid: Tensor, camera: Camera, generator: Chance, noise: Chance | None) -> Any:
         flesh = Flesh.sample(generator)
-        return renderer.render(joints, flesh, camera, generator=generator, kinect=task.kinect, noise=noise)
+        return renderer.render(
+            joints, flesh, camera, generator=generator, noise=noise,
+            kinect=task.kinect, background=task.background,
+        )  # fmt: skip
 
     return paint
 
@@ -235,7 +242,10 @@ def _hand_painter(task: _Task) -> Painter:
     renderer = HandRenderer(size=task.size)
 
     def paint(joints: Tensor, valid: Tensor, camera: Camera, generator: Chance, noise: Chance | None) -> Any:
-        return renderer.render(joints, valid, camera, generator=generator, kinect=task.kinect, noise=noise)
+        return renderer.render(
+            joints, valid, camera, generator=generator, noise=noise,
+            kinect=task.kinect, background=task.background,
+        )  # fmt: skip
 
     return paint
 

@@ -33,6 +33,7 @@ def build_hands(
     tilt: float = TILT,
     rig: Rig = HAND_RIG,
     size: int = 256,
+    background: str | None = None,
     kinds: tuple[str, ...] = ("rgb",),
     workers: int = 1,
     overwrite: bool = False,
@@ -49,7 +50,7 @@ def build_hands(
         interacting, tilt: as of `posedata.hands.sample_scenes`.
         rig: the cameras.
         size: side of the square pictures, px.
-        kinds, workers, progress: as of `posedata.build.render_store`.
+        background, kinds, workers, progress: as of `posedata.build.render_store`.
         overwrite: replace ``out`` if it exists.
     """
     out = Path(out)
@@ -79,7 +80,7 @@ def build_hands(
         views = write_store(Path(steps) / "views", columns, meta)
         return render_store(
             views, out, size=(size, size), seed=seed, workers=workers, kinds=kinds, overwrite=overwrite,
-            progress=progress,
+            background=background, progress=progress,
         )  # fmt: skip
 
 

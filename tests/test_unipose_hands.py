@@ -1,0 +1,187 @@
+"""Two hands end to end, small: train, evaluate and predict as commands, and what they leave behind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from posedata.hands import build_hands, encode
+from posedata.store import PoseStore
+from trainer.recipe import load_recipe
+from typer.testing import CliRunner
+from unipose.hands.data import Hands
+from unipose.hands.evaluate import evaluate
+from unipose.hands.recipe import RECIPES, Recipe
+from unipose.hands.train import make_model, open_run
+from unipose.hands.use import predict
+from unipose.hands_cli import app
+
+SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
+TINY = (
+    "data.images=24",
+    "data.test_images=16",
+    "data.size=32",
+    "data.workers=1",
+    "model.dim=32",
+    "model.heads=2",
+    "model.hidden=32",
+    "train.steps=4",
+    "train.batch=4",
+    "train.warmup=1",
+    "loop.log_every=1",
+    "loop.checkpoint_every=2",
+    "loop.trackers=[]",
+)
+
+
+def command(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def overrides(cache: Path) -> list[str]:
+    return [part for item in (*TINY, f"data.cache={cache}") for part in ("--set", item)]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hands")
+
+
+@pytest.fixture(scope="module")
+def trained(cache: Path) -> Path:
+    command("train", "--runs", cache, "--name", "tiny", "--json", cache / "r.json", *overrides(cache))
+    return cache / "tiny"
+
+
+def test_training_measures_itself_beside_what_costs_nothing(trained: Path, cache: Path) -> None:
+    results = json.loads((cache / "r.json").read_text())
+    ours, flat, mean = results["rows"]
+    for row in (ours, flat, mean):
+        low, high = sorted((row["single_mpjpe_mm"], row["two_mpjpe_mm"]))
+        assert 0 < low <= row["all_mpjpe_mm"] <= high or row["all_mpjpe_mm"] == pytest.approx(high, rel=0.2)
+    # a hand is 0.2 m long: its mean pose is off by centimetres, and so are true pixels without depth
+    assert 40 < mean["all_mpjpe_mm"] < 120
+    assert 15 < flat["all_mpjpe_mm"] < mean["all_mpjpe_mm"]
+    assert json.loads((trained / "metrics.json").read_text())["rows"] == results["rows"]
+    assert str(cache) not in json.dumps(results["rows"])
+
+
+def test_evaluating_the_saved_run_repeats_its_numbers(trained: Path, tmp_path: Path) -> None:
+    before = json.loads((trained / "metrics.json").read_text())["rows"][0]
+    command("evaluate", trained, "--json", tmp_path / "again.json")
+    after = json.loads((tmp_path / "again.json").read_text())["rows"][0]
+    assert after["all_mpjpe_mm"] == pytest.approx(before["all_mpjpe_mm"], rel=1e-4)
+
+
+def test_resuming_repeats_to_the_bit(trained: Path, cache: Path) -> None:
+    """Two steps of four, then the rest, against four in one."""
+    halves = [*overrides(cache), "--set", "train.steps=4"]
+    command("train", "--runs", cache, "--name", "again", *halves)
+    step = sorted((cache / "again" / "checkpoints" / "hands").glob("step-*"))[-1]
+    for file in step.iterdir():
+        file.unlink()
+    step.rmdir()
+    command("train", "--runs", cache, "--name", "again", "--resume", *halves)
+    a, b = (open_run(cache / name).model.state_dict() for name in ("tiny", "again"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_perfect_prediction_has_no_error(trained: Path, cache: Path) -> None:
+    """Evaluated on its own targets, a network that says them is at 0 mm: decoding inverts encoding."""
+    store = PoseStore.open(next(cache.glob("hands-test-*")))
+    hands = Hands.open(store)
+
+    class Oracle(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.at = 0
+
+        def forward(self, images: torch.Tensor) -> object:
+            from poseenc.anchor import Estimate
+
+            said = hands.targets[self.at : self.at + len(images)]
+            self.at += len(images)
+            return Estimate(said, said)
+
+    rows = evaluate(Oracle(), hands, hands)  # type: ignore[arg-type]
+    assert rows[0]["all_mpjpe_mm"] == pytest.approx(0, abs=1e-3)
+    assert rows[0]["epe_px"] == 0
+
+
+def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path: Path) -> None:
+    """A picture put into a larger one, with its box: the same hands, moved."""
+    run = open_run(trained)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    large = np.zeros((60, 80, 3), np.uint8)
+    large[10:42, 20:52] = pixels
+    Image.fromarray(large).save(tmp_path / "large.png")
+    alone = predict(run, tmp_path / "small.png")
+    inside = predict(run, tmp_path / "large.png", (19.5, 9.5, 51.5, 41.5))
+    np.testing.assert_allclose(inside["pixels"], alone["pixels"] + [20, 10], atol=1e-3)
+    np.testing.assert_allclose(inside["depth"], alone["depth"], atol=1e-6)
+    command("predict", trained, tmp_path / "large.png", tmp_path / "out" / "p.npz", "--hands", "left")
+    with np.load(tmp_path / "out" / "p.npz") as found:
+        assert found["pixels"].shape == (42, 2)
+        assert (found["depth"][[20, 41]] == alone["depth"][[20, 41]]).all() or found["depth"].shape == (42, 1)
+    assert (tmp_path / "out" / "p.png").stat().st_size > 1000
+
+
+def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, tmp_path: Path) -> None:
+    said = command("train", "--runs", cache, "--name", "tiny", *overrides(cache), code=2)
+    assert "holds a run" in said
+    said = command("train", "--set", "data.format=interhand", "--runs", tmp_path, code=2)
+    assert "data.path is not set; give InterHand2.6M's folder" in said
+    said = command("predict", trained, tmp_path / "no.png", tmp_path / "o.npz", code=2)
+    assert "no.png: no such picture" in said
+    (tmp_path / "bad.png").write_bytes(b"none")
+    said = command("predict", trained, tmp_path / "bad.png", tmp_path / "o.npz", code=2)
+    assert "bad.png: not a readable picture" in said
+    assert not (tmp_path / "o.npz").exists()
+    said = command("evaluate", tmp_path / "nothing", code=2)
+    assert "no such run" in said
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the shared InterHand2.6M sample is not here")
+def test_it_trains_on_interhand_in_its_published_layout(tmp_path: Path, cache: Path) -> None:
+    """The sample's four real pictures, put where the data set has them, as training and as test."""
+    for part in ("train", "test"):
+        (tmp_path / "annotations" / part).mkdir(parents=True)
+        (tmp_path / "images" / part).mkdir(parents=True)
+        for file in SAMPLE.glob("*.jpg"):
+            (tmp_path / "images" / part / file.name).symlink_to(file)
+        for kind in ("data", "camera", "joint_3d"):
+            place = tmp_path / "annotations" / part / f"InterHand2.6M_{part}_{kind}.json"
+            place.symlink_to(SAMPLE / f"test_interhand2.6m_{kind}.json")
+    real = ["--set", "data.format=interhand", "--set", f"data.path={tmp_path}"]
+    command("train", "--runs", tmp_path, "--name", "real", *overrides(tmp_path / "cache"), *real)
+    ours, flat, _ = json.loads((tmp_path / "real" / "metrics.json").read_text())["rows"]
+    assert 20 < flat["all_mpjpe_mm"] < 60
+    assert ours["all_mpjpe_mm"] > 0
+
+
+def test_published_recipe_is_the_published_network() -> None:
+    recipe = load_recipe("interhand", Recipe, (), RECIPES)
+    model = make_model(recipe)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(42e6, rel=0.01)
+    assert len(model.anchors) == 768
+    config = recipe.train
+    assert (config.lr, config.weight_decay, recipe.data.size) == (1e-4, 0.0, 256)
+    per_epoch = config.steps / 42
+    assert [drop / per_epoch for drop in config.drops] == pytest.approx([24, 35], rel=1e-3)
+
+
+def test_joints_that_leave_the_crop_or_the_depth_axis_are_not_trained_on(tmp_path: Path) -> None:
+    store = PoseStore.open(build_hands(tmp_path / "s", 12, seed=5, size=32))
+    hands = Hands.open(store)
+    assert torch.equal(hands.trained, encode(hands.joints, hands.valid, hands.camera)[1])
+    assert hands.trained[hands.valid].float().mean() > 0.98
+    assert not hands.trained[~hands.valid].any()
+    batch = hands.draw(6, torch.Generator().manual_seed(0), lambda rows: rows, Recipe().train.augmentation)
+    assert batch["images"].shape == (6, 3, 32, 32)
+    assert 0 <= batch["images"].min() <= batch["images"].max() <= 1
+    assert batch["valid"].any()
