@@ -13,7 +13,7 @@ from trainer.runs import Run
 from typer.testing import CliRunner
 from unipose.cli import app
 from unipose.model import Teacher
-from unipose.predict import Prediction, predict
+from unipose.predict import Prediction, middle_pose, predict
 from unipose.train import open_teacher
 from unipose_tiny import tiny
 
@@ -80,7 +80,7 @@ def test_people_are_followed_and_their_points_are_theirs(run: Path, tmp_path: Pa
     """Two people walk; each keeps a number; points lie on the right pillar; joints are the network's."""
     frames = [[(-0.5 + 0.1 * t, 2.5), (0.6, 3.0 + 0.1 * t)] for t in range(4)]
     recording = open_rgbd(_recording(tmp_path, frames))
-    found = predict(run, recording)
+    found = predict(run, recording, draws=1)
     np.testing.assert_array_equal(found.frame, np.repeat(np.arange(4), 2))
     for t in range(4):
         here = found.frame == t
@@ -100,6 +100,16 @@ def test_people_are_followed_and_their_points_are_theirs(run: Path, tmp_path: Pa
     with torch.no_grad():
         said = teacher(first)[0, -1]
     np.testing.assert_allclose(found.joints[mine[0]], said, atol=1e-5)
+
+
+def test_of_many_poses_one_that_was_said_is_taken() -> None:
+    """Two that agree outvote one; their mean with the third would be none of them."""
+    said = torch.zeros(3, 2, 4, 3)
+    said[1, 0], said[2, 0] = 0.02, 1.0
+    said[:, 1] = torch.tensor([2.0, -1, 2.1])[:, None, None]
+    chosen = middle_pose(said)
+    assert chosen[0].unique().tolist() == pytest.approx([0.02])
+    assert chosen[1].unique().tolist() == pytest.approx([2.0])
 
 
 def test_keypoints_say_who_is_looked_at(run: Path, tmp_path: Path) -> None:

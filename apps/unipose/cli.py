@@ -110,6 +110,7 @@ def predict(
     frame: Annotated[int, typer.Option(min=0, help="which frame to draw or view")] = 0,
     view: Annotated[bool, typer.Option("--view", help="open Open3D's window when done")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    draws: Annotated[int, typer.Option(min=1, help="choices of points tried; the best pose is taken")] = 9,
 ) -> None:
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
     from posedata.readers import open_rgbd
@@ -124,7 +125,15 @@ def predict(
     recording = open_rgbd(source, intrinsics)
     if frame >= len(recording):
         raise ValueError(f"--frame {frame}: {source} has frames 0 to {len(recording) - 1}")
-    found = find(run, recording, keypoints=keypoints, detector=detector, device=device, say=console.print)
+    found = find(
+        run,
+        recording,
+        keypoints=keypoints,
+        detector=detector,
+        device=device,
+        draws=draws,
+        say=console.print,
+    )
     found.save(out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:

@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
-from pointcloud_weak import DepthUnprojector, isolate_person, subsample
+from pointcloud_weak import DepthUnprojector, isolate_person, ray_loss, subsample
 from pointcloud_weak.people import Person, find_people, nearest_body
 from posedata.boxes import bounding_box
+from posedata.camera import Camera
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
 from torch import Tensor
 
-from unipose.detect import Detector, live_detector
+from unipose.detect import Detector, convert_keypoints, live_detector
 from unipose.film import MARGIN
 from unipose.model import Teacher
 from unipose.recipe import DataConfig
@@ -107,6 +108,7 @@ class _Seen:
     keypoints: Float32[np.ndarray, "17 3"]
     box: Float[Tensor, " 4"]
     points: Float[Tensor, "N 3"]
+    camera: Camera
 
 
 def predict(
@@ -116,10 +118,15 @@ def predict(
     keypoints: str | Path | None = None,
     detector: str | None = None,
     device: str = "cpu",
+    draws: int = 9,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> Prediction:
     """Everybody's joints in every frame.
+
+    A network that has not made up its mind, e.g. which way somebody faces, says another thing of another
+    choice of points. So it is asked `draws` times, and of what it said the pose is taken that lies nearest to
+    the lines of sight of the 2D joints, or, without these, nearest to all the others.
 
     Args:
         run: folder of a run with a teacher.
@@ -127,7 +134,8 @@ def predict(
         keypoints: COCO JSON with 2D joints, images named as the depth files.
         detector: `mediapipe` or `rtmlib`, run on the colour of each person found standing in the depth.
         device: where the network runs.
-        seed: of the choice of points.
+        draws: how many choices of points are tried.
+        seed: of these choices.
         say: told who could not be isolated.
 
     Raises:
@@ -146,9 +154,9 @@ def predict(
         bodies = [_limbs(frame, joints) for joints, _ in people]
         for place, (joints, person) in enumerate(people):
             try:
-                found = _isolate(frame, number, joints, person, recipe.data, generator)
+                found = _isolate(frame, number, joints, person, recipe.data)
                 others = [limbs for i, limbs in enumerate(bodies) if i != place and len(limbs)]
-                found = _alone(found, bodies[place], others, recipe.data, generator)
+                found = _alone(found, bodies[place], others)
             except ValueError as error:
                 say(f"{frame.name}: somebody is left out: {error}")
                 continue
@@ -158,16 +166,20 @@ def predict(
             f"{recording.name}: nobody was found; give 2D joints, or check that depth shows people"
         )
     who = _tracks(seen)
-    joints3d = _joints(teacher.to(device), seen, who, recipe.data, device)
+    said = []
+    for _ in range(draws):
+        points = torch.stack([subsample(one.points, recipe.data.points, generator) for one in seen])
+        said.append(_joints(teacher.to(device), seen, points, who, recipe.data.frames, device))
+    skeleton = get_skeleton(recipe.data.skeleton)
     return Prediction(
-        joints3d.numpy().astype(np.float32),
+        _chosen(torch.stack(said), seen, skeleton).numpy().astype(np.float32),
         np.array([one.frame for one in seen]),
         who,
         np.stack([one.keypoints for one in seen]),
         np.stack([one.box.numpy() for one in seen]).astype(np.float32),
-        np.stack([one.points.numpy() for one in seen]).astype(np.float32),
+        points.numpy().astype(np.float32),
         tuple(recording.names()),
-        get_skeleton(recipe.data.skeleton),
+        skeleton,
     )
 
 
@@ -215,7 +227,6 @@ def _isolate(
     joints: np.ndarray,
     person: Person | None,
     config: DataConfig,
-    generator: torch.Generator,
 ) -> _Seen:
     """The square around a person as training saw it, and the person's points in it."""
     size = config.image_size
@@ -234,7 +245,7 @@ def _isolate(
     else:
         assert person is not None
         mask = torch.from_numpy(square(person.mask.numpy()[None], box, size)[0])
-    return _Seen(number, joints, box, unproject(depth)[mask])
+    return _Seen(number, joints, box, unproject(depth)[mask], frame.camera)
 
 
 def _limbs(frame: RgbdFrame, joints: np.ndarray) -> Float[Tensor, "S 2 3"]:
@@ -250,18 +261,14 @@ def _limbs(frame: RgbdFrame, joints: np.ndarray) -> Float[Tensor, "S 2 3"]:
     return (frame.camera.rays(torch.from_numpy(joints[:, :2])) * metres)[ends]
 
 
-def _alone(
-    seen: _Seen,
-    own: Float[Tensor, "S 2 3"],
-    others: list[Float[Tensor, "_s 2 3"]],
-    config: DataConfig,
-    generator: torch.Generator,
-) -> _Seen:
-    """As many points as the network takes, of those nearer to this person's limbs than to another's."""
+def _alone(seen: _Seen, own: Float[Tensor, "S 2 3"], others: list[Float[Tensor, "_s 2 3"]]) -> _Seen:
+    """Only the points that are nearer to this person's limbs than to another's."""
     points = seen.points
     if len(own) and others:
         points = points[nearest_body(points, [own, *others]) == 0]
-    return replace(seen, points=subsample(points, config.points, generator))
+    if not len(points):
+        raise ValueError("no point of depth is nearer to their limbs than to somebody else's")
+    return replace(seen, points=points)
 
 
 def _tracks(seen: list[_Seen]) -> Int[np.ndarray, " P"]:
@@ -287,17 +294,37 @@ def _tracks(seen: list[_Seen]) -> Int[np.ndarray, " P"]:
 
 @torch.no_grad()
 def _joints(
-    teacher: Teacher, seen: list[_Seen], who: Int[np.ndarray, " P"], config: DataConfig, device: str
+    teacher: Teacher,
+    seen: list[_Seen],
+    points: Float[Tensor, "P N 3"],
+    who: Int[np.ndarray, " P"],
+    length: int,
+    device: str,
 ) -> Float[Tensor, "P J 3"]:
     """Each person's joints from a clip that ends with the frame; a clip that is short begins with repeats."""
     frames = np.array([one.frame for one in seen])
     clips = []
     for i in range(len(seen)):
         mine = np.flatnonzero((who == who[i]) & (frames <= frames[i]))
-        mine = mine[np.argsort(frames[mine])][-config.frames :]
-        padded = [*[mine[0]] * (config.frames - len(mine)), *mine]
-        clips.append(torch.stack([seen[k].points for k in padded]))
-    said = [
-        teacher(torch.stack(clips[k : k + 32]).to(device)).float().cpu() for k in range(0, len(clips), 32)
-    ]
-    return torch.cat(said)[:, -1]
+        mine = mine[np.argsort(frames[mine])][-length:]
+        clips.append(points[[*[mine[0]] * (length - len(mine)), *mine]])
+    batches = torch.stack(clips).split(32)
+    return torch.cat([teacher(batch.to(device)).float().cpu() for batch in batches])[:, -1]
+
+
+def _chosen(said: Float[Tensor, "D P J 3"], seen: list[_Seen], skeleton: Skeleton) -> Float[Tensor, "P J 3"]:
+    """Of each person's poses the one that agrees best with their 2D joints, or else with the others."""
+    found = middle_pose(said)
+    for i, one in enumerate(seen):
+        if (one.keypoints[:, 2] >= 0.3).any():
+            joints2d = convert_keypoints(torch.from_numpy(one.keypoints)[None], _COCO, skeleton)[0]
+            rays = one.camera.rays(joints2d[:, :2]).expand(len(said), -1, -1)
+            off = ray_loss(said[:, i], rays, joints2d[:, 2].expand(len(said), -1))
+            found[i] = said[off.argmin(), i]
+    return found
+
+
+def middle_pose(said: Float[Tensor, "D P J 3"]) -> Float[Tensor, "P J 3"]:
+    """Of several poses of each person the one with the least distance to all the others (the medoid)."""
+    apart = (said[:, None] - said[None]).norm(dim=-1).mean(-1).sum(1)  # (D, P)
+    return said[apart.argmin(0), torch.arange(said.shape[1])]
