@@ -7,7 +7,7 @@ from typing import Any
 from trainer.recipe import to_plain
 from trainer.results import write_results
 
-from vvipe.compare import autoencoder, finished, flat, seeds_of, summarise
+from vvipe.compare import autoencoder, cell_name, finished, flat, seeds_of, summarise
 from vvipe.data import open_data
 from vvipe.recipe import Recipe
 
@@ -54,7 +54,8 @@ def ablated(recipe: Recipe, name: str) -> Recipe:
 def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[tuple[Any, ...]]:
     """Train every variant with every seed; what is finished is only read, what is broken off goes on.
 
-    Variants that share stage 1 train it once.
+    Variants that share stage 1 train it once. In the folder of a comparison by the same recipe, the whole
+    method with and without augmentation is there already.
 
     Returns:
         rows for `ABLATION_COLUMNS`: means over the seeds, with the standard deviation where there are
@@ -65,11 +66,12 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
     for seed in seeds_of(recipe, seeds):
         for name in PAPER:
             made = ablated(replace(recipe, loop=replace(recipe.loop, seed=seed)), name)
+            own = made.vae != recipe.vae  # an autoencoder that no other variant shares
             if made.mapping.pretrained:
-                label = "no-triplet" if not made.vae.triplet else "world" if not made.vae.align else "whole"
-                vae = autoencoder(made, folder / label, data)
+                vae = autoencoder(made, folder / _file(name) if own else folder, data)
                 made = replace(made, mapping=replace(made.mapping, vae=vae))
-            run = folder / f"{name.replace(' ', '-')}-seed{seed}"
+            shared = name in ("whole", "no augmentation")
+            run = folder / (cell_name(made) if shared else f"{_file(name)}-{cell_name(made)}")
             found = flat(finished(made, run, data))
             records.append({"variant": name, "seed": seed} | {key: found[key] for key in MEASURED})
     rows = [row | {"paper_hit1": PAPER[row["variant"]]} for row in summarise(records, ("variant",))]
@@ -83,3 +85,7 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
             recipe=to_plain(recipe),
         )
     return [tuple(row.values()) for row in rows]
+
+
+def _file(name: str) -> str:
+    return name.replace(" ", "-")

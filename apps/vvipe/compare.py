@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.recipe import to_plain
 from trainer.results import write_results
+from trainer.runs import Run
 
 from vvipe.data import Data, open_data
 from vvipe.evaluate import Metrics, nearest_2d
@@ -62,11 +63,10 @@ def _cells(
     """The trained rows of one seed and one kind of keypoints."""
     keypoints, seed = recipe.data.keypoints, recipe.loop.seed
     for share in (0.0, recipe.augment.share):
-        label = "yes" if share else "no"
         for method, name in METHODS.items():
             made = variant(recipe, method, share, autoencoder(recipe, folder, data))
-            metrics = finished(made, folder / f"{method}-{keypoints}-augment-{label}-seed{seed}", data)
-            yield {"method": name, "augmentation": label} | flat(metrics)
+            metrics = finished(made, folder / cell_name(made), data)
+            yield {"method": name, "augmentation": "yes" if share else "no"} | flat(metrics)
     if beside:
         name, made = beside[0], of_same_data(beside[1], recipe)
         if made.model.method == "vvipe":
@@ -97,6 +97,12 @@ def of_same_data(recipe: Recipe, other: Recipe) -> Recipe:
     return replace(recipe, data=other.data, loop=replace(recipe.loop, seed=other.loop.seed))
 
 
+def cell_name(recipe: Recipe) -> str:
+    """The run of one cell of the table; the ablation's whole method is one of them."""
+    augmented = "yes" if recipe.augment.share else "no"
+    return f"{recipe.model.method}-{recipe.data.keypoints}-augment-{augmented}-seed{recipe.loop.seed}"
+
+
 def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
     """The run folder of stage 1 of a recipe, trained there if it is not yet."""
     run = folder / f"vae-seed{recipe.loop.seed}"
@@ -109,7 +115,12 @@ def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
 
 
 def finished(recipe: Recipe, run: Path, data: Data) -> Metrics:
-    """The metrics of a run, trained and measured unless they are there already."""
+    """The metrics of a run, trained and measured unless they are there already.
+
+    Raises:
+        ValueError: what is there was trained by another recipe.
+    """
+    Run.start(run, recipe, "resume")
     found = stored_metrics(run)
     return found if found is not None else train(recipe, run, "resume", data=data, report=False)[1]
 
