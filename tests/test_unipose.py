@@ -13,6 +13,7 @@ import torch
 from pointcloud_weak.losses import TERMS
 from posedata.store import PoseStore
 from trainer.loop import Trainer
+from trainer.recipe import load_recipe
 from trainer.runs import Run
 from typer.testing import CliRunner
 from unipose import steps
@@ -23,7 +24,7 @@ from unipose.data import prepare
 from unipose.evaluate import LABELS
 from unipose.model import Student, Teacher
 from unipose.pictures import Frames
-from unipose.recipe import Recipe
+from unipose.recipe import RECIPES, Recipe
 from unipose.train import labels
 from unipose_tiny import TINY, tiny
 
@@ -181,6 +182,14 @@ def test_ablation_leaves_out_one_thing_at_a_time(
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert [row["variant"] for row in rows] == list(few)
     assert len({row["mpjpe_mm"] for row in rows}) > 1  # two steps in, the pictures add nothing yet
+
+
+@pytest.mark.parametrize("name", ["quickstart", "mocap", "paper"])
+def test_recipes_are_whole(name: str) -> None:
+    recipe = load_recipe(name, Recipe, (), RECIPES)
+    assert recipe.data.points <= recipe.data.stored_points
+    assert recipe.model.dim % recipe.model.heads == 0
+    assert recipe.student_model.dim % 32 == 0
 
 
 def test_faults_are_one_line_and_exit_code_2(trained: Path, cache: Path, tmp_path: Path) -> None:

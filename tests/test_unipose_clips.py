@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_everything_in_a_clip_agrees_with_its_camera(clips: Clips) -> None:
     # and they lie in the isolated pixels
     pixels = clips.camera.project_camera(clips.points.flatten(1, 2)).round().long().view(6, 3, -1, 2)
     assert clips.mask[0, 1][pixels[0, 1, :, 1], pixels[0, 1, :, 0]].all()
+
+
+def test_recorded_frames_are_cut_to_squares_around_the_person(store: PoseStore, config: DataConfig) -> None:
+    """Frames of another size than the squares: cut and resampled, with the camera to match."""
+    smaller = replace(config, image_size=48)
+    clips = open_clips(store, windows(store, store.rows(), 3, 2), smaller, "train", 0, say=lambda text: None)
+    assert clips.depth.shape[2:] == clips.rgb.shape[2:4] == (48, 48)
+    truth = clips.truth()
+    limbs = [ITOP.index(name) for name in ITOP.joints if "knee" in name or "elbow" in name]
+    off = (truth / truth[..., 2:] - clips.rays).norm(dim=-1) * truth[..., 2]
+    assert off[:, :, limbs].max() < 1e-3
+    pixels = clips.camera.project_camera(clips.points.flatten(1, 2)).round().long()
+    assert (pixels >= 0).all()
+    assert (pixels < 48).all()
+    near = torch.cdist(truth.flatten(0, 1), clips.points.flatten(0, 1)).amin(2)
+    assert near.quantile(0.9) < 0.25
 
 
 def test_skin_lies_in_front_of_the_joints(clips: Clips) -> None:
