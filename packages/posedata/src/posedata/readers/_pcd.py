@@ -15,6 +15,8 @@ from posedata.readers._kinect import solve_intrinsics
 _LARGEST = 8192
 _LARGEST_PCD = 1 << 30
 _HEADER = 4096
+_FARTHEST = 65.0
+"""Metres, which is what 16 bits of millimetres hold."""
 
 
 def cloud_images(
@@ -32,9 +34,10 @@ def cloud_images(
     points = np.asarray(cloud.points)
     if len(points) != width * height:
         raise ValueError(f"{path}: has {len(points)} points, its header says {width}x{height}; copy it anew")
-    depth = millimetres(points[:, 2].reshape(height, width) * 1000)
+    real = (np.abs(points) < _FARTHEST).all(-1)  # not so for NaN
+    depth = millimetres(np.where(real, points[:, 2], 0).reshape(height, width) * 1000)
     v, u = np.mgrid[:height, :width].reshape(2, -1)
-    known = np.flatnonzero(np.isfinite(points).all(-1) & (points[:, 2] > 0.05))
+    known = np.flatnonzero(real & (points[:, 2] > 0.05))
     known = known[:: max(1, len(known) // 20_000)]
     try:
         pixels = np.stack([u, v], -1)[known].astype(np.float64)
