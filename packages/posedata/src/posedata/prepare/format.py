@@ -213,6 +213,9 @@ def get_format(name: str, **options: Any) -> Format:
 
 def inside(folder: Path, *parts: str) -> Path:
     """`folder` joined with parts that came out of a file; ValueError if that leaves the folder."""
+    pieces = [piece for part in parts for piece in str(part).split("/")]
+    if any("\0" in piece or len(piece.encode("utf-8", "replace")) > 255 for piece in pieces):
+        raise ValueError(f"{folder}: a name in it is none of a file ({'/'.join(parts)[:80]!r}); get it anew")
     root = folder.resolve()
     path = root.joinpath(*parts).resolve()
     if not path.is_relative_to(root):

@@ -53,7 +53,7 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError as error:
-        raise ValueError(f"{path}: w0 holds what is no number ({error}); get the file anew") from None
+        raise ValueError(f"{path}: w0 holds what is no number ({str(error)[:80]}); get it anew") from None
     if len(numbers) != _NUMBERS or not np.isfinite(numbers).all():
         raise ValueError(f"{path}: w0 has {len(numbers)} numbers, wanted {_NUMBERS}; get the file anew")
     listed = [(element.text or "").strip() for element in root.findall("dbcameras/index2id/*")]

@@ -65,9 +65,9 @@ class H5File:
                 raise ValueError(f"{where} is no array; get the file anew")
             _check_storage(found, where)
             _check_type(found, shape, kinds, where)
-        except ValueError:
-            raise
         except _DAMAGE as error:
+            if isinstance(error, ValueError) and str(error).startswith(where):
+                raise
             raise ValueError(f"{where} cannot be read ({_line(error)}); copy the file anew") from None
         return H5Array(found, where)
 

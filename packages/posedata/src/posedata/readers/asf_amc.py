@@ -223,10 +223,8 @@ def _bone(path: Path, name: str, parent: str, fields: dict[str, list[str]], radi
     if fields["axis"][3:] not in ([], ["XYZ"]):
         order = " ".join(fields["axis"][3:])[:40]
         raise ValueError(f"{path}: bone {name[:40]!r}: axis order {order} is not read; only XYZ is")
-    if not np.isfinite([*direction, *axis, length]).all():
-        raise ValueError(
-            f"{path}: bone {name[:40]!r}: direction, axis or length is not finite; mend the file"
-        )
+    if len(direction) != 3 or len(axis) != 3 or not np.isfinite([*direction, *axis, length]).all():
+        raise ValueError(f"{path}: bone {name[:40]!r}: direction, axis or length is damaged; mend the file")
     return Bone(parent, direction * length, axis * radians, dof)
 
 

@@ -76,7 +76,7 @@ def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
     try:
         bvh = pybvh.read_bvh_file(file, world_up="+y")
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ValueError(f"{file}: is no BVH file that can be read ({reason}); mend or replace it") from None
     with np.errstate(invalid="ignore", over="ignore"):
         nodes = bvh.node_positions()
