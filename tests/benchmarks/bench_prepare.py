@@ -4,10 +4,11 @@
 
 Writes the official layout (D3_Positions as CDF, metadata.xml; poses only) with a streaming writer: seven
 subjects, thirty sequences each, four cameras, so the store has four rows a frame. Then prepares it three
-times with the command line: uninterrupted; killed (SIGKILL to the command, at a random moment); and again,
-to go on. Memory is the sum over all processes of the command, sampled ten times a second: resident counts
-pages that processes share once for each, proportional once in all. Processor seconds tell what the time
-would be on a machine that does nothing else; those of a killed run leave its workers out. Linux only.
+times with the command line: uninterrupted; killed (SIGKILL to the command, when a random number of units is
+read); and again, to go on. Memory is the sum over all processes of the command, sampled ten times a second:
+resident counts pages that processes share once for each, proportional once in all. Processor seconds tell how
+much of the time was work where others use the machine too; those of a killed run leave its workers out. Linux
+only.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def make(folder: Path, frames: int) -> None:
             writer.action(subject, f"{ACTIONS[sequence // 2]}{' 1' * (sequence % 2)}", world, pixels=False)
 
 
-def run(source: Path, out: Path, workers: int, kill_after: float | None = None) -> Ran:
-    """`posedata prepare h36m`, watched; killed after so many seconds if given."""
+def run(source: Path, out: Path, workers: int, kill_at: int | None = None) -> Ran:
+    """`posedata prepare h36m`, watched; killed when so many units are read, if given."""
     command = [sys.executable, "-m", "posedata.cli", "prepare", "h36m", str(source), str(out)]
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
@@ -73,7 +74,7 @@ def run(source: Path, out: Path, workers: int, kill_after: float | None = None) 
     )
     resident = proportional = 0.0
     while process.poll() is None:
-        if kill_after is not None and time.monotonic() - begun > kill_after:
+        if kill_at is not None and units(out) >= kill_at:
             process.send_signal(signal.SIGKILL)
             process.wait()
             break
@@ -83,6 +84,11 @@ def run(source: Path, out: Path, workers: int, kill_after: float | None = None) 
     seconds, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Ran(seconds, spent, resident, proportional, process.returncode)
+
+
+def units(out: Path) -> int:
+    """How many units of an unfinished store are read."""
+    return sum(part.suffix != ".partial" for part in (out.parent / f".{out.name}.prepare/parts").glob("*"))
 
 
 def memory(session: int) -> tuple[float, float]:
@@ -132,14 +138,21 @@ def measure(source: Path, folder: Path, workers: int, moment: float) -> list[dic
     store = json.loads((folder / "whole/meta.json").read_text())
     hashes = [content(folder / "whole")]
     shutil.rmtree(folder / "whole")
-    killed = run(source, folder / "again", workers, kill_after=moment * whole.seconds)
-    parts = len(list((folder / ".again.prepare/parts").glob("*[!l]")))
+    goal = max(1, round(moment * len(SUBJECTS) * SEQUENCES))
+    killed = run(source, folder / "again", workers, kill_at=goal)
+    if killed.code != -signal.SIGKILL or (folder / "again").exists():
+        raise RuntimeError(f"the kill at {goal} units came too late: exit code {killed.code}")
+    parts = units(folder / "again")
     resumed = run(source, folder / "again", workers)
     hashes.append(content(folder / "again"))
     shutil.rmtree(folder / "again")
     rows = [
         {"run": "uninterrupted", **vars(whole), "sha256": hashes[0]},
-        {"run": f"killed after {killed.seconds:.0f} s, {parts} units read", **vars(killed), "sha256": None},
+        {
+            "run": f"killed with {parts} of {len(SUBJECTS) * SEQUENCES} units read",
+            **vars(killed),
+            "sha256": None,
+        },
         {"run": "run again", **vars(resumed), "sha256": hashes[1]},
     ]
     known = {"frames": store["rows"] // 4, "cameras": 4, "rows": store["rows"], "processes": workers}
@@ -152,11 +165,11 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=42_000, help="1500000 for the full size")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--moment", type=float, help="when to kill, as a share of the first run's time")
+    parser.add_argument("--moment", type=float, help="when to kill: the share of units that are read by then")
     parser.add_argument("--folder", type=Path, help="where to work, 6 GB at full size; keeps what is made")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    moment = random.uniform(0.1, 0.95) if options.moment is None else options.moment
+    moment = random.uniform(0, 1) if options.moment is None else options.moment
     with tempfile.TemporaryDirectory(prefix="prepare", dir=options.folder) as folder:
         source = made(options.folder or Path(folder), options.frames)
         rows = measure(source, Path(folder), options.workers, moment)
