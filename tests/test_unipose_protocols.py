@@ -49,7 +49,7 @@ def test_a_store_is_truth(tmp_path: Path) -> None:
     true = frames["real_world_coordinates"][frames["is_valid"] == 1] * np.array([1, -1, 1], np.float32)
     off = true + np.array([0, 0, 0.03], np.float32)
     off[:, 6] += np.array([0.12, 0, 0], np.float32)
-    scores = evaluate_protocol("itop", _predictions(tmp_path / "said.npz", off, "itop15"), store)
+    scores = evaluate_protocol("itop-map", _predictions(tmp_path / "said.npz", off, "itop15"), store)
     row = scores["rows"][0]
     assert row["method"] == "said"
     assert row["map_percent"] == pytest.approx(100 * 14 / 15, abs=1e-4)

@@ -76,7 +76,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     """Scores by method: the predictions, what costs nothing, and the published rows.
 
     Args:
-        name: itop, panoptic or ntu.
+        name: itop (or itop-map, as `posedata.protocols` calls it), panoptic or ntu.
         predictions: npz with `joints` (N, J, 3) metres, camera frame (y down), optionally `skeleton`; or .mat
             with `resultUVD` (N, 15, 3), pixels of ITOP's 320x240 and metres.
         truth: a pose store with cameras (the protocol's test rows are taken); npz with `joints`, optionally
@@ -89,9 +89,10 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     Raises:
         ValueError, FileNotFoundError: naming file, field and cure.
     """
-    if name not in DATASETS:
-        raise ValueError(f"protocol {name!r} is not known; use one of {', '.join(DATASETS)}")
-    protocol = DATASETS[name]
+    known = DATASETS | {protocol.name: protocol for protocol in DATASETS.values()}
+    if name not in known:
+        raise ValueError(f"protocol {name!r} is not known; use one of {', '.join(known)}")
+    protocol = known[name]
     true = read_poses(Path(truth), protocol)
     said = read_poses(Path(predictions), protocol)
     if len(said.joints) != len(true.joints):
@@ -119,7 +120,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     ]
     rows += [{**row, "mpjpe_mm": None, "source": "published"} for row in protocol.published()]
     joints = [{"method": m, **_sides_together(s["map_percent_by_joint"])} for m, s in scores.items()]
-    if name == "itop":
+    if "itop" in protocol.formats:
         joints += [dict(row) for row in published_table("unipose/itop-joints").rows]
     frames = scores[Path(predictions).stem]["frames"]
     return {"protocol": protocol.title, "frames": frames, "rows": rows, "joints": joints}

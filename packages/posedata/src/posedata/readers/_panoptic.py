@@ -51,7 +51,8 @@ class Scenes:
     @classmethod
     def read(cls, files: Sequence[Path], stride: int, note: Callable[[str], None]) -> Scenes:
         """Every `stride`-th frame by its number. A damaged file is told and left out, unless all are."""
-        numbers, times, frames, identities, joints = [], [], [], [], []
+        numbers: list[int] = []
+        times, frames, identities, joints = [], [], [], []
         faults: list[ValueError] = []
         for number, where, data in _scenes(files, stride):
             try:
