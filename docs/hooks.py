@@ -42,10 +42,12 @@ def formats() -> str:
     import posedata.readers  # noqa: F401  (registers them)
     from posedata.prepare import FORMATS
 
+    folder = Path(__file__).parent / "pages" / "datasets"
+    pages = {page.name: page.read_text() for page in sorted(folder.glob("*.md")) if page.stem != "index"}
     lines = ["| format | what | terms | published rows |", "|---|---|---|---|"]
     for name, form in sorted(FORMATS.items()):
-        page = Path(__file__).parent / "pages" / "datasets" / f"{name}.md"
-        shown = f"[`{name}`]({name}.md)" if page.is_file() else f"`{name}`"
+        page = next((page for page, text in pages.items() if f"prepare {name} " in text), None)
+        shown = f"[`{name}`]({page})" if page else f"`{name}`"
         totals = "; ".join(f"{total.what} {total.rows:,}" for total in form.totals)
         lines.append(f"| {shown} | {form.title} | {form.terms} | {totals} |")
     return "\n".join(lines)
