@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/posedata/
 
 LIMIT_S, WALL_S, LIMIT_BYTES = 10.0, 120.0, 1 << 30
 """Seconds of the processor, and of the clock for a process that sleeps; machines that measure are busy."""
-ROUND = 1000
+ROUND = 500
 FORMATS = (
     "joints",
     "bvh",
@@ -56,25 +56,28 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1000, help="per format")
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--format", action="append", choices=FORMATS, help="only this one (may be repeated)")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="results; a run that stopped goes on from what is there")
     parser.add_argument("--engine", choices=("seeds", "atheris"), default="seeds")
     args = parser.parse_args()
     names = args.format or list(FORMATS)
     if args.engine == "atheris":
         return guided(names[0])
     tally = Tally(names)
+    if args.json and args.json.is_file():
+        tally.go_on(json.loads(args.json.read_text()), args.seed)
     jobs = [
-        (name, seed)
-        for start in range(args.seed, args.seed + args.cases, ROUND)
+        (name, args.seed + case)
+        for start in range(0, args.cases, ROUND)
         for name in names
-        for seed in range(start, min(start + ROUND, args.seed + args.cases))
+        for case in range(start, min(start + ROUND, args.cases))
+        if case >= tally.rows[name]["cases"]
     ]
     done = 0
     while done < len(jobs):
         for result in worker(jobs[done:]):
             done += 1
             tally.add(result)
-            if done % (ROUND * len(names)) == 0 or done == len(jobs):
+            if done % ROUND == 0 or done == len(jobs):
                 tally.tell(args.json, args.seed)
     sys.exit(1 if tally.faults else 0)
 
@@ -86,6 +89,12 @@ class Tally:
         counts = {"cases": 0, "right": 0, "named": 0, "violations": 0, "slowest_s": 0.0, "memory_mib": 0}
         self.rows: dict[str, dict[str, Any]] = {name: {"format": name, **counts} for name in names}
         self.faults: list[dict[str, Any]] = []
+
+    def go_on(self, results: dict[str, Any], seed: int) -> None:
+        """Take over the rows of a run with this first seed that has not come to its end."""
+        known = {row["format"]: row for row in results["rows"]}
+        if results["seeds"] == [seed] and set(known) == set(self.rows):
+            self.rows, self.faults = known, results["faults"]
 
     def add(self, result: dict[str, Any]) -> None:
         row, end = self.rows[result["format"]], result["end"]
@@ -99,9 +108,8 @@ class Tally:
             print(json.dumps(self.faults[-1]), flush=True)
 
     def tell(self, path: Path | None, seed: int) -> None:
-        """Rows to the terminal and, as far as the run has come, to the file."""
-        for row in self.rows.values():
-            print(json.dumps(row), flush=True)
+        """As far as the run has come, to the file and in short to the terminal."""
+        print({name: (row["cases"], row["violations"]) for name, row in self.rows.items()}, flush=True)
         if path:
             from trainer.results import write_results
 
