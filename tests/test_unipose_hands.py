@@ -62,7 +62,9 @@ def test_training_measures_itself_beside_what_costs_nothing(trained: Path, cache
     ours, flat, mean = results["rows"]
     for row in (ours, flat, mean):
         low, high = sorted((row["single_mpjpe_mm"], row["two_mpjpe_mm"]))
-        assert 0 < low <= row["all_mpjpe_mm"] <= high or row["all_mpjpe_mm"] == pytest.approx(high, rel=0.2)
+        assert (
+            0 < 0.9 * low < row["all_mpjpe_mm"] < 1.1 * high
+        )  # joints are known in unequal numbers of scenes
     # a hand is 0.2 m long: its mean pose is off by centimetres, and so are true pixels without depth
     assert 40 < mean["all_mpjpe_mm"] < 120
     assert 15 < flat["all_mpjpe_mm"] < mean["all_mpjpe_mm"]
@@ -126,8 +128,9 @@ def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path:
     np.testing.assert_allclose(inside["depth"], alone["depth"], atol=1e-6)
     command("predict", trained, tmp_path / "large.png", tmp_path / "out" / "p.npz", "--hands", "left")
     with np.load(tmp_path / "out" / "p.npz") as found:
-        assert found["pixels"].shape == (42, 2)
-        assert (found["depth"][[20, 41]] == alone["depth"][[20, 41]]).all() or found["depth"].shape == (42, 1)
+        whole = predict(run, tmp_path / "large.png")
+        np.testing.assert_allclose(found["pixels"], whole["pixels"], atol=1e-4)
+        assert found["depth"].shape == (42, 1)
     assert (tmp_path / "out" / "p.png").stat().st_size > 1000
 
 
