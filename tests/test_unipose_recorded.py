@@ -53,7 +53,7 @@ def _record(folder: Path, joints: torch.Tensor, seed: int) -> None:
 
 def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> None:
     """Nothing but depth, colour and 2D joints goes in; nobody is lost, and the losses are numbers."""
-    motion = generate_motion(subjects=2, clips_per_subject=1, frames=FRAMES, fps=10, seed=3)
+    motion = generate_motion(subjects=2, clips_per_subject=1, frames=FRAMES, fps=10.0, seed=3)
     for person, name in enumerate(("ann", "ben")):
         mine = torch.from_numpy(motion.joints[motion.subject == person]).float()
         _record(tmp_path / "raw" / name, mine, person)
