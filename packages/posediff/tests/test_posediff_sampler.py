@@ -10,6 +10,7 @@ from posediff.sampler import (
     ODE_SAMPLERS,
     SDE_SAMPLERS,
     dpmpp_2m,
+    dpmpp_2m_sde,
     euler,
     heun,
     mode_seeking,
@@ -56,6 +57,22 @@ def test_evaluations_are_as_documented(name: str, steps: int, evaluations: int) 
     counted = Counted(gaussian(0.0, 1.0))
     ODE_SAMPLERS[name](counted, normal(2), karras(steps, 0.01, 10.0))
     assert counted.calls == evaluations
+
+
+def test_sde_on_levels_without_noise_is_the_ode_and_with_it_keeps_the_law() -> None:
+    """eta 0 is `dpmpp_2m`; eta 1 has the data's std, but for the last level's share of a narrow one."""
+    counted = Counted(gaussian(0.3, 0.5))
+    levels, start = geometric(7, 0.1, 20.0), 20 * normal(50)
+    ode = dpmpp_2m(gaussian(0.3, 0.5), start, levels)
+    torch.testing.assert_close(dpmpp_2m_sde(counted, start, levels, eta=0.0), ode)
+    assert counted.calls == 7
+    generator = torch.Generator().manual_seed(1)
+    for steps, error in ((7, 0.15), (12, 0.07), (50, 0.06)):
+        for std in (0.3, 1.0, 3.0):
+            levels = geometric(steps, 0.1, 20.0)
+            drawn = dpmpp_2m_sde(gaussian(0.3, std), 20 * normal(40_000), levels, generator=generator)
+            assert drawn.std().item() == pytest.approx(std, rel=error), (steps, std)
+            assert drawn.mean().item() == pytest.approx(0.3, abs=0.03 * max(std, 2.0))
 
 
 def test_sde_samplers_evaluate_once_a_step_and_correctors_more() -> None:

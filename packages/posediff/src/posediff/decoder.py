@@ -14,16 +14,16 @@ from posediff.denoiser import PARAMETRISATIONS, PROCESSES, Denoiser
 from posediff.guidance import classifier_free, guided
 from posediff.likelihood import log_likelihood
 from posediff.network import ResidualMLP
-from posediff.sampler import ODE_SAMPLERS, SDE_SAMPLERS, randn_like
+from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS, randn_like
 from posediff.schedule import draw_levels, draw_times, geometric, uniform_time
 from posediff.sde import Denoise
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """Range of levels, for data of unit variance: EDM's own (0.002 to 80 for data of std 0.5), top scaled."""
 
-AROUND_MEAN = (20.0, 0.05)
+AROUND_MEAN = (20.0, 0.1)
 """Range that ``sample`` walks around a mean, in units of ``spread``. From 20 the differences themselves, some
-of which spread thrice as far as the rest, are lost in the noise; below 0.05 nothing is left to be seen."""
+of which spread thrice as far as the rest, are lost in the noise; one step from 0.1 to none is enough."""
 
 UNCENTRED = 0.25
 """What stands for ``spread`` where a decoder has none: poses given a condition spread less than poses do."""
@@ -152,7 +152,7 @@ class PoseDecoder(Conditioned):
         *,
         hypotheses: int = 1,
         steps: int = 7,
-        sampler: str = "dpmpp_2m",
+        sampler: str = "dpmpp_2m_sde",
         generator: torch.Generator | None = None,
         guidance: float = 0.0,
         correct: Callable[[Tensor], Tensor] | None = None,
@@ -164,20 +164,22 @@ class PoseDecoder(Conditioned):
         call ``eval()`` first. guidance: see ``denoise``. correct: pulls denoised poses (S, B, J, d) towards
         a constraint (`posediff.guidance`).
 
-        sigma_start: where the ODE samplers start, in units of the data's std, to fall in constant ratio. By
+        sigma_start: where samplers on levels start, in units of the data's std, to fall in constant ratio. By
         default they start around the ``mean``, which costs one evaluation and saves the upper part of the
         schedule. A prior, or a decoder without a mean, starts at 80 or at its process' own end.
         """
-        check_choice("sampler", sampler, [*ODE_SAMPLERS, *SDE_SAMPLERS])
+        check_choice("sampler", sampler, [*ODE_SAMPLERS, *LEVEL_SDE_SAMPLERS, *SDE_SAMPLERS])
         denoise, centre = self._denoise(condition, modality, guidance)
         if correct is not None:
             denoise = guided(denoise, lambda flat: self._flatten(correct(self._restore(flat))))
         shape = (hypotheses, len(condition), self.joints * self.dims)
         noise = randn_like(self.std.new_empty(shape, dtype=condition.dtype), generator)
-        if sampler in ODE_SAMPLERS:
+        if sampler not in SDE_SAMPLERS:
             levels = self._levels(steps, sigma_start, centre is not None).to(noise)
             x = levels[0] * noise if centre is None else centre + levels[0] * noise
-            return self._restore(ODE_SAMPLERS[sampler](denoise, x, levels))
+            if sampler in ODE_SAMPLERS:
+                return self._restore(ODE_SAMPLERS[sampler](denoise, x, levels))
+            return self._restore(LEVEL_SDE_SAMPLERS[sampler](denoise, x, levels, generator=generator))
         times = uniform_time(steps).to(noise)
         noise = noise * self.sde.std(times[0])
         return self._restore(SDE_SAMPLERS[sampler](denoise, noise, times, self.sde, generator=generator))
