@@ -52,6 +52,17 @@ def stage(net: nn.Module, batch: Any, **more: Any) -> Stage:
     return Stage("demo", {"net": net}, optimizer, batch=batch, loss=loss, **settings)
 
 
+def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
+    def weights(name: str, seed: int) -> Tensor:
+        open_trainer(tmp_path / name, replace(CONFIG, seed=seed))
+        return nn.Linear(5, 5).weight
+
+    first = weights("a", 1)
+    torch.rand(3)
+    assert torch.equal(weights("b", 1), first)
+    assert not torch.equal(weights("c", 2), first)
+
+
 def test_accumulated_steps_take_the_mean_gradient(tmp_path: Path) -> None:
     drawn = iter([1.0, 3.0, 5.0, 7.0])
     net = line()

@@ -62,6 +62,7 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        torch.manual_seed(seed_of(config.seed, "weights"))  # a model is made after its trainer
         self._offset = 0  # steps of the stages before, so that trackers see one growing count
         self._tracking = False
 

@@ -189,7 +189,6 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
         metrics: Metrics = jsonlib.loads(stored.read_text())
         if all(_has(metrics, key) for key in table.measured):
             return metrics
-    torch.manual_seed(recipe.loop.seed)  # of the initial weights
     trained, metrics = train(recipe, run, "resume")
     if any(key.startswith("aligned.") for key in table.measured):
         metrics["aligned"] = after_alignment(trained)
