@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from posedata.metrics import nearest
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
@@ -63,11 +64,10 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
 
 
 def key_poses(test: Test, count: int) -> Int[Tensor, " K"]:
-    """Poses far from each other: each next one is the farthest from all before (Gonzalez, 1985)."""
-    chosen = [int(test.distances.mean(1).argmin())]
-    while len(chosen) < min(count, len(test)):
-        chosen.append(int(test.distances[:, chosen].amin(1).argmax()))
-    return torch.tensor(chosen)
+    """Typical poses that differ: those nearest to the centres of k-means."""
+    flat = test.pose.flatten(1).numpy()
+    means = KMeans(min(count, len(flat)), n_init=4, random_state=0).fit(flat)
+    return torch.from_numpy(means.transform(flat).argmin(0))
 
 
 def _hits(report: Report, trained: Trained, metrics: Metrics) -> None:
