@@ -150,7 +150,8 @@ def worker(jobs: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
 
 def work(jobs: list[tuple[str, int]], out: Connection) -> None:
     """Read the cases one after the other; what is about to be read is told first."""
-    from formats_fuzz import SETS, DataSet, Violation, damage, hostile, judge, read_all, watch
+    from formats_fuzz import Violation, damage, hostile, judge, read_all, watch
+    from formats_sets import SETS, DataSet
 
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=shared) as top:
@@ -221,7 +222,8 @@ def guided(name: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["posedata"]):
-        from formats_fuzz import SETS, judge
+        from formats_fuzz import judge
+        from formats_sets import SETS
     top = Path(tempfile.mkdtemp())
     (top / "in").mkdir()
     (top / "scratch").mkdir()

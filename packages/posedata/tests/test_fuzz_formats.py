@@ -4,7 +4,8 @@ import random
 from pathlib import Path
 
 import pytest
-from formats_fuzz import SETS, DataSet, damage, hostile, judge, read_all
+from formats_fuzz import damage, hostile, judge, read_all
+from formats_sets import SETS, DataSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

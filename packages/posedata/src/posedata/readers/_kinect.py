@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -22,9 +23,19 @@ from posedata.prepare.format import ClipCamera
 BATCH = 32
 _MARGIN = 0.1
 _LARGEST = 8192
+_LARGEST_IMAGE = 256 << 20
 _LEAST_JOINTS = 200
 _LEAST_RADIUS = 0.02
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    MemoryError,
+)
 
 
 class Intrinsics(NamedTuple):
@@ -164,7 +175,7 @@ def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG",)) as image:
+            with Image.open(_held(path), formats=("PNG",)) as image:
                 if image.mode not in ("I;16", "I;16B", "I"):
                     raise ValueError(f"has mode {image.mode}, wanted 16-bit grey")
                 if max(image.size) > _LARGEST or (size is not None and image.size != size):
@@ -185,7 +196,7 @@ def read_colour(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            with Image.open(_held(path), formats=("PNG", "JPEG")) as image:
                 if max(image.size) > _LARGEST:
                     raise ValueError(
                         f"has {image.size[0]}x{image.size[1]} pixels, at most 8192 a side are read"
@@ -218,6 +229,13 @@ def register_colour(
     out = np.zeros((*depth.shape, 3), np.uint8)
     out[rows[inside], columns[inside]] = colour[nearest[:, 1], nearest[:, 0]]
     return out
+
+
+def _held(path: Path) -> io.BytesIO:
+    """The file in memory, where a chunk that claims two gigabytes can get no more than there is."""
+    if path.stat().st_size > _LARGEST_IMAGE:
+        raise ValueError(f"has more than {_LARGEST_IMAGE >> 20} MiB")
+    return io.BytesIO(path.read_bytes())
 
 
 def _line(error: BaseException) -> str:
