@@ -52,7 +52,7 @@ def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"
 
 
 def evaluate(models: Models, clips: Clips) -> Metrics:
-    """Rows by method: see `errors`; `root` says where an RGB student's depth of the root came from."""
+    """`errors` by method; `of_twin` is mAP as a percentage of what the same network has on 3D labels."""
     truth = clips.truth()
     found: Metrics = {
         "torso_depth": errors(torso_depth(clips), truth, clips.skeleton),
@@ -70,6 +70,9 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
             assert group is not None
             joints = predict_frames(group[kind], frames, frames.reference(kind, flat))
             found[f"student_{kind}{ending}"] = errors(joints, flat, clips.skeleton)
+    for name, row in found.items():
+        if f"{name}_twin" in found:
+            row["of_twin"] = 100 * row["map"] / max(found[f"{name}_twin"]["map"], 1e-9)
     return found
 
 
