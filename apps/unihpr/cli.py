@@ -62,8 +62,8 @@ def evaluate(
     run: RunArgument,
     json: JsonOption = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="run folder of `baseline`, for a second row of the JSON")
-    ] = None,
+        list[Path], typer.Option(help="run folder of `baseline`, for a further row of the JSON; repeatable")
+    ] = [],  # noqa: B006
     protocol: Annotated[
         str | None,
         typer.Option(help="score by a paper's protocol, its numbers beside: h36m-p1, h36m-p2, ..."),
@@ -222,13 +222,15 @@ def _print_recipe(recipe: Recipe) -> None:
     console.print(to_yaml(recipe), style="dim", highlight=False)
 
 
-def _finish(trained: "Trained", metrics: "Metrics", json: Path | None, baseline: Path | None = None) -> None:
+def _finish(
+    trained: "Trained", metrics: "Metrics", json: Path | None, baselines: Sequence[Path] = ()
+) -> None:
     from unihpr.evaluate import summary
     from unihpr.train import save_results
 
     _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
     if json:
-        save_results(json, trained, metrics, baseline)
+        save_results(json, trained, metrics, baselines)
         console.print(f"results {json}")
 
 

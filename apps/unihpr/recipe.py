@@ -141,8 +141,8 @@ class EvaluationConfig:
     """
 
     hypotheses: Positive = 10
-    sampler: str = "dpmpp_2m"
-    sampler_steps: Positive = 10
+    sampler: str = "dpmpp_2m_sde"
+    sampler_steps: Positive = 7
     neighbours: Annotated[int, Range(at_least=0)] = 30
     batch: Positive = 512
 

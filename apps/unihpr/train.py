@@ -1,9 +1,11 @@
 """A whole run: prepare, three steps, evaluate, report."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
@@ -88,18 +90,16 @@ def measure(trained: Trained) -> Metrics:
     return metrics
 
 
-def save_results(path: Path, trained: Trained, metrics: Metrics, baseline: Path | None = None) -> None:
+def save_results(path: Path, trained: Trained, metrics: Metrics, baselines: Sequence[Path] = ()) -> None:
     """Write metrics as a results file with where they come from.
 
     Args:
-        baseline: the run folder of `typer apps/unihpr baseline` on the same data, for a second row.
+        baselines: run folders of `typer apps/unihpr baseline` on the same data, a further row each.
 
     Raises:
-        FileNotFoundError: that folder holds no metrics.json.
+        FileNotFoundError: such a folder holds no metrics.json.
     """
-    rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}]
-    if baseline:
-        rows.append(_baseline_row(baseline))
+    rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}, *map(_baseline_row, baselines)]
     write_results(
         path,
         rows,
@@ -116,8 +116,9 @@ def _baseline_row(folder: Path) -> Metrics:
     found = json.loads(file.read_text())
     seconds = found["exact"].pop("training_seconds")
     found["detector"].pop("training_seconds")
+    augmented = yaml.safe_load((folder / "recipe.yaml").read_text())["baseline"].get("augment", False)
     return {
-        "method": "SimpleBaseline",
+        "method": "SimpleBaseline, augmented alike" if augmented else "SimpleBaseline",
         "run": folder.name,
         "lift": found["exact"],
         "lift_detector": found["detector"],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from posedata.readers import prepare, read_h36m_npz, read_joints
-from posedata.readers._safe_npz import load_plain_npz
+from posedata.readers._safe_npz import load_npz_arrays, load_plain_npz
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 
@@ -245,3 +245,14 @@ def test_plain_data_survives(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["b"][0], [0, 1, 2])
         assert found["b"][1] == np.float32(0.5)
         assert found[3] == {}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_characters_that_do_not_exist_are_refused(tmp_path, order):
+    names = np.array(["one", "two"], dtype=f"{order}U3")
+    np.savez(tmp_path / "good.npz", names=names)
+    assert list(load_npz_arrays(tmp_path / "good.npz")["names"]) == ["one", "two"]
+    names.view(f"{order}u4")[2] = 0x110000
+    np.savez(tmp_path / "bad.npz", names=names)
+    with pytest.raises(ValueError, match=r"bad\.npz: .*characters that do not exist"):
+        load_npz_arrays(tmp_path / "bad.npz")

@@ -26,7 +26,7 @@ def random_views(
 ) -> Float[Tensor, "B J 2"]:
     """Each pose projected by a pinhole camera of focal length 1 that looks at its root.
 
-    The defaults are PR-VIPE's ranges (Sun et al., ECCV 2020, section 4.1), which V-VIPE follows (4.4). A depth
+    The defaults are PR-VIPE's ranges (Sun et al., ECCV 2020, section 4.1), which V-VIPE follows. A depth
     of two torsos is about a metre: stronger perspective than photographs of whole people have. For cameras at
     their true distance, with their own intrinsics, use `posedata.views.sample_cameras`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -96,4 +97,7 @@ def array_of(data: bytes, shape: Any, dtype: np.dtype, fortran: bool, name: str)
         count *= int(n)
     if any(n < 0 for n in shape) or dtype.itemsize == 0 or count * dtype.itemsize > len(data):
         raise ValueError(f"entry {name[:40]!r} has fewer bytes than its shape {str(shape)[:40]} needs")
-    return np.frombuffer(data, dtype, count).reshape(shape, order="F" if fortran else "C")
+    array = np.frombuffer(data, dtype, count)
+    if dtype.kind == "U" and count and array.view(f"{dtype.str[0]}u4").max() > sys.maxunicode:
+        raise ValueError(f"entry {name[:40]!r} has characters that do not exist")
+    return array.reshape(shape, order="F" if fortran else "C")

@@ -243,7 +243,10 @@ def _cell(
 def _level_camera(unit: Unit, points: np.ndarray, pixels: np.ndarray, context: Context) -> ClipCamera:
     """The test camera's intrinsics by what it saw; it stands in the origin, level."""
     file = unit.files[0]
-    solved = solve_intrinsics(points.reshape(-1, 3), pixels.reshape(-1, 2), radial=0)
+    try:
+        solved = solve_intrinsics(points.reshape(-1, 3), pixels.reshape(-1, 2), radial=0)
+    except ValueError as error:
+        raise ValueError(f"{file}: annot3 and annot2: {error}; get it anew") from None
     if not solved.residual < _RESIDUAL or solved.focal.min() <= 0:
         context.note(
             f"{file}: no camera joins annot3 and annot2 to {_RESIDUAL:g} pixels; take its 2D with care"
