@@ -50,8 +50,6 @@ class H5File:
         except _DAMAGE as error:
             reason = f"cannot be read ({_line(error)}); copy the file anew"
             raise ValueError(f"{self.path}: {name} {reason}") from None
-                f"{self.path}: {name} cannot be read ({_line(error)}); copy the file anew"
-            ) from None
 
     def array(self, name: str, shape: tuple[int | None, ...], kinds: str = "fiu") -> H5Array:
         """A data set of the file's root that has this shape (None: any length) and a dtype of these kinds.
