@@ -17,7 +17,7 @@ from vvipe.ablate import PAPER, ablated
 from vvipe.cli import app
 from vvipe.recipe import Recipe
 from vvipe.train import open_run
-from vvipe_tiny import overrides
+from vvipe_tiny import camera_store, overrides
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,3 +226,14 @@ def test_bad_input_is_one_line(tmp_path: Path, trained: Path, cache: Path) -> No
 def _curves(run: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def test_a_protocol_scores_a_data_set_beside_the_papers(trained: Path, tmp_path: Path) -> None:
+    camera_store(tmp_path / "store", 8)
+    words = ["evaluate", str(trained), "--protocol", "prvipe-hit", "--store", str(tmp_path / "store")]
+    done = CliRunner().invoke(app, [*words, "--json", str(tmp_path / "hits.json")])
+    assert done.exit_code == 0, done.output
+    assert "97.6" in done.output  # PR-VIPE's own, from its table
+    row = json.loads((tmp_path / "hits.json").read_text())["rows"][0]
+    assert row["frames"] == 15
+    assert row["hit10"] > 60 > row["hit1"]  # ten of fifteen poses by chance alone

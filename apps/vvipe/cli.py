@@ -66,11 +66,24 @@ def train(
 def evaluate(
     run: RunArgument,
     peer: Annotated[Path | None, typer.Option(help="a PR-VIPE run on the same data, for its row")] = None,
+    protocol: Annotated[str | None, typer.Option(help="a paper's: prvipe-hit or prvipe-hit-3dhp")] = None,
+    store: Annotated[Path | None, typer.Option(help="with --protocol: the data set's store")] = None,
+    keypoints: Annotated[str, typer.Option(help="with --protocol: the column keypoints_NAME")] = "true",
     json: JsonOption = None,
 ) -> None:
     """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
     from vvipe.train import measure, open_run
 
+    if protocol or store:
+        from vvipe.protocol import hit_protocol, score_hits
+
+        if not (protocol and store):
+            raise ValueError("--protocol and --store go together; give both")
+        scored = hit_protocol(protocol)
+        found = score_hits(open_run(run), store, scored, keypoints, json)
+        header = ("method", "input", *scored.columns, "source")
+        _table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
+        return
     trained = open_run(run)
     _tell(trained, measure(trained), json, peer)
 
