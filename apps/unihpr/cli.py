@@ -5,10 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from trainer.errors import plain_errors
-from trainer.runs import Existing
+from trainer.options import (
+    JsonOption,
+    NameOption,
+    Overwrite,
+    RecipeOption,
+    Resume,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    existing,
+    print_recipe,
+    print_table,
+)
 
 from unihpr.recipe import RECIPES, Recipe
 
@@ -17,19 +28,10 @@ if TYPE_CHECKING:
     from unihpr.train import Trained
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
 
 HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
 
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
-SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set finetune.steps=100")]
-NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
 StoreArgument = Annotated[Path, typer.Argument(help="a store of views (posedata views, posedata render)")]
-Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
 
 
 @app.command()
@@ -48,8 +50,8 @@ def train(
 
     loaded = _load(recipe, set_)
     folder = runs / (name or Path(recipe).stem)
-    _print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite))
+    print_recipe(loaded)
+    trained, metrics = run_training(loaded, folder, existing(resume, overwrite))
     if not metrics:
         return  # another process tells
     _finish(trained, metrics, json)
@@ -106,8 +108,8 @@ def baseline(
     from unihpr.baseline import run_baseline
 
     folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
-    rows = run_baseline(_load(recipe, set_), folder, _existing(resume, overwrite), json)
-    _table("SimpleBaseline", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
+    rows = run_baseline(_load(recipe, set_), folder, existing(resume, overwrite), json)
+    print_table("SimpleBaseline", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
 
 
 @app.command()
@@ -130,7 +132,7 @@ def ablate(
     folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
     rows = run_ablation(loaded, folder, seeds, json, table)
     turned = list(zip(table.columns, *rows, strict=True))  # metrics are many, variants few
-    _table(table.title, tuple(map(str, turned[0])), turned[1:])
+    print_table(table.title, tuple(map(str, turned[0])), turned[1:])
 
 
 @app.command()
@@ -165,7 +167,7 @@ def retrieve(
     from unihpr.use import retrieve_views
 
     rows = retrieve_views(run, queries, gallery, source, target, k, json)
-    _table(f"{source} to {target}", ("query row", "gallery rows", "cosine", "MPJPE mm"), rows[:show])
+    print_table(f"{source} to {target}", ("query row", "gallery rows", "cosine", "MPJPE mm"), rows[:show])
 
 
 @app.command()
@@ -210,25 +212,13 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _existing(resume: bool, overwrite: bool) -> Existing:
-    if resume and overwrite:
-        raise ValueError("--resume and --overwrite exclude each other; give one")
-    return "resume" if resume else "replace" if overwrite else "refuse"
-
-
-def _print_recipe(recipe: Recipe) -> None:
-    from trainer.recipe import to_yaml
-
-    console.print(to_yaml(recipe), style="dim", highlight=False)
-
-
 def _finish(
     trained: "Trained", metrics: "Metrics", json: Path | None, baselines: Sequence[Path] = ()
 ) -> None:
     from unihpr.evaluate import summary
     from unihpr.train import save_results
 
-    _table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
+    print_table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
     if json:
         save_results(json, trained, metrics, baselines)
         console.print(f"results {json}")
@@ -244,26 +234,19 @@ def _by_protocol(run: Path, name: str, json: Path | None) -> None:
     trained = open_run(run)
     scores = score_branches(trained.model, trained.data, trained.recipe.evaluation, protocol)
     said = remark(trained.data, protocol)
-    _table(protocol.title, ("method", "input", *protocol.columns, "source"), published_rows(scores, [name]))
+    print_table(
+        protocol.title, ("method", "input", *protocol.columns, "source"), published_rows(scores, [name])
+    )
     for branch, found in scores.items():
         for key, values in found.items():
             if isinstance(values, dict):
-                _table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
+                print_table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
     console.print(said)
     if json:
         rows = [{"method": branch, "protocol": name, **found} for branch, found in scores.items()]
         data = trained.data.stores.fingerprint
         write_results(json, rows, data=data, remark=said, published=protocol.published())
         console.print(f"results {json}")
-
-
-def _table(title: str, header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(title=title)
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,24 @@
 """The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from trainer.errors import plain_errors
-from trainer.runs import Existing
+from trainer.options import (
+    JsonOption,
+    NameOption,
+    Overwrite,
+    RecipeOption,
+    Resume,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    existing,
+    print_table,
+)
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import RECIPES, Recipe
@@ -20,7 +29,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(hands, name="hands")
-console = Console()
 
 
 class Stage(StrEnum):
@@ -29,16 +37,6 @@ class Stage(StrEnum):
     ALL = "all"
     TEACHER = "teacher"
     STUDENT = "student"
-
-
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
-SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set teacher.steps=100")]
-NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
-Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
 
 
 @app.command()
@@ -61,7 +59,7 @@ def train(
 
     loaded = _load(recipe, set_)
     folder = runs / (name or f"unipose-{Path(recipe).stem}")
-    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage.value)
+    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage.value)
     if not metrics:
         return  # another process tells
     path = write_report(trained, metrics)
@@ -169,7 +167,7 @@ def ablate(
 
     folder = runs / (name or f"unipose-{Path(recipe).stem}-ablation")
     rows = run_ablation(_load(recipe, set_), folder, json)
-    _table("Teacher, held-out people", ABLATION_COLUMNS, rows)
+    print_table("Teacher, held-out people", ABLATION_COLUMNS, rows)
 
 
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
@@ -181,8 +179,8 @@ def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Pa
         raise ValueError("--protocol needs two files: give --predictions and --truth")
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"
-    _table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))
-    _table("Percent of joints within 10 cm, left and right together", *joint_rows(scores))
+    print_table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))
+    print_table("Percent of joints within 10 cm, left and right together", *joint_rows(scores))
     if json:
         write_results(json, scores["rows"], data=truth.name, seeds=[], joints=scores["joints"])
         console.print(f"results {json}")
@@ -194,30 +192,15 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _existing(resume: bool, overwrite: bool) -> Existing:
-    if resume and overwrite:
-        raise ValueError("--resume and --overwrite exclude each other; give one")
-    return "resume" if resume else "replace" if overwrite else "refuse"
-
-
 def _finish(trained: "Trained", metrics: "Metrics", json: Path | None) -> None:
     from unipose.evaluate import summary
     from unipose.report import HEADER
     from unipose.train import save_results
 
-    _table("Held-out people", HEADER, summary(metrics))
+    print_table("Held-out people", HEADER, summary(metrics))
     if json:
         save_results(json, trained, metrics)
         console.print(f"results {json}")
-
-
-def _table(title: str, header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(title=title)
-    for i, column in enumerate(header):
-        table.add_column(column, justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from trainer.errors import plain_errors
+from trainer.options import (
+    JsonOption,
+    NameOption,
+    Overwrite,
+    RecipeOption,
+    Resume,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    existing,
+    print_recipe,
+)
 
 if TYPE_CHECKING:
     from unipose.hands.evaluate import Rows
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
-
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
 
 
 class Side(StrEnum):
@@ -30,27 +38,25 @@ class Side(StrEnum):
 @app.command()
 @plain_errors()
 def train(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")] = "hands",
-    set_: Annotated[list[str], typer.Option("--set", help="change a value: --set train.steps=100")] = [],  # noqa: B006
-    name: Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="folder of the runs")] = Path("runs"),
-    resume: Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name")] = False,
+    recipe: RecipeOption = "hands",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonOption = None,
 ) -> None:
     """Render or cut pictures of hands, train A2J-Transformer on them, and evaluate it."""
-    from trainer.recipe import load_recipe, to_yaml
+    from trainer.recipe import load_recipe
 
     from unipose.hands.recipe import RECIPES, Recipe
     from unipose.hands.train import save_results
     from unipose.hands.train import train as run_training
 
-    if resume and overwrite:
-        raise ValueError("--resume and --overwrite exclude each other; give one")
     loaded = load_recipe(recipe, Recipe, set_, RECIPES)
-    console.print(to_yaml(loaded), style="dim", highlight=False)
+    print_recipe(loaded)
     folder = runs / (name or Path(recipe).stem)
-    trained, rows = run_training(loaded, folder, "resume" if resume else "replace" if overwrite else "refuse")
+    trained, rows = run_training(loaded, folder, existing(resume, overwrite))
     if not rows:
         return  # another process tells
     _table(rows)

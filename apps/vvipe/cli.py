@@ -1,26 +1,29 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from trainer.errors import plain_errors
-from trainer.runs import Existing
+from trainer.options import (
+    JsonOption,
+    NameOption,
+    Overwrite,
+    RecipeOption,
+    Resume,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    existing,
+    print_recipe,
+    print_table,
+)
 
 from vvipe.recipe import RECIPES, Recipe
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
 
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
-SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set mapping.steps=100")]
-NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
 SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) or joints (N, 17, 3)"
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
@@ -40,22 +43,19 @@ def train(
     stage: Annotated[
         Literal["vae", "mapping", "all"], typer.Option(help="stop after stage 1, or do stage 2 alone")
     ] = "all",
-    resume: Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="throw away a run of this name first")
-    ] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train both stages, evaluate, and write the report."""
-    from trainer.recipe import to_yaml
 
     from vvipe.train import train as run_training
 
     loaded = _load(recipe, set_)
     folder = runs / (name or f"vvipe-{Path(recipe).stem}")
-    console.print(to_yaml(loaded), style="dim", highlight=False)
-    trained, metrics = run_training(loaded, folder, _existing(resume, overwrite), stage, report=report)
+    print_recipe(loaded)
+    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage, report=report)
     if metrics:
         _tell(trained, metrics, json)
     console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if metrics and report else ""))
@@ -82,7 +82,7 @@ def evaluate(
         scored = hit_protocol(protocol)
         found = score_hits(open_run(run), store, scored, keypoints, json)
         header = ("method", "input", *scored.columns, "source")
-        _table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
+        print_table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
         return
     trained = open_run(run)
     _tell(trained, measure(trained), json, peer)
@@ -117,7 +117,7 @@ def compare(
     folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
     other = (Path(beside).stem, _load(beside, [])) if beside else None
     rows = run_comparison(_load(recipe, set_), folder, seeds, json, other)
-    _table("Hit@k, percent", COLUMNS, rows)
+    print_table("Hit@k, percent", COLUMNS, rows)
 
 
 @app.command()
@@ -135,7 +135,7 @@ def ablate(
     from vvipe.ablate import ablate as run_ablation
 
     folder = runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
-    _table("Ablation", ABLATION_COLUMNS, run_ablation(_load(recipe, set_), folder, seeds, json))
+    print_table("Ablation", ABLATION_COLUMNS, run_ablation(_load(recipe, set_), folder, seeds, json))
 
 
 @app.command()
@@ -172,7 +172,7 @@ def retrieve(
     from vvipe.use import retrieve as search
 
     rows = search(run, queries, gallery, source, target, k, keypoints, skeleton, json)
-    _table(f"{source} to {target}", ("query", "gallery rows", "PA-MPJPE mm of the first"), rows[:show])
+    print_table(f"{source} to {target}", ("query", "gallery rows", "PA-MPJPE mm of the first"), rows[:show])
 
 
 @app.command()
@@ -213,12 +213,6 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _existing(resume: bool, overwrite: bool) -> Existing:
-    if resume and overwrite:
-        raise ValueError("--resume and --overwrite exclude each other; give one")
-    return "resume" if resume else "replace" if overwrite else "refuse"
-
-
 def _tell(trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path | None = None) -> None:
     from vvipe.train import rows, save_results
 
@@ -226,21 +220,12 @@ def _tell(trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path |
     ks = list(table[-1]["all"])
     header = ("", *(f"{rig.replace('_', ' ')} {k}" for rig in ("same_rig", "all", "unseen") for k in ks))
     lines = [(r["method"], *(r[rig][k] for rig in ("same_rig", "all", "unseen") for k in ks)) for r in table]
-    _table("Hit@k, percent, held-out subjects", header, lines)
+    print_table("Hit@k, percent, held-out subjects", header, lines)
     if "mpjpe_mm" in metrics["same_rig"]:
         console.print(f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm")
     if json:
         save_results(json, trained, table)
         console.print(f"results {json}")
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(title=title)
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

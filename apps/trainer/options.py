@@ -1,0 +1,46 @@
+"""What the apps' command lines have in common: options, how a run is named and begun, tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from trainer.runs import Existing
+
+console = Console()
+
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
+SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
+NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
+
+
+def existing(resume: bool, overwrite: bool) -> Existing:
+    """What to do with a run of this name. Raises ValueError where both are given."""
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other; give one")
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def print_recipe(recipe: Any) -> None:
+    """The whole recipe, every default spelled out."""
+    from trainer.recipe import to_yaml
+
+    console.print(to_yaml(recipe), style="dim", highlight=False)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table with one decimal."""
+    table = Table(title=title)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)
