@@ -112,6 +112,7 @@ def test_two_bones_stand_where_trigonometry_puts_them(two_bones: Path) -> None:
         ("two.asf", "length 6", "", r"two\.asf: bone 'shin': cannot read 'length'"),
         ("two.asf", "0 0 30 XYZ", "0 0 30 ZYX", r"bone 'thigh': axis order ZYX is not read"),
         ("two.asf", "thigh shin\n", "hip shin\n", r"hierarchy names 'shin' before its bone or parent"),
+        ("two.asf", "name shin", "name", r"hierarchy names 'shin' before its bone or parent"),
         ("two.asf", "dof rx rz", "dof rx l", r"bone 'thigh': cannot read"),
     ],
 )

@@ -206,7 +206,7 @@ def _bone_fields(lines: list[list[str]]) -> Iterator[tuple[str, dict[str, list[s
     fields: dict[str, list[str]] = {}
     for words in lines:
         if words[0] == "end":
-            yield fields.get("name", ["?"])[0], fields
+            yield (fields.get("name") or ["?"])[0], fields
             fields = {}
         else:
             fields[words[0]] = words[1:]
