@@ -3,8 +3,8 @@
 
 Each case damages one file of a small data set (truncated, bit-flipped, forged, spliced, hostile; also inside
 its compression) and reads the set. It must end in a right answer or in an error that names the file: never in
-another exception, a crash, more than ten seconds, more than 1 GiB, a write outside, or anything started. A
-case is its format and seed; `--format 3dpw --seed 17 --cases 1` repeats one.
+another exception, a warning, a crash, more than ten seconds, more than 1 GiB, a write outside, or anything
+started. A case is its format and seed; `--format 3dpw --seed 17 --cases 1` repeats one.
 
 With `--engine atheris` (pip install atheris) coverage chooses the bytes instead, for one format.
 """
@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -153,6 +154,7 @@ def work(jobs: list[tuple[str, int]], out: Connection) -> None:
     from formats_fuzz import Violation, damage, hostile, judge, read_all, watch
     from formats_sets import SETS, DataSet
 
+    warnings.simplefilter("error")
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=shared) as top:
         scratch, canary = Path(top) / "scratch", Path(top).parent / f"{Path(top).name}-canary"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import trainer_contrast
-from accelerate.state import AcceleratorState
 from trainer.checkpoint import load_checkpoint
 from trainer.runs import Run
 
@@ -16,7 +15,6 @@ from trainer.runs import Run
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     alone, together = Run(tmp_path / "alone"), Run(tmp_path / "together")
     trainer_contrast.train(alone.path)
-    AcceleratorState._reset_state(reset_partial_state=True)
     torchrun(together.path, 2)
     assert len(alone.curves()) == len(together.curves()) == 16
     for one, two in zip(alone.curves(), together.curves(), strict=True):

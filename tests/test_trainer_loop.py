@@ -1,14 +1,12 @@
 """The loop against closed forms: accumulation, clipping, averaging, and what it does when a loss fails."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from trainer.loop import DivergedError, Trainer, seed_of
@@ -21,12 +19,6 @@ CONFIG = LoopConfig(device="cpu", clip=None, log_every=1, trackers=())
 @dataclass(frozen=True)
 class Recipe:
     loop: LoopConfig = CONFIG
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def open_trainer(

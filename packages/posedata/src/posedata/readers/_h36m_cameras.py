@@ -128,7 +128,10 @@ def _described(camera: Mapping[str, Any], subject: str, number: int, where: str)
 
 
 def _quaternion_matrix(q: np.ndarray) -> np.ndarray:
-    w, x, y, z = q / np.linalg.norm(q)
+    size = np.linalg.norm(q)
+    if not 1e-6 < size < 1e6:
+        raise ValueError("an orientation that is no quaternion")
+    w, x, y, z = q / size
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

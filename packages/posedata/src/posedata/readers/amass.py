@@ -156,6 +156,8 @@ def body_model(path: Path) -> BodyModel:
     for name, value in found.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise ValueError(f"{path}: has no array {name}; give SMPL+H's model.npz (not a .pkl)")
+        if name != "kintree_table" and not ((value > -_REACH) & (value < _REACH)).all():
+            raise ValueError(f"{path}: {name} holds numbers that no body has; get the model anew")
     vertices, shapes, regressor, tree = (np.asarray(value, np.float64) for value in found.values())
     count = len(vertices)
     wanted = shapes.shape[:2] == (count, 3) and regressor.shape == (JOINTS, count)

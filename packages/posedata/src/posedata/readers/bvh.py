@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,11 @@ def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
     import pybvh  # here: takes 0.4 s, which other readers should not pay
 
     try:
-        bvh = pybvh.read_bvh_file(file, world_up="+y")
-    except (ValueError, IndexError, KeyError, TypeError) as error:
+        with warnings.catch_warnings(
+            action="error"
+        ):  # so it meets a file without motion
+            bvh = pybvh.read_bvh_file(file, world_up="+y")
+    except (ValueError, IndexError, KeyError, TypeError, Warning) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ValueError(f"{file}: is no BVH file that can be read ({reason}); mend or replace it") from None
     with np.errstate(invalid="ignore", over="ignore"):

@@ -132,9 +132,10 @@ def _table(split: InterHand) -> dict[str, Any]:
     columns = hand_columns(split.joints, split.valid, split.camera)
     fields = ("focal", "centre", "rotation", "translation", "size")
     flat = [getattr(split.camera, name).reshape(len(split), -1).numpy() for name in fields]
-    centre, half = _middle(split.boxes.numpy())
     table: dict[str, Any] = {name: columns[name] for name in ("joints", "valid", "keypoints_true")}
-    table["boxes"] = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        centre, half = _middle(split.boxes.numpy())
+        table["boxes"] = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     table["camera"] = np.concatenate(flat, axis=1).astype(np.float64)
     table["frame"], table["kind"] = split.frame.numpy(), split.kind.numpy()
     for name in ("joints", "boxes", "camera", "keypoints_true"):
