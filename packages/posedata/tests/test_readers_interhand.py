@@ -65,6 +65,7 @@ def test_round_trip(tmp_path: Path) -> None:
         ("data", lambda d: d["images"][0].update(file_name="../../../../x.jpg"), "leads outside"),
         ("data", lambda d: d["images"][0].pop("subject"), "no entry 'subject'"),
         ("data", lambda d: d["annotations"][0].update(joint_valid=[1] * 41), "data.json: "),
+        ("data", lambda d: d["annotations"][0].update(bbox=[0, 0, 1e300, -1e300]), "boxes holds numbers"),
         ("camera", lambda d: d["0"]["focal"].update({"400262": "x"}), "data.json: "),
         (
             "joint_3d",

@@ -223,6 +223,10 @@ def test_bvh_units_and_rates(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("LeftForeArm", "LeftSleeve"))
     with pytest.raises(ValueError, match=r"kick\.bvh: no node for left_elbow"):
         read_bvh(file)
+    whole = file.read_text()
+    file.write_text(whole[: whole.index("Frame Time")] + "Frame Time: 0.01\n")
+    with pytest.raises(ValueError, match=r"kick\.bvh: is no BVH file"):
+        read_bvh(file)
     file.write_text("HIERARCHY\nROOT")
     with pytest.raises(ValueError, match=r"kick\.bvh: is no BVH file"):
         read_bvh(file)

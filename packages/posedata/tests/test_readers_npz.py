@@ -183,6 +183,9 @@ def test_h36m_keypoints_need_cameras_and_must_fit(h36m: Path) -> None:
     (h36m / "one.json").write_text(json.dumps({"S9": CAMERAS["S9"][:1]}))
     with pytest.raises(ValueError, match="S9 Walking 1: has 2 views for 1 cameras"):
         read_h36m_npz(h36m, keypoints=keypoints, cameras=h36m / "one.json")
+    (h36m / "flat.json").write_text(json.dumps({"S9": [{**CAMERAS["S9"][0], "orientation": [0, 0, 0, 0]}]}))
+    with pytest.raises(ValueError, match=r"flat\.json: S9 camera 0: .*no quaternion"):
+        read_h36m_npz(h36m, keypoints=keypoints, cameras=h36m / "flat.json")
     (h36m / "none.json").write_text("{}")
     with pytest.raises(ValueError, match="has no cameras for 'S9'"):
         read_h36m_npz(h36m, cameras=h36m / "none.json")

@@ -75,9 +75,7 @@ def _joints(file: Path, unit: str) -> tuple[np.ndarray, float]:
     import pybvh  # here: takes 0.4 s, which other readers should not pay
 
     try:
-        with warnings.catch_warnings(
-            action="error"
-        ):  # so it meets a file without motion
+        with warnings.catch_warnings(action="error"):  # so it meets a file without motion
             bvh = pybvh.read_bvh_file(file, world_up="+y")
     except (ValueError, IndexError, KeyError, TypeError, Warning) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
