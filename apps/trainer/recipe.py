@@ -41,6 +41,13 @@ class Range:
         return None
 
 
+Positive = Annotated[int, Range(at_least=1)]
+Count = Annotated[int, Range(at_least=0)]
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+Rate = Annotated[float, Range(above=0)]
+Weight = Annotated[float, Range(at_least=0)]
+
+
 class _Text(str):
     """A value as typed on the command line: its type is decided by the field it is for."""
 

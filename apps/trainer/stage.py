@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from trainer.recipe import Range
+from trainer.recipe import Count, Positive, Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +29,13 @@ class LoopConfig:
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: Annotated[int, Range(at_least=1)] = 1
+    accumulate: Positive = 1
     clip: Annotated[float | None, Range(above=0)] = 1.0
     ema: Annotated[float | None, Range(at_least=0, below=1)] = None
-    log_every: Annotated[int, Range(at_least=1)] = 10
-    evaluate_every: Annotated[int, Range(at_least=0)] = 0
-    checkpoint_every: Annotated[int, Range(at_least=1)] = 500
-    keep: Annotated[int, Range(at_least=1)] = 2
+    log_every: Positive = 10
+    evaluate_every: Count = 0
+    checkpoint_every: Positive = 500
+    keep: Positive = 2
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
 
 

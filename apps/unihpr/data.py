@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.build import build_synthetic, render_store
+from posedata.build import render_store
 from posedata.noise import DetectorNoise
-from posedata.readers import prepare
 from posedata.shape import random_shapes
+from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from torch import Tensor
+from trainer.poses import open_poses, split_poses
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
@@ -54,15 +53,8 @@ def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> St
     Raises:
         ValueError, FileNotFoundError: the recipe's data cannot be had; the message says what to set.
     """
-    poses = _poses(config, say)
-    if poses.skeleton.name != SKELETON:
-        raise ValueError(
-            f"{poses.path}: skeleton is {poses.skeleton.name}, UniHPR takes {SKELETON}; convert the store"
-        )
-    parts = poses.split(_split(config, poses))
-    for part in ("train", "test"):
-        if part not in parts or not len(parts[part]):
-            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+    poses = open_poses(config, SKELETON, say)
+    parts = split_poses(config, poses)
     pick = np.random.default_rng(config.seed)
     train = np.sort(pick.choice(parts["train"], min(config.images, len(parts["train"])), replace=False))
     test = parts["test"][_evenly(len(parts["test"]), config.test_images)]
@@ -195,49 +187,11 @@ def mean_pose(data: Data) -> Float[Tensor, "J 3"]:
     return data.scale(20_000)[1].mean(dim=0)
 
 
-def _poses(config: DataConfig, say: Callable[[str], None]) -> PoseStore:
-    if config.format == "synthetic":
-        made = asdict(config.synthetic)
-        test = made.pop("test_subjects")
-        if test >= made["subjects"]:
-            raise ValueError(
-                f"data.synthetic.test_subjects is {test}; leave some of {made['subjects']} to train"
-            )
-        path = config.cache / f"synthetic-{_key(made)}"
-        if not path.is_dir():
-            say(f"moving {made['subjects']} synthetic people: {path}")
-            build_synthetic(
-                path, subjects=made["subjects"], clips=made["clips"], frames=made["frames"], seed=made["seed"]
-            )
-        return PoseStore.open(path)
-    if config.path is None:
-        raise ValueError(
-            f"data.path is not set; give what data.format={config.format} reads: --set data.path=..."
-        )
-    if config.format == "store":
-        return PoseStore.open(config.path)
-    path = config.cache / f"{config.format}-{config.path.stem}-{_key(_state(config.path))}"
-    if not path.is_dir():
-        say(f"reading {config.path}: {path}")
-        prepare(config.format, config.path, path)
-    return PoseStore.open(path)
-
-
-def _split(config: DataConfig, poses: PoseStore) -> dict[str, Sequence[str] | str] | Path:
-    if config.split is not None:
-        return config.split
-    if config.format != "synthetic":
-        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
-    names = poses.names("subject")
-    test = names[len(names) - config.synthetic.test_subjects :]
-    return {"test": test, "train": "all other subjects"}
-
-
 def _rendered(
     config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, seed: int, say: Callable[[str], None]
 ) -> PoseStore:
     width, height = config.image_size
-    key = _key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, config.seed + seed])
+    key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, config.seed + seed])
     path = config.cache / f"{part}-views-{key}"
     if not path.is_dir():
         say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
@@ -258,15 +212,3 @@ def _rendered(
 
 def _evenly(count: int, wanted: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
-
-
-def _key(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _state(path: Path) -> list[object]:
-    """What tells one version of a source from another without reading it whole."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder; set data.path to what data.format reads")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]

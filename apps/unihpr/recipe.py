@@ -2,26 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from trainer.recipe import Range
+from trainer.poses import SyntheticConfig
+from trainer.recipe import Count, Fraction, Positive, Rate, Weight
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
-
-Positive = Annotated[int, Range(at_least=1)]
-Fraction = Annotated[float, Range(at_least=0, at_most=1)]
-
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
-
-    subjects: Positive = 24
-    test_subjects: Positive = 4
-    clips: Positive = 12
-    frames: Positive = 90
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,18 +98,18 @@ class StageConfig:
         contrast: the weight of the contrastive losses (in step 3: L_cl).
     """
 
-    steps: Annotated[int, Range(at_least=0)] = 1000
+    steps: Count = 1000
     batch: Positive = 180
-    poses: Annotated[int, Range(at_least=0)] = 0
-    lr: Annotated[float, Range(above=0)] = 1e-4
+    poses: Count = 0
+    lr: Rate = 1e-4
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: Annotated[int, Range(at_least=0)] = 0
-    weight_decay: Annotated[float, Range(at_least=0)] = 0.0
+    warmup: Count = 0
+    weight_decay: Weight = 0.0
     temperature: tuple[float, float, float] = (0.2, 0.1, 1e4)
-    triplet: Annotated[float, Range(at_least=0)] = 1.0
+    triplet: Weight = 1.0
     beside: Literal["triplet", "gram", "symile"] = "triplet"
     negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
-    contrast: Annotated[float, Range(at_least=0)] = 1.0
+    contrast: Weight = 1.0
 
     def __post_init__(self) -> None:
         initial, low, high = self.temperature
@@ -143,7 +130,7 @@ class EvaluationConfig:
     hypotheses: Positive = 10
     sampler: str = "dpmpp_2m_sde"
     sampler_steps: Positive = 7
-    neighbours: Annotated[int, Range(at_least=0)] = 30
+    neighbours: Count = 30
     batch: Positive = 512
 
 
@@ -158,7 +145,7 @@ class BaselineConfig:
     steps: Positive = 3000
     batch: Positive = 512
     hidden: Positive = 1024
-    lr: Annotated[float, Range(above=0)] = 1e-3
+    lr: Rate = 1e-3
     augment: bool = False
 
 

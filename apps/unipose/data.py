@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from accelerate import PartialState
-from posedata.source import open_source
-from posedata.store import PoseStore
+from trainer.poses import open_poses, split_poses
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -46,19 +44,11 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
     Raises:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
-    source = open_source(
-        "store" if config.format == "rgbd" else config.format,
-        config.path,
-        config.cache,
-        synthetic=config.synthetic,
-        say=say,
-    )
-    parts = source.split(_split(config, source))
-    for part in ("train", "test"):
-        if part not in parts or not len(parts[part]):
-            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+    recorded = config.format == "rgbd"
+    source = open_poses(replace(config, format="store") if recorded else config, say=say)
+    parts = split_poses(config, source)
     counts = {"train": config.clips, "test": config.test_clips}
-    if config.format == "rgbd":
+    if recorded:
         found = {name: windows(source, parts[name], config.frames, count) for name, count in counts.items()}
         stores = {"train": source, "test": source}
     else:
@@ -78,14 +68,3 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
         for seed, name in enumerate(counts)
     )
     return Data(train, test)
-
-
-def _split(config: DataConfig, source: PoseStore) -> dict[str, Sequence[str] | str] | Path:
-    if config.split is not None:
-        return config.split
-    if config.format != "synthetic":
-        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
-    names = source.names("subject")
-    if config.test_subjects >= len(names):
-        raise ValueError(f"data.test_subjects is {config.test_subjects}; leave some of {len(names)} to train")
-    return {"test": names[len(names) - config.test_subjects :], "train": "all other subjects"}

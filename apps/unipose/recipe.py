@@ -5,24 +5,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
-from posedata.source import SyntheticPeople
-from trainer.recipe import Range
+from trainer.poses import SyntheticConfig
+from trainer.recipe import Count, Fraction, Positive, Range, Rate, Weight
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
-
-Positive = Annotated[int, Range(at_least=1)]
-Fraction = Annotated[float, Range(at_least=0, at_most=1)]
-Rate = Annotated[float, Range(above=0)]
 
 
 @dataclass(frozen=True)
 class NoiseConfig:
     """The 2D detector of `detector: noise`: true keypoints with `posedata.noise.DetectorNoise`."""
 
-    jitter: Annotated[float, Range(at_least=0)] = 0.01
+    jitter: Weight = 0.01
     outlier: Fraction = 0.01
-    outlier_scale: Annotated[float, Range(at_least=0)] = 0.1
+    outlier_scale: Weight = 0.1
     inversion: Fraction = 0.01
     flip: Fraction = 0.005
     miss: Fraction = 0.01
@@ -37,7 +33,6 @@ class DataConfig:
             a store that has depth images already.
         path: what the format reads; not for `synthetic`.
         split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
-        test_subjects: for `synthetic`: the last so many are held out.
         cache: where stores, films and isolated points are kept, by content.
         skeleton: of the networks.
         clips, test_clips: how many are filmed (of an `rgbd` store: at most so many are taken).
@@ -57,7 +52,6 @@ class DataConfig:
     format: str = "synthetic"
     path: Path | None = None
     split: Path | None = None
-    test_subjects: Positive = 4
     cache: Path = Path("data")
     skeleton: str = "itop15"
     clips: Positive = 1000
@@ -74,7 +68,7 @@ class DataConfig:
     kinect: bool = True
     seed: int = 0
     workers: Positive = 2
-    synthetic: SyntheticPeople = field(default_factory=SyntheticPeople)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass(frozen=True)
@@ -131,12 +125,12 @@ class StageConfig:
         mirror: whether half of them are mirrored.
     """
 
-    steps: Annotated[int, Range(at_least=0)] = 500
+    steps: Count = 500
     batch: Positive = 32
     lr: Rate = 1e-3
-    weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
-    warmup: Annotated[int, Range(at_least=0)] = 20
-    turn: Annotated[float, Range(at_least=0)] = 30.0
+    weight_decay: Weight = 1e-4
+    warmup: Count = 20
+    turn: Weight = 30.0
     mirror: bool = True
 
 
@@ -152,7 +146,7 @@ class PseudoConfig:
     """
 
     ray: Rate = 0.04
-    support: Annotated[float, Range(at_least=0)] = 0.005
+    support: Weight = 0.005
     scale: Rate = 0.05
     bones: tuple[float, float] = (0.6, 1.5)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +16,10 @@ from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.noise import DetectorNoise
 from posedata.similar import distinct, pose_distances
-from posedata.source import SyntheticPeople, open_source
 from posedata.store import PoseStore
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
+from trainer.poses import open_poses, split_poses
 
 from vvipe import rigs
 from vvipe.poses import POSE, Body, normalise, read_keypoints
@@ -93,10 +92,7 @@ class Data:
 
     def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
-        parts = store.split(_split(config, store))
-        for part in ("train", "test"):
-            if part not in parts or not len(parts[part]):
-                raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+        parts = split_poses(config, store)
         self.test_rows = parts["test"]
         joints = _joints(store, evenly(parts["train"], config.train_poses))
         self.body = Body.mean_of(joints)
@@ -235,32 +231,12 @@ def open_data(
     Raises:
         ValueError, FileNotFoundError: they cannot be had; the message says what to set.
     """
-    made = config.synthetic
-    if config.format == "synthetic" and made.test_subjects >= made.subjects:
-        raise ValueError(
-            f"data.synthetic.test_subjects is {made.test_subjects}; leave some of {made.subjects} to train"
-        )
-    people = SyntheticPeople(made.subjects, made.clips, made.frames, made.seed)
-    store = open_source(config.format, config.path, config.cache, synthetic=people, say=say)
-    if store.skeleton.name != POSE.name:
-        raise ValueError(
-            f"{store.path}: skeleton is {store.skeleton.name}, V-VIPE takes {POSE.name}; convert the store"
-        )
-    return Data(config, store, device)
+    return Data(config, open_poses(config, POSE.name, say), device)
 
 
 def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
     """At most so many of the rows, evenly spaced."""
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]
-
-
-def _split(config: DataConfig, store: PoseStore) -> Mapping[str, Sequence[str] | str] | Path:
-    if config.split is not None:
-        return config.split
-    if config.format != "synthetic":
-        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
-    names = store.names("subject")
-    return {"test": names[len(names) - config.synthetic.test_subjects :], "train": "all other subjects"}
 
 
 def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:

@@ -4,27 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from trainer.recipe import Range
+from trainer.poses import SyntheticConfig
+from trainer.recipe import Fraction, Positive, Range, Rate, Weight
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 
-Positive = Annotated[int, Range(at_least=1)]
-Fraction = Annotated[float, Range(at_least=0, at_most=1)]
-Weight = Annotated[float, Range(at_least=0)]
 Span = tuple[float, float]
 Method = Literal["vvipe", "prvipe"]
-
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
-
-    subjects: Positive = 24
-    test_subjects: Positive = 4
-    clips: Positive = 12
-    frames: Positive = 90
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +100,7 @@ class VaeConfig:
 
     steps: Positive = 2000
     batch: Positive = 256
-    lr: Annotated[float, Range(above=0)] = 1e-3
+    lr: Rate = 1e-3
     kl: Weight = 1e-3
     triplet: Weight = 1.0
     margin: Weight = 1.0
@@ -139,7 +126,7 @@ class MappingConfig:
 
     steps: Positive = 2000
     batch: Positive = 256
-    lr: Annotated[float, Range(above=0)] = 1e-3
+    lr: Rate = 1e-3
     triplet: Weight = 1.0
     margin: Weight = 1.0
     apart: Weight = 0.1
@@ -147,7 +134,7 @@ class MappingConfig:
     vae: Path | None = None
     contrast: Weight = 0.0
     views: Positive = 1
-    temperature: Annotated[float, Range(above=0)] = 0.2
+    temperature: Rate = 0.2
     alike: Weight = 0.1
 
 
@@ -172,7 +159,7 @@ class MatchingConfig:
     draws: Positive = 20
     steps: Positive = 2000
     batch: Positive = 256
-    lr: Annotated[float, Range(above=0)] = 0.02
+    lr: Rate = 0.02
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     ratio: Annotated[float, Range(at_least=1)] = 2.0
     apart: Weight = 0.1

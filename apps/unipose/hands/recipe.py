@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from posedata.hands import HandAugmentation
 from posedata.hands.scene import TILT
-from trainer.recipe import Range
+from trainer.recipe import Count, Fraction, Positive, Rate, Weight
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
-
-Positive = Annotated[int, Range(at_least=1)]
-Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class DataConfig:
     test_images: Positive = 500
     size: Positive = 256
     interacting: Fraction = 0.5
-    tilt: Annotated[float, Range(at_least=0)] = TILT
+    tilt: Weight = TILT
     background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
     seed: int = 0
     workers: Positive = 2
@@ -77,10 +74,10 @@ class TrainConfig:
 
     steps: Positive = 1000
     batch: Positive = 16
-    lr: Annotated[float, Range(above=0)] = 1e-4
-    warmup: Annotated[int, Range(at_least=0)] = 0
+    lr: Rate = 1e-4
+    warmup: Count = 0
     drops: tuple[Positive, ...] = ()
-    weight_decay: Annotated[float, Range(at_least=0)] = 0.0
+    weight_decay: Weight = 0.0
     augmentation: HandAugmentation = field(default_factory=HandAugmentation)
 
 

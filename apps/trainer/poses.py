@@ -1,0 +1,92 @@
+"""The poses that a recipe's data section names, and which of them to train and to test on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from posedata.source import SyntheticPeople, open_source
+from posedata.store import PoseStore
+
+from trainer.recipe import Positive
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
+
+    subjects: Positive = 24
+    test_subjects: Positive = 4
+    clips: Positive = 12
+    frames: Positive = 90
+    seed: int = 0
+
+
+class Source(Protocol):
+    """What a data section has to say of where its poses come from.
+
+    Attributes:
+        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
+        path: what the format reads; not for `synthetic`.
+        split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
+        cache: where prepared stores are kept, by content.
+        synthetic: the people of `synthetic`.
+    """
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def split(self) -> Path | None: ...
+    @property
+    def cache(self) -> Path: ...
+    @property
+    def synthetic(self) -> SyntheticConfig: ...
+
+
+def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str], None] = print) -> PoseStore:
+    """Open a recipe's poses; what is not a store yet is prepared in the cache first.
+
+    Args:
+        skeleton: the only one that will do.
+        say: told what takes long.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
+    """
+    made = config.synthetic
+    if config.format == "synthetic" and made.test_subjects >= made.subjects:
+        raise ValueError(
+            f"data.synthetic.test_subjects is {made.test_subjects}; leave some of {made.subjects} to train"
+        )
+    people = SyntheticPeople(made.subjects, made.clips, made.frames, made.seed)
+    store = open_source(config.format, config.path, config.cache, synthetic=people, say=say)
+    if skeleton is not None and store.skeleton.name != skeleton:
+        raise ValueError(
+            f"{store.path}: skeleton is {store.skeleton.name}, {skeleton} is needed; convert the store"
+        )
+    return store
+
+
+def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
+    """Rows of `train` and of `test`, of different people, and of other parts that the split names.
+
+    Raises:
+        ValueError: no split is set, or a part is empty.
+    """
+    if config.split is not None:
+        parts = store.split(config.split)
+    elif config.format == "synthetic":
+        names = store.names("subject")
+        test = names[len(names) - config.synthetic.test_subjects :]
+        parts = store.split({"test": test, "train": "all other subjects"})
+    else:
+        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    for part in ("train", "test"):
+        if part not in parts or not len(parts[part]):
+            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+    return parts
