@@ -169,3 +169,13 @@ def test_twelve_points_without_a_lens_need_no_lens() -> None:
     )
     with pytest.raises(ValueError, match="focal length"):
         solve_intrinsics(points[:1], pixels[:1])
+
+
+@pytest.mark.parametrize("count", [12, 400])
+def test_pixels_that_no_camera_gives_are_refused(count: int) -> None:
+    """All at one place, so the focal length is 0; or mirrored, so it is negative."""
+    points = np.random.default_rng(3).uniform([-2, -2, 2], [2, 2, 3], (count, 3))
+    for scale in (0.0, -365.0):
+        pixels = points[:, :2] / points[:, 2:] * scale + 200
+        with pytest.raises(ValueError, match="the focal lengths that fit the points are"):
+            solve_intrinsics(points, pixels)

@@ -79,7 +79,9 @@ def solve_intrinsics(
         sides = [np.tile(side, len(plane)) for side in ((1.0, 0.0), (0.0, 1.0))]
         solved = np.linalg.lstsq(np.stack(terms + sides, 1), pixels.ravel())[0]
         focal, centre, bent = np.repeat(solved[0], 2), solved[-2:], np.zeros(5)
-        bent[:radial] = solved[1 : 1 + radial] / solved[0]
+        bent[:radial] = solved[1 : 1 + radial] / (solved[0] or np.inf)  # a focal length of 0 is refused next
+    if not (focal > 1).all():
+        raise ValueError(f"the focal lengths that fit the points are {focal[0]:.3g} and {focal[1]:.3g} px")
     shape = (1 + bent[0] * radius + bent[1] * radius**2)[:, None]
     return Intrinsics(focal, centre, bent, float(np.abs(plane * shape * focal + centre - pixels).max()))
 
