@@ -88,7 +88,7 @@ def find_people(
     return sorted(people, key=lambda person: person.distance)
 
 
-def nearest_body(points: Float[Tensor, "N 3"], bodies: list[Float[Tensor, "S 2 3"]]) -> Int[Tensor, " N"]:
+def nearest_body(points: Float[Tensor, "N 3"], bodies: list[Float[Tensor, "_s 2 3"]]) -> Int[Tensor, " N"]:
     """Whose limb is the nearest to each point: tells people apart who touch or stand in one another's box.
 
     Args:
