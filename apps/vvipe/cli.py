@@ -218,8 +218,9 @@ def _tell(trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path |
 
     table = rows(trained, metrics, peer)
     ks = list(table[-1]["all"])
-    header = ("", *(f"{rig.replace('_', ' ')} {k}" for rig in ("same_rig", "all", "unseen") for k in ks))
-    lines = [(r["method"], *(r[rig][k] for rig in ("same_rig", "all", "unseen") for k in ks)) for r in table]
+    cells = [(rig, k) for rig in ("same_rig", "all", "unseen") for k in ks]
+    lines = [(f"{rig.replace('_', ' ')} {k}", *(r[rig][k] for r in table)) for rig, k in cells]
+    header = ("", *(r["method"] for r in table))
     print_table("Hit@k, percent, held-out subjects", header, lines)
     if "mpjpe_mm" in metrics["same_rig"]:
         console.print(f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm")
