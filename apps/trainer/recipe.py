@@ -45,7 +45,7 @@ Positive = Annotated[int, Range(at_least=1)]
 Count = Annotated[int, Range(at_least=0)]
 Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 Rate = Annotated[float, Range(above=0)]
-Weight = Annotated[float, Range(at_least=0)]
+NonNegative = Annotated[float, Range(at_least=0)]
 
 
 class _Text(str):

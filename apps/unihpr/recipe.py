@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.poses import SyntheticConfig
-from trainer.recipe import Count, Fraction, Positive, Rate, Weight
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -104,12 +104,12 @@ class StageConfig:
     lr: Rate = 1e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Count = 0
-    weight_decay: Weight = 0.0
+    weight_decay: NonNegative = 0.0
     temperature: tuple[float, float, float] = (0.2, 0.1, 1e4)
-    triplet: Weight = 1.0
+    triplet: NonNegative = 1.0
     beside: Literal["triplet", "gram", "symile"] = "triplet"
     negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
-    contrast: Weight = 1.0
+    contrast: NonNegative = 1.0
 
     def __post_init__(self) -> None:
         initial, low, high = self.temperature

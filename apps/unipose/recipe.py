@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
 from trainer.poses import SyntheticConfig
-from trainer.recipe import Count, Fraction, Positive, Range, Rate, Weight
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -16,9 +16,9 @@ RECIPES = Path(__file__).parent / "recipes"
 class NoiseConfig:
     """The 2D detector of `detector: noise`: true keypoints with `posedata.noise.DetectorNoise`."""
 
-    jitter: Weight = 0.01
+    jitter: NonNegative = 0.01
     outlier: Fraction = 0.01
-    outlier_scale: Weight = 0.1
+    outlier_scale: NonNegative = 0.1
     inversion: Fraction = 0.01
     flip: Fraction = 0.005
     miss: Fraction = 0.01
@@ -128,9 +128,9 @@ class StageConfig:
     steps: Count = 500
     batch: Positive = 32
     lr: Rate = 1e-3
-    weight_decay: Weight = 1e-4
+    weight_decay: NonNegative = 1e-4
     warmup: Count = 20
-    turn: Weight = 30.0
+    turn: NonNegative = 30.0
     mirror: bool = True
 
 
@@ -146,7 +146,7 @@ class PseudoConfig:
     """
 
     ray: Rate = 0.04
-    support: Weight = 0.005
+    support: NonNegative = 0.005
     scale: Rate = 0.05
     bones: tuple[float, float] = (0.6, 1.5)
 

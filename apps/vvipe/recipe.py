@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from trainer.poses import SyntheticConfig
-from trainer.recipe import Fraction, Positive, Range, Rate, Weight
+from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -36,7 +36,7 @@ class DataConfig:
     cache: Path = Path("data")
     train_poses: Positive = 20_000
     test_poses: Positive = 1000
-    distinct: Weight = 0.02
+    distinct: NonNegative = 0.02
     keypoints: Literal["exact", "detector"] = "exact"
     seed: int = 0
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
@@ -101,10 +101,10 @@ class VaeConfig:
     steps: Positive = 2000
     batch: Positive = 256
     lr: Rate = 1e-3
-    kl: Weight = 1e-3
-    triplet: Weight = 1.0
-    margin: Weight = 1.0
-    apart: Weight = 0.1
+    kl: NonNegative = 1e-3
+    triplet: NonNegative = 1.0
+    margin: NonNegative = 1.0
+    apart: NonNegative = 0.1
     align: bool = True
 
 
@@ -127,15 +127,15 @@ class MappingConfig:
     steps: Positive = 2000
     batch: Positive = 256
     lr: Rate = 1e-3
-    triplet: Weight = 1.0
-    margin: Weight = 1.0
-    apart: Weight = 0.1
+    triplet: NonNegative = 1.0
+    margin: NonNegative = 1.0
+    apart: NonNegative = 0.1
     pretrained: bool = True
     vae: Path | None = None
-    contrast: Weight = 0.0
+    contrast: NonNegative = 0.0
     views: Positive = 1
     temperature: Rate = 0.2
-    alike: Weight = 0.1
+    alike: NonNegative = 0.1
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ class MatchingConfig:
     lr: Rate = 0.02
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     ratio: Annotated[float, Range(at_least=1)] = 2.0
-    apart: Weight = 0.1
-    kl: Weight = 1e-3
-    positive: Weight = 5e-3
+    apart: NonNegative = 0.1
+    kl: NonNegative = 1e-3
+    positive: NonNegative = 5e-3
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class EvaluationConfig:
     """
 
     hits: tuple[Positive, ...] = (1, 10, 20)
-    threshold: Weight = 0.1
+    threshold: NonNegative = 0.1
     batch: Positive = 4096
 
 

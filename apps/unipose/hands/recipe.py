@@ -6,7 +6,7 @@ from typing import Literal
 
 from posedata.hands import HandAugmentation
 from posedata.hands.scene import TILT
-from trainer.recipe import Count, Fraction, Positive, Rate, Weight
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -36,7 +36,7 @@ class DataConfig:
     test_images: Positive = 500
     size: Positive = 256
     interacting: Fraction = 0.5
-    tilt: Weight = TILT
+    tilt: NonNegative = TILT
     background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
     seed: int = 0
     workers: Positive = 2
@@ -77,7 +77,7 @@ class TrainConfig:
     lr: Rate = 1e-4
     warmup: Count = 0
     drops: tuple[Positive, ...] = ()
-    weight_decay: Weight = 0.0
+    weight_decay: NonNegative = 0.0
     augmentation: HandAugmentation = field(default_factory=HandAugmentation)
 
 

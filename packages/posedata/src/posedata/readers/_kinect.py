@@ -73,15 +73,17 @@ def solve_intrinsics(
         ones = np.ones(len(plane))
         fits = [np.linalg.lstsq(np.stack([plane[:, i], ones], 1), pixels[:, i])[0] for i in (0, 1)]
         (fx, cx), (fy, cy) = fits
-        focal, centre, bent = np.array([fx, fy]), np.array([cx, cy]), np.zeros(5)
+        focal, centre = np.array([fx, fy]), np.array([cx, cy])
     else:
         terms = [(plane * radius[:, None] ** power).ravel() for power in range(radial + 1)]
         sides = [np.tile(side, len(plane)) for side in ((1.0, 0.0), (0.0, 1.0))]
         solved = np.linalg.lstsq(np.stack(terms + sides, 1), pixels.ravel())[0]
-        focal, centre, bent = np.repeat(solved[0], 2), solved[-2:], np.zeros(5)
-        bent[:radial] = solved[1 : 1 + radial] / (solved[0] or np.inf)  # a focal length of 0 is refused next
+        focal, centre = np.repeat(solved[0], 2), solved[-2:]
     if not (focal > 1).all():
         raise ValueError(f"the focal lengths that fit the points are {focal[0]:.3g} and {focal[1]:.3g} px")
+    bent = np.zeros(5)
+    if radial:
+        bent[:radial] = solved[1 : 1 + radial] / solved[0]
     shape = (1 + bent[0] * radius + bent[1] * radius**2)[:, None]
     return Intrinsics(focal, centre, bent, float(np.abs(plane * shape * focal + centre - pixels).max()))
 
