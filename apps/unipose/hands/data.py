@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from posedata.camera import Camera
 from posedata.hands import KINDS, augment_hands, build_hands, encode, read_interhand, write_interhand
 from posedata.hands.augment import HandAugmentation
+from posedata.source import content_key
 from posedata.store import PoseStore
 from torch import Tensor
 
@@ -99,7 +99,7 @@ def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> Pose
     count = config.images if part == "train" else config.test_images
     seed = 2 * config.seed + (part == "test")
     chosen = [count, seed, config.size, config.interacting, config.tilt, config.background]
-    path = config.cache / f"hands-{part}-{_key(chosen)}"
+    path = config.cache / f"hands-{part}-{content_key(chosen)}"
     if not path.is_dir():
         say(f"rendering {count} {part} pictures of hands, {config.size}x{config.size}: {path}")
         build_hands(
@@ -116,12 +116,8 @@ def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; data.path must be InterHand2.6M's folder")
     state = [str(file.name), file.stat().st_size, file.stat().st_mtime_ns, config.size]
-    path = config.cache / f"interhand-{part}-{_key(state)}"
+    path = config.cache / f"interhand-{part}-{content_key(state)}"
     if not path.is_dir():
         say(f"cutting the pictures of {file}: {path}")
         write_interhand(read_interhand(file), config.path / "images" / part, path, size=config.size)
     return PoseStore.open(path)
-
-
-def _key(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
