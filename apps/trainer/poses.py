@@ -90,3 +90,8 @@ def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
         if part not in parts or not len(parts[part]):
             raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
     return parts
+
+
+def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
+    """At most so many of the rows, evenly spaced."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]

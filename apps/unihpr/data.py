@@ -16,7 +16,7 @@ from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from torch import Tensor
-from trainer.poses import open_poses, split_poses
+from trainer.poses import evenly, open_poses, split_poses
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
@@ -57,7 +57,7 @@ def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> St
     parts = split_poses(config, poses)
     pick = np.random.default_rng(config.seed)
     train = np.sort(pick.choice(parts["train"], min(config.images, len(parts["train"])), replace=False))
-    test = parts["test"][_evenly(len(parts["test"]), config.test_images)]
+    test = evenly(parts["test"], config.test_images)
     views = [
         _rendered(config, poses, rows, name, seed, say)
         for seed, (name, rows) in enumerate({"train": train, "test": test}.items())
@@ -208,7 +208,3 @@ def _rendered(
             kinds=("rgb",),
         )
     return PoseStore.open(path)
-
-
-def _evenly(count: int, wanted: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

@@ -19,7 +19,7 @@ from posedata.similar import distinct, pose_distances
 from posedata.store import PoseStore
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
-from trainer.poses import open_poses, split_poses
+from trainer.poses import evenly, open_poses, split_poses
 
 from vvipe import rigs
 from vvipe.poses import POSE, Body, normalise, read_keypoints
@@ -232,11 +232,6 @@ def open_data(
         ValueError, FileNotFoundError: they cannot be had; the message says what to set.
     """
     return Data(config, open_poses(config, POSE.name, say), device)
-
-
-def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
-    """At most so many of the rows, evenly spaced."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]
 
 
 def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:
