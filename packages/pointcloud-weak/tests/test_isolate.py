@@ -66,7 +66,7 @@ def test_of_two_people_the_detected_one_is_taken(scene):
 def test_what_cannot_be_isolated_says_why(scene):
     depth, camera, _, keypoints = scene
     unproject = DepthUnprojector(camera)
-    with pytest.raises(ValueError, match="no 2D joint has a confidence"):
+    with pytest.raises(ValueError, match="fewer than two 2D joints"):
         isolate_person(depth, unproject, keypoints, torch.zeros(17))
     with pytest.raises(ValueError, match="nothing was measured"):
         isolate_person(torch.zeros_like(depth), unproject, keypoints)
@@ -80,3 +80,13 @@ def test_normals_of_a_sphere_point_outwards():
     cosine = (normals(points) * out).sum(1)
     assert cosine.median() > 0.995
     assert cosine.min() > 0.9
+
+
+def test_joints_that_were_not_found_are_left_out(scene):
+    depth, camera, mask, keypoints = scene
+    lost = keypoints.clone()
+    lost[5] = torch.nan
+    found = isolate_person(depth, DepthUnprojector(camera), lost)
+    assert overlap(found.mask, mask) > 0.9
+    with pytest.raises(ValueError, match="fewer than two 2D joints"):
+        isolate_person(depth, DepthUnprojector(camera), lost[4:6])

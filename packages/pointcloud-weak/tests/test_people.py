@@ -89,3 +89,9 @@ def test_points_go_to_the_body_with_the_nearest_limb() -> None:
     point = torch.tensor([[[1.0, 0, 2], [1, 0, 2]]])
     places = torch.tensor([[0.3, 0.2, 2], [0.7, 0.2, 2], [0.6, 1.3, 2], [0.55, 0.0, 2]])
     assert nearest_body(places, [upright, point]).tolist() == [0, 1, 0, 1]
+
+
+def test_half_precision_depth_is_taken() -> None:
+    depth, _ = _scene([(0.0, 2.5, 1.7)])
+    found = find_people(depth.half(), DepthUnprojector(CAMERA))
+    assert [person.height for person in found] == [pytest.approx(1.7, abs=0.03)]

@@ -49,3 +49,13 @@ def test_weights_fall_where_the_teacher_disagrees_with_the_detector():
     expected = torch.full((15,), 0.8)
     expected[7] *= math.exp(-0.03 / 0.05)
     torch.testing.assert_close(found.weight, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_joint_that_was_not_seen_neither_counts_nor_harms():
+    rays = POSE / POSE[:, 2:]
+    rays[3] = torch.nan
+    confidence = torch.ones(15)
+    confidence[3] = 0
+    found = pseudo_labels(POSE, rays, confidence, POSE + 0.005, ITOP)
+    assert bool(found.keep)
+    torch.testing.assert_close(found.weight, confidence)

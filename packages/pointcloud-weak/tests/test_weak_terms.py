@@ -121,6 +121,15 @@ def test_stillness_of_motion_in_metres():
     )
 
 
+def test_motion_of_what_was_not_seen_is_no_motion():
+    rays = torch.zeros(3, 4, 3)
+    rays[2, 0], rays[0, 1], rays[2, 2] = 1.0, torch.nan, 0.1
+    confidence = torch.ones(3, 4)
+    confidence[2, 0] = confidence[0, 1] = 0
+    weight = stillness(rays, torch.tensor(2.0), confidence)
+    torch.testing.assert_close(weight, torch.tensor([[1.0, 1.0, math.exp(-(2**0.5)), 1.0]]))
+
+
 def test_support_by_hand():
     joints = torch.tensor([[[0.0, 0, 2], [1.0, 0, 2]]])
     points = torch.tensor([[[0.0, 0, 1.9], [0.0, 0.0, 1.5], [0.7, 0.4, 2.0]]])
@@ -215,3 +224,15 @@ def test_weight_of_the_lift_falls_and_the_others_stay():
     assert weights.at(0.5).lift == pytest.approx(1.3)
     assert weights.at(1.0).lift == pytest.approx(0.6)
     assert replace(weights.at(1.0), lift=2.0) == weights
+
+
+def test_hands_of_which_nothing_is_known_beforehand_have_the_other_terms():
+    """InterHand's skeleton has no segment of known length: that term is 0, not an error."""
+    hands = get_skeleton("interhand42")
+    joints = torch.rand(1, 3, 42, 3, generator=torch.Generator().manual_seed(0))
+    assert bone_range_loss(joints, *reference_segments(hands)).tolist() == [[0.0] * 3]
+
+
+def test_support_by_no_point_is_refused():
+    with pytest.raises(ValueError, match="points: none"):
+        support_loss(torch.zeros(1, 15, 3), torch.zeros(1, 0, 3), torch.zeros(15))

@@ -154,6 +154,23 @@ def test_transformer_loss_is_the_published_sum():
     assert found["loss"] == pytest.approx(float(3 * reg / number + anchor / number), rel=1e-5)
 
 
+def test_what_has_no_weight_may_be_nan():
+    estimate, target = _case()
+    lost = target.clone()
+    lost[0, 1] = torch.nan
+    weight = torch.tensor([[1.0, 0.0]])
+    joints = estimate.joints.clone().requires_grad_()
+    found = anchor_losses(Estimate(joints, estimate.points), lost, weight)
+    known = anchor_losses(estimate, target, weight)
+    assert {name: float(value.detach()) for name, value in found.items()} == pytest.approx(
+        {name: float(value) for name, value in known.items()}
+    )
+    found["loss"].backward()
+    assert joints.grad[0, 1].tolist() == [0.0] * 3
+    alone = surrounding_loss(estimate.points, lost, weight[..., None])
+    assert float(alone) == pytest.approx(float(known["surround"]))
+
+
 def test_joints_without_weight_do_not_count_nor_coordinates():
     estimate, target = _case()
     rule = LossRule(depth_unit=0.01)

@@ -15,6 +15,7 @@ from poseenc.anchor import (
 )
 from poseenc.anchor.sine import map_positions, sine_embedding
 from safetensors.torch import save_file
+from torch import nn
 
 
 def millions(module):
@@ -180,6 +181,34 @@ def test_backbone_weights_from_a_file_without_the_classifier(tmp_path):
         Backbone("resnet18", "imagenet")
     with pytest.raises(ValueError, match="no backbone is called 'resnet-18'"):
         Backbone("resnet-18")
+
+
+def test_backbone_weights_of_networks_whose_names_timm_flattens(tmp_path):
+    source = timm.create_model("convnext_atto")
+    save_file(source.state_dict(), tmp_path / "convnext.safetensors")
+    net = Backbone("convnext_atto", tmp_path / "convnext.safetensors").net
+    assert torch.equal(net.stages_3.blocks[1].mlp.fc1.weight, source.stages[3].blocks[1].mlp.fc1.weight)
+    with pytest.raises(ValueError, match="the first stage of convnext_atto is not known.*freeze=False"):
+        Backbone("convnext_atto", freeze=True)
+    with pytest.raises(ValueError, match="vgg11 cannot give maps at strides"):
+        Backbone("vgg11")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_transformer_runs_in_other_precisions(dtype):
+    torch.manual_seed(0)
+    network = small(3).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        nn.init.normal_(network.offsets[-1][-1].weight, std=0.02)
+        expected = network(images).joints
+        found = network.to(dtype)(images.to(dtype)).joints
+    assert found.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(found.float(), expected, atol=0.3 if dtype == torch.bfloat16 else 1e-3, rtol=0)
+
+
+def test_no_picture_gives_no_pose():
+    assert small(3).eval()(torch.rand(0, 3, 64, 64)).joints.shape == (0, 3, 3)
 
 
 def test_imagenet_lite0_maps_are_those_of_the_whole_network():

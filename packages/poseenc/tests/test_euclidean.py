@@ -23,3 +23,12 @@ def test_a_member_finds_itself_and_an_empty_gallery_nothing() -> None:
     assert index.search(queries_for_sphere(gallery), 1).row[:, 0].tolist() == list(range(500))
     empty = EmbeddingIndex(gallery_on_sphere(gallery[:0]))
     assert (empty.search(queries_for_sphere(gallery[:2]), 3).row == -1).all()
+
+
+def test_half_precision_does_not_overflow() -> None:
+    """Squared lengths about 300 are fine in float16, their own squares are not."""
+    gallery = (3 * torch.randn(500, 32, generator=torch.Generator().manual_seed(0))).half()
+    index = EmbeddingIndex(gallery_on_sphere(gallery))
+    found = index.search(queries_for_sphere(gallery[:50]), 2).row
+    exact = torch.cdist(gallery[:50].double(), gallery.double()).topk(2, largest=False).indices
+    assert torch.equal(found, exact)

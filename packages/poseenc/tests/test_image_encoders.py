@@ -8,6 +8,7 @@ import torch
 from poseenc import IMAGE_ENCODERS, image_encoder
 from poseenc.weights import lite0_imagenet, read_state
 from safetensors.torch import save_file
+from timm.models.vision_transformer import checkpoint_filter_fn
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,16 @@ def test_bytes_and_floats_are_one_image_and_rows_do_not_mix(name):
         embedding = encoder(images)
         torch.testing.assert_close(embedding, encoder(images.float() / 255))
         torch.testing.assert_close(embedding[:1], encoder(images[:1]), rtol=1e-3, atol=1e-5)
+
+
+def test_images_of_other_types_are_cast_or_refused():
+    encoder = image_encoder("light", 16).eval()
+    images = picture()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(images), encoder(images.double() / 255))
+        assert encoder(images[:0]).shape == (0, 16)
+    with pytest.raises(ValueError, match=r"images are torch.int64: give uint8 in 0..255"):
+        encoder(images.long())
 
 
 def test_hrnet_pools_the_raw_branches_of_the_last_stage():
@@ -134,6 +145,28 @@ def test_weights_from_a_file(tmp_path, suffix):
         assert torch.equal(ours, theirs)
 
 
+def test_vit_positions_of_another_size_are_resampled_as_timm_does(tmp_path):
+    """timm's files are of 224 x 224 pixels: 14 x 14 positions, where 192 x 256 has 16 x 12."""
+    source = timm.create_model("vit_small_patch16_224")
+    save_file(source.state_dict(), tmp_path / "vit.safetensors")
+    net = image_encoder("vit_small", 8, weights=tmp_path / "vit.safetensors").body.net
+    peer = checkpoint_filter_fn(source.state_dict(), net)
+    assert net.pos_embed.shape == (1, 193, 384)
+    torch.testing.assert_close(net.pos_embed.data, peer["pos_embed"])
+    assert torch.equal(net.blocks[11].mlp.fc2.weight, source.blocks[11].mlp.fc2.weight)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_download_cut_short_is_one_clear_error(tmp_path, suffix, kept):
+    path = tmp_path / f"light{suffix}"
+    state = image_encoder("light", 8).body.state_dict()
+    torch.save(state, path) if suffix == ".pth" else save_file(state, path)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ValueError, match=rf"light{suffix}: not a whole, plain file.*download it again"):
+        image_encoder("light", 8, weights=path)
+
+
 def test_pose_hrnet_without_coarse_fusions_loads_and_says_so(tmp_path):
     state = image_encoder("hrnet_w18_small", 8).body.net.state_dict()
     gaps = [
@@ -171,7 +204,7 @@ class _Trap:
 
 def test_a_file_that_carries_code_is_refused(tmp_path, capsys):
     torch.save({"net": _Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(ValueError, match=r"trap\.pth: not a plain file of tensors"):
+    with pytest.raises(ValueError, match=r"trap\.pth: not a whole, plain file of tensors"):
         image_encoder("light", weights=tmp_path / "trap.pth")
     assert capsys.readouterr().out == ""
     torch.save([1, 2], tmp_path / "list.pth")

@@ -56,8 +56,10 @@ class DepthUnprojector:
 
 
 def metric(depth: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Depth in metres, from metres (floating point) or millimetres (uint16)."""
-    return depth if depth.is_floating_point() else depth.float() * MILLIMETRE
+    """Depth in metres, float32 at least, from metres (floating point) or millimetres (uint16)."""
+    if depth.is_floating_point():
+        return depth.to(torch.promote_types(depth.dtype, torch.float32))
+    return depth.float() * MILLIMETRE
 
 
 def voxel_downsample(points: Float[Tensor, "N 3"], size: float) -> Float[Tensor, "M 3"]:

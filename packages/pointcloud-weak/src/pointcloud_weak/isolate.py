@@ -57,19 +57,21 @@ def isolate_person(
         depth: metres, or millimetres as uint16; 0 where nothing was measured.
         unproject: of the camera that measured it.
         keypoints: pixels of this image.
-        confidence: in [0, 1]; ones if left out. Joints below `CONFIDENT` are not used.
+        confidence: in [0, 1]; ones if left out. Joints below `CONFIDENT`, and any at NaN, are not used.
         margin: around the joints, as a share of the longer side of their box.
         band: metres to either side of the median depth.
         up: roughly against gravity, in the camera frame.
         seed: of RANSAC's choices.
 
     Raises:
-        ValueError: no joint is confident, or no depth was measured at any of them.
+        ValueError: fewer than two joints are confident, or no depth was measured at any of them.
     """
     metres = metric(depth)
-    sure = torch.ones_like(keypoints[:, 0]) > 0 if confidence is None else confidence >= CONFIDENT
-    if not sure.any():
-        raise ValueError(f"no 2D joint has a confidence of {CONFIDENT} or more: leave this frame out")
+    sure = keypoints.isfinite().all(1)
+    if confidence is not None:
+        sure &= confidence >= CONFIDENT
+    if int(sure.sum()) < 2:
+        raise ValueError(f"fewer than two 2D joints of confidence {CONFIDENT} or more: leave this frame out")
     box = bounding_box(keypoints[sure], margin=margin)
     rows, columns = _at(keypoints[sure], metres.shape)
     seen = metres[rows, columns]

@@ -86,8 +86,8 @@ def subsample(
 def voxels(points: Float[Tensor, "N 3"], size: float) -> tuple[Float[Tensor, "M 3"], Int[Tensor, " N"]]:
     """The mean of the points in every occupied cube of edge `size`, and each point's cube.
 
-    What `pointcloud_weak.voxel_downsample` gives, in another order, with the way back. The grid begins at
-    the cloud's lowest corner.
+    Like `pointcloud_weak.voxel_downsample` with the way back; but this grid begins at the cloud's lowest
+    corner and Open3D's half a cube before it, so that the cubes differ.
     """
     if not len(points):
         return points, torch.zeros(0, dtype=torch.long, device=points.device)

@@ -121,7 +121,7 @@ def _floor(cloud: Tensor, known: Tensor, up: tuple[float, float, float], seed: i
         across = float(plane[:3] @ plane.new_tensor(up))
         if abs(across) > _UPRIGHT:
             return plane if across > 0 else -plane
-        kept = torch.ones(len(points), dtype=torch.bool)
+        kept = torch.ones(len(points), dtype=torch.bool, device=points.device)
         kept[on] = False
         points = points[kept]
         if len(points) < 100:
@@ -131,7 +131,7 @@ def _floor(cloud: Tensor, known: Tensor, up: tuple[float, float, float], seed: i
 
 def _walls(points: Tensor, height: Tensor, normal: Tensor, seed: int) -> Bool[Tensor, " N"]:
     """Points of upright planes that are wider than a person and have no gaps."""
-    wall = torch.zeros(len(points), dtype=torch.bool)
+    wall = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     for attempt in range(3):
         left = torch.nonzero(~wall).flatten()
         left = left[:: max(1, len(left) // _FLOOR_POINTS)]

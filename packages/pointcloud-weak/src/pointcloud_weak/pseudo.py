@@ -41,12 +41,13 @@ def pseudo_labels(
 
     Args:
         joints: the teacher's, camera frame, metres.
-        rays, confidence: of the 2D detections.
+        rays, confidence: of the 2D detections; where the confidence is 0 the ray means nothing.
         points: the person's.
         ray, support, scale: metres.
     """
     unit = torch.nn.functional.normalize(rays, dim=-1)
     aside = torch.linalg.vector_norm(joints - (joints * unit).sum(-1, keepdim=True) * unit, dim=-1)
+    aside = torch.where(confidence > 0, aside, 0)
     residual = (confidence * aside).sum(-1) / confidence.sum(-1).clamp(min=1e-6)
     far = support_loss(joints, points, support_reaches(skeleton).to(joints)).mean(-1)
     segments, reference = reference_segments(skeleton)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 def gallery_on_sphere(embeddings: Float[Tensor, "N D"]) -> Float[Tensor, "N D+2"]:
     """Gallery vectors of one length, to build an `EmbeddingIndex` of."""
+    embeddings = _wide(embeddings)
     half = -embeddings.square().sum(-1, keepdim=True) / 2
     lifted = torch.cat([embeddings, half], dim=-1)
     square = lifted.square().sum(-1, keepdim=True)
@@ -21,5 +22,11 @@ def gallery_on_sphere(embeddings: Float[Tensor, "N D"]) -> Float[Tensor, "N D+2"
 
 def queries_for_sphere(embeddings: Float[Tensor, "Q D"]) -> Float[Tensor, "Q D+2"]:
     """Queries that find in such an index the neighbours nearest by Euclidean distance."""
+    embeddings = _wide(embeddings)
     one, zero = torch.ones_like(embeddings[:, :1]), torch.zeros_like(embeddings[:, :1])
     return torch.cat([embeddings, one, zero], dim=-1)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """float32 at least: squares of half precision overflow."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

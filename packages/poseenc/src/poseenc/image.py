@@ -9,10 +9,12 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float, Shaped
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from .hrnet import HRNetBody
 from .light import LightBody
+from .pixels import scaled
 from .weights import POSE_HRNET_GAPS, lite0_imagenet, load_into, read_state
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -52,7 +54,7 @@ class ImageEncoder(nn.Module):
         """Embedding, not normalised, of RGB images: uint8 in 0..255, or floating point in [0, 1].
 
         Raises:
-            ValueError: a width or height that the body cannot take.
+            ValueError: a width or height that the body cannot take, or another type of numbers.
         """
         height, width = images.shape[-2:]
         if height % self.multiple or width % self.multiple:
@@ -60,9 +62,9 @@ class ImageEncoder(nn.Module):
                 f"images are {width}x{height}, this encoder takes multiples of {self.multiple}: "
                 "crop at 192x256, say"
             )
-        if images.dtype == torch.uint8:
-            images = images.to(self.out.weight.dtype) / 255
-        images = (images - self.mean) / self.std
+        images = (scaled(images, self.out.weight.dtype) - self.mean) / self.std
+        if not len(images):  # which not every body takes
+            return images.new_zeros(0, self.dim)
         return self.out(self.body(images.contiguous(memory_format=torch.channels_last)))
 
 
@@ -146,8 +148,18 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
         if weights is not None:
             optional = POSE_HRNET_GAPS if name.startswith("hrnet") else _NOTHING
             net = getattr(body, "net", body)
-            load_into(net, read_state(weights), str(weights), optional=optional)
+            state = read_state(weights)
+            if name.startswith("vit"):
+                _fit_positions(net, state)
+            load_into(net, state, str(weights), optional=optional)
     return ImageEncoder(body, dim, *recipe.normalisation, recipe.multiple)
+
+
+def _fit_positions(vit: nn.Module, state: dict[str, Tensor]) -> None:
+    """Resample the positions of a ViT that was trained on images of another size, as timm does for its hub's."""
+    grid: Any = vit.patch_embed.grid_size  # type: ignore[union-attr]
+    if "pos_embed" in state and state["pos_embed"].shape != vit.pos_embed.shape:  # type: ignore[union-attr]
+        state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid)
 
 
 def _pretrained(name: str, recipe: _Recipe) -> nn.Module:

@@ -27,9 +27,9 @@ class Neighbours(NamedTuple):
 class EmbeddingIndex:
     """A gallery of N embeddings that answers which are nearest to a query.
 
-    Embeddings are normalised on entry; an all-zero one has cosine 0 to everything. Equal
-    similarities are ordered by row, the lower first, whatever the tile size; a gallery may be
-    empty. Nothing is approximate.
+    Embeddings are normalised on entry; an all-zero one has cosine 0 to everything. Similarities that come
+    out equal are ordered by row, the lower first; those of identical rows can differ in their last bit. A
+    gallery may be empty. Nothing is approximate.
 
     Args:
         embeddings: (N, D), of any floating type.

@@ -20,7 +20,7 @@ class LightBody(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192)) -> None:
         super().__init__()
         stem = nn.Sequential(
-            nn.PixelUnshuffle(4),
+            _Fold(4),
             nn.Conv2d(48, widths[0], 3, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
         )
@@ -29,6 +29,17 @@ class LightBody(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
         return self.layers(images).mean(dim=(2, 3))
+
+
+class _Fold(nn.PixelUnshuffle):
+    """As torch's, which refuses a batch of none."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if len(input):
+            return super().forward(input)
+        factor = self.downscale_factor
+        batch, channels, height, width = input.shape
+        return input.new_zeros(batch, channels * factor**2, height // factor, width // factor)
 
 
 class _Stage(nn.Module):

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -29,19 +30,19 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not readable without running code that the file carries, or no tensors in it.
+        ValueError: cut short, not readable without running code that the file carries, or no tensors in it.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file; give a .safetensors or .pth file")
-    if path.suffix == ".safetensors":
-        return _unprefixed(load_file(path))
+    safe = path.suffix == ".safetensors"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        cure = "" if safe else ", or save its state_dict as .safetensors and give that"
         raise ValueError(
-            f"{path}: not a plain file of tensors ({str(error).splitlines()[0]}); "
-            "save its state_dict as .safetensors and give that"
+            f"{path}: not a whole, plain file of tensors ({reason}); download it again{cure}"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -35,7 +35,7 @@ def symmetry_loss(
     """
     pairs = mirrored_bones(skeleton)
     first, second = (bone_lengths(joints, [pair[side] for pair in pairs]) for side in (0, 1))
-    return ((first - second).abs() - margin).clamp(min=0).mean(-1)
+    return _mean(((first - second).abs() - margin).clamp(min=0))
 
 
 def bone_variance_loss(
@@ -69,14 +69,17 @@ def bone_range_loss(
         shortest, longest: shares of it.
     """
     length = bone_lengths(joints, segments)
-    return ((shortest * reference - length).clamp(min=0) + (length - longest * reference).clamp(min=0)).mean(
-        -1
-    )
+    return _mean((shortest * reference - length).clamp(min=0) + (length - longest * reference).clamp(min=0))
 
 
 def bone_lengths(
     joints: Float[Tensor, "*batch J 3"], bones: list[Bone] | tuple[Bone, ...]
 ) -> Float[Tensor, "*batch bones"]:
     """Length of every (child, parent) bone, in the unit of the joints."""
-    child, parent = (torch.tensor(ends, device=joints.device) for ends in zip(*bones, strict=True))
+    child, parent = torch.tensor(bones, dtype=torch.long, device=joints.device).view(-1, 2).unbind(1)
     return torch.linalg.vector_norm(joints[..., child, :] - joints[..., parent, :], dim=-1)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Over the last axis; 0 where the skeleton has nothing to compare."""
+    return values.sum(-1) / max(1, values.shape[-1])

@@ -21,7 +21,11 @@ def acceleration_loss(
 
 
 def stillness(
-    rays: Float[Tensor, "*batch T J 3"], depth: Float[Tensor, "*batch"], scale: float = 0.1
+    rays: Float[Tensor, "*batch T J 3"],
+    depth: Float[Tensor, "*batch"],
+    confidence: Float[Tensor, "*batch T J"] | None = None,
+    *,
+    scale: float = 0.1,
 ) -> Float[Tensor, "*batch T-2 J"]:
     """Weights for `acceleration_loss` that spare fast motion: ``exp(-v / scale)``.
 
@@ -30,7 +34,12 @@ def stillness(
     Args:
         rays: directions of the 2D joints with z = 1.
         depth: of the person, metres.
+        confidence: of the 2D joints; ones if left out. A joint of confidence 0 is not seen to move: weight 1.
         scale: metres per frame at which the weight is 1/e.
     """
-    moved = (rays[..., 2:, :, :2] - rays[..., :-2, :, :2]).norm(dim=-1) / 2
+    step = rays[..., 2:, :, :2] - rays[..., :-2, :, :2]
+    if confidence is not None:
+        seen = (confidence[..., 2:, :] > 0) & (confidence[..., :-2, :] > 0)
+        step = torch.where(seen[..., None], step, 0)
+    moved = step.norm(dim=-1) / 2
     return torch.exp(-moved * depth[..., None, None] / scale)

@@ -14,7 +14,12 @@ def support_loss(
     Args:
         joints, points: camera frame, metres.
         reach: how far under the skin a joint may lie (`support_reaches`).
+
+    Raises:
+        ValueError: there is no point.
     """
+    if not points.shape[-2]:
+        raise ValueError("points: none to support a joint; leave such frames out")
     return (torch.cdist(joints, points).amin(-1) - reach).clamp(min=0)
 
 

@@ -97,7 +97,7 @@ def weak_terms(
         "symmetry": lambda: symmetry_loss(joints, skeleton, margins).mean(1),
         "bone_variance": lambda: bone_variance_loss(joints, skeleton),
         "acceleration": lambda: acceleration_loss(
-            joints, stillness(seen.rays, seen.points[..., 2].mean((1, 2)))
+            joints, stillness(seen.rays, seen.points[..., 2].mean((1, 2)), seen.confidence)
         ),
         "support": lambda: support_loss(joints, seen.points, reach).mean((1, 2)),
         "behind": lambda: behind_loss(joints, seen.surface, camera).mean(1),

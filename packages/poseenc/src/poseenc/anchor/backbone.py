@@ -10,11 +10,14 @@ from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from poseenc.light import LightBody
+from poseenc.pixels import scaled
 from poseenc.weights import lite0_imagenet, load_into, read_state
 
 _NOTHING = re.compile(r"(?!)")
-_BEYOND_FEATURES = re.compile(r"^(fc|classifier|conv_head|bn2)\.")
-"""Parameters after the last map: `features_only` leaves them out."""
+_TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+_STARTS = {"light": ("layers.0", "layers.2"), "efficientnet_lite0": ("conv_stem", "bn1", "blocks.0")}
+_RESNET_START = ("conv1", "bn1", "layer1")
+"""Stem and first stage, by the beginnings of their parameters' names."""
 
 
 class Backbone(nn.Module):
@@ -32,7 +35,8 @@ class Backbone(nn.Module):
         channels: of the maps at strides 8, 16 and 16 (dilated).
 
     Raises:
-        ValueError: an unknown name, or weights of another architecture.
+        ValueError: an unknown name, weights of another architecture, or a network whose first stage `freeze`
+            does not know.
         FileNotFoundError: weights that are not there.
     """
 
@@ -46,8 +50,11 @@ class Backbone(nn.Module):
             _freeze_start(self.net, name)
 
     def forward(self, images: Shaped[Tensor, "B channels H W"]) -> list[Float[Tensor, "B _c _h _w"]]:
-        """Maps at strides 8, 16 and 16 of images (B, 3, H, W), or (B, 1, H, W) repeated thrice."""
-        images = images.float() / 255 if not images.is_floating_point() else images
+        """Maps at strides 8, 16 and 16 of images (B, 3, H, W), or (B, 1, H, W) repeated thrice.
+
+        They are uint8, or floating point of the scale that the network was or will be trained on.
+        """
+        images = scaled(images, next(self.net.parameters()).dtype)
         return self.net(images.expand(-1, 3, -1, -1))[-3:]
 
 
@@ -73,12 +80,15 @@ def _light() -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def _timm(name: str) -> tuple[nn.Module, tuple[int, ...]]:
-    known = "tf_efficientnet_lite0" if name == "efficientnet_lite0" else name
+    known = _TIMM_NAMES.get(name, name)
     if not timm.is_model(known):
         raise ValueError(
             f"no backbone is called {name!r}; take light, efficientnet_lite0, resnet18 or resnet50"
         )
-    net = timm.create_model(known, features_only=True, output_stride=16)
+    try:
+        net = timm.create_model(known, features_only=True, output_stride=16)
+    except (AssertionError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{name} cannot give maps at strides 8, 16 and 16: take another") from error
     info: Any = net.feature_info
     if info.reduction()[-3:] != [8, 16, 16]:
         raise ValueError(f"{name} has maps at {info.reduction()}, not at 8, 16, 16: take another")
@@ -95,14 +105,20 @@ def _load(net: nn.Module, name: str, weights: str | Path) -> None:
             f"no package holds ImageNet weights of {name}: download them and give weights=FILE, "
             "or take efficientnet_lite0"
         )
-    wanted = net.state_dict()
-    state = {k: v for k, v in state.items() if k in wanted or not _BEYOND_FEATURES.match(k)}
-    load_into(net, state, str(weights), optional=_NOTHING)
+    if name == "light":
+        load_into(net, state, str(weights), optional=_NOTHING)
+        return
+    # `features_only` leaves out what follows the last map, and flattens names: stages.0 to stages_0.
+    whole = timm.create_model(_TIMM_NAMES.get(name, name), num_classes=0)
+    load_into(whole, state, str(weights), optional=_NOTHING)
+    flat = {key.replace(".", "_"): value for key, value in whole.state_dict().items()}
+    net.load_state_dict({key: flat[key.replace(".", "_")] for key in net.state_dict()})
 
 
 def _freeze_start(net: nn.Module, name: str) -> None:
-    first = {"light": ("layers.0", "layers.2"), "efficientnet_lite0": ("conv_stem", "bn1", "blocks.0")}
-    starts = first.get(name, ("conv1", "bn1", "layer1"))
-    for key, parameter in net.named_parameters():
-        if key.startswith(tuple(f"{start}." for start in starts)):
-            parameter.requires_grad_(False)
+    starts = tuple(f"{start}." for start in _STARTS.get(name, _RESNET_START))
+    first = [parameter for key, parameter in net.named_parameters() if key.startswith(starts)]
+    if not first:
+        raise ValueError(f"the first stage of {name} is not known: freeze it yourself, and give freeze=False")
+    for parameter in first:
+        parameter.requires_grad_(False)

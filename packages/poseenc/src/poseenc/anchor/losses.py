@@ -64,8 +64,11 @@ def surrounding_loss(
         weight: of joints (..., J, 1) or of coordinates (..., J, d); None is 1.
     """
     k = points.shape[-1]
-    weights = None if weight is None else weight.expand(*target.shape[:-1], weight.shape[-1])[..., :k]
-    return _mean(smooth_l1(points - target[..., :k], tau), weights)
+    target = target[..., :k]
+    if weight is not None:
+        weight = weight.expand(*target.shape[:-1], weight.shape[-1])[..., :k]
+        target = torch.where(weight > 0, target, 0)  # what has no weight may be NaN
+    return _mean(smooth_l1(points - target, tau), weight)
 
 
 def anchor_losses(
@@ -91,6 +94,7 @@ def anchor_losses(
     truth = truth.view(*layers, *truth.shape).expand_as(joints)
     if weight is not None:
         weight = weight.view(*layers, *weight.shape).expand_as(joints)
+        truth = torch.where(weight > 0, truth, 0)  # what has no weight may be NaN
     error = joints - truth
     plane = _mean(smooth_l1(error[..., :2], rule.tau_plane), _slice(weight, 0, 2))
     depth = _mean(smooth_l1(error[..., 2:], rule.tau_depth), _slice(weight, 2, 3))

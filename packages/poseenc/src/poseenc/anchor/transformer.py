@@ -98,14 +98,16 @@ class A2JTransformer(nn.Module):
         tokens, shapes = self._encode(images)
         content = self.content.expand(len(tokens), -1, -1)
         # the paper's order: y, x, depth
-        place = self.place(sine_embedding(self.places[:, [1, 0, 2]], self.content.shape[1] // 2))
+        place = self.place(sine_embedding(self.places[:, [1, 0, 2]], self.content.shape[1] // 2).to(content))
         references = self.places[None, :, :2]
+        wide = torch.promote_types(self.content.dtype, torch.float32)
+        anchors, extent = self.anchors.to(wide), self.extent.to(wide)
         said = []
         for i, layer in enumerate(self.decoder):
             positions = place if i == 0 else place * self.rescale(content)
             content = layer(content, positions, references, tokens, shapes)
-            offsets = self.offsets[i](content).unflatten(-1, (self.joints, 3)).float() * self.extent
-            said.append(ensemble(self.anchors, offsets, self.logits[i](content).float()))
+            offsets = self.offsets[i](content).unflatten(-1, (self.joints, 3)).to(wide) * extent
+            said.append(ensemble(anchors, offsets, self.logits[i](content).to(wide)))
         return Estimate(*(torch.stack(values) for values in zip(*said, strict=True)))
 
     def loss(
@@ -124,7 +126,7 @@ class A2JTransformer(nn.Module):
         places = [map_positions(*shape).to(tokens.device) for shape in shapes]
         half = tokens.shape[-1] // 2
         positions = torch.cat(
-            [sine_embedding(p.flip(-1), half) + e for p, e in zip(places, embeddings, strict=True)]
+            [sine_embedding(p.flip(-1), half).to(e) + e for p, e in zip(places, embeddings, strict=True)]
         )
         references = torch.cat(places)[None]
         for layer in self.encoder:
