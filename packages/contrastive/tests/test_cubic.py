@@ -90,3 +90,15 @@ def test_broadcasts() -> None:
     a, b, c = random_cosines(4, 8)
     full = leading_eigenvalue_of_three(a[:, None], b[None], c[0])
     assert full[2, 3].item() == pytest.approx(leading_eigenvalue_of_three(a[2], b[3], c[0]).item())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_only_at_the_end(dtype: torch.dtype) -> None:
+    for cosines in ((1.0, 1.0, 1.0), (0.5, 0.375, 0.25), (-0.5, 0.25, 0.125)):
+        half = [torch.tensor(value, dtype=dtype, requires_grad=True) for value in cosines]
+        exact = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in cosines]
+        ours, theirs = leading_eigenvalue_of_three(*half), leading_eigenvalue_of_three(*exact)
+        assert ours.dtype == dtype
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-2)
+        for x, y in zip(torch.autograd.grad(ours, half), torch.autograd.grad(theirs, exact), strict=True):
+            assert x.item() == pytest.approx(y.item(), rel=1e-2)

@@ -247,6 +247,39 @@ def test_shared_cosines_give_the_same_and_are_made_once() -> None:
     assert joint_info_nce(shared, 0.2).item() == joint_info_nce(x, 0.2).item()
 
 
+def test_cosines_read_without_gradients_have_them_later() -> None:
+    """A loss that is only logged, under no_grad, must not cut the encoders off from the next."""
+    x = unit(B)
+    shared = Cosines(x)
+    with torch.no_grad():
+        logged = joint_info_nce(shared, 0.2)
+    loss = joint_info_nce(shared, 0.2)
+    assert loss.item() == logged.item()
+    grads = torch.autograd.grad(loss, x)
+    for ours, theirs in zip(grads, torch.autograd.grad(joint_info_nce(x, 0.2), x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_sample_is_its_own_positive_whatever_the_mask_says() -> None:
+    x, same = unit(B), LABELS[:, None] == LABELS
+    others = same & ~torch.eye(B, dtype=torch.bool)
+    for loss in (pairwise_info_nce, triplet_info_nce, supervised_info_nce):
+        assert loss(x, 0.2, positives=others).item() == loss(x, 0.2, positives=same).item()
+
+
+def test_a_row_without_any_member_leaves_the_temperature_its_gradient() -> None:
+    """At a low temperature its own sum underflows; it does not count, in the gradient either."""
+    x = unit(1, 8, torch.float32)[0].detach().expand(3, 4, 8)
+    present = torch.ones(4, 3, dtype=torch.bool)
+    present[2] = False
+    grads = []
+    for rows in ([0, 1, 2, 3], [0, 1, 3]):
+        tau = torch.tensor(0.009, requires_grad=True)
+        triplet_info_nce(list(x[:, rows]), tau, present=present[rows]).backward()
+        grads.append(tau.grad.item())
+    assert grads[0] == pytest.approx(grads[1], abs=1e-3)
+
+
 def test_temperature_stays_in_range_and_comes_back() -> None:
     tau = Temperature(1 / 5, 1 / 10, 1e4)
     assert tau().item() == pytest.approx(0.2)
@@ -275,7 +308,7 @@ def test_temperature_stays_in_range_and_comes_back() -> None:
         (lambda x: supervised_info_nce(x, 0.2), "positives: none given"),
         (
             lambda x: pairwise_info_nce([x[0], 2 * x[1]], 0.2),
-            r"features\[1\]: a row has norm 2; apply normalize",
+            r"features\[1\]: row 0 has norm 2; apply normalize",
         ),
     ],
 )

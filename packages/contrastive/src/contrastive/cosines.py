@@ -13,13 +13,16 @@ Present = Sequence[Tensor] | Tensor
 class Cosines:
     """Cosines between all rows of n modalities, lazily, in float32 at least.
 
+    A product is kept for the next loss, unless it was made where gradients are switched off.
+
     Args:
         features: n tensors of unit rows (b, D); row r of each is the same sample. Half precision is
             accepted; products accumulate in float32.
         present: n boolean tensors (b,), or one (b, n); False where a sample lacks the modality. Its row is
             then neither an anchor nor a negative, and its features (NaN allowed) get no gradient.
         positives: which samples show the same thing and so are not each other's negatives: integer labels
-            (b,), or a boolean mask (b, B) over the rows of all processes, symmetric as a whole.
+            (b,), or a boolean mask (b, B) over the rows of all processes, symmetric as a whole; a sample is
+            always its own positive.
         gather: True, or a `Gather`: rows of all processes form the batch. Losses then have the value of the
             whole batch in every process, and gradients to be averaged across processes.
 
@@ -84,17 +87,13 @@ class Cosines:
             return self._full[x, y][self.own]
         if (y, x) in self._full:
             return self._full[y, x][:, self.own].mT
-        if (x, y) not in self._rows:
-            self._rows[x, y] = _product(self.local[x], self.all[y])
-        return self._rows[x, y]
+        return _kept(self._rows, (x, y), self.local[x], self.all[y])
 
     def full(self, x: int, y: int) -> Tensor:
         """(B, B): all rows of modality x against all rows of modality y, held once for (x, y) and (y, x)."""
         if (y, x) in self._full:
             return self._full[y, x].mT
-        if (x, y) not in self._full:
-            self._full[x, y] = _product(self.all[x], self.all[y])
-        return self._full[x, y]
+        return _kept(self._full, (x, y), self.all[x], self.all[y])
 
     def all_rows(self, x: Tensor) -> Tensor:
         """Local rows (b, ...) to those of all processes (B, ...)."""
@@ -147,7 +146,16 @@ class Cosines:
                 f"positives: {shape} {positives.dtype}; pass integer labels ({rows},) "
                 f"or a boolean mask ({rows}, {self.size})"
             )
-        return every
+        return every | torch.eye(self.size, dtype=torch.bool, device=every.device)
+
+
+def _kept(products: dict[tuple[int, int], Tensor], key: tuple[int, int], x: Tensor, y: Tensor) -> Tensor:
+    if key in products:
+        return products[key]
+    product = _product(x, y)
+    if torch.is_grad_enabled() or not (x.requires_grad or y.requires_grad):
+        products[key] = product
+    return product
 
 
 def _product(x: Tensor, y: Tensor) -> Tensor:
@@ -179,7 +187,8 @@ def _check_norms(features: Sequence[Tensor]) -> None:
         if x.device.type == "cpu":
             squares = x.detach().square().sum(1)
             if (((squares - 1).abs() > 0.05) & (squares > 0)).any():
-                norm = squares.amax().sqrt().item()
+                off = torch.where(squares > 0, (squares - 1).abs(), 0).argmax()
+                norm = squares[off].sqrt().item()
                 raise ValueError(
-                    f"features[{number}]: a row has norm {norm:.3g}; apply normalize(x, dim=1) first"
+                    f"features[{number}]: row {off} has norm {norm:.3g}; apply normalize(x, dim=1) first"
                 )

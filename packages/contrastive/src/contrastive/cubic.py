@@ -13,8 +13,10 @@ _SQRT27 = 27.0**0.5
 
 def excess(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """λ1 - 1, in [0, 2], with exact first derivatives; see `leading_eigenvalue_of_three`."""
-    result: Tensor = _Excess.apply(*torch.broadcast_tensors(a, b, c))
-    return result
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), c.dtype)
+    wide = torch.promote_types(dtype, torch.float32)
+    result: Tensor = _Excess.apply(*torch.broadcast_tensors(a.to(wide), b.to(wide), c.to(wide)))
+    return result.to(dtype)
 
 
 def leading_eigenvalue_of_three(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -41,7 +41,11 @@ def log_partition(shared: Cosines, temperature: float | Tensor, positive: Tensor
     slabs = ab.sum(1) + shared.total(ab.sum(0))[own] + shared.total(ac.sum(0))[own]
     overlaps = ab.diagonal(own.start) + ac.diagonal(own.start) + shared.total(bc.diagonal())[own]
     # Where `positives` are left out, the cube lacks the corner in slabs and overlaps alike.
-    return (slabs - overlaps + (positive - shift).exp()).log() + shift
+    whole = slabs - overlaps + (positive - shift).exp()
+    complete = shared.complete(0, 1, 2)
+    if complete is not None:
+        whole = torch.where(complete[own], whole, 1)  # a row that lacks all members may have underflown
+    return whole.log() + shift
 
 
 def sampled_loss(
@@ -93,7 +97,8 @@ _DRAW = {"sampled": sample, "paper_sampled": paper_sample}
 
 def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
     """What to subtract from logits: an upper bound of all of them, less the headroom."""
-    bounds = shared.maximum(torch.stack([part.detach().abs().amax() for part in cosines]))
+    bounds = [part.detach().abs().amax() if part.numel() else part.new_zeros(()) for part in cosines]
+    bounds = shared.maximum(torch.stack(bounds))
     # λ1 - 1 = 2 √(s/3) cos(θ/3), so this bounds every cell. No anchor's sum is below a cell that holds the
     # largest cosine, where λ1 - 1 is at least that cosine.
     top = (4 / 3 * bounds.square().sum()).sqrt()

@@ -24,6 +24,18 @@ struct Root {
   Lanes bc;
 };
 
+constexpr float NEAR_DOUBLE = 0.002f;
+
+// (1 + cos theta) / 2 from sin^2 theta, which AM-GM gives as a sum of squares of differences: near theta = pi,
+// where the root is double, 1 + cos theta itself is lost in rounding.
+inline Lanes half_angle_near_double(Lanes half_angle, Lanes a, Lanes b, Lanes c, Lanes per_s) {
+  const Lanes x = a * a * per_s, y = b * b * per_s, z = c * c * per_s;
+  Lanes xy = (a - b) * (a + b) * per_s, yz = (b - c) * (b + c) * per_s, zx = (c - a) * (c + a) * per_s;
+  xy *= xy, yz *= yz, zx *= zx;
+  const Lanes sine = 0.5f * (xy + yz + zx) + 3.0f * (x * yz + y * zx + z * xy);
+  return 0.25f * sine * inverse(1.0f - half_angle);
+}
+
 // With u = cos(theta / 2), cos theta = sqrt(27) abc / s^1.5, the root is sqrt(s) (2 / sqrt 3) cos(2/3 arccos u),
 // and that is smooth in u over [0, 1]: degree 6 gives 3e-7. The gap vanishes with u, so u is factored out.
 template <bool Gap>
@@ -32,7 +44,9 @@ inline Root solve(Lanes a, Lanes aa, Lanes b, Lanes c) {
   const Lanes bc = b * c;
   const Roots s = roots(c * c + (b * b + aa));
   const Lanes per_s = s.inverse * s.inverse;
-  const Lanes half_angle = (per_s * s.inverse) * (bc * (2.598076211f * a)) + 0.5f;
+  Lanes half_angle = (per_s * s.inverse) * (bc * (2.598076211f * a)) + 0.5f;
+  if (any_below(half_angle, NEAR_DOUBLE))
+    half_angle = half_angle < NEAR_DOUBLE ? half_angle_near_double(half_angle, a, b, c, per_s) : half_angle;
   const Lanes u = roots(at_least(half_angle, 1e-30f)).root;
   Lanes p = -0.00242890f * u + 0.01212638f;
   p = p * u - 0.03048380f;

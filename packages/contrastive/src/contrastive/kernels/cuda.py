@@ -18,7 +18,9 @@ def forward(cube: Cube) -> tuple[Tensor, Tensor, Tensor]:
     """The three faces of `contrastive.kernels.faces`; float32."""
     ab, ac, bc = torch.empty_like(cube.a), torch.zeros_like(cube.b), torch.zeros_like(cube.c)
     none = (cube.a, cube.b, cube.c)  # never read
-    _cube[_grid(cube)](*_inputs(cube), *none, ab, ac, bc, *_sizes(cube), **_constants(cube, gradient=False))
+    outputs = (*none, ab, ac, bc, *_sizes(cube))
+    with torch.cuda.device_of(cube.a):  # Triton launches on the current device, whatever the tensors' is
+        _cube[_grid(cube)](*_inputs(cube), *outputs, **_constants(cube, gradient=False))
     return ab, ac, bc
 
 
@@ -26,7 +28,9 @@ def backward(cube: Cube, grads: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, 
     """Gradients by a, b, c of the faces' sums weighted by `grads`."""
     da, db, dc = torch.empty_like(cube.a), torch.zeros_like(cube.b), torch.zeros_like(cube.c)
     grads = tuple(grad.contiguous() for grad in grads)  # type: ignore[assignment]
-    _cube[_grid(cube)](*_inputs(cube), *grads, da, db, dc, *_sizes(cube), **_constants(cube, gradient=True))
+    outputs = (*grads, da, db, dc, *_sizes(cube))
+    with torch.cuda.device_of(cube.a):
+        _cube[_grid(cube)](*_inputs(cube), *outputs, **_constants(cube, gradient=True))
     return da, db, dc
 
 
@@ -61,7 +65,12 @@ def _solve(a, b, c):  # type: ignore[no-untyped-def]
     # As in cube.cpp: u = cos(θ / 2), and the root is √s times a polynomial in u.
     s = a * a + b * b + c * c + 1e-24
     w = tl.rsqrt(s)
-    u = tl.sqrt(tl.maximum(0.5 + 2.598076211 * ((a * w) * (b * w) * (c * w)), 0.0))
+    x, y, z = a * w, b * w, c * w
+    half = 0.5 + 2.598076211 * (x * y * z)
+    xy, yz, zx = (a - b) * (a + b) * w * w, (b - c) * (b + c) * w * w, (c - a) * (c + a) * w * w
+    xy, yz, zx = xy * xy, yz * yz, zx * zx
+    sine = 0.5 * (xy + yz + zx) + 3.0 * (x * x * yz + y * y * zx + z * z * xy)
+    u = tl.sqrt(tl.where(half < 0.002, 0.25 * sine / (1.0 - half), half))
     p = -0.00242890 * u + 0.01212638
     p = p * u - 0.03048380
     p = p * u + 0.05943794

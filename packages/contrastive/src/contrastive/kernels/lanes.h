@@ -56,6 +56,18 @@ inline Bits first(int count) {
   return lane < count;
 }
 
+inline bool any_below(Lanes x, float limit) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(limit), _CMP_LT_OQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, _mm256_set1_ps(limit), _CMP_LT_OQ)) != 0;
+#else
+  for (int lane = 0; lane < WIDTH; ++lane)
+    if (x[lane] < limit) return true;
+  return false;
+#endif
+}
+
 inline Lanes at_least(Lanes x, float low) {
 #if defined(__AVX512F__)
   return (Lanes)_mm512_max_ps(_mm512_set1_ps(low), (__m512)x);  // in this order NaN stays NaN

@@ -144,7 +144,7 @@ def library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where they cannot be built."""
     try:
         return _load(_build())
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: no home folder
         reason = getattr(error, "stderr", None) or error
         _log.warning("no compiled kernel for all negatives (slower, same result): %s", str(reason).strip())
         return None
