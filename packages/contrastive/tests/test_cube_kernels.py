@@ -97,7 +97,7 @@ def test_gradients_stay_right_next_to_the_double_root(kernel: ModuleType, noise:
 
 
 def check_next_to_the_double_root(kernel: ModuleType, noise: float) -> None:
-    """Cells near cosines (-s, -s, -s), one at a time: λ1 and its slopes, which no unit vector makes exceed 1."""
+    """Cells near cosines (-s, -s, -s), one at a time: slopes of λ1, which are at most 1."""
     generator = torch.Generator().manual_seed(0)
     size = torch.rand(500, generator=generator) * 0.49 + 0.01
     a, b, c = -size * (1 + noise * torch.randn(3, 500, generator=generator))

@@ -106,6 +106,12 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path) -> None:
 def test_errors_name_the_cure(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pth.*give the path"):
         load_gfpose(tmp_path / "none.pth")
+    (tmp_path / "cut.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cut\.pth: not a checkpoint.*EOFError"):
+        load_gfpose(tmp_path / "cut.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match=r"list\.pth: holds a list, not a state dict"):
+        load_gfpose(tmp_path / "list.pth")
     with pytest.raises(ValueError, match=r"no post_dense\.weight"):
         convert_gfpose({k: v for k, v in described(False).state_dict().items() if "post" not in k})
     with pytest.raises(ValueError, match=r"b2_dense2_t\.weight"):

@@ -49,6 +49,16 @@ def test_place_recovers_the_root_and_ignores_what_is_not_seen() -> None:
     torch.testing.assert_close(place(pose, rays, confidence), root, rtol=1e-6, atol=1e-6)
 
 
+def test_one_visible_joint_places_in_float32_as_in_float64() -> None:
+    pose, _, rays = scene()
+    pose, rays = pose.repeat(50, 1, 1), rays.repeat(50, 1, 1)
+    confidence = torch.zeros(200, 17, dtype=torch.float64)
+    confidence[torch.arange(200), torch.arange(200) % 17] = 1.0
+    exact = place(pose, rays, confidence)
+    single = place(pose.float(), rays.float(), confidence.float())
+    torch.testing.assert_close(single.double(), exact, rtol=0, atol=1e-5)
+
+
 def test_onto_rays_leaves_a_consistent_pose_and_moves_the_rest_squarely() -> None:
     pose, _, rays = scene()
     torch.testing.assert_close(onto_rays(pose, rays), pose, rtol=0, atol=1e-6)

@@ -74,3 +74,9 @@ def test_coverage_tells_right_wide_and_narrow_spreads() -> None:
             torch.testing.assert_close(found, levels, rtol=0, atol=0.02)
         else:
             assert (sign * (found - levels)[1:3] > 0.1).all()
+
+
+def test_coverage_of_a_root_that_never_moves_is_full() -> None:
+    """Its truth lies in the middle of its hypotheses, which is inside every interval."""
+    found = hy.coverage(torch.zeros(9, 5, 1, 3), torch.zeros(5, 1, 3), torch.tensor([0.5, 0.9]))
+    assert found.tolist() == [1.0, 1.0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from posediff.denoiser import EDM, Denoiser, NoisePrediction, ScaledScore
 from posediff.network import ChannelNorm, ResidualMLP, sinusoidal
-from posediff.sde import VP, SubVP
+from posediff.sde import VP, SubVP, score
 from torch import nn
 
 
@@ -50,6 +50,19 @@ def test_sinusoidal_by_hand() -> None:
     found = sinusoidal(torch.tensor(2.0), 4)
     expected = [math.sin(2), math.sin(2e-4), math.cos(2), math.cos(2e-4)]
     assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_level_for_every_row_in_either_shape_is_that_of_each() -> None:
+    """(B,) as in training and (B, 1) as scores of a process give it, against row by row."""
+    torch.manual_seed(0)
+    denoiser = Denoiser(ResidualMLP(6, 0, hidden=32, time_dim=16), EDM()).eval()
+    x, t = torch.randn(5, 6), torch.rand(5) * 0.9 + 0.05
+    found = score(SubVP(), denoiser, x, t[:, None])
+    for row in range(5):
+        alone = score(SubVP(), denoiser, x[row, None], t[row])
+        torch.testing.assert_close(found[row], alone[0], rtol=1e-4, atol=1e-5)
+    sigma = SubVP().sigma(t)
+    torch.testing.assert_close(denoiser(x, sigma), denoiser(x, sigma[:, None]))
 
 
 def test_network_refuses_what_it_cannot_use() -> None:

@@ -188,7 +188,7 @@ def test_backbone_weights_of_networks_whose_names_timm_flattens(tmp_path):
     save_file(source.state_dict(), tmp_path / "convnext.safetensors")
     net = Backbone("convnext_atto", tmp_path / "convnext.safetensors").net
     assert torch.equal(net.stages_3.blocks[1].mlp.fc1.weight, source.stages[3].blocks[1].mlp.fc1.weight)
-    with pytest.raises(ValueError, match="the first stage of convnext_atto is not known.*freeze=False"):
+    with pytest.raises(ValueError, match=r"the first stage of convnext_atto is not known.*freeze=False"):
         Backbone("convnext_atto", freeze=True)
     with pytest.raises(ValueError, match="vgg11 cannot give maps at strides"):
         Backbone("vgg11")

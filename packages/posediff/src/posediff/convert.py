@@ -58,13 +58,16 @@ def read_checkpoint(path: str | Path, *, device: str = "cpu") -> dict[str, Any]:
         return dict(importlib.import_module("safetensors.torch").load_file(path, device=device))
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(path, map_location=device, weights_only=True)
+            loaded = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises several kinds for a damaged and for a refused file
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path}: not a checkpoint that can be read without running its code ({reason}); "
             "save its state dict alone, as .safetensors or with torch.save, and give that"
         ) from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path}: holds a {type(loaded).__name__}, not a state dict; give a file with that")
+    return loaded
 
 
 def _numpy_scalars() -> list[Any]:

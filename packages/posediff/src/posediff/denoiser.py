@@ -87,7 +87,8 @@ EDM's coefficients suit any process, and sub-VP is the one that the 1000-step pa
 class Denoiser(nn.Module):
     """``network(x, label, condition)`` made into ``denoise(x, sigma, condition)``.
 
-    x: (..., D). sigma: a scalar tensor, or a tensor of x's leading shape. condition: handed through.
+    x: (..., D). sigma: a scalar tensor, or one a row: x's leading shape, (...) or (..., 1). condition: handed
+    through.
     """
 
     def __init__(self, network: nn.Module, preconditioning: Preconditioning) -> None:
@@ -96,7 +97,7 @@ class Denoiser(nn.Module):
         self.preconditioning = preconditioning
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Any = None) -> Tensor:
-        c = self.preconditioning(sigma)
+        c = self.preconditioning(sigma[..., 0] if sigma.ndim == x.ndim else sigma)
         out = self.network(_column(c.input) * x, c.noise, condition)
         return _column(c.skip) * x + _column(c.out) * out
 

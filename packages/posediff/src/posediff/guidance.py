@@ -65,8 +65,9 @@ def place(pose: Tensor, rays: Tensor, confidence: Tensor | None = None) -> Tenso
     rows = torch.cat([torch.stack([one, zero, -u], -1), torch.stack([zero, one, -v], -1)], -2)
     weights = torch.cat([weight, weight], -1)[..., None]
     rows, target = rows * weights, -torch.cat([offset_u, offset_v], -1)[..., None] * weights
+    rows, target = rows.double(), target.double()
     normal = rows.transpose(-1, -2) @ rows
     # A floor far below any real pose's value keeps one visible joint, or none, from being singular.
     normal = normal + 1e-9 * torch.eye(3, dtype=normal.dtype, device=normal.device)
-    found = torch.linalg.solve(normal, rows.transpose(-1, -2) @ target)[..., 0]
+    found = torch.linalg.solve(normal, rows.transpose(-1, -2) @ target)[..., 0].to(pose)
     return torch.where(found[..., 2:] < 0, -found, found)

@@ -90,10 +90,11 @@ def coverage(hypotheses: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
 
     truth: (..., J, d); levels: (L,) in (0, 1). Returns (L,): equal to ``levels`` if the spread is right, more
     if too wide, less if too narrow. The rank of the truth among S hypotheses has S + 1 values, and half of
-    a rank's mass counts where an interval's end cuts it.
+    a rank's mass counts where an interval's end cuts it. Hypotheses equal to the truth, as of a root that is
+    always at 0, count as half below it.
     """
     count = len(hypotheses)
-    below = (hypotheses < truth).sum(0).flatten().double()
+    below = ((hypotheses < truth).double() + 0.5 * (hypotheses == truth)).sum(0).flatten()
     position = (below + 0.5) / (count + 1)
     distance = 2 * (position - 0.5).abs()
     half_cell = 1 / (count + 1)

@@ -161,7 +161,10 @@ def reverse_diffusion(
     generator: torch.Generator | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Reverse of the forward chain's own discretisation (Song et al. 2021, eq. 46)."""
+    """Reverse of the forward SDE's Euler-Maruyama chain (Song et al. 2021, eq. 46): `euler_maruyama`'s step.
+
+    VP and VE models have chains of their own there (eqs. 10 and 8), whose reverses are not this one.
+    """
     return predictor_corrector(denoise, x, times, sde, corrections=0, generator=generator, callback=callback)
 
 
