@@ -84,6 +84,39 @@ def test_strong_distortion_still_round_trips() -> None:
     ).abs().max() < 1e-4
 
 
+def test_beyond_a_fold_there_is_no_ray() -> None:
+    """r (1 + 0.1 r² - 0.3 r⁴) is largest where 1 + 0.3 r² - 1.5 r⁴ = 0."""
+    camera = pinhole(size=(640, 480)).replace(distortion=double([0.1, -0.3, 0, 0, 0]))
+    turn = math.sqrt((0.3 + math.sqrt(0.09 + 6)) / 3)
+    reach = 500 * turn * (1 + 0.1 * turn**2 - 0.3 * turn**4)
+    away = torch.linspace(0, 2 * reach, 200).double()
+    angle = torch.linspace(0, 6, 200).double()
+    for dtype in (torch.float64, torch.float32):
+        where = (away[:, None] * torch.stack([angle.cos(), angle.sin()], -1) + camera.centre).to(dtype)
+        rays = camera.to(dtype=dtype).rays(where)
+        assert torch.equal(rays[:, :2].isnan().all(-1), away > reach)
+        inside = rays[away < reach]
+        assert float(inside[:, :2].norm(dim=-1).max()) <= turn
+        seen = camera.to(dtype=dtype).project_camera(inside)
+        assert (seen - where[away < reach]).abs().max() < 1e-2
+        assert (rays[:, 2] == 1).all()
+
+
+def test_pixels_without_a_ray_leave_the_gradients_of_others_alone() -> None:
+    where = double([[330.0, 200.0], [3000.0, 200.0], [500.0, 400.0]])
+    grads = []
+    for rows in ([0, 1, 2], [0, 2]):
+        lens, pixel = double([0.1, -0.3, 0.001, 0, 0]).requires_grad_(), where[rows].requires_grad_()
+        rays = pinhole().replace(distortion=lens).rays(pixel)
+        rays[~rays.isnan()].square().sum().backward()
+        assert lens.grad is not None
+        assert pixel.grad is not None
+        grads.append((lens.grad, pixel.grad))
+    torch.testing.assert_close(grads[0][0], grads[1][0])
+    torch.testing.assert_close(grads[0][1][[0, 2]], grads[1][1])
+    assert grads[0][1][1].tolist() == [0, 0]
+
+
 def test_world_to_camera_and_back() -> None:
     camera = distorted()
     world = torch.randn(4, 9, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

@@ -241,6 +241,19 @@ def test_a_store_is_written_by_one_run_at_a_time(source: Path, tmp_path: Path) -
     with pytest.raises(FileExistsError, match="exists already"):
         prepare("lines", source, tmp_path / "out")
     prepare("lines", source, tmp_path / "out", overwrite=True, scale=3.0)
+    before = tree(tmp_path)
+    Lines.read_now.clear()
+    (tmp_path / "out" / "meta.json").rename(tmp_path / "meta.json")
+    with pytest.raises(FileExistsError, match="out: is no pose store, so it is not overwritten"):
+        prepare("lines", source, tmp_path / "out", overwrite=True)
+    for out in (tmp_path, source):  # a store that holds what is to be read
+        (out / "meta.json").write_bytes((tmp_path / "meta.json").read_bytes())
+        with pytest.raises(ValueError, match="source, which is to be read; choose another name"):
+            prepare("lines", source, out, overwrite=True)
+    assert Lines.read_now == []
+    (source / "meta.json").unlink()
+    (tmp_path / "meta.json").rename(tmp_path / "out" / "meta.json")
+    assert tree(tmp_path) == before
 
     class Second(Lines):
         def read(self, unit: Unit, context: Context) -> Iterator[Clip]:

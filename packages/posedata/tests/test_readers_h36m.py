@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from formats_h36m import CAMERAS, KEPT, H36mWriter, write_cdf
+from posedata.inspect import inspect_store
 from posedata.prepare import get_format
 from posedata.prepare.format import Context
+from posedata.protocols import HitProtocol, get_protocol
 from posedata.readers import prepare
 from posedata.readers._cdf import read_cdf
 from posedata.store import PoseStore
@@ -47,8 +49,32 @@ def test_official_layout_round_trip(h36m: H36mWriter, tmp_path: Path) -> None:
             pixels = store.camera(own).project(torch.from_numpy(store.column("joints")[own]))
             np.testing.assert_allclose(pixels, expected, atol=0.3)
             name = store.meta["cameras"][store.column("camera")[own[0]]]
-            assert name == f"S{subject} {camera}"
+            assert name == camera
             assert store.camera(own[:1]).size[0].tolist() == [1000, 1002 if camera in CAMERAS[::3] else 1000]
+
+
+def test_moments_of_several_subjects_match_across_cameras(h36m: H36mWriter, tmp_path: Path) -> None:
+    """Cameras are named by number alone; each subject's have values of their own."""
+    for subject in (9, 11):
+        h36m.action(subject, "Walking 1", h36m.poses(3))
+    store = PoseStore.open(prepare("h36m", h36m.root, tmp_path / "out", strict=True))
+    assert store.meta["cameras"] == [*CAMERAS, *CAMERAS]
+    for subject, first in ((11, 0), (9, 4)):  # as their sequences are sorted
+        places = np.stack([h36m.place[subject, camera] for camera in CAMERAS]) / 1000
+        table = np.arange(first, first + 4)
+        turns, shifts = store.column("camera_rotation")[table], store.column("camera_translation")[table]
+        np.testing.assert_allclose(-np.einsum("cji,cj->ci", turns, shifts), places, atol=1e-5)
+    protocol = get_protocol("prvipe-hit")
+    assert isinstance(protocol, HitProtocol)
+    rows = protocol.test.rows(store)
+    names = np.array(store.meta["cameras"])[store.column("camera")[rows]]
+    found = list(dict.fromkeys(names.tolist()))
+    assert len(protocol.pairs(found)) == 12
+    moments = {(s, f) for s, f in zip(store.column("subject")[rows], store.column("frame")[rows], strict=True)}
+    for subject, frame in moments:
+        here = (store.column("subject")[rows] == subject) & (store.column("frame")[rows] == frame)
+        assert sorted(names[here]) == sorted(CAMERAS)
+    assert inspect_store(store)["cameras"]["by_name"] == dict.fromkeys(CAMERAS, 6)
 
 
 def test_left_is_left(h36m: H36mWriter) -> None:
@@ -66,7 +92,7 @@ def test_world_from_camera_frame_is_the_same(h36m: H36mWriter) -> None:
     world = h36m.poses(3)
     h36m.action(6, "Waiting 2", world, kinds=("D3_Positions_mono",), pixels=False)
     clips = _clips(h36m)
-    assert [clip.cameras[0].name for clip in clips] == [f"S6 {camera}" for camera in CAMERAS]
+    assert [clip.cameras[0].name for clip in clips] == list(CAMERAS)
     for clip, camera in zip(clips, CAMERAS, strict=True):
         np.testing.assert_allclose(clip.joints, world[:, KEPT] / 1000, atol=2e-6)
         expected = h36m.project(world, 6, camera)[:, KEPT]  # projected where no 2D is given

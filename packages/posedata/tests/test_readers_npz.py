@@ -116,6 +116,17 @@ CAMERAS = {
 }
 
 
+H36M_SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
+COCO_SYMMETRY = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
+"""As VideoPose3D's files have them."""
+
+
+def tell(path: Path, **metadata: Any) -> None:
+    """Another metadata for a file of keypoints."""
+    seen = np.load(path, allow_pickle=True)["positions_2d"]
+    np.savez(path, positions_2d=seen, metadata=np.array(metadata, dtype=object))
+
+
 @pytest.fixture
 def h36m(tmp_path: Path) -> Path:
     rng = np.random.default_rng(3)
@@ -128,7 +139,7 @@ def h36m(tmp_path: Path) -> Path:
             "Sitting": [rng.uniform(0, 1000, (5, 17, 2)) for _ in range(2)],
         }
     }
-    metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": [[4, 5], [1, 2]]}
+    metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": H36M_SYMMETRY}
     np.savez(
         tmp_path / "data_2d_h36m_cpn.npz",
         positions_2d=np.array(seen, dtype=object),
@@ -174,6 +185,44 @@ def test_h36m_views_have_their_cameras_and_keypoints(h36m: Path) -> None:
     torch.testing.assert_close(
         pixels, torch.tensor([u * 1145 + 512.5, v * 1143.5 + 515.5]), atol=2e-3, rtol=0
     )
+
+
+def test_h36m_keypoints_in_cocos_order_are_converted_by_name(h36m: Path) -> None:
+    """nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right."""
+    file = h36m / "data_2d_h36m_cpn.npz"
+    given = load_plain_npz(file)["positions_2d"]["S9"]["Sitting"][1]
+    tell(file, layout_name="coco", num_joints=17, keypoints_symmetry=COCO_SYMMETRY)
+    data = read_h36m_npz(h36m, cameras=h36m / "cameras.json", keypoints=file)
+    rows = np.flatnonzero(data.columns["sequence"] == data.meta["sequences"].index("S9 Sitting"))[5:]
+    found = dict(zip(get_skeleton("h36m17").joints, np.moveaxis(data.columns["keypoints_cpn"][rows], 1, 0)))
+    shoulders, hips = given[:, [5, 6]].mean(1), given[:, [11, 12]].mean(1)
+    expected = {
+        "right_ankle": given[:, 16], "left_ankle": given[:, 15], "left_wrist": given[:, 9],
+        "right_elbow": given[:, 8], "pelvis": hips, "thorax": shoulders, "spine": (hips + shoulders) / 2,
+        "neck": given[:, 0], "head": given[:, [1, 2]].mean(1),
+    }  # fmt: skip
+    for joint, pixels in expected.items():
+        np.testing.assert_allclose(found[joint][:, :2], pixels, rtol=1e-6)
+        assert (found[joint][:, 2] == 1).all()
+
+
+def test_h36m_keypoints_of_an_order_that_is_not_known_are_refused(h36m: Path, tmp_path: Path) -> None:
+    file = h36m / "data_2d_h36m_cpn.npz"
+    options = {"cameras": h36m / "cameras.json", "keypoints": file}
+    for metadata in (
+        {"layout_name": "mpii", "keypoints_symmetry": [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]},
+        {"layout_name": "h36m", "keypoints_symmetry": COCO_SYMMETRY},
+        {"layout_name": "coco", "keypoints_symmetry": COCO_SYMMETRY[::-1]},
+        {"keypoints_symmetry": [[1, 2], [3]]},
+        {"keypoints_symmetry": "x"},
+    ):
+        tell(file, **metadata)
+        with pytest.raises(ValueError, match=r"cpn\.npz: metadata: layout .* is neither Human3\.6M's nor COCO's"):
+            read_h36m_npz(h36m, **options)
+    tell(file)
+    told: list[str] = []
+    prepare("h36m_npz", h36m, tmp_path / "store", told=told.append, **options)
+    assert told == [f"{file}: has no metadata, so its joints are taken for Human3.6M's 17; check their order"]
 
 
 def test_h36m_keypoints_need_cameras_and_must_fit(h36m: Path) -> None:

@@ -44,13 +44,21 @@ def test_round_trip_of_two_recordings(tmp_path: Path) -> None:
 
 
 def test_the_camera_is_solved_from_the_joints(tmp_path: Path) -> None:
-    """Focal length, turned-back centre and lens come out as the writer used them; joints project exactly."""
+    """Focal length, turned-back centre and lens come out as the writer used them; joints project exactly.
+
+    They do not reach the corners, and k1 and k2 that fit them alone fold the image before: k3 is set.
+    """
     formats.write_ntu(tmp_path / "raw", frames=40, depth=False)
     store = _prepared(tmp_path)
     assert len(store.column("camera_focal")) == 1
     np.testing.assert_allclose(store.column("camera_focal")[0], 365.5, atol=0.01)
     np.testing.assert_allclose(store.column("camera_centre")[0], [511 - 256.3, 208.5], atol=0.01)
-    np.testing.assert_allclose(store.column("camera_distortion")[0], [0.093, -0.26, 0, 0, 0], atol=2e-3)
+    np.testing.assert_allclose(store.column("camera_distortion")[0], [0.0905, -0.268, 0, 0, 0.1], atol=3e-3)
+    corners = torch.tensor([[0.0, 0.0], [0.0, 423.0], [511.0, 0.0], [511.0, 423.0]])
+    rays = store.camera(np.array([0]))[0].rays(corners).numpy()  # all there, and where the lens has them
+    square = (rays[:, :2] ** 2).sum(-1, keepdims=True)
+    bent = 1 + 0.0905 * square - 0.268 * square**2 + 0.095 * square**3
+    np.testing.assert_allclose(365.5 * rays[:, :2] * bent + [511 - 256.3, 208.5], corners, atol=2)
     projected = store.camera().project(torch.from_numpy(np.array(store.column("joints"))))
     np.testing.assert_allclose(projected, store.column("keypoints_true")[..., :2], atol=2e-3)
 
@@ -169,6 +177,23 @@ def test_twelve_points_without_a_lens_need_no_lens() -> None:
     )
     with pytest.raises(ValueError, match="focal length"):
         solve_intrinsics(points[:1], pixels[:1])
+
+
+def test_a_lens_that_folds_within_the_image_loses_coefficients() -> None:
+    """Barrel so strong that no k3 helps: within the joints' reach it is one, beyond it turns back."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform([-1, -1, 2], [1, 1, 2.1], (400, 3))
+    plane = points[:, :2] / points[:, 2:]
+    square = (plane**2).sum(-1, keepdims=True)
+    pixels = 365.5 * plane * (1 - 0.2 * square - 0.9 * square**2) + [256, 212]
+    free, kept = solve_intrinsics(points, pixels), solve_intrinsics(points, pixels, size=(512, 424))
+    np.testing.assert_allclose(free.distortion, [-0.2, -0.9, 0, 0, 0], atol=1e-9)
+    k1, k2, _, _, k3 = kept.distortion
+    radii = np.linspace(0, 3, 500)
+    seen = radii * (1 + k1 * radii**2 + k2 * radii**4 + k3 * radii**6)
+    corner = np.hypot(256.5, 212.5) / kept.focal[0]
+    assert (np.diff(seen[: np.argmax(seen > corner) + 1]) > 0).all()
+    assert seen.max() > corner
 
 
 @pytest.mark.parametrize("count", [12, 400])

@@ -239,6 +239,30 @@ def test_an_existing_store_is_kept_unless_overwriting(folder: Path, tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["store"]
 
 
+@pytest.mark.parametrize("content", ["[]", '{"fps": 30}', "{", None])
+def test_overwriting_spares_what_is_no_store(tmp_path: Path, content: str | None) -> None:
+    kept = tmp_path / "thesis" / ("notes.txt" if content is None else "meta.json")
+    kept.parent.mkdir()
+    kept.write_text(content or "years of work")
+    for out in (kept.parent, kept):
+        with pytest.raises(FileExistsError, match="is no pose store, so it is not overwritten; choose"):
+            StoreWriter(out, META, overwrite=True)
+    assert kept.read_text() == (content or "years of work")
+    (tmp_path / "empty").mkdir()
+    assert len(PoseStore.open(write_store(tmp_path / "empty", make_columns(), META, overwrite=True))) == 12
+
+
+def test_what_appears_while_a_store_is_written_is_spared(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileExistsError, match="is no pose store"),
+        StoreWriter(tmp_path / "store", META, overwrite=True) as writer,
+    ):
+        writer.add_columns(make_columns())
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "notes.txt").touch()
+    assert [p.name for p in tmp_path.rglob("*")] == ["store", "notes.txt"]
+
+
 BROKEN_COLUMNS = {
     "joints": (None, "column 'joints' is missing"),
     "subject": (np.full(12, 3), r"column 'subject' row 0 is 3, outside 0\.\.2 of the subjects"),

@@ -173,6 +173,18 @@ def test_room_has_a_floor_at_the_feet(joints):
     assert point[0, 2].item() == pytest.approx(0.0, abs=0.005)
 
 
+def test_pixels_without_a_ray_stay_dark(joints):
+    """The lens folds at 0.88 of a focal length from the centre; the image's corners lie farther."""
+    camera = camera_at(0.0, focal=60.0).replace(distortion=torch.tensor([0.1, -0.3, 0.0, 0.0, 0.0]))
+    picture = render(joints, camera, background="room")
+    v, u = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
+    dark = camera.rays(torch.stack([u, v], -1).flatten(0, 1)).isnan().any(-1).view(128, 96).numpy()
+    assert 0.2 < dark.mean() < 0.8
+    assert not picture.rgb[dark].any()
+    assert not picture.depth[dark].any()
+    assert picture.depth[~dark].all()
+
+
 def test_a_distorted_camera_agrees_with_its_projection(joints):
     camera = camera_at(0.0)
     camera = camera.replace(distortion=torch.tensor([-0.2, 0.05, 0.001, -0.002, 0.0]))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from posedata.inspect import inspect_store
 from posedata.noise import DetectorNoise
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
@@ -205,6 +206,29 @@ def test_add_views_of_some_rows_without_noise(source: Path, tmp_path: Path) -> N
     store = PoseStore.open(out)
     assert store.column("frame").tolist() == [4, 1]
     assert "keypoints_detector" not in store
+
+
+def test_rows_without_a_joint_are_left_out_and_told(tmp_path: Path) -> None:
+    joints, valid = poses(5).numpy(), np.ones((5, 17), dtype=bool)
+    valid[[1, 3]], joints[[1, 3]] = False, np.nan
+    columns = {"joints": joints, "valid": valid, "frame": np.arange(5)}
+    path = write_store(tmp_path / "poses", columns, META)
+    told: list[str] = []
+    rows = np.array([0, 1, 4])
+    out = add_views(path, tmp_path / "v", RIGS["mocap"], 2, None, 0, rows=rows, told=told.append)
+    assert PoseStore.open(out).column("frame").tolist() == [0, 0, 4, 4]
+    assert told == [f"{path}: 1 of 3 rows have no valid joint; left out"]
+    with pytest.raises(ValueError, match="poses: has no 3D joints; nothing to view"):
+        add_views(path, tmp_path / "none", RIGS["mocap"], 1, None, 0, rows=np.array([1, 3]))
+
+
+def test_views_leave_the_names_of_recorded_cameras_behind(source: Path, tmp_path: Path) -> None:
+    recorded = PoseStore.open(add_views(source, tmp_path / "recorded", RIGS["mocap"], 1, None, 0))
+    columns = {name: recorded.column(name) for name in recorded.columns}
+    named = write_store(tmp_path / "named", columns, recorded.meta | {"cameras": list("abcdef")})
+    assert inspect_store(PoseStore.open(named))["cameras"]["by_name"] == dict.fromkeys("abcdef", 1)
+    seen = PoseStore.open(add_views(named, tmp_path / "seen", RIGS["mocap"], 2, None, 0))
+    assert inspect_store(seen)["cameras"] == {"count": 12, "rows": 12, "by_camera": [1] * 12}
 
 
 def test_add_views_refuses_noise_for_another_skeleton(source: Path, tmp_path: Path) -> None:

@@ -97,8 +97,8 @@ _DRAW = {"sampled": sample, "paper_sampled": paper_sample}
 
 def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
     """What to subtract from logits: an upper bound of all of them, less the headroom."""
-    bounds = [part.detach().abs().amax() if part.numel() else part.new_zeros(()) for part in cosines]
-    bounds = shared.maximum(torch.stack(bounds))
+    largest = [part.detach().abs().amax() if part.numel() else part.new_zeros(()) for part in cosines]
+    bounds = shared.maximum(torch.stack(largest))
     # λ1 - 1 = 2 √(s/3) cos(θ/3), so this bounds every cell. No anchor's sum is below a cell that holds the
     # largest cosine, where λ1 - 1 is at least that cosine.
     top = (4 / 3 * bounds.square().sum()).sqrt()

@@ -30,7 +30,7 @@ class StoreWriter:
     most a hidden `.NAME.*.partial` folder, never anything under the final name.
 
     Args:
-        path: the store to make; FileExistsError unless absent or `overwrite`.
+        path: the store to make; FileExistsError as of `refuse_existing`.
         meta: skeleton, fps, source, licence [required]; subjects, sequences, actions (lists of names);
             anything else that JSON can hold is kept as it is.
         scratch: where to build it, on the same file system; by default the store's parent.
@@ -54,8 +54,7 @@ class StoreWriter:
         self._digests: dict[str, str] = {}
         self._images = _ImageShards(shard_images)
         check_meta(self.meta, self.path)
-        if self.path.exists() and not overwrite:
-            raise FileExistsError(f"{self.path}: exists already; choose another name, or allow overwriting")
+        refuse_existing(self.path, overwrite)
 
     def __enter__(self) -> StoreWriter:
         parent = self.path.resolve().parent
@@ -143,6 +142,19 @@ def write_store(
     with StoreWriter(path, meta, overwrite=overwrite) as writer:
         writer.add_columns(columns)
     return Path(path)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise FileExistsError unless nothing is there, or with `overwrite` what may go.
+
+    A pose store may go (its meta.json says so) and an empty folder, and nothing else.
+    """
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{path}: exists already; choose another name, or allow overwriting")
+    if not (_is_store(path) or path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path}: is no pose store, so it is not overwritten; choose another name")
 
 
 def fingerprint(digests: Mapping[str, str], meta: Mapping[str, Any]) -> str:
@@ -326,10 +338,17 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def _is_store(path: Path) -> bool:
+    try:
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(meta, dict) and "schema" in meta
+
+
 def _rename(source: Path, target: Path, overwrite: bool) -> None:
+    refuse_existing(target, overwrite)  # it may have appeared meanwhile
     if target.exists():
-        if not overwrite:
-            raise FileExistsError(f"{target}: appeared meanwhile; choose another name")
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.resolve().parent))
         target.rename(old / target.name)
         source.rename(target)

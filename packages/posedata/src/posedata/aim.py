@@ -24,7 +24,7 @@ def aim(camera: Camera, box: Float[Tensor, "*batch 4"]) -> Camera:
 
     Args:
         camera: batch shape (*batch).
-        box: x0, y0, x1, y1 in pixels of that camera's image.
+        box: x0, y0, x1, y1 in pixels of that camera's image; its centre where that has a ray (`Camera.rays`).
     """
     centre = (box[..., :2] + box[..., 2:]) / 2
     ray = normalize(camera.rays(centre[..., None, :])[..., 0, :], dim=-1)
@@ -50,7 +50,7 @@ def reproject(
 ) -> Float[Tensor, "*batch J 2"]:
     """Keypoints of `camera`'s image (pixels, distortion and all) in the image of `aimed`, at the same place.
 
-    No depth is needed: the two share their centre.
+    No depth is needed: the two share their centre. NaN where `camera` has no ray for a keypoint.
     """
     turn = aimed.rotation @ camera.rotation.mT
     rays = camera.rays(keypoints) @ turn.mT

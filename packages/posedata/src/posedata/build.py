@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.noise import DetectorNoise
@@ -60,12 +61,12 @@ def build_synthetic(
         rig, per_frame, noise: virtual cameras as in `posedata.views.add_views`; none without a rig.
         images: (width, height) in pixels; needs a rig.
         kinds, workers, progress: as in `render_store`.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it is a store.
     """
     if images is not None and rig is None:
         raise ValueError("images need cameras: give a rig too")
     out = Path(out)
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     columns, meta = _motion(subjects, clips, frames, float(fps), seed)
     if rig is None:
         return write_store(out, columns, meta, overwrite=overwrite)
@@ -141,12 +142,12 @@ def render_store(
         kinds: which of rgb, depth, mask to keep.
         alike: a number for every row of the store: rows of equal number show one person in the same clothes,
             light and background, as the frames of a clip do; the sensor's noise stays each row's own.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it is a store.
         progress: called as pictures come.
     """
     source = store if isinstance(store, PoseStore) else PoseStore.open(store)
     out = Path(out)
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     if source.skeleton.name not in _PAINTERS:
         known = " and ".join(_PAINTERS)
         raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only {known} can be dressed")
@@ -322,9 +323,3 @@ def _boxes(store: PoseStore, rows: np.ndarray, size: tuple[int, int]) -> Float[n
         fitted = bounding_box(pixels, margin=BOX_MARGIN, aspect=size[0] / size[1])
     boxes[rows] = fitted.numpy()
     return boxes
-
-
-def _refuse_existing(out: Path, overwrite: bool) -> None:
-    """Before the long work, not after it."""
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")

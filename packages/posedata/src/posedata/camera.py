@@ -12,6 +12,8 @@ from torch import Tensor
 _FIELDS = ("focal", "centre", "rotation", "translation", "distortion", "size")
 _NEAREST_DEPTH = 1e-6
 _UNDISTORT_STEPS = 10
+_MISS = 1e-4
+"""How far a ray that is given may land from its pixel, in focal lengths: a tenth of a pixel at 1000."""
 
 
 class Camera:
@@ -31,6 +33,9 @@ class Camera:
 
     A point behind the camera still gets a finite pixel (mirrored through the centre, ``|z|`` at least
     1e-6 m): losses stay finite. Ask ``in_front`` which points are real.
+
+    A lens whose polynomial folds bends no ray to the pixels beyond the fold: there ``rays`` and ``unproject``
+    are NaN.
 
     Args:
         focal: (*batch, 2) fx, fy in pixels.
@@ -192,7 +197,10 @@ class Camera:
         return self.world_to_camera(points)[..., 2] > _NEAREST_DEPTH
 
     def rays(self, pixels: Float[Tensor, "*_p N 2"]) -> Float[Tensor, "*_q N 3"]:
-        """Directions ``(x/z, y/z, 1)`` in the camera frame, distortion removed."""
+        """Directions ``(x/z, y/z, 1)`` in the camera frame, distortion removed.
+
+        NaN (x and y) where the lens bends no ray to the pixel; other pixels' gradients stay finite.
+        """
         bent = (pixels - self.centre[..., None, :]) / self.focal[..., None, :]
         plane = _undistort(bent, self.distortion[..., None, :])
         return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=-1)
@@ -200,7 +208,7 @@ class Camera:
     def unproject(
         self, pixels: Float[Tensor, "*_p N 2"], depth: Float[Tensor, "*_d N"]
     ) -> Float[Tensor, "*_q N 3"]:
-        """Camera-frame points from pixels and their depth (z, metres)."""
+        """Camera-frame points from pixels and their depth (z, metres); x and y NaN as of ``rays``."""
         return self.rays(pixels) * depth[..., None]
 
     def crop(self, box: Float[Tensor, "*_b 4"], size: Num[Tensor, "*_s 2"] | Sequence[int]) -> Camera:
@@ -235,23 +243,37 @@ def _distort(plane: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def _undistort(bent: Tensor, coefficients: Tensor) -> Tensor:
-    """Newton's method on ``_distort``; the last step alone is recorded, which gives the implicit gradient."""
+    """Newton's method on ``_distort``; the last step alone is recorded, which gives the implicit gradient.
+
+    NaN where that ends nowhere, or beyond a fold, where the Jacobian is not positive definite.
+    """
     with torch.no_grad():
         plane = bent.detach()
         for _ in range(_UNDISTORT_STEPS):
             plane = _newton_step(plane, bent, coefficients)
-    return _newton_step(plane, bent, coefficients)
+        miss = (_distort(plane, coefficients) - bent).norm(dim=-1)
+        xx, xy, yy = _jacobian(plane, coefficients)
+        known = (miss <= _MISS * bent.norm(dim=-1).clamp(min=1)) & (xx > 0) & (xx * yy > xy * xy)
+        known = known[..., None]
+    # the step starts from 0 where nothing is known: an infinite slope there would spoil shared gradients
+    there = _newton_step(torch.where(known, plane, 0), torch.where(known, bent, 0), coefficients)
+    return torch.where(known, there, torch.nan)
 
 
 def _newton_step(plane: Tensor, bent: Tensor, coefficients: Tensor) -> Tensor:
-    k1, k2, p1, p2, k3 = coefficients.detach().unbind(-1)
+    xx, xy, yy = _jacobian(plane, coefficients.detach())
+    ex, ey = (_distort(plane, coefficients) - bent).unbind(-1)
+    scale = xx * yy - xy * xy
+    return plane - torch.stack([yy * ex - xy * ey, xx * ey - xy * ex], dim=-1) / scale[..., None]
+
+
+def _jacobian(plane: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of ``_distort``, which is symmetric: dx/da, dx/db, dy/db."""
+    k1, k2, p1, p2, k3 = coefficients.unbind(-1)
     a, b = plane.unbind(-1)
     r2 = a * a + b * b
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
     slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))
     xx = radial + slope * a * a + 2 * p1 * b + 6 * p2 * a
     yy = radial + slope * b * b + 6 * p1 * b + 2 * p2 * a
-    xy = slope * a * b + 2 * p1 * a + 2 * p2 * b
-    ex, ey = (_distort(plane, coefficients) - bent).unbind(-1)
-    scale = xx * yy - xy * xy
-    return plane - torch.stack([yy * ex - xy * ey, xx * ey - xy * ex], dim=-1) / scale[..., None]
+    return xx, slope * a * b + 2 * p1 * a + 2 * p2 * b, yy

@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 console = Console()
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is a store.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random.")]
 RigName = Annotated[str, typer.Option("--rig", help=f"Where cameras stand: {', '.join(RIGS)}.")]
 NoiseName = Annotated[str, typer.Option("--noise", help=f"Detector noise: {', '.join(NOISES)}.")]
@@ -85,9 +85,6 @@ def synth(
 def _prepare(
     name: str, source: Path, out: Path, *, workers: int, strict: bool, overwrite: bool, **options: Any
 ) -> None:
-    def tell(text: str) -> None:
-        console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
-
     with _faults(), _progress(f"reading {source.name}") as progress:
         prepare(
             name,
@@ -97,7 +94,7 @@ def _prepare(
             strict=strict,
             workers=workers or _cores(),
             progress=progress,
-            told=tell,
+            told=_note,
             **options,
         )
     _written(out)
@@ -120,7 +117,17 @@ def views(
     """Look at poses with virtual cameras: projections, boxes and, with --noise, what a detector would see."""
     with _faults(), console.status(f"placing cameras around {store}"):
         rows = np.arange(0, len(PoseStore.open(store)), every)
-        add_views(store, out, get_rig(rig), per_frame, _noise(noise), seed, rows=rows, overwrite=overwrite)
+        add_views(
+            store,
+            out,
+            get_rig(rig),
+            per_frame,
+            _noise(noise),
+            seed,
+            rows=rows,
+            overwrite=overwrite,
+            told=_note,
+        )
     _written(out)
 
 
@@ -207,7 +214,7 @@ def _print(report: dict[str, Any]) -> None:
         table.add_row(label, str(bone["mean_mm"]), *drifts, bone["worst"])
     console.print(table)
     for text in report["notes"]:
-        console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
+        _note(text)
     for text in report["faults"]:
         console.print(f"[bold red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
     if not report["faults"]:
@@ -235,6 +242,10 @@ def _progress(what: str) -> Iterator[Any]:
             bar.update(task, completed=done, total=total, visible=True)
 
         yield update
+
+
+def _note(text: str) -> None:
+    console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _written(out: Path) -> None:

@@ -7,6 +7,7 @@ poses into a store of views, with the keypoints that a detector would have seen 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from posedata._schema import CAMERA_COLUMNS
+from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.noise import DetectorNoise
@@ -142,12 +144,14 @@ def add_views(
     *,
     rows: np.ndarray | None = None,
     overwrite: bool = False,
+    told: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write a store in which every row of another is seen by `per_frame` virtual cameras of a rig.
 
     Rows come frame by frame, the views of a frame side by side. Besides the camera table it has
     `keypoints_true` (exact projections, confidence 1, or 0 where the joint is invalid), `boxes` (of the
-    frame the person fills, at the aspect of 192x256 images) and, with noise, `keypoints_detector`.
+    frame the person fills, at the aspect of 192x256 images) and, with noise, `keypoints_detector`. Rows
+    without a valid joint are left out.
 
     Args:
         store_path: a store of poses; its cameras and images, if any, are left behind.
@@ -157,8 +161,14 @@ def add_views(
         noise: the detector's noise, for the store's skeleton; None for exact keypoints only.
         seed: decides cameras and noise.
         rows: only these rows.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it is a store.
+        told: called with how many rows were left out, if any were.
+
+    Raises:
+        ValueError: no row has a valid joint; the noise is for another skeleton; `per_frame` is less than 1.
+        FileExistsError: `out` exists, or with `overwrite` is no store.
     """
+    refuse_existing(Path(out), overwrite)
     if per_frame < 1:
         raise ValueError(f"per_frame is {per_frame}; give 1 or more views per frame")
     store = PoseStore.open(store_path)
@@ -167,13 +177,19 @@ def add_views(
             f"{store.path}: skeleton is {store.skeleton.name}, the noise model is for {noise.skeleton};"
             " give one for the store's skeleton"
         )
-    picked = np.arange(len(store)) if rows is None else np.asarray(rows)
+    asked = np.arange(len(store)) if rows is None else np.asarray(rows)
+    picked = asked[store.column("valid")[asked].any(axis=1)] if "valid" in store else asked
+    if not len(picked):
+        raise ValueError(f"{store.path}: has no 3D joints; nothing to view")
+    if lost := len(asked) - len(picked):
+        told(f"{store.path}: {lost} of {len(asked)} rows have no valid joint; left out")
     station = torch.arange(len(picked) * per_frame) % per_frame % max(1, len(rig.stations))
     generator = torch.Generator().manual_seed(seed)
     columns = _view_columns(store, np.repeat(picked, per_frame), rig, station, noise, generator)
     made = {"rig": asdict(rig), "per_frame": per_frame, "seed": seed, "of": store.fingerprint}
     made["noise"] = None if noise is None else asdict(noise)
-    meta = {key: value for key, value in store.meta.items() if key not in ("image_size", "images")}
+    left = ("image_size", "images", "cameras")
+    meta = {key: value for key, value in store.meta.items() if key not in left}
     return write_store(out, columns, meta | {"views": made}, overwrite=overwrite)
 
 

@@ -158,7 +158,7 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
 def _fit_positions(vit: nn.Module, state: dict[str, Tensor]) -> None:
     """Resample positions that were trained on images of another size, as timm does for its hub's."""
     grid: Any = vit.patch_embed.grid_size  # type: ignore[union-attr]
-    if "pos_embed" in state and state["pos_embed"].shape != vit.pos_embed.shape:  # type: ignore[union-attr]
+    if "pos_embed" in state and state["pos_embed"].shape != vit.pos_embed.shape:
         state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid)
 
 

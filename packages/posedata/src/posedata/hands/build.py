@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from posedata._schema import CAMERA_COLUMNS
+from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.build import render_store
 from posedata.camera import Camera
@@ -51,11 +52,10 @@ def build_hands(
         rig: the cameras.
         size: side of the square pictures, px.
         background, kinds, workers, progress: as of `posedata.build.render_store`.
-        overwrite: replace ``out`` if it exists.
+        overwrite: replace ``out`` if it is a store.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")
+    refuse_existing(out, overwrite)
     generator = torch.Generator().manual_seed(seed)
     scenes = sample_scenes(count, generator, interacting, tilt)
     camera = sample_cameras(filled(scenes.joints, scenes.valid), rig, generator)

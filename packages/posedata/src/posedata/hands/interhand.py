@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
+from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.hands.build import BOX_SCALE, hand_columns
@@ -96,6 +97,7 @@ def write_interhand(
         FileNotFoundError: a picture that is not there.
         ValueError: a picture that cannot be read, or no picture has a valid joint.
     """
+    refuse_existing(Path(out), overwrite)
     kept = split.valid.any(1).nonzero()[:, 0]
     if not len(kept):
         raise ValueError("no picture of this split has a valid joint: check the joint_3d file")

@@ -25,7 +25,7 @@ _FIXED: dict[str, Any] = {
     "workers": Annotated[
         int, typer.Option(min=0, help="Processes; 0: one per core. They change nothing else.")
     ],
-    "overwrite": Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")],
+    "overwrite": Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is a store.")],
 }
 _DEFAULTS: dict[str, Any] = {"strict": False, "workers": 0, "overwrite": False}
 

@@ -26,6 +26,7 @@ from typing import IO, Any
 
 import torch
 
+from posedata._writer import refuse_existing
 from posedata.prepare.finish import finish
 from posedata.prepare.format import Context, Format, Plan, Unit, get_format
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
@@ -69,7 +70,7 @@ def prepare(
         format_name: a key of `FORMATS`.
         source: file or folder, as the format takes it.
         out: the store to make.
-        overwrite: replace `out` if it exists.
+        overwrite: replace `out` if it is a store.
         strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out.
         workers: processes; 1 reads in this one.
         progress: called as units are done.
@@ -77,14 +78,15 @@ def prepare(
         options: the format's, e.g. `fps`.
 
     Raises:
-        ValueError: the format or an option is not known; with `strict`, anything was told; nothing could be
-            read.
+        ValueError: the format or an option is not known; `out` is to be replaced and holds the source; with
+            `strict`, anything was told; nothing could be read.
         FileNotFoundError: there is no source.
-        FileExistsError: the store exists.
+        FileExistsError: the store exists, or with `overwrite` something that is no store.
     """
     form, source, out = get_format(format_name, **options), Path(source), Path(out)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out}: exists already; choose another name, or allow overwriting")
+    refuse_existing(out, overwrite)
+    if out.exists() and source.resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"{out}: holds {source}, which is to be read; choose another name")
     notes: list[str] = []
 
     def note(text: str) -> None:

@@ -40,7 +40,7 @@ _NUMBERS = 4 * SUBJECTS * 6 + 4 * 9
 
 
 def read_cameras(path: Path) -> dict[str, list[ClipCamera]]:
-    """Cameras by subject ("S1"), in the order of `CAMERAS`; named "S1 54138969".
+    """Cameras by subject ("S1"), in the order of `CAMERAS`; named by their numbers, whoever they saw.
 
     Raises FileNotFoundError; ValueError naming the file and the field.
     """
@@ -66,18 +66,18 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
         raise ValueError(f"{path}: w0 has a focal length that is not positive; get the file anew")
     return {
         f"S{subject + 1}": [
-            _camera(subject, name, places[order.index(name), subject], lenses[order.index(name)])
+            _camera(name, places[order.index(name), subject], lenses[order.index(name)])
             for name in CAMERAS
         ]
         for subject in range(SUBJECTS)
     }
 
 
-def _camera(subject: int, name: str, place: np.ndarray, lens: np.ndarray) -> ClipCamera:
+def _camera(name: str, place: np.ndarray, lens: np.ndarray) -> ClipCamera:
     rotation = _about(place[0], 0) @ _about(place[1], 1) @ _about(place[2], 2)
     k1, k2, k3, p1, p2 = lens[4:]
     return ClipCamera(
-        f"S{subject + 1} {name}",
+        name,
         lens[:2],
         lens[2:4],
         rotation,
@@ -103,13 +103,13 @@ def _from_json(path: Path) -> dict[str, list[ClipCamera]]:
         if not isinstance(cameras, list):
             raise ValueError(f"{path}: {subject[:40]} is no list of cameras; write one")
         out[subject] = [
-            _described(camera, subject, number, f"{path}: {subject[:40]} camera {number}")
+            _described(camera, number, f"{path}: {subject[:40]} camera {number}")
             for number, camera in enumerate(cameras)
         ]
     return out
 
 
-def _described(camera: Mapping[str, Any], subject: str, number: int, where: str) -> ClipCamera:
+def _described(camera: Mapping[str, Any], number: int, where: str) -> ClipCamera:
     try:
         rotation = _quaternion_matrix(np.array(camera["orientation"], dtype=float)).T
         k1, k2, k3 = (float(k) for k in camera["radial_distortion"])
@@ -124,7 +124,7 @@ def _described(camera: Mapping[str, Any], subject: str, number: int, where: str)
     if not np.isfinite([*rotation.ravel(), *place, fx, fy, cx, cy, k1, k2, k3, p1, p2]).all() or fx <= 0:
         raise ValueError(f"{where}: has a number that no camera has; correct the entry")
     distortion = (k1, k2, BROWN * p1, BROWN * p2, k3)
-    return ClipCamera(f"{subject} {name}", (fx, fy), (cx, cy), rotation, -rotation @ place, size, distortion)
+    return ClipCamera(name, (fx, fy), (cx, cy), rotation, -rotation @ place, size, distortion)
 
 
 def _quaternion_matrix(q: np.ndarray) -> np.ndarray:

@@ -26,6 +26,8 @@ _LARGEST = 8192
 _LARGEST_IMAGE = 256 << 20
 _LEAST_JOINTS = 200
 _LEAST_RADIUS = 0.02
+_THIRD = (0.0, 0.1, 0.2, 0.4)
+"""What k3 may be where k1 and k2 alone fold the image; Kinects v2 are calibrated to about 0.1."""
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -48,16 +50,23 @@ class Intrinsics(NamedTuple):
 
 
 def solve_intrinsics(
-    points: Float[np.ndarray, "N 3"], pixels: Float[np.ndarray, "N 2"], *, radial: int | None = None
+    points: Float[np.ndarray, "N 3"],
+    pixels: Float[np.ndarray, "N 2"],
+    *,
+    radial: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Intrinsics:
     """The camera that put these camera-frame points (x right, y down, z forward) at these pixels.
 
-    Linear least squares on ``u = fx a (1 + k1 r² + k2 r⁴) + cx`` with ``a = x/z`` (and v alike); the two
-    focal lengths are one as soon as there is a radial term.
+    Linear least squares on ``u = fx a (1 + k1 r² + k2 r⁴ + k3 r⁶) + cx`` with ``a = x/z`` (and v alike), k3
+    given; the two focal lengths are one as soon as there is a radial term.
 
     Args:
-        radial: how many radial coefficients, 0 to 2; by default two where the points are many and reach far
-            enough from the centre to tell them, else none.
+        radial: how many radial coefficients are fitted, 0 to 2; by default two where the points are many and
+            reach far enough from the centre to tell them, else none.
+        size: width and height of the image. Points near its centre do not tell a lens near its corners, and
+            what fits them may turn back before: then k3 is the least of a few that keeps radii growing out
+            to the farthest corner, or coefficients are left out. Without it k3 is 0.
 
     Raises ValueError where the points do not determine a camera.
     """
@@ -69,23 +78,53 @@ def solve_intrinsics(
     radius = (plane**2).sum(-1)
     if radial is None:
         radial = 2 if len(plane) >= _LEAST_JOINTS and np.ptp(radius) > _LEAST_RADIUS else 0
+    for count, third in [(radial, k3) for k3 in _THIRD] + [(1, 0.0), (0, 0.0)]:
+        focal, centre, bent = _fitted(plane, pixels, count, third if count else 0.0)
+        if not (focal > 1).all():
+            raise ValueError(
+                f"the focal lengths that fit the points are {focal[0]:.3g} and {focal[1]:.3g} px"
+            )
+        if size is None or not count or _reaches_corners(focal, centre, bent, size):
+            break
+    placed = plane * _radial(bent, radius)[:, None] * focal + centre
+    return Intrinsics(focal, centre, bent, float(np.abs(placed - pixels).max()))
+
+
+def _fitted(
+    plane: Float[np.ndarray, "N 2"], pixels: Float[np.ndarray, "N 2"], radial: int, third: float
+) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"], Float[np.ndarray, " 5"]]:
+    """Focal lengths, centre, and k1, k2, p1, p2, k3 with this k3."""
+    bent = np.zeros(5)
     if radial == 0:
         ones = np.ones(len(plane))
         fits = [np.linalg.lstsq(np.stack([plane[:, i], ones], 1), pixels[:, i])[0] for i in (0, 1)]
         (fx, cx), (fy, cy) = fits
-        focal, centre = np.array([fx, fy]), np.array([cx, cy])
-    else:
-        terms = [(plane * radius[:, None] ** power).ravel() for power in range(radial + 1)]
-        sides = [np.tile(side, len(plane)) for side in ((1.0, 0.0), (0.0, 1.0))]
-        solved = np.linalg.lstsq(np.stack(terms + sides, 1), pixels.ravel())[0]
-        focal, centre = np.repeat(solved[0], 2), solved[-2:]
-    if not (focal > 1).all():
-        raise ValueError(f"the focal lengths that fit the points are {focal[0]:.3g} and {focal[1]:.3g} px")
-    bent = np.zeros(5)
-    if radial:
-        bent[:radial] = solved[1 : 1 + radial] / solved[0]
-    shape = (1 + bent[0] * radius + bent[1] * radius**2)[:, None]
-    return Intrinsics(focal, centre, bent, float(np.abs(plane * shape * focal + centre - pixels).max()))
+        return np.array([fx, fy]), np.array([cx, cy]), bent
+    radius = (plane**2).sum(-1)[:, None]
+    terms = [plane * (1 + third * radius**3), *(plane * radius**power for power in range(1, radial + 1))]
+    sides = [np.tile(side, len(plane)) for side in ((1.0, 0.0), (0.0, 1.0))]
+    solved = np.linalg.lstsq(np.stack([term.ravel() for term in terms] + sides, 1), pixels.ravel())[0]
+    bent[:radial], bent[4] = solved[1 : 1 + radial] / solved[0], third
+    return np.repeat(solved[0], 2), solved[-2:], bent
+
+
+def _radial(bent: Float[np.ndarray, " 5"], squares: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    return 1 + squares * (bent[0] + squares * (bent[1] + squares * bent[4]))
+
+
+def _reaches_corners(
+    focal: Float[np.ndarray, " 2"],
+    centre: Float[np.ndarray, " 2"],
+    bent: Float[np.ndarray, " 5"],
+    size: tuple[int, int],
+) -> bool:
+    """Whether radii grow with the lens all the way to the outer edge of the farthest corner."""
+    ends = np.array([[-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5]])
+    corner = float(np.linalg.norm(np.abs((ends - centre) / focal).max(0)))
+    radii = np.linspace(0, 4 * corner, 4001)
+    seen = radii * _radial(bent, radii**2)
+    back = np.flatnonzero(np.diff(seen) <= 0)
+    return bool(seen[back[0] if len(back) else -1] >= corner)
 
 
 def camera_of(camera: ClipCamera) -> Camera:

@@ -48,6 +48,7 @@ class H36m(Format):
     name = "h36m"
     title = "Human3.6M: the official archives, unpacked, with metadata.xml"
     terms = TERMS
+    version = 2
     reference_fps = RATE
     totals = (
         Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN, views=4),
@@ -73,7 +74,7 @@ class H36m(Format):
         for (subject, sequence), kinds in sorted(files.items()):
             if self.subjects != "all" and subject not in self.subjects.split(","):
                 continue
-            listed = [camera for camera in known.get(subject, []) if camera.name.split()[-1] in wanted]
+            listed = [camera for camera in known.get(subject, []) if camera.name in wanted]
             if wanted and not listed:
                 context.note(f"{metadata}: has no cameras of {subject}; {sequence} is left out")
                 continue
@@ -107,7 +108,7 @@ class H36m(Format):
     def _view(
         self, unit: Unit, world: np.ndarray, camera: ClipCamera, stride: int, action: str, context: Context
     ) -> Clip:
-        name = camera.name.split()[-1]
+        name = camera.name
         pixels = _pixels(unit.detail["files"].get((_PIXELS, name)))
         if pixels is not None and len(pixels) != len(world):
             file = unit.detail["files"][_PIXELS, name]
@@ -208,7 +209,7 @@ def _from_mono(
     files: dict[tuple[str, str], Path], camera: ClipCamera, sequence: str, context: Context
 ) -> np.ndarray | None:
     """World positions from the camera frame's."""
-    name = camera.name.split()[-1]
+    name = camera.name
     if (_MONO, name) not in files:
         context.note(f"{sequence}: has no positions for camera {name}; that view is left out")
         return None

@@ -1,8 +1,10 @@
 """Human3.6M as VideoPose3D's npz files carry it: `data_3d_h36m.npz` and `data_2d_h36m_NAME.npz`.
 
 The first holds subject -> action -> (T, 32, 3) world metres, z up, at 50 Hz; the second subject -> action ->
-one (T, 17, 2) per camera, pixels. Both are pickles, read through `_safe_pickle`. They can only be read whole,
-so `plan` unpacks them into one array a file. Cameras come from Human3.6M's `metadata.xml`, or as JSON
+one (T, 17, 2) per camera, pixels, in the order that its `metadata` tells: Human3.6M's, or COCO's, which is
+converted by name (approximately: the thorax is the middle of the shoulders, the neck the nose). Both are
+pickles, read through `_safe_pickle`. They can only be read whole, so `plan` unpacks them into one array a
+file. Cameras come from Human3.6M's `metadata.xml`, or as JSON
 (`_h36m_cameras`). S11 Directions is lacking in the published files.
 """
 
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float32
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
 from posedata.prepare.merge import Dataset, collect
@@ -21,6 +25,7 @@ from posedata.readers._clips import stride_for
 from posedata.readers._h36m_cameras import read_cameras
 from posedata.readers._safe_npz import load_plain_npz
 from posedata.readers.h36m import JOINTS_17_OF_32, RATE, TERMS, TEST, TRAIN
+from posedata.skeleton import Skeleton, get_skeleton
 
 _REACH = 1e4
 
@@ -36,6 +41,7 @@ class H36mNpz(Format):
     name = "h36m_npz"
     title = "Human3.6M as VideoPose3D's npz, with its 2D detections"
     terms = TERMS
+    version = 2
     reference_fps = RATE
     totals = (
         Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN, views=4),
@@ -56,7 +62,7 @@ class H36mNpz(Format):
         known = {} if self.cameras is None else read_cameras(Path(self.cameras))
         files = tuple(Path(file) for file in (path, self.cameras, self.keypoints) if file is not None)
         units: list[Unit] = []
-        for (subject, action), array in _arrays(path, "positions_3d"):
+        for (subject, action), array in _arrays(load_plain_npz(path), path, "positions_3d"):
             if self.cameras is not None and not known.get(subject):
                 raise ValueError(f"{self.cameras}: has no cameras for {subject!r}; add them")
             place = context.scratch / f"pose-{len(units):05d}.npy"
@@ -69,7 +75,7 @@ class H36mNpz(Format):
             }
             units.append(Unit(f"{subject} {action}", files, detail))
         if self.keypoints is not None:
-            self._unpack_keypoints(Path(self.keypoints), units, context.scratch)
+            self._unpack_keypoints(Path(self.keypoints), units, context)
         return Plan(units, "Human3.6M (VideoPose3D npz)", RATE / stride)
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
@@ -88,9 +94,11 @@ class H36mNpz(Format):
                 columns["keypoints_" + _detector(Path(self.keypoints))] = full[: len(joints) : stride]
             yield Clip(joints[::stride], subject, unit.name, action, columns, (camera,))
 
-    def _unpack_keypoints(self, path: Path, units: list[Unit], scratch: Path) -> None:
+    def _unpack_keypoints(self, path: Path, units: list[Unit], context: Context) -> None:
         wanted = {(unit.detail["subject"], unit.detail["action"]): unit.detail for unit in units}
-        for key, arrays in _arrays(path, "positions_2d"):
+        entries, scratch = load_plain_npz(path), context.scratch
+        layout = _layout(entries.get("metadata"), path, context)
+        for key, arrays in _arrays(entries, path, "positions_2d"):
             if key in wanted:
                 detail = wanted.pop(key)
                 where = f"{path}: {' '.join(key)}"
@@ -102,7 +110,7 @@ class H36mNpz(Format):
                             f"{where}: shape is {view.shape}, wanted ({poses} or more, 17, 2); give the"
                             " matching file"
                         )
-                    _save(scratch / f"{detail['poses']}-{number}.npy", view)
+                    _save(scratch / f"{detail['poses']}-{number}.npy", _as_h36m(view, layout))
         for subject, action in wanted:
             raise ValueError(f"{path}: {subject} {action}: has no views; give the matching file")
 
@@ -112,9 +120,8 @@ def read_h36m_npz(source: str | Path, **options: Any) -> Dataset:
     return collect(H36mNpz(**options), source)
 
 
-def _arrays(path: Path, name: str) -> Iterator[tuple[tuple[str, str], Any]]:
+def _arrays(entries: dict[str, Any], path: Path, name: str) -> Iterator[tuple[tuple[str, str], Any]]:
     """Subject, action and what the file has for them."""
-    entries = load_plain_npz(path)
     table = entries.get(name)
     if not isinstance(table, dict) or not table:
         raise ValueError(f"{path}: has no dict {name!r}; give a file in VideoPose3D's layout")
@@ -127,6 +134,35 @@ def _arrays(path: Path, name: str) -> Iterator[tuple[tuple[str, str], Any]]:
                     f"{path}: {name} of {subject[:40]} has an action without a name; get it anew"
                 )
             yield (subject[:80], action[:80]), value
+
+
+def _layout(metadata: Any, path: Path, context: Context) -> Skeleton:
+    """The skeleton of the file's 2D joints, by which of them its metadata calls left and right."""
+    h36m = get_skeleton("h36m17")
+    told = metadata if isinstance(metadata, dict) else {}
+    name, symmetry = (told.get(field) for field in ("layout_name", "keypoints_symmetry"))
+    if name is None and symmetry is None:
+        context.note(f"{path}: has no metadata, so its joints are taken for Human3.6M's 17; check their order")
+        return h36m
+    try:
+        pairs = None if symmetry is None else {(int(a), int(b)) for a, b in zip(*symmetry, strict=True)}
+    except (TypeError, ValueError):
+        pairs = set()
+    for layout, skeleton in (("h36m", h36m), ("coco", get_skeleton("coco17"))):
+        if name in (None, layout) and pairs in (None, _left_and_right(skeleton)):
+            return skeleton
+    raise ValueError(
+        f"{path}: metadata: layout {str(name)[:40]!r} with its keypoints_symmetry is neither Human3.6M's nor"
+        " COCO's; give a file of one of these"
+    )
+
+
+def _left_and_right(skeleton: Skeleton) -> set[tuple[int, int]]:
+    return {(i, j) for i, j in enumerate(skeleton.mirror) if skeleton.joints[i].startswith("left_")}
+
+
+def _as_h36m(view: Float32[np.ndarray, "T 17 2"], layout: Skeleton) -> Float32[np.ndarray, "T 17 2"]:
+    return layout.convert(torch.from_numpy(view), get_skeleton("h36m17"), lossy=True).numpy()
 
 
 def _seventeen(array: Any, where: str) -> np.ndarray:

@@ -12,7 +12,8 @@ The sensor's frame is right-handed with x to **its** left, and its images are mi
 camera has the left hand at the left of the image. Here images and pixels are turned back (u = 511 - depthX)
 and x negated, so that camera and world are what they are everywhere else. Intrinsics are not published; they
 follow from the joints, which the files give both in metres and in pixels: focal length, centre and two radial
-coefficients, to a few thousandths of a pixel. The camera stands level in the world's origin; its tilt is not
+coefficients, to a few thousandths of a pixel, and a third that keeps the lens one out to the image's corners,
+where no joint tells it. The camera stands level in the world's origin; its tilt is not
 known.
 """
 
@@ -63,6 +64,7 @@ class Ntu(Format):
     name = "ntu"
     title = "NTU RGB+D (60 and 120): .skeleton files and, beside them, depth images"
     terms = "NTU RGB+D: academic research, by its release agreement"
+    version = 2
 
     size: str = option("256x256", "Images: a crop around the person such as 256x256, full, or none.")
     missing: Path | None = option(None, "List of recordings to leave out, as published beside the data set.")
@@ -118,7 +120,7 @@ class Ntu(Format):
         )
         every = every[:: -(-len(every) // _MOST_POINTS)]
         try:
-            solved = solve_intrinsics(_unmirrored(every[:, :3]), _pixels(every))
+            solved = solve_intrinsics(_unmirrored(every[:, :3]), _pixels(every), size=SIZE)
         except ValueError as error:
             raise ValueError(f"{unit.files[0]}: {error}; copy it anew") from None
         if solved.residual > _LARGEST_RESIDUAL:

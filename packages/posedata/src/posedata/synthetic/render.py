@@ -127,15 +127,19 @@ class Renderer:
         surface, points: in the camera's frame; points (P, 3): those whose visibility is asked for, the first
         of which tells how far away the subject is; radii (P,): metres of flesh that do not hide a point;
         height: of the camera above the floor, metres; background: one of `KINDS`, a random one if None;
-        noise: given, depth is as a Kinect would measure it.
+        noise: given, depth is as a Kinect would measure it. Pixels to which the lens bends no ray stay 0.
         """
         rays, up = self._rays(camera), camera.rotation[:, 2].cpu().numpy().astype(np.float32)
+        dark = np.isnan(rays).any(-1)
+        rays[dark] = (0, 0, 1)
         hits, visible = trace(surface, rays, _window(surface.vertices, camera), points, radii)
         kind = KINDS[rng.integers(len(KINDS))] if background is None else background
         behind = backdrop(kind, rays, up, height, float(points[0, 2]), rng)
         rgb, depth, mask = self._image(hits, behind.rgb, behind.depth, rng)
         if noise is not None:
             depth = self._measured(depth, hits, rays, float(camera.focal.mean()), noise)
+        for image in (rgb, depth, mask):
+            image[dark] = 0
         return Rendered(rgb, depth, mask, visible & self._inside(points, camera))
 
     def _rays(self, camera: Camera) -> Array:
