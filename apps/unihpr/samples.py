@@ -169,4 +169,7 @@ def _sample(
         return Sample(normalise_keypoints(pixels, box), confidence, token, joints, eye)
     aimed = aim(camera, box)
     turn = aimed.rotation @ camera.rotation.mT
-    return Sample(reproject(pixels, camera, aimed), confidence, token, joints @ turn.mT, turn)
+    seen = reproject(pixels, camera, aimed)
+    known = seen.isfinite().all(-1)  # a lens may bend no ray to a stray detection
+    seen = torch.where(known[..., None], seen, 0)
+    return Sample(seen, confidence * known, token, joints @ turn.mT, turn)

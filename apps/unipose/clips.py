@@ -78,6 +78,7 @@ class Clips:
             camera = camera.crop(boxes, store.image_size)
         self.camera = camera.crop(shaped["box"][:, 0], (config.image_size, config.image_size))
         self.rays = self.camera.rays(self.keypoints[..., :2].flatten(1, 2)).view(*self.keypoints.shape[:3], 3)
+        self.keypoints[..., 2] *= self.rays.isfinite().all(-1)  # a lens may bend no ray to a stray detection
         self.surface = keypoint_depth(self.person_depth(slice(None)), self.keypoints[..., :2])
 
     def __len__(self) -> int:

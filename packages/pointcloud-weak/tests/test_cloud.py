@@ -35,6 +35,22 @@ def test_cloud_projects_back_to_its_pixels(distortion):
     torch.testing.assert_close(pixels, expected.expand_as(pixels), rtol=0, atol=1e-4)
 
 
+def test_what_no_ray_reaches_is_nowhere():
+    """A lens that folds at a radius of 0.7 leaves the image's corners without rays."""
+    folding = camera(size=(60, 50), distortion=torch.tensor([-0.5, 0.0, 0.0, 0.0, 0.0])).replace(
+        centre=torch.tensor([29.5, 24.5])
+    )
+    unproject = DepthUnprojector(folding)
+    seen_radius = (2 / 3) * (2 / 3) ** 0.5  # r (1 - r²/2) at its greatest
+    u, v = torch.meshgrid(torch.arange(60.0), torch.arange(50.0), indexing="xy")
+    radius = torch.stack([(u - 29.5) / 30, (v - 24.5) / 31]).norm(dim=0)
+    clear = (radius - seen_radius).abs() > 0.01
+    assert torch.equal(unproject.sees[clear], (radius < seen_radius)[clear])
+    cloud = unproject(torch.ones(50, 60))
+    assert torch.equal(cloud[~unproject.sees], torch.zeros(int((~unproject.sees).sum()), 3))
+    assert cloud.isfinite().all()
+
+
 def test_wrong_sizes_are_named():
     with pytest.raises(ValueError, match="depth is 5x7, the camera 7x5"):
         DepthUnprojector(camera())(torch.ones(7, 5))

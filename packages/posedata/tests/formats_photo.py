@@ -229,7 +229,7 @@ def smplh_pose(
     model: dict[str, np.ndarray], poses: np.ndarray, trans: np.ndarray, betas: np.ndarray
 ) -> np.ndarray:
     """(T, 52, 3) by homogeneous matrices, frame by frame."""
-    shaped = model["v_template"] + np.einsum("vdk,k->vd", model["shapedirs"][..., :10], betas[:10])
+    shaped = model["v_template"] + np.einsum("vdk,k->vd", model["shapedirs"], betas)
     rest = model["J_regressor"] @ shaped
     out = np.zeros((len(poses), 52, 3))
     for t, pose in enumerate(poses):

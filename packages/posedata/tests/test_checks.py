@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from posedata.checks import compare_totals, left_and_right, reprojection, stature
 from posedata.cli import app
 from posedata.inspect import contact_sheet, inspect_store
-from posedata.prepare import FORMATS, Total
+from posedata.prepare import FORMATS, Total, option
 from posedata.readers.joints import Joints
 from posedata.skeleton import SKELETONS
 from posedata.store import PoseStore, StoreWriter, write_store
@@ -155,6 +156,33 @@ def test_counts_are_held_against_the_published_ones(tmp_path: Path, monkeypatch:
     slower = PoseStore.open(write_store(tmp_path / "slow", poses, META | {"format": "known", "fps": 10}))
     assert set(verdicts(slower)) == {"not judged: at 10 frames/s, published at 50"}
     assert compare_totals(store(tmp_path / "none", poses)) == []
+
+
+def test_a_part_that_was_asked_for_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Known(Joints):
+        totals = TOTALS[1:2]
+
+        subjects: str = option("all", "", whole=("all", "everybody"))
+        size: str = option("none", "")
+
+    monkeypatch.setitem(FORMATS, "known", Known)
+    wrong = "100 rows where 120 are published; see the notes in sources.json"
+    for number, (options, verdict) in enumerate(
+        (
+            ({"subjects": "all", "size": "8x8", "fps": None}, wrong),
+            ({"subjects": "everybody"}, wrong),
+            ({}, wrong),
+            ({"subjects": "bob", "fps": 25}, "not judged: only part was prepared (--subjects bob, --fps 25)"),
+        )
+    ):
+        with StoreWriter(tmp_path / str(number), META | {"format": "known"}) as writer:
+            writer.add_columns(columns(walker()))
+            writer.add_json("sources.json", {"options": options, "notes": []})
+        assert verdicts(PoseStore.open(tmp_path / str(number))) == [verdict]
+    monkeypatch.setattr(Known, "reference_fps", 50)
+    views = store(tmp_path, columns(walker()), format="known", views={})
+    assert verdicts(views) == ["not judged: the store was made of another"]
 
 
 def swap(content: dict[str, Any]) -> None:

@@ -106,6 +106,9 @@ def test_the_test_set_round_trip(tmp_path: Path, rng: np.random.Generator) -> No
     # the crop shows the frame's own picture; joints far outside it leave black
     shade = store.images(np.arange(6)).reshape(6, -1).max(axis=1)
     np.testing.assert_allclose(shade, 25 * np.array([1, 2, 3, 5, 6, 7]), atol=3)
+    halved = _clips(tmp_path / "raw", fps=12.5)  # of frames 1, 2, 3, 5, 6, 7
+    assert [clip.columns["frame"].tolist() for clip in halved] == [[1], [3]]
+    np.testing.assert_array_equal(halved[1].joints[0], store.column("joints")[4])
     assert get_format("mpi_inf_3dhp", pose="universal").read  # the evaluated one
     (first, *_) = _clips(tmp_path / "raw", pose="universal")
     np.testing.assert_allclose(

@@ -77,6 +77,7 @@ def test_frames_without_a_camera_and_the_vertical(tmp_path: Path, data: dict[str
     np.testing.assert_allclose(turned.columns["keypoints_true"], first.columns["keypoints_true"], atol=1e-2)
     (half, _) = _clips(tmp_path, frames="all", fps=15)
     np.testing.assert_array_equal(half.joints, turned.joints[::2])
+    assert half.columns["frame"].tolist() == [0, 1, 2, 3]
     (human, _) = _clips(tmp_path, frames="all", joints="h36m17")
     names = get_skeleton("h36m17").joints
     wrist, head = names.index("left_wrist"), names.index("head")

@@ -44,6 +44,31 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(half.column("joints"), store.column("joints")[[0, 3]])
 
 
+@pytest.mark.parametrize(("betas", "directions"), [(16, 16), (10, 16), (300, 16), (16, 10)])
+def test_as_many_betas_count_as_both_have(
+    tmp_path: Path, rng: np.random.Generator, betas: int, directions: int
+) -> None:
+    model, motion = smplh_model(rng), amass_motion(rng)
+    motion["betas"], model["shapedirs"] = rng.normal(size=betas), model["shapedirs"][..., :directions]
+    np.savez(tmp_path / "model.npz", **model)
+    np.savez(tmp_path / "a.npz", **motion)
+    (clip,) = _clips(tmp_path / "a.npz", model=tmp_path / "model.npz")
+    count = min(betas, directions)
+    shown = model | {"shapedirs": model["shapedirs"][..., :count]}
+    expected = smplh_pose(shown, motion["poses"], motion["trans"], motion["betas"][:count])[:, KEPT]
+    np.testing.assert_allclose(clip.joints, expected, atol=2e-6)
+
+
+def test_a_rate_within_the_tolerance_is_the_one_asked_for(tmp_path: Path, rng: np.random.Generator) -> None:
+    np.savez(tmp_path / "model.npz", **smplh_model(rng))
+    for name, rate in (("a", 120.0), ("b", 59.94)):
+        np.savez(tmp_path / f"{name}.npz", **amass_motion(rng, rate=rate))
+    options = {"model": tmp_path / "model.npz", "fps": 30}
+    store = PoseStore.open(prepare("amass", tmp_path, tmp_path / "out", **options))
+    assert store.meta["fps"] == 30
+    assert np.bincount(store.column("sequence")).tolist() == [2, 3]
+
+
 def test_rotations_are_scipys_and_smooth_at_zero(rng: np.random.Generator) -> None:
     turns = np.concatenate([rng.normal(size=(50, 3)) * 2, rng.normal(size=(5, 3)) * 1e-9, np.zeros((1, 3))])
     np.testing.assert_allclose(rotations(turns), Rotation.from_rotvec(turns).as_matrix(), atol=1e-14)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from posedata.checks import compare_totals
 from posedata.readers import prepare
 from posedata.readers.itop import depth_from_cloud
 from posedata.store import PoseStore
@@ -113,6 +114,9 @@ def test_every_second_frame(tmp_path: Path) -> None:
     store = PoseStore.open(prepare("itop", tmp_path / "raw", tmp_path / "store", fps=15, size="none"))
     np.testing.assert_array_equal(store.column("frame"), [0, 2] * 2)  # frames 0 and 4; 2 is not valid
     assert store.meta["fps"] == 15
+    assert {total["verdict"] for total in compare_totals(store)} == {
+        "not judged: at 15 frames/s, published at 30"
+    }
 
 
 def _broken(path: Path, change: str) -> str:

@@ -194,7 +194,8 @@ def test_h36m_keypoints_in_cocos_order_are_converted_by_name(h36m: Path) -> None
     tell(file, layout_name="coco", num_joints=17, keypoints_symmetry=COCO_SYMMETRY)
     data = read_h36m_npz(h36m, cameras=h36m / "cameras.json", keypoints=file)
     rows = np.flatnonzero(data.columns["sequence"] == data.meta["sequences"].index("S9 Sitting"))[5:]
-    found = dict(zip(get_skeleton("h36m17").joints, np.moveaxis(data.columns["keypoints_cpn"][rows], 1, 0)))
+    seen = np.moveaxis(data.columns["keypoints_cpn"][rows], 1, 0)
+    found = dict(zip(get_skeleton("h36m17").joints, seen, strict=True))
     shoulders, hips = given[:, [5, 6]].mean(1), given[:, [11, 12]].mean(1)
     expected = {
         "right_ankle": given[:, 16], "left_ankle": given[:, 15], "left_wrist": given[:, 9],
@@ -217,7 +218,9 @@ def test_h36m_keypoints_of_an_order_that_is_not_known_are_refused(h36m: Path, tm
         {"keypoints_symmetry": "x"},
     ):
         tell(file, **metadata)
-        with pytest.raises(ValueError, match=r"cpn\.npz: metadata: layout .* is neither Human3\.6M's nor COCO's"):
+        with pytest.raises(
+            ValueError, match=r"cpn\.npz: metadata: layout .* neither Human3\.6M's nor COCO's"
+        ):
             read_h36m_npz(h36m, **options)
     tell(file)
     told: list[str] = []

@@ -124,6 +124,34 @@ def test_a_recording_becomes_a_store(tmp_path: Path) -> None:
     assert pixel == pytest.approx([31.5, 23.5 - 52 * 0.25])
 
 
+def test_numbers_in_names_tell_the_order(tmp_path: Path) -> None:
+    names = ["frame9", "frame10", "frame100"]
+    formats.write_rgbd(tmp_path / "a", names=names)
+    assert open_rgbd(tmp_path / "a").names() == names
+    times = ["9.500000", "10.250000", "10.5"]
+    formats.write_rgbd(tmp_path / "b", names=times)
+    clip = open_rgbd(tmp_path / "b")
+    assert clip.names() == times
+    np.testing.assert_array_equal(clip[1].rgb, formats.rgbd_colour(1))
+
+
+def test_a_frame_without_colour_is_told_and_left_out(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        formats.write_rgbd(tmp_path / "raw" / name)
+        (tmp_path / "raw" / name / "keypoints.json").unlink()
+    (tmp_path / "raw/a/rgb/000002.png").unlink()
+    told: list[str] = []
+    store = PoseStore.open(prepare("rgbd", tmp_path / "raw", tmp_path / "store", told=told.append))
+    assert len(told) == 1
+    assert "a/depth/000002.png: has no colour image, as 1 of 4 frames of a; their rows are left" in told[0]
+    np.testing.assert_array_equal(store.column("frame"), [0, 1, 3, 0, 1, 2, 3])
+    for row, number in enumerate([0, 1, 3, 0, 1, 2, 3]):
+        np.testing.assert_array_equal(store.images(np.array([row]))[0], formats.rgbd_colour(number))
+        np.testing.assert_array_equal(store.images(np.array([row]), "depth")[0], formats.rgbd_depth(number))
+    with pytest.raises(ValueError, match="has no colour image"):
+        prepare("rgbd", tmp_path / "raw", tmp_path / "strict", strict=True)
+
+
 def test_recordings_in_a_folder_without_keypoints(tmp_path: Path) -> None:
     for name in ("a", "b"):
         formats.write_rgbd(tmp_path / "raw" / name)

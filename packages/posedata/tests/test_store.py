@@ -253,14 +253,15 @@ def test_overwriting_spares_what_is_no_store(tmp_path: Path, content: str | None
 
 
 def test_what_appears_while_a_store_is_written_is_spared(tmp_path: Path) -> None:
-    with (
-        pytest.raises(FileExistsError, match="is no pose store"),
-        StoreWriter(tmp_path / "store", META, overwrite=True) as writer,
-    ):
-        writer.add_columns(make_columns())
-        (tmp_path / "store").mkdir()
-        (tmp_path / "store" / "notes.txt").touch()
-    assert [p.name for p in tmp_path.rglob("*")] == ["store", "notes.txt"]
+    def write() -> None:
+        with StoreWriter(tmp_path / "store", META, overwrite=True) as writer:
+            writer.add_columns(make_columns())
+            (tmp_path / "store").mkdir()
+            (tmp_path / "store" / "notes.txt").touch()
+
+    with pytest.raises(FileExistsError, match="is no pose store"):
+        write()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["notes.txt", "store"]
 
 
 BROKEN_COLUMNS = {

@@ -41,6 +41,14 @@ def test_same_seed_same_bytes_other_seed_other_motion(motion):
     assert np.abs(other.joints - motion.joints[: 2 * FRAMES]).max() > 0.1
 
 
+@pytest.mark.parametrize("frames", [2, 5])
+def test_short_clips_are_finite(frames):
+    """Of seed 2, some runners are never in flight in so short a time, and others are."""
+    joints = generate_motion(3, 9, frames, seed=2).joints
+    assert np.isfinite(joints).all()
+    assert np.abs(joints[..., 2]).max() < 3
+
+
 def test_columns_name_every_frame(motion):
     assert len(motion.joints) == SUBJECTS * len(ACTIONS) * FRAMES
     assert (np.bincount(motion.subject) == len(ACTIONS) * FRAMES).all()

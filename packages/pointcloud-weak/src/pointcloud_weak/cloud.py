@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from posedata import Camera
 from posedata.synthetic._open3d import open3d
 from torch import Tensor
@@ -20,7 +20,8 @@ class DepthUnprojector:
             taken out. Rotation and translation are not used: clouds are in the camera frame.
 
     Attributes:
-        rays: (H, W, 3) directions with z = 1.
+        rays: (H, W, 3) directions with z = 1; zero where the lens bends none to the pixel.
+        sees: (H, W) where it does.
         footprint: width of a pixel in the middle of the image at a depth of 1 m, metres.
     """
 
@@ -29,18 +30,29 @@ class DepthUnprojector:
             raise ValueError(f"camera is a batch of shape {tuple(camera.shape)}: give one camera")
         width, height = (int(n) for n in camera.size)
         rays = camera.rays(_pixels(width, height, camera.focal)).view(height, width, 3)
+        self.sees: Bool[Tensor, "H W"] = rays.isfinite().all(-1)
+        rays = torch.where(self.sees[..., None], rays, 0)
         # x, y and z in planes of their own: the product then runs over contiguous memory, 7 times as fast
         self._planes: Float[Tensor, "3 H W"] = rays.permute(2, 0, 1).contiguous()
         self.rays: Float[Tensor, "H W 3"] = self._planes.permute(1, 2, 0)
         self.footprint = float(1 / camera.focal.mean())
 
     def __call__(self, depth: Num[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W 3"]:
-        """Points in metres, camera frame; a pixel without depth (0) is the origin.
+        """Points in metres, camera frame; a pixel without depth (0) or ray is the origin.
 
         Args:
             depth: along z, in metres, or in millimetres where it is uint16.
 
         Returns: a view whose memory lies coordinate by coordinate.
+
+        Raises:
+            ValueError: another image size than the camera's.
+        """
+        metres = self.metres(depth)
+        return (metres[..., None, :, :] * self._planes.to(metres)).movedim(-3, -1)
+
+    def metres(self, depth: Num[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
+        """The depth in metres, 0 where there is none or no ray.
 
         Raises:
             ValueError: another image size than the camera's.
@@ -51,8 +63,7 @@ class DepthUnprojector:
                 f"depth is {depth.shape[-1]}x{depth.shape[-2]}, the camera {width}x{height}: "
                 "crop or resize the camera as the image was"
             )
-        metres = metric(depth)
-        return (metres[..., None, :, :] * self._planes.to(metres)).movedim(-3, -1)
+        return torch.where(self.sees.to(depth.device), metric(depth), 0)
 
 
 def metric(depth: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

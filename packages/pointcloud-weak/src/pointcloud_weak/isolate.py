@@ -8,7 +8,7 @@ from posedata.boxes import bounding_box
 from posedata.synthetic.sensor import axial_sigma
 from torch import Tensor
 
-from .cloud import DepthUnprojector, clusters, fit_plane, metric
+from .cloud import DepthUnprojector, clusters, fit_plane
 from .ops import voxels
 
 CONFIDENT = 0.3
@@ -66,7 +66,7 @@ def isolate_person(
     Raises:
         ValueError: fewer than two joints are confident, or no depth was measured at any of them.
     """
-    metres = metric(depth)
+    metres = unproject.metres(depth)
     sure = keypoints.isfinite().all(1)
     if confidence is not None:
         sure &= confidence >= CONFIDENT

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from .cloud import DepthUnprojector, fit_plane, metric
+from .cloud import DepthUnprojector, fit_plane
 from .ops import voxels
 
 _CELL = 0.06
@@ -64,7 +64,7 @@ def find_people(
     Raises:
         ValueError: no floor is seen in the lower half of the image.
     """
-    metres = metric(depth)
+    metres = unproject.metres(depth)
     known = (metres > _NEAREST) & (metres < farthest)
     cloud = unproject(metres)
     plane = _floor(cloud, known, up, seed)

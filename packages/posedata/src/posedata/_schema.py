@@ -82,14 +82,19 @@ def check_meta(meta: Mapping[str, Any], where: Path) -> None:
     if meta["skeleton"] not in SKELETONS:
         known = ", ".join(sorted(SKELETONS))
         raise ValueError(f"{where}: skeleton {meta['skeleton']!r} is not known; use one of {known}")
-    if not isinstance(meta["fps"], int | float) or not meta["fps"] > 0:
-        raise ValueError(f"{where}: fps is {meta['fps']!r}; give frames per second as a positive number")
+    check_fps(meta["fps"], f"{where}: fps")
     for field in NAME_LISTS.values():
         names = meta.get(field, [])
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{where}: {field} must be a list of strings; write the store anew")
         if len(set(names)) != len(names):
             raise ValueError(f"{where}: {field} names one twice; make names unique, write the store anew")
+
+
+def check_fps(fps: Any, what: str) -> None:
+    """Raise ValueError, which begins with `what`, unless it is a positive, finite number."""
+    if not isinstance(fps, int | float) or not 0 < fps < float("inf"):
+        raise ValueError(f"{what} is {fps!r}; give frames per second as a positive number")
 
 
 def check_shape(name: str, array: np.ndarray, joints: int, length: int | None, where: Path) -> None:

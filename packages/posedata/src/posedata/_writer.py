@@ -153,7 +153,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another name, or allow overwriting")
-    if not (_is_store(path) or path.is_dir() and not any(path.iterdir())):
+    if not (_is_store(path) or (path.is_dir() and not any(path.iterdir()))):
         raise FileExistsError(f"{path}: is no pose store, so it is not overwritten; choose another name")
 
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata._schema import check_fps
 from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
@@ -65,6 +66,7 @@ def build_synthetic(
     """
     if images is not None and rig is None:
         raise ValueError("images need cameras: give a rig too")
+    check_fps(fps, "fps")
     out = Path(out)
     refuse_existing(out, overwrite)
     columns, meta = _motion(subjects, clips, frames, float(fps), seed)

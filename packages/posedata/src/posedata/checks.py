@@ -5,12 +5,14 @@ Every check returns a dict that JSON can hold, whose `verdict` is "ok", "not jud
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import Any
 
 import numpy as np
 import torch
 
-from posedata.prepare.format import FORMATS, Total
+from posedata.prepare.format import FORMATS, Format, Total
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore
 
@@ -32,11 +34,13 @@ def is_fault(verdict: str) -> bool:
 def compare_totals(store: PoseStore) -> list[dict[str, Any]]:
     """For every published count of the store's format: `what`, `published`, `found`, `source`, `verdict`.
 
-    Not judged: parts that the store has no row of, and stores at another rate than the counts.
+    Not judged: parts that the store has no row of, stores at another rate than the counts, those that were
+    prepared with options that select, and those made of another store.
     """
     import posedata.readers  # noqa: F401  (registers the formats)
 
     form = FORMATS.get(str(store.meta.get("format")))
+    partial = "" if form is None else _partial(store, form)
     out = []
     for total in form.totals if form else ():
         found, published = int(_selected(store, total).sum()), total.rows
@@ -47,6 +51,8 @@ def compare_totals(store: PoseStore) -> list[dict[str, Any]]:
             verdict = f"not judged: at {store.meta['fps']:g} frames/s, published at {form.reference_fps:g}"
         elif not found:
             verdict = "not judged: the store has none of it"
+        elif partial:
+            verdict = f"not judged: {partial}"
         elif lowest <= found <= published:
             verdict = OK
         else:
@@ -152,6 +158,22 @@ def stature(store: PoseStore) -> dict[str, Any]:
     told = ", ".join(f"{name} {height:.3g} m" for name, height in list(odd.items())[:3])
     verdict = f"nobody is so tall: {told}; check the unit" if odd else OK
     return {"height_m": heights, "verdict": verdict}
+
+
+def _partial(store: PoseStore, form: type[Format]) -> str:
+    """Why its rows may be other than the data set's; empty if they should be all."""
+    if "views" in store.meta or "render" in store.meta:
+        return "the store was made of another"
+    file = store.path / "sources.json"
+    options = json.loads(file.read_text(encoding="utf-8")).get("options", {}) if file.is_file() else {}
+    chosen = [
+        f"--{field.name} {options[field.name]}"
+        for field in dataclasses.fields(form)
+        if (whole := field.metadata.get("whole")) and options.get(field.name, whole[0]) not in whole
+    ]
+    if form.reference_fps is None and options.get("fps") is not None:
+        chosen.append(f"--fps {options['fps']:g}")
+    return f"only part was prepared ({', '.join(chosen)})" if chosen else ""
 
 
 def _selected(store: PoseStore, total: Total) -> np.ndarray:

@@ -25,6 +25,8 @@ from posedata.store import PoseStore
 from posedata.views import RIGS, add_views, get_rig
 
 ALL_KINDS = ",".join(KINDS)
+LARGEST = 8192
+"""Pixels of an image's side."""
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pose stores: make, read, view, render, inspect."
@@ -260,13 +262,16 @@ def _noise(name: str) -> DetectorNoise | None:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise ValueError(f"size {text!r}: give width x height in pixels, e.g. 192x256")
+    if not all(side.isascii() and side.isdigit() and 0 < int(side) <= LARGEST for side in (width, height)):
+        raise ValueError(f"size {text!r}: give width x height in pixels, each up to {LARGEST}, e.g. 192x256")
     return int(width), int(height)
 
 
 def _kinds(text: str) -> tuple[str, ...]:
-    return tuple(kind for kind in KINDS if kind in text.split(","))
+    words = text.split(",")
+    if unknown := [word for word in words if word not in KINDS]:
+        raise ValueError(f"kinds: {unknown[0]!r} is not known; give some of {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if kind in words)
 
 
 def _cores() -> int:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from posedata._schema import did_you_mean
+from posedata._schema import check_fps, did_you_mean
 
 UNKNOWN = "unknown"
 F = TypeVar("F", bound="type[Format]")
@@ -142,9 +142,12 @@ class Context:
         return place
 
 
-def option(default: Any, text: str) -> Any:
-    """A field of a format that the command line offers as an option with this help text."""
-    return field(default=default, metadata={"help": text})
+def option(default: Any, text: str, *, whole: tuple[Any, ...] = ()) -> Any:
+    """A field of a format that the command line offers as an option with this help text.
+
+    `whole`, of an option that selects what is read: the values with which the format's `totals` hold.
+    """
+    return field(default=default, metadata={"help": text, "whole": whole})
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,10 @@ class Format(ABC):
 
     fps: int | float | None = option(None, "Keep every n-th frame to get this rate.")
     licence: str | None = option(None, "Terms of the data, kept in the store.")
+
+    def __post_init__(self) -> None:
+        if self.fps is not None:
+            check_fps(self.fps, "fps")
 
     @abstractmethod
     def plan(self, source: Path, context: Context) -> Plan:
@@ -195,7 +202,8 @@ def register(cls: F) -> F:
 def get_format(name: str, **options: Any) -> Format:
     """The format of this name with these options.
 
-    Raises ValueError for a format or an option that is not known, with the nearest that is.
+    Raises ValueError for a format or an option that is not known, with the nearest that is, and for an fps
+    that is no positive number.
     """
     import posedata.readers  # noqa: F401  (registers them)
 

@@ -66,8 +66,7 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
         raise ValueError(f"{path}: w0 has a focal length that is not positive; get the file anew")
     return {
         f"S{subject + 1}": [
-            _camera(name, places[order.index(name), subject], lenses[order.index(name)])
-            for name in CAMERAS
+            _camera(name, places[order.index(name), subject], lenses[order.index(name)]) for name in CAMERAS
         ]
         for subject in range(SUBJECTS)
     }

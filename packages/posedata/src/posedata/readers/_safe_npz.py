@@ -49,6 +49,8 @@ def load_npz_arrays(path: str | Path, only: Collection[str] = ()) -> dict[str, n
 
 
 def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tuple[str, Any]]:
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the npz file")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:

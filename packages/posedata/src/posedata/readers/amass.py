@@ -1,9 +1,10 @@
 """AMASS (Mahmood et al., ICCV 2019) and files in its form: npz with SMPL+H parameters.
 
-`poses (T, 156)` axis-angles of 52 joints, `trans (T, 3)` metres, z up, `betas (≥10,)`, `gender`,
+`poses (T, 156)` axis-angles of 52 joints, `trans (T, 3)` metres, z up, `betas (S,)`, `gender`,
 `mocap_framerate` (or `mocap_frame_rate`). The files hold no joints: those take the body model, whose files
 are the user's (SMPL+H for AMASS, `smplh/{female,male,neutral}/model.npz`). Of it only the template, the shape
-directions and the joint regressor are needed, no skinning:
+directions (as many as both it and the betas have: 16 of SMPL+H's) and the joint regressor are needed, no
+skinning:
 
     J = R (T + S β)                     rest joints of this shape
     G_0 = [rot θ_0 | J_0],  G_j = G_parent(j) [rot θ_j | J_j - J_parent(j)],  joint j = G_j's place + trans
@@ -33,12 +34,11 @@ BODY = 22
 HANDS = (25, 40)
 """Left and right middle finger's first joint."""
 GENDERS = ("female", "male", "neutral")
-_SHAPES = 10
 _REACH = 1e4
 
 
 class BodyModel(NamedTuple):
-    """What joints need of a body model: rest joints (52, 3), how shape moves them (52, 3, 10), parents."""
+    """What joints need of a body model: rest joints (52, 3), how shape moves them (52, 3, S), parents."""
 
     rest: Float[np.ndarray, "J 3"]
     shape: Float[np.ndarray, "J 3 S"]
@@ -53,6 +53,7 @@ class Amass(Format):
     name = "amass"
     title = "AMASS-style npz: SMPL+H parameters; needs the SMPL+H model files, which are yours"
     terms = "AMASS: non-commercial research (amass.is.tue.mpg.de), and each part's own"
+    version = 2
 
     model: Path | None = option(
         None, "SMPL+H: a model.npz, or a folder with female, male, neutral/model.npz."
@@ -92,13 +93,13 @@ class Amass(Format):
         if poses.shape[1] != 3 * JOINTS or trans.shape != (len(poses), 3) or len(betas) < 1:
             raise ValueError(
                 f"{file}: poses {poses.shape}, trans {trans.shape}, betas {betas.shape}; give SMPL+H's:"
-                f" (T, {3 * JOINTS}), (T, 3), (10 or more,) (SMPL-X has others)"
+                f" (T, {3 * JOINTS}), (T, 3), (S,) (SMPL-X has others)"
             )
         path = self._model_for(unit, data, context)
         joints = smplh_joints(body_model(path), poses[::stride], trans[::stride], betas)
         kept = joints[:, [*range(BODY), *HANDS]].astype(np.float32)
         subject = "/".join(parts[:-1]) or file.parent.name
-        yield Clip(as_skeleton(kept, self.joints), subject, unit.name, fps=rate / stride)
+        yield Clip(as_skeleton(kept, self.joints), subject, unit.name, fps=self.fps or rate)
 
     def _model_for(self, unit: Unit, data: dict[str, np.ndarray], context: Context) -> Path:
         models = unit.detail["models"]
@@ -166,7 +167,7 @@ def body_model(path: Path) -> BodyModel:
     parents = tuple(-1 if not 0 <= parent < JOINTS else int(parent) for parent in tree[0])
     if parents[0] != -1 or any(not 0 <= parent < joint for joint, parent in enumerate(parents[1:], start=1)):
         raise ValueError(f"{path}: kintree_table does not put parents first; get the model anew")
-    shape = np.einsum("jv,vds->jds", regressor, shapes[..., :_SHAPES])
+    shape = np.einsum("jv,vds->jds", regressor, shapes)
     return BodyModel(regressor @ vertices, shape, parents)
 
 

@@ -55,9 +55,11 @@ class H36m(Format):
         Total("test frames", 550_644, "Human3.6M, S9 S11 by four cameras", TEST, views=4, at_least=548_819),
     )
 
-    cameras: str = option("all", "Cameras, e.g. 54138969,60457274; all, or none for the poses alone.")
+    cameras: str = option(
+        "all", "Cameras, e.g. 54138969,60457274; all, or none for the poses alone.", whole=("all", "none")
+    )
     metadata: Path | None = option(None, "metadata.xml, where it does not lie in SRC.")
-    subjects: str = option("all", "Subjects, e.g. S9,S11, or all.")
+    subjects: str = option("all", "Subjects, e.g. S9,S11, or all.", whole=("all",))
     size: str = option("none", SIZE_HELP)
 
     def plan(self, source: Path, context: Context) -> Plan:

@@ -142,14 +142,16 @@ def _layout(metadata: Any, path: Path, context: Context) -> Skeleton:
     told = metadata if isinstance(metadata, dict) else {}
     name, symmetry = (told.get(field) for field in ("layout_name", "keypoints_symmetry"))
     if name is None and symmetry is None:
-        context.note(f"{path}: has no metadata, so its joints are taken for Human3.6M's 17; check their order")
+        context.note(
+            f"{path}: has no metadata, so its joints are taken for Human3.6M's 17; check their order"
+        )
         return h36m
     try:
         pairs = None if symmetry is None else {(int(a), int(b)) for a, b in zip(*symmetry, strict=True)}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pairs = set()
     for layout, skeleton in (("h36m", h36m), ("coco", get_skeleton("coco17"))):
-        if name in (None, layout) and pairs in (None, _left_and_right(skeleton)):
+        if (name is None or str(name) == layout) and pairs in (None, _left_and_right(skeleton)):
             return skeleton
     raise ValueError(
         f"{path}: metadata: layout {str(name)[:40]!r} with its keypoints_symmetry is neither Human3.6M's nor"

@@ -59,14 +59,15 @@ class Itop(Format):
     name = "itop"
     title = "ITOP: the published HDF5 files of one view, gzipped or not"
     terms = "ITOP: as its authors state (academic use)"
+    reference_fps = RATE
     totals = (
         Total("side view, valid training frames", 17_991, "A2J, ICCV 2019", sequences=_sequences("train")),
         Total("side view, valid test frames", 4_863, "A2J, ICCV 2019", sequences=_sequences("test")),
     )
 
     view: str = option("side", "Which camera: side or top.")
-    part: str = option("all", "Which part: all, train or test.")
-    frames: str = option("valid", "Which frames: valid (those with true joints) or all.")
+    part: str = option("all", "Which part: all, train or test.", whole=("all",))
+    frames: str = option("valid", "Which frames: valid (those with true joints) or all.", whole=("valid",))
     size: str = option("full", "Images: full, a crop around the person such as 256x256, or none.")
 
     def plan(self, source: Path, context: Context) -> Plan:

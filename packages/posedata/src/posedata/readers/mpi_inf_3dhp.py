@@ -69,6 +69,7 @@ class MpiInf3dhp(Format):
     name = "mpi_inf_3dhp"
     title = "MPI-INF-3DHP: annot.mat, camera.calibration, and the test set's annot_data.mat"
     terms = "MPI-INF-3DHP: research only, not commercial (vcai.mpi-inf.mpg.de/3dhp-dataset)"
+    version = 2
     reference_fps = RATE
     totals = (Total("valid test frames", 2_929, "MPI-INF-3DHP's test set, TS1 to TS6", TEST),)
 
@@ -164,7 +165,9 @@ class MpiInf3dhp(Format):
             if self.pose == "universal":
                 pose = data.array("univ_annot3", (count, 1, 17, 3)).all()[:, 0].astype(np.float64) / 1000
             activity = data.array("activity_annotation", (count, 1), "fiub").all()[:, 0]
-        kept = np.flatnonzero(valid)[:: stride_for(file, RATE, self.fps)]
+        stride = stride_for(file, RATE, self.fps)
+        kept = np.flatnonzero(valid)
+        kept = kept[kept % stride == 0]
         for name, values in (("annot2", pixels), ("annot3", metric), ("univ_annot3", pose)):
             if not (np.isfinite(values[kept]).all() and np.abs(values[kept]).max(initial=0) < _REACH):
                 raise ValueError(f"{file}: {name} holds numbers that no position has; get it anew")
@@ -175,7 +178,7 @@ class MpiInf3dhp(Format):
         order = [TEST_JOINTS.index(joint) for joint in get_skeleton("h36m17").joints]
         local = torch.from_numpy(pose[kept][:, order])
         world = camera_of(camera).camera_to_world(local).numpy().astype(np.float32)
-        columns = self._columns(pixels[kept][:, order].astype(np.float32), camera) | {"frame": kept}
+        columns = self._columns(pixels[kept][:, order].astype(np.float32), camera) | {"frame": kept // stride}
         edges = np.flatnonzero(np.diff(activity[kept], prepend=np.nan))
         for start, stop in zip(edges, [*edges[1:], len(kept)], strict=True):
             rows = slice(int(start), int(stop))

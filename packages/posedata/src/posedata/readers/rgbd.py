@@ -10,7 +10,8 @@ colour `rgb/` (or `color/`), and `intrinsics.json` (or `camera_intrinsic.json`, 
 Only size, focal lengths and centre are needed; Open3D's own `intrinsic_matrix` (nine numbers by column) does
 too. `depth_scale` is the units of a metre. `rgb` describes a colour camera of its own, placed by what takes
 the depth frame to its frame; without it the two must be registered. `frames` holds what changes between them.
-Images are paired by name; names that are times (seconds) by the nearest time.
+Images are paired by name; names that are times (seconds) by the nearest time. They come in the order of the
+numbers in their names, 2 before 10. A frame without colour is told and left out where others have it.
 
 A `.pcd` file with rows and columns is a recording of one frame; its intrinsics follow from its points.
 """
@@ -89,6 +90,11 @@ class RgbdSequence:
     def has_colour(self) -> bool:
         """Whether every frame has a colour image."""
         return all(pair.colour is not None or pair.depth.suffix == ".pcd" for pair in self._pairs)
+
+    def without_colour(self) -> list[int]:
+        """Numbers of the frames that have no colour image, in a recording where others have one."""
+        bare = [number for number, pair in enumerate(self._pairs) if pair.colour is None]
+        return bare if len(bare) < len(self) else []
 
     def __iter__(self) -> Iterator[RgbdFrame]:
         return (self[index] for index in range(len(self)))
@@ -175,8 +181,17 @@ def _images_in(folder: Path, names: tuple[str, ...]) -> list[Path]:
     for name in names:
         if (folder / name).is_dir():
             kinds = (".png", ".npy") if name == "depth" else (".png", ".jpg", ".jpeg")
-            return sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in kinds)
+            return sorted((p for p in (folder / name).iterdir() if p.suffix.lower() in kinds), key=_place)
     return []
+
+
+def _place(file: Path) -> tuple[list[tuple[float, str]], str]:
+    """Sorts names by the numbers in them, and those that are times by the time."""
+    time = _time(file)
+    if time is not None:
+        return [(time, "")], file.name
+    words = enumerate(re.split(r"([0-9]+)", file.stem))
+    return [(float(word), "") if i % 2 else (-1.0, word) for i, word in words], file.name
 
 
 def _table_in(folder: Path) -> Path:
@@ -236,6 +251,7 @@ class Rgbd(Format):
 
     name = "rgbd"
     title = "RGB-D recordings: depth/, rgb/ and intrinsics.json, or organised .pcd files"
+    version = 2
 
     keypoints: str = option(
         "keypoints.json", "COCO keypoints in each recording's folder, by depth file's name."
@@ -267,6 +283,13 @@ class Rgbd(Format):
             people_in(table, frames.names()) if table.is_file() else (np.arange(len(frames)), None)
         )
         kept = index % stride == 0
+        if bare := frames.without_colour():
+            first = _images_in(place, ("depth",))[bare[0]]
+            context.note(
+                f"{first}: has no colour image, as {len(bare)} of {len(frames)} frames of {unit.name}; their"
+                " rows are left out, add the images"
+            )
+            kept &= ~np.isin(index, bare)
         index, keypoints = index[kept], None if keypoints is None else keypoints[kept]
         framing = Framing.parse(frames.size, self.size)
         around = np.zeros((len(index), 17, 3), np.float32) if keypoints is None else keypoints
@@ -309,7 +332,7 @@ def _cut(
         if frame is None or number != at:
             at, frame = number, frames[number]
         images = {"depth": framing.cut(frame.depth, box)}
-        if frames.has_colour and frame.rgb is not None:
+        if frame.rgb is not None:
             images["rgb"] = framing.cut(frame.rgb, box)
         yield images
 

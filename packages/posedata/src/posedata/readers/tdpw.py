@@ -80,14 +80,17 @@ class Tdpw(Format):
     name = "3dpw"
     title = "3DPW: sequenceFiles/*/*.pkl, with imageFiles for pictures"
     terms = "3DPW: non-commercial research (virtualhumans.mpi-inf.mpg.de/3DPW)"
+    version = 2
     reference_fps = RATE
     totals = (
         Total("training poses with a valid camera", 22_735, "3DPW, as SPIN (ICCV 2019) counts", TRAIN),
         Total("test poses with a valid camera", 35_515, "3DPW, as SPIN (ICCV 2019) counts", TEST),
     )
 
-    part: str = option("all", "all, train, validation or test.")
-    frames: str = option("valid", "valid: those whose camera pose is; all: the others too, without a camera.")
+    part: str = option("all", "all, train, validation or test.", whole=("all",))
+    frames: str = option(
+        "valid", "valid: those whose camera pose is; all: the others too, without a camera.", whole=("valid",)
+    )
     up: str = option("auto", "The world's vertical axis: auto, or x, -x, y, -y, z, -z.")
     joints: str = option("smpl24", JOINTS_HELP)
     size: str = option("none", SIZE_HELP)
@@ -141,7 +144,8 @@ class Tdpw(Format):
         file = unit.files[0]
         upright = (pose[kept].reshape(-1, 24, 3) @ cameras.up.T).astype(np.float32)
         joints = as_skeleton(upright, self.joints)
-        columns: dict[str, np.ndarray] = {"frame": kept, "camera": np.where(valid, np.arange(len(kept)), -1)}
+        frame = kept // stride_for(file, RATE, self.fps)
+        columns: dict[str, np.ndarray] = {"frame": frame, "camera": np.where(valid, np.arange(len(kept)), -1)}
         columns["keypoints_true"] = cameras.project(joints, kept, valid)
         if detections is not None:
             given = _array(detections, (len(pose), 3, 18), f"{file}: poses2d[{person}]")[kept]

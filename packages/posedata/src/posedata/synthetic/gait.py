@@ -96,7 +96,7 @@ def _moved_by_feet(body: Body, course: Course, fps: float, lift: Tensor) -> Cour
     weight = (weight[:, 1:] + weight[:, :-1]) / 2
     step = -(weight[..., None] * feet.diff(dim=1)[..., :2]).sum(2)
     if lift.any():
-        flying = (lift[:, 1:] / lift.amax(1, keepdim=True))[..., None]
+        flying = (lift[:, 1:] / lift.amax(1, keepdim=True).clamp_min(1e-9))[..., None]
         step = _average(step + flying * (_average(step, round(0.5 * fps)) - step), round(0.05 * fps))
     along = torch.nn.functional.pad(step.cumsum(1), (0, 0, 1, 0))
     up = body.length("ankle")[:, None] - lowest + lift
