@@ -143,8 +143,10 @@ def test_a_finished_stage_is_only_loaded_and_other_data_refused(tmp_path: Path) 
 
 
 def test_run_folders_are_not_mixed_up(tmp_path: Path) -> None:
-    run = Run.start(tmp_path / "run", Recipe())
+    run = Run.start(tmp_path / "run", Recipe(replace(CONFIG, seed=2)))
+    Run.start(run.path, Recipe())  # nothing was trained in it yet
     (run.path / "old").touch()
+    (run.path / "checkpoints" / "step" / "step-00000001").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds a run: pass --resume"):
         Run.start(run.path, Recipe())
     with pytest.raises(ValueError, match=r"another recipe \(loop.seed: 0 -> 1\)"):
@@ -191,6 +193,6 @@ def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:
     trainer = open_trainer(tmp_path / "run", replace(CONFIG, trackers=("tensorboard",)))
     trainer.fit(stage(line(), lambda step, g: torch.ones(1, 1), steps=3))
     trainer.close()
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "polypose"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("demo/loss")] == [(1, 1.0), (2, 0.0), (3, -1.0)]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import typing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from posedata.store import PoseStore
+from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
+from poseenc import image_encoder
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES, ablate, comparison, summary
 from unihpr.cli import app
 from unihpr.interpolate import great_arc
-from unihpr.recipe import Recipe
+from unihpr.recipe import Recipe, Sampler
 from unihpr.steps import STEPS
 from unihpr_tiny import TINY, one_step, tiny
 
@@ -120,6 +124,69 @@ def test_a_run_is_not_overwritten_unasked(trained: Path, cache: Path) -> None:
     said = command("unihpr", "train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2)
     assert "holds a run" in said
     assert "Traceback" not in said
+
+
+def test_what_is_half_trained_or_of_other_data_is_not_measured(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "tiny"
+    shutil.copytree(trained, run)
+    card = run / "checkpoints" / "finetune" / "step-00000004" / "card.json"
+    card.write_text(card.read_text().replace(json.loads(card.read_text())["data"], "0123456789abcdef"))
+    said = command("unihpr", "evaluate", run, code=2)
+    assert "was trained on other data than its recipe gives now (fingerprint 0123456789ab, now" in said
+    shutil.rmtree(card.parent)
+    said = command("unihpr", "evaluate", run, code=2)
+    assert "stage finetune is at step 2 of 4; go on with --resume" in said
+    said = command("unihpr", "evaluate", trained, "--baseline", run, code=2)
+    assert "give --json too" in said
+
+
+def test_a_broken_model_leaves_the_old_run_and_no_new_one(trained: Path, cache: Path, tmp_path: Path) -> None:
+    run = tmp_path / "tiny"
+    shutil.copytree(trained, run)
+    wrong = ("--runs", tmp_path, *overrides(cache), "--set", "model.image_encoder=ligth")
+    said = command("unihpr", "train", "--name", "tiny", "--overwrite", *wrong, code=2)
+    assert "no image encoder is called 'ligth'" in said
+    assert (run / "metrics.json").read_bytes() == (trained / "metrics.json").read_bytes()
+    command("unihpr", "train", "--name", "new", *wrong, code=2)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.path=nowhere.npz", "data.format is synthetic, which reads none"),
+        ("loop.evaluate_every=5", "align_poses is not evaluated while it is trained"),
+        ("align_image.contrast=0.5", "align_image: contrast and poses are step 3's"),
+        ("evaluation.sampler=dpmpp2m", "evaluation.sampler must be one of dpmpp_2m_sde"),
+        ("data.image_size=[48,", "data.image_size is no YAML: '[48,'"),
+    ],
+)
+def test_settings_without_effect_are_refused(
+    cache: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    said = command("unihpr", "train", "--runs", tmp_path, *overrides(cache), "--set", override, code=2)
+    assert message in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+def test_samplers_are_those_of_the_decoder() -> None:
+    every = [*ODE_SAMPLERS, *LEVEL_SDE_SAMPLERS, *SDE_SAMPLERS]
+    assert sorted(typing.get_args(Sampler)) == sorted(every)
+
+
+def test_initial_weights_are_needed_once(cache: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "light.safetensors"
+    save_file(image_encoder("light", 8).body.state_dict(), weights)
+    given = (*overrides(cache), "--set", f"model.image_weights={weights}")
+    command("unihpr", "train", "--runs", tmp_path, "--name", "tiny", *given)
+    weights.unlink()
+    before = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    command("unihpr", "train", "--runs", tmp_path, "--name", "tiny", "--resume", *given)
+    after = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    assert after["image"] == before["image"]
 
 
 def test_unknown_key_names_the_near_one() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import ProjectConfiguration, broadcast_object_list
 from torch import Tensor, nn
 
 from trainer.checkpoint import (
@@ -58,7 +58,7 @@ class Trainer:
             mixed_precision=config.precision,
             gradient_accumulation_steps=config.accumulate,
             log_with=[_installed(name) for name in config.trackers] or None,
-            project_dir=str(run.path),
+            project_config=ProjectConfiguration(str(run.path), logging_dir=str(run.path / "tensorboard")),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
@@ -110,13 +110,19 @@ class Trainer:
     def _track(self, step: int) -> None:
         if self._tracking or not self.config.trackers:
             return
-        options = {
+        place = str(self.run.path.resolve())
+        identity = hashlib.sha256(place.encode()).hexdigest()[:16]  # --resume goes on in the same curve
+        options: dict[str, dict[str, Any]] = {
             "tensorboard": {"purge_step": self._offset + step},
-            "wandb": {"name": self.run.name, "dir": str(self.run.path), "resume": "allow"},
+            "wandb": {
+                "id": identity,
+                "name": self.run.name,
+                "dir": place,
+                "resume": "allow",
+                "config": self.card,
+            },
         }
-        self.accelerator.init_trackers(
-            "tensorboard", init_kwargs={n: options[n] for n in self.config.trackers}
-        )
+        self.accelerator.init_trackers("polypose", init_kwargs={n: options[n] for n in self.config.trackers})
         self._tracking = True
 
 
@@ -137,6 +143,10 @@ class _Fitting:
 
     def __init__(self, trainer: Trainer, stage: Stage) -> None:
         self.run, self.config, self.accelerator = trainer.run, trainer.config, trainer.accelerator
+        if self.config.evaluate_every and stage.evaluate is None:
+            raise ValueError(
+                f"loop.evaluate_every: {stage.name} is not evaluated while it is trained; leave it at 0"
+            )
         self.stage = stage
         self.card = {**trainer.card, "config": dataclasses.asdict(trainer.config), "data": trainer.data}
         self.store = trainer.run.checkpoints(stage.name, trainer.config.keep)

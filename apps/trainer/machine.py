@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,9 @@ def library_versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the working tree, with "-dirty" where tracked files differ; None outside git."""
+    """This code's commit, with "-dirty" where tracked files differ; None where it lies in no repository."""
+    if _git("ls-files", "--error-unmatch", __file__) is None:
+        return None
     found = _git("rev-parse", "--short=12", "HEAD")
     if found is None:
         return None
@@ -43,17 +46,22 @@ def commit() -> str | None:
 
 
 def command_line() -> str:
-    """The command as typed, without folders of this machine."""
+    """The command, to be typed again, without folders of this machine."""
     program = Path(sys.argv[0])
     name = f"python {_portable(str(program))}" if program.suffix == ".py" else program.name
-    return " ".join([name, *(_portable(argument) for argument in sys.argv[1:])])
+    return " ".join([name, *(shlex.quote(_portable(argument)) for argument in sys.argv[1:])])
 
 
 def _portable(argument: str) -> str:
-    """An absolute path relative to the working folder, or by its last name alone."""
-    path = Path(argument)
+    """An absolute path, KEY= before it or not, relative to the working folder or by its last name alone."""
+    key, equals, value = argument.rpartition("=")
+    path = Path(value)
     if not path.is_absolute():
         return argument
+    return key + equals + _relative(path)
+
+
+def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else f".../{path.name}"
 
 
@@ -68,7 +76,8 @@ def _cpu_model() -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        here = Path(__file__).resolve().parent
+        result = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return result.stdout.strip() if result.returncode == 0 else None

@@ -59,6 +59,10 @@ def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str],
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
     made = config.synthetic
+    if config.format == "synthetic" and config.path is not None:
+        raise ValueError(
+            f"data.path is {config.path}, but data.format is synthetic, which reads none; set data.format"
+        )
     if config.format == "synthetic" and made.test_subjects >= made.subjects:
         raise ValueError(
             f"data.synthetic.test_subjects is {made.test_subjects}; leave some of {made.subjects} to train"

@@ -162,7 +162,12 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
     if kind in (str, Path) and isinstance(value, _Text):
         return kind(str(value))
     if isinstance(value, _Text):
-        value = yaml.safe_load(value)
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(
+                f"{source}: {_dotted(at)} is no YAML: {str(value)!r}; close its brackets"
+            ) from None
     if dataclasses.is_dataclass(kind) and isinstance(value, dict | None):
         return _build(kind, value or {}, root, at, source)
     if origin is Literal:

@@ -10,6 +10,7 @@ runs/NAME/tensorboard/    the tracker's files
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,10 @@ from trainer.files import write_text
 from trainer.recipe import differences, load_recipe, to_yaml
 
 Existing = Literal["refuse", "resume", "replace"]
+
+
+class UnfinishedError(ValueError):
+    """A run has steps to go."""
 
 
 class Run:
@@ -30,7 +35,9 @@ class Run:
 
     @classmethod
     def start(cls, path: Path, recipe: Any, existing: Existing = "refuse") -> "Run":
-        """Make the folder and store the recipe in it.
+        """Make the folder and store the recipe in it: when all else that can go wrong at once has been tried.
+
+        A folder without a checkpoint holds no run yet. What only evaluation reads may change on resuming.
 
         Args:
             path: the folder, `runs/NAME`.
@@ -45,13 +52,15 @@ class Run:
         if int(os.environ.get("RANK", "0")) != 0:
             return run
         stored = run.path / "recipe.yaml"
-        if stored.is_file():
+        if stored.is_file() and any(run.path.glob("checkpoints/*/step-*")):
             if existing == "refuse":
                 raise ValueError(f"{path} holds a run: pass --resume to go on, --overwrite or another --name")
             if existing == "resume":
                 _same_recipe(stored, recipe)
             else:
                 shutil.rmtree(run.path)
+        else:
+            run.log_file.unlink(missing_ok=True)
         run.path.mkdir(parents=True, exist_ok=True)
         write_text(stored, to_yaml(recipe))
         return run
@@ -70,6 +79,31 @@ class Run:
         if path is None:
             raise FileNotFoundError(f"{self.path}: no {which} checkpoint of stage {stage}; train first")
         return path
+
+    def require(self, steps: Mapping[str, int], data: str | None = None) -> None:
+        """Raise unless these stages (those of 0 steps aside) are finished, and were trained on these data.
+
+        Args:
+            data: the fingerprint of what its recipe gives now; None where they do not matter.
+
+        Raises:
+            FileNotFoundError: a stage has no checkpoint.
+            UnfinishedError: a stage has steps to go.
+            ValueError: it was trained on other data.
+        """
+        for stage, wanted in steps.items():
+            if not wanted:
+                continue
+            card = json.loads((self.checkpoint(stage) / "card.json").read_text())
+            if card["step"] < wanted:
+                raise UnfinishedError(
+                    f"{self.path}: stage {stage} is at step {card['step']} of {wanted}; go on with --resume"
+                )
+            if data is not None and card["data"] != data:
+                raise ValueError(
+                    f"{self.path}: was trained on other data than its recipe gives now (fingerprint"
+                    f" {card['data'][:12]}, now {data[:12]}); bring those back, or train anew"
+                )
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""
@@ -101,7 +135,8 @@ class Run:
 
 
 def _same_recipe(stored: Path, recipe: Any) -> None:
-    changed = differences(load_recipe(stored, type(recipe)), recipe)
+    found = differences(load_recipe(stored, type(recipe)), recipe)
+    changed = [text for text in found if not text.startswith("evaluation.")]
     if changed:
         raise ValueError(
             f"{stored}: cannot resume with another recipe ({'; '.join(changed)}); use another --name"

@@ -13,13 +13,13 @@ from trainer.checkpoint import load_weights
 from trainer.loop import DivergedError
 from trainer.recipe import to_plain
 from trainer.results import write_results
-from trainer.runs import Run
+from trainer.runs import Run, UnfinishedError
 
 from unihpr.data import prepare_stores
 from unihpr.evaluate import Metrics, embed, retrieval
 from unihpr.model import UniHPR, pairs
 from unihpr.recipe import Recipe, StageConfig
-from unihpr.train import Trained, train
+from unihpr.train import Trained, steps_of, train
 
 Change = Callable[[Recipe], Recipe]
 Record = dict[str, Any]
@@ -184,7 +184,7 @@ def ablate(
 def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
     """Train and measure, or read what was measured."""
     stored = run / "metrics.json"
-    if stored.is_file():
+    if stored.is_file() and _finished(recipe, run):
         Run.start(run, recipe, "resume")
         metrics: Metrics = jsonlib.loads(stored.read_text())
         if all(_has(metrics, key) for key in table.measured):
@@ -196,10 +196,19 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
     return metrics
 
 
+def _finished(recipe: Recipe, run: Path) -> bool:
+    """Whether a run has no steps to go; ValueError if it was trained on other data."""
+    try:
+        Run(run).require(steps_of(recipe), prepare_stores(recipe.data).fingerprint)
+    except (FileNotFoundError, UnfinishedError):
+        return False
+    return True
+
+
 @torch.no_grad()
 def after_alignment(trained: Trained) -> Metrics:
     """Cosines and retrieval between modalities as steps 1 and 2 left them."""
-    model = UniHPR(trained.recipe.model).to(trained.data.device)
+    model = UniHPR.of_checkpoint(trained.recipe.model).to(trained.data.device)
     encoders = dict(model.encoders.items())
     image = encoders.pop("image")
     load_weights(trained.run.checkpoint("align_poses"), encoders)

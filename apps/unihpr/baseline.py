@@ -88,9 +88,11 @@ def run_baseline(
 ) -> list[tuple[Any, ...]]:
     """Train and test on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm."""
     stores = prepare_on_one(recipe)
-    run = Run.start(folder, recipe, existing)
+    run = Run(folder)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
     data = Data(stores, recipe.data, trainer.device)
+    Run.start(folder, recipe, existing)
+    trainer.accelerator.wait_for_everyone()
     found = {
         name: train_baseline(data, recipe.baseline, trainer, noise)
         for name, noise in (("exact", 0.0), ("detector", 1.0))

@@ -77,6 +77,8 @@ def evaluate(
     if protocol:
         _by_protocol(run, protocol, json)
         return
+    if baseline and not json:
+        raise ValueError("--baseline adds a row to the JSON: give --json too")
     trained = open_run(run)
     _finish(trained, measure(trained), json, baseline)
 
@@ -120,7 +122,7 @@ def ablate(
     name: NameOption = None,
     runs: RunsOption = Path("runs"),
     variants: Annotated[str, typer.Option(help="components (UniHPE's table 6) or losses")] = "components",
-    seeds: Annotated[int, typer.Option(help="runs of each variant")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each variant")] = 1,
     json: JsonOption = None,
 ) -> None:
     """Train variants of a recipe and compare them: its components, or the losses. Resumes by itself."""
@@ -159,8 +161,8 @@ def retrieve(
     gallery: StoreArgument,
     source: Annotated[str, typer.Option("--from", help="modality of the queries")] = "2d",
     target: Annotated[str, typer.Option("--to", help="modality of the gallery")] = "3d",
-    k: Annotated[int, typer.Option(help="how many to retrieve")] = 5,
-    show: Annotated[int, typer.Option(help="queries to print")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many to retrieve")] = 5,
+    show: Annotated[int, typer.Option(min=0, help="queries to print")] = 10,
     json: JsonOption = None,
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
@@ -179,7 +181,7 @@ def lift(
     size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
     focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
     skeleton: Annotated[str, typer.Option(help="of the keypoints")] = "h36m17",
-    hypotheses: Annotated[int, typer.Option(help="0: the mean pose; else poses to draw")] = 0,
+    hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis."""
@@ -197,7 +199,7 @@ def interpolate(
     first: Annotated[int, typer.Argument(help="a row of the store")],
     last: Annotated[int, typer.Argument(help="another")],
     out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
-    steps: Annotated[int, typer.Option(help="poses, both ends included")] = 9,
+    steps: Annotated[int, typer.Option(min=2, help="poses, both ends included")] = 9,
 ) -> None:
     """Decode 3D poses along the great arc between the embeddings of two poses."""
     from unihpr.use import interpolate_rows

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -41,6 +42,11 @@ class UniHPR(nn.Module):
         self.decoders = nn.ModuleDict(
             {"2d": _make_decoder(config, joints, 2), "3d": _make_decoder(config, joints, 3)}
         )
+
+    @classmethod
+    def of_checkpoint(cls, config: ModelConfig) -> "UniHPR":
+        """One to be filled from a checkpoint: weights that training began from are not looked for."""
+        return cls(replace(config, image_weights=None))
 
     def embed(self, modality: Modality, sample: Sample) -> Float[Tensor, "B dim"]:
         """Unit embeddings of one modality of a sample."""

@@ -9,6 +9,16 @@ from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
+Sampler = Literal[
+    "dpmpp_2m_sde",
+    "dpmpp_2m",
+    "heun",
+    "euler",
+    "euler_maruyama",
+    "reverse_diffusion",
+    "predictor_corrector",
+    "mode_seeking",
+]
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ class EvaluationConfig:
     """
 
     hypotheses: Positive = 10
-    sampler: str = "dpmpp_2m_sde"
+    sampler: Sampler = "dpmpp_2m_sde"
     sampler_steps: Positive = 7
     neighbours: Count = 30
     batch: Positive = 512
@@ -161,3 +171,9 @@ class Recipe:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("align_poses", "align_image"):
+            step = getattr(self, name)
+            if step.contrast != 1 or step.poses:
+                raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")

@@ -37,13 +37,15 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     Raises:
         ValueError, FileNotFoundError: the recipe's data or weights cannot be had, or the folder holds a run.
     """
-    stores = prepare_on_one(recipe)
-    run = Run.start(folder, recipe, existing)
+    stores, run = prepare_on_one(recipe), Run(folder)
     card = {"recipe": to_plain(recipe), "app": "unihpr"}
     trainer = Trainer(run, recipe.loop, card, stores.fingerprint)
     data = Data(stores, recipe.data, trainer.device)
-    model = UniHPR(recipe.model).to(trainer.device)
+    begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
+    model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
+    Run.start(folder, recipe, existing)
+    trainer.accelerator.wait_for_everyone()
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
             trainer.fit(step(model, data, recipe, trainer))
@@ -69,16 +71,24 @@ def open_run(folder: Path, with_data: bool = True) -> Trained:
 
     Raises:
         FileNotFoundError: the folder holds no run, or one that has not come to its third step.
+        ValueError: it has steps to go, or (where its data are asked for) they are no longer the same.
     """
     stored = folder / "recipe.yaml"
     if not stored.is_file():
         raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
     recipe = load_recipe(stored, Recipe)
     run = Run(folder)
-    model = UniHPR(recipe.model).eval()
+    model = UniHPR.of_checkpoint(recipe.model).eval()
     load_weights(run.checkpoint("finetune"), {"model": model})
-    data = Data(prepare_stores(recipe.data), recipe.data) if with_data else None
+    stores = prepare_stores(recipe.data) if with_data else None
+    run.require(steps_of(recipe), None if stores is None else stores.fingerprint)
+    data = None if stores is None else Data(stores, recipe.data)
     return Trained(run, recipe, model, data)  # type: ignore[arg-type]
+
+
+def steps_of(recipe: Recipe) -> dict[str, int]:
+    """How many steps each of a run's stages has."""
+    return {name: getattr(recipe, name).steps for name in STEPS}
 
 
 def measure(trained: Trained) -> Metrics:
@@ -98,27 +108,32 @@ def save_results(path: Path, trained: Trained, metrics: Metrics, baselines: Sequ
 
     Raises:
         FileNotFoundError: such a folder holds no metrics.json.
+        ValueError: it was trained on other data, or not to the end.
     """
-    rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}, *map(_baseline_row, baselines)]
+    data = trained.data.stores.fingerprint
+    rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}]
+    rows += [_baseline_row(folder, data) for folder in baselines]
     write_results(
         path,
         rows,
-        data=trained.data.stores.fingerprint,
+        data=data,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
     )
 
 
-def _baseline_row(folder: Path) -> Metrics:
+def _baseline_row(folder: Path, data: str) -> Metrics:
     file = folder / "metrics.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; run `typer apps/unihpr baseline` first")
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())["baseline"]
+    stages = ("simple_baseline", "simple_baseline_detector")
+    Run(folder).require(dict.fromkeys(stages, recipe["steps"]), data)
     found = json.loads(file.read_text())
     seconds = found["exact"].pop("training_seconds")
     found["detector"].pop("training_seconds")
-    augmented = yaml.safe_load((folder / "recipe.yaml").read_text())["baseline"].get("augment", False)
     return {
-        "method": "SimpleBaseline, augmented alike" if augmented else "SimpleBaseline",
+        "method": "SimpleBaseline, augmented alike" if recipe.get("augment", False) else "SimpleBaseline",
         "run": folder.name,
         "lift": found["exact"],
         "lift_detector": found["detector"],

@@ -10,6 +10,7 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
+from trainer.files import replacing
 from trainer.results import write_results
 
 from unihpr import figures
@@ -44,7 +45,7 @@ def retrieve_views(
     from_, to = _modality(source), _modality(target)
     query = _embed(trained.model, trained.recipe, asked, (from_,))[from_]
     index = EmbeddingIndex(_embed(trained.model, trained.recipe, kept, (to,))[to])
-    found = index.search(query, k)
+    found = index.search(query, min(k, len(index)))
     truth = store_sample(asked, trained.recipe.data.frame).joints
     first = store_sample(kept, trained.recipe.data.frame).joints[found.row[:, 0]]
     error = (truth - first).norm(dim=-1).mean(-1) * 1000
@@ -81,6 +82,8 @@ def lift_keypoints(
     points = _read_keypoints(keypoints, skeleton)
     width, height = size
     # Without a calibration: 60 degrees across, about what a phone or a webcam sees.
+    if width < 1 or height < 1 or (focal is not None and focal <= 0):
+        raise ValueError(f"--size {width} {height}, --focal {focal}: give pixels above 0")
     length = focal or width / (2 * np.tan(np.pi / 6))
     camera = Camera(
         torch.tensor([length, length], dtype=torch.float32),
@@ -100,11 +103,13 @@ def lift_keypoints(
     else:
         joints = trained.model.decode("3d", embedding, "2d")
     joints = joints @ sample.rotation
+    shapes = _save(out, {"joints": joints.numpy()})
     if picture:
         shown = joints[0] if hypotheses else joints
         cells = [[("2D", sample.keypoints[i]), ("3D", shown[i])] for i in range(min(6, len(shown)))]
+        picture.parent.mkdir(parents=True, exist_ok=True)
         figures.gallery(cells).savefig(picture, dpi=110, bbox_inches="tight")
-    return _save(out, {"joints": joints.numpy()})["joints"]
+    return shapes["joints"]
 
 
 @torch.no_grad()
@@ -142,7 +147,12 @@ def _modality(name: str) -> Modality:
 def _read_keypoints(path: Path, skeleton: str) -> Tensor:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give an .npy of keypoints")
-    values = np.load(path, allow_pickle=False)
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: is no .npy array ({str(error)[:80]}); save one with numpy.save") from None
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"{path}: is an .npz; save its keypoints alone, as .npy")
     source, target = get_skeleton(skeleton), get_skeleton("h36m17")
     if values.ndim != 3 or values.shape[1] != len(source) or values.shape[2] not in (2, 3):
         raise ValueError(
@@ -156,7 +166,6 @@ def _read_keypoints(path: Path, skeleton: str) -> Tensor:
 
 
 def _save(out: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
+    with replacing(out) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return {name: array.shape for name, array in arrays.items()}
