@@ -12,12 +12,15 @@ import torch
 from posedata.noise import DetectorNoise
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
+from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from vvipe.ablate import PAPER, ablated
 from vvipe.cli import app
+from vvipe.compare import autoencoder, finished
+from vvipe.data import open_data
 from vvipe.recipe import Recipe
-from vvipe.train import open_run
-from vvipe_tiny import camera_store, overrides
+from vvipe.train import open_run, train
+from vvipe_tiny import camera_store, overrides, tiny
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +84,7 @@ def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: P
     words = ("train", "--runs", tmp_path, "--name", "tiny", "--no-report", *overrides(cache))
     said = vvipe(*words, "--stage", "mapping", code=2)
     assert "no last checkpoint of stage vae" in said
-    shutil.rmtree(tmp_path / "tiny")
+    assert not (tmp_path / "tiny").exists()
     vvipe(*words, "--stage", "vae")
     assert not open_run(tmp_path / "tiny").sees
     assert "--stage mapping" in vvipe("evaluate", tmp_path / "tiny", code=2)
@@ -113,6 +116,7 @@ def test_stage_two_leaves_the_decoder_as_it_was(trained: Path) -> None:
 def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path: Path) -> None:
     short = overrides(cache, "vae.steps=1", "mapping.steps=1", "matching.steps=1")
     words = ("compare", "--runs", tmp_path, "--name", "c", "--json", tmp_path / "c.json", *short)
+    words = (*words, "--beside", "best")
     vvipe(*words)
     first = json.loads((tmp_path / "c.json").read_text())["rows"]
     assert [(r["method"], r["keypoints"], r["augmentation"]) for r in first] == [
@@ -124,8 +128,11 @@ def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path:
             ("PR-VIPE", "no"),
             ("V-VIPE", "yes"),
             ("PR-VIPE", "yes"),
+            ("best", "own"),
         )
     ]
+    best = load_recipe(tmp_path / "c" / "best-detector-seed0" / "recipe.yaml", Recipe)
+    assert (best.mapping.steps, best.augment.cameras) == (1, "real")  # --set changes it too
     lost = tmp_path / "c" / "prvipe-exact-augment-yes-seed0"
     shutil.rmtree(lost)
     others = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").glob("*/metrics.json")}
@@ -138,6 +145,97 @@ def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path:
     vvipe("ablate", "--runs", tmp_path, "--name", "a", "--json", tmp_path / "a.json", *short)
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert [row["variant"] for row in rows] == list(PAPER)
+
+
+def test_what_is_not_finished_or_of_other_data_is_not_measured(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "half")
+    shutil.rmtree(tmp_path / "half" / "checkpoints" / "mapping" / "step-00000006")
+    camera_store(tmp_path / "store", 8)
+    protocol = ("--protocol", "prvipe-hit", "--store", tmp_path / "store")
+    asked = (("evaluate",), ("report",), ("evaluate", trained, "--peer"))
+    for words in asked:
+        assert "stage mapping is at step 4 of 6" in vvipe(*words, tmp_path / "half", code=2)
+    assert "stage mapping is at step 4 of 6" in vvipe("evaluate", tmp_path / "half", *protocol, code=2)
+    other = shutil.copytree(trained, tmp_path / "other")
+    _change_cards(other, data="0123456789abcdef")
+    for words in asked:
+        assert "was trained on other data" in vvipe(*words, other, code=2)
+    vvipe("evaluate", other, *protocol)  # on other data than its own anyway
+    _change_cards(other, app="unihpr")
+    (other / "recipe.yaml").write_text("finetune: {steps: 3}")
+    assert "was trained by unihpr" in vvipe("evaluate", other, code=2)
+
+
+def test_stored_metrics_are_of_a_finished_run_as_the_recipe_evaluates(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    run, recipe = shutil.copytree(trained, tmp_path / "run"), tiny(cache)
+    data = open_data(recipe.data)
+    stored = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text('{"stale": 1}')
+    assert finished(recipe, run, data) == {"stale": 1}
+    shutil.rmtree(run / "checkpoints" / "mapping" / "step-00000006")
+    assert finished(recipe, run, data)["all"] == pytest.approx(stored["all"], rel=1e-4)
+    fewer = finished(tiny(cache, "evaluation.hits=[5]"), run, data)
+    assert stored["all"]["hit1"] < fewer["all"]["hit5"] < stored["all"]["hit10"]
+    _change_cards(run, data="0123456789abcdef")
+    with pytest.raises(ValueError, match="trained on data 0123456789abcdef"):
+        finished(recipe, run, data)
+
+
+def test_an_autoencoder_serves_only_recipes_that_share_it(cache: Path, tmp_path: Path) -> None:
+    recipe = tiny(cache, "vae.steps=1")
+    data = open_data(recipe.data)
+    card = autoencoder(recipe, tmp_path, data) / "checkpoints/vae/step-00000001/card.json"
+    then = card.stat().st_mtime_ns
+    for same in ("model.method=prvipe", "data.keypoints=detector", "mapping.steps=3"):
+        autoencoder(tiny(cache, "vae.steps=1", same), tmp_path, data)
+    assert card.stat().st_mtime_ns == then
+    for other in ("vae.kl=0.5", "loop.ema=0.5", "data.train_poses=100"):
+        with pytest.raises(ValueError, match=other.partition("=")[0]):
+            autoencoder(tiny(cache, "vae.steps=1", other), tmp_path, data)
+    fewer = open_data(tiny(cache, "data.train_poses=100").data)
+    with pytest.raises(ValueError, match=r"vae.*trained on data"):
+        autoencoder(recipe, tmp_path, fewer)
+
+
+def test_stage_one_of_another_run_must_be_whole_and_of_the_same_people(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    def made(*more: str) -> Recipe:
+        return tiny(cache, f"mapping.vae={source}", "mapping.steps=1", *more)
+
+    source = shutil.copytree(trained, tmp_path / "source")
+    train(made("data.keypoints=detector"), tmp_path / "run", report=False)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["all"]["hit1"] > 0
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["mapping"]
+    people = "data.synthetic={subjects: 3, test_subjects: 2, clips: 2, frames: 40}"
+    with pytest.raises(ValueError, match="maybe on people of this run's test"):
+        train(made(people), tmp_path / "no")
+    with pytest.raises(ValueError, match=r"vae\.align True"):
+        train(made("vae.align=false"), tmp_path / "no")
+    shutil.rmtree(source / "checkpoints" / "vae" / "step-00000008")
+    with pytest.raises(ValueError, match="at step 6 of 8"):
+        train(made(), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+def test_nothing_is_deleted_before_all_is_known_to_be_right(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "tiny")
+    words = ("train", "--runs", tmp_path, "--name", "tiny", "--overwrite", *overrides(cache))
+    wrong = {
+        ("--stage", "mapping"): "would delete stage 1",
+        ("--set", f"mapping.vae={run}"): "would delete",
+        ("--set", "mapping.vae=nothing"): "no last checkpoint of stage vae",
+        ("--set", "mapping.pretrained=false", "--stage", "vae"): "leaves stage 1 out",
+        ("--set", "model.method=prvipe", "--stage", "vae"): "a single stage",
+    }
+    before = sorted((p, p.stat().st_mtime_ns) for p in run.rglob("*"))
+    for more, said in wrong.items():
+        assert said in vvipe(*words, *more, code=2)
+    assert sorted((p, p.stat().st_mtime_ns) for p in run.rglob("*")) == before
 
 
 def test_variants_change_what_they_say() -> None:
@@ -163,6 +261,10 @@ def test_embed_and_retrieve_agree(trained: Path, views: Path, tmp_path: Path) ->
         rows = json.loads(out.read_text())["rows"]
         nearest = torch.cdist(embedded, embedded).topk(5, largest=False).indices
         assert [row["gallery"][0] for row in rows] == nearest[:, 0].tolist()
+        vvipe("retrieve", trained, views, gallery, "--from", "3d", "--to", "3d", "-k", 99, "--json", out)
+        rows = json.loads(out.read_text())["rows"]
+        assert all(sorted(row["gallery"]) == list(range(20)) for row in rows)
+    vvipe("retrieve", trained, views, views, "-k", 0, code=2)
     said = vvipe("embed", trained, views, tmp_path / "x.npz", "--keypoints", "no", code=2)
     assert "keypoints_no" in said
     assert not (tmp_path / "x.npz").exists()
@@ -190,6 +292,13 @@ def test_coco_and_h36m_keypoints_of_one_person_embed_alike(
     with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
         np.testing.assert_allclose(a["joints"], b["joints"], atol=1e-5)
     assert (tmp_path / "a.png").stat().st_size > 1000
+    picture = tmp_path / "deep" / "a.no"
+    vvipe("lift", trained, tmp_path / "coco.npy", tmp_path / "d.npz", "--picture", picture, code=2)
+    assert (tmp_path / "d.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+    vvipe(
+        "lift", trained, tmp_path / "coco.npy", tmp_path / "d.npz", "--picture", picture.with_suffix(".png")
+    )
+    assert not list(tmp_path.glob(".*.partial"))
     said = vvipe("lift", trained, tmp_path / "h36m.npy", tmp_path / "c.npz", "--skeleton", "itop15", code=2)
     assert "h36m.npy" in said
     assert "--skeleton" in said
@@ -217,10 +326,53 @@ def test_bad_input_is_one_line(tmp_path: Path, trained: Path, cache: Path) -> No
     assert "did you mean mapping.steps?" in vvipe("train", "--set", "mapping.step=3", code=2)
     assert "data.path is not set" in vvipe("train", "--runs", tmp_path, "--set", "data.format=joints", code=2)
     assert "no such run" in vvipe("evaluate", tmp_path / "nothing", code=2)
+    for command in ("compare", "ablate"):
+        assert "--seeds" in vvipe(command, "--runs", tmp_path, "--seeds", 0, code=2)
     assert "holds a run" in vvipe(
         "train", "--runs", trained.parent, "--name", "tiny", *overrides(cache), code=2
     )
     assert not any(tmp_path.iterdir())
+
+
+def test_what_is_no_array_of_numbers_is_named(trained: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", keypoints=np.zeros((2, 17, 2)), boxes=np.zeros(2))
+    (tmp_path / "a.txt").write_text("1 2 3")
+    (tmp_path / "a.npy").touch()
+    np.save(tmp_path / "none.npy", np.zeros((0, 17, 2)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:99])
+    for name, said in {
+        "a.npz": "is an .npz of keypoints, boxes; save one of them as .npy",
+        "a.txt": "not a whole .npy",
+        "a.npy": "not a whole .npy",
+        "cut.npz": "not a whole .npy",
+        "none.npy": "is empty",
+    }.items():
+        for words in (
+            ("lift", trained, tmp_path / name, tmp_path / "o.npz"),
+            ("embed", trained, tmp_path / name, tmp_path / "o.npz"),
+            ("embed", trained, tmp_path / name, tmp_path / "o.npz", "--modality", "3d"),
+        ):
+            found = " ".join(vvipe(*words, code=2).split())
+            assert said in found
+            assert name in found
+    assert not (tmp_path / "o.npz").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_measures_what_the_cpu_does(cache: Path, tmp_path: Path) -> None:
+    for method in ("vvipe", "prvipe"):
+        recipe = tiny(cache, "loop.device=auto", f"model.method={method}", "data.keypoints=detector")
+        folder = tmp_path / method
+        found = train(recipe, folder)[1]
+        vvipe("evaluate", folder, "--json", tmp_path / "r.json")
+        said = json.loads((tmp_path / "r.json").read_text())["rows"][0]
+        assert said["all.hit10"] == pytest.approx(found["all"]["hit10"], abs=1)
+        assert (folder / "report.html").is_file()
+
+
+def _change_cards(run: Path, **values: str) -> None:
+    for card in run.glob("checkpoints/*/*/card.json"):
+        card.write_text(json.dumps(json.loads(card.read_text()) | values))
 
 
 def _curves(run: Path) -> list[dict[str, float]]:

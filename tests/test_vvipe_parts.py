@@ -1,6 +1,7 @@
 """V-VIPE's protocol and data, against plain loops and what they promise."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from posedata.canonical import bone_lengths
 from posedata.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe import rigs
 from vvipe.compare import spread, summarise
 from vvipe.data import Data, open_data
@@ -41,6 +43,14 @@ def test_hits_are_those_of_the_metric_averaged_over_ordered_pairs(data: Data) ->
         assert found[f"hit{k}"] == pytest.approx(100 * float(torch.stack(rates).mean()), abs=1e-4)
 
 
+def test_hits_are_counted_where_the_embeddings_lie() -> None:
+    """On a pretended GPU, up to the first number read from it; a tensor of the CPU among them is an error."""
+    with FakeTensorMode():
+        hit, embeddings = torch.zeros(9, 9, device="cuda").bool(), torch.zeros(9, 2, 5, device="cuda")
+        with pytest.raises(DataDependentOutputException):
+            hit_rates(embeddings, hit, [(0, 1)], (1, 4))
+
+
 def test_perfect_embeddings_hit_always_and_pairs_are_counted_apart(data: Data) -> None:
     test = data.test
     n, c = test.other.confidence.shape[:2]
@@ -69,6 +79,23 @@ def test_bare_keypoints_find_the_pose_in_the_same_view(data: Data) -> None:
 def test_no_two_test_poses_are_near_duplicates(data: Data) -> None:
     later, earlier = torch.tril_indices(len(data.test), len(data.test), -1)
     assert data.test.distances[later, earlier].min() > 0.02
+
+
+def test_data_are_the_same_wherever_they_lie(data: Data) -> None:
+    """The fingerprint depends on the rows of both parts and the cameras, and on no rounding."""
+    elsewhere = Data(data.config, data.store, "meta")
+    assert elsewhere.fingerprint == data.fingerprint
+    assert elsewhere.test.other.keypoints.device == elsewhere.joints.device == torch.device("meta")
+    assert data.test.to("cpu") is data.test
+    shape = data.test.distances.shape  # computed once, and moved along
+    moved = data.test.to("meta")
+    assert moved.distances.shape == shape
+    assert moved.same.confidence.device == moved.distances.device == torch.device("meta")
+    changed = {"train_poses": 100, "seed": 1, "synthetic": replace(data.config.synthetic, test_subjects=2)}
+    prints = [Data(replace(data.config, **{k: v}), data.store).fingerprint for k, v in changed.items()]
+    assert len({*prints, data.fingerprint}) == 4
+    noisy = Data(replace(data.config, keypoints="detector"), data.store)
+    assert noisy.fingerprint == data.fingerprint
 
 
 def test_poses_have_the_universal_skeleton_and_forget_the_heading(data: Data) -> None:

@@ -8,8 +8,8 @@ from trainer.recipe import to_plain
 from trainer.results import write_results
 
 from vvipe.compare import autoencoder, cell_name, finished, flat, seeds_of, summarise
-from vvipe.data import open_data
 from vvipe.recipe import Recipe
+from vvipe.train import open_on_one
 
 PAPER = {
     "whole": 23.5,
@@ -61,7 +61,7 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
         rows for `ABLATION_COLUMNS`: means over the seeds, with the standard deviation where there are
             several.
     """
-    data = open_data(recipe.data)
+    data = open_on_one(recipe)
     records = []
     for seed in seeds_of(recipe, seeds):
         for name in PAPER:

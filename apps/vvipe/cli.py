@@ -107,7 +107,9 @@ def compare(
     name: NameOption = None,
     runs: RunsOption = Path("runs"),
     seeds: SeedsOption = 1,
-    beside: Annotated[str | None, typer.Option(help="another recipe, for rows of its own")] = None,
+    beside: Annotated[
+        str | None, typer.Option(help="another recipe, for rows of its own; --set changes both")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
@@ -115,7 +117,7 @@ def compare(
     from vvipe.compare import compare as run_comparison
 
     folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
-    other = (Path(beside).stem, _load(beside, [])) if beside else None
+    other = (Path(beside).stem, _load(beside, set_)) if beside else None
     rows = run_comparison(_load(recipe, set_), folder, seeds, json, other)
     print_table("Hit@k, percent", COLUMNS, rows)
 
@@ -162,7 +164,7 @@ def retrieve(
     gallery: Annotated[Path, typer.Argument(help=f"{SourceHelp}; or NAME.index made by embed")],
     source: Annotated[Modality, typer.Option("--from", help="modality of the queries")] = "2d",
     target: Annotated[Modality, typer.Option("--to", help="modality of the gallery")] = "2d",
-    k: Annotated[int, typer.Option(help="how many to retrieve", min=1)] = 5,
+    k: Annotated[int, typer.Option("--k", "-k", help="how many to retrieve", min=1)] = 5,
     show: Annotated[int, typer.Option(help="queries to print")] = 10,
     keypoints: KeypointsOption = "true",
     skeleton: SkeletonOption = "coco17",

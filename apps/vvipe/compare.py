@@ -6,14 +6,15 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from trainer.recipe import to_plain
+from trainer.recipe import load_recipe, to_plain
 from trainer.results import write_results
 from trainer.runs import Run
 
-from vvipe.data import Data, open_data
+from vvipe.data import Data
 from vvipe.evaluate import Metrics, nearest_2d
 from vvipe.recipe import Method, Recipe
-from vvipe.train import stored_metrics, train
+from vvipe.steps import last_steps
+from vvipe.train import open_on_one, stored_metrics, train
 
 METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 COLUMNS = ("method", "keypoints", "augmentation", "same rig 1/10/20", "all", "unseen", "MPJPE mm")
@@ -37,7 +38,7 @@ def compare(
     told = {
         name: replace(recipe, data=replace(recipe.data, keypoints=name)) for name in ("exact", "detector")
     }
-    data = {name: open_data(made.data) for name, made in told.items()}
+    data = {name: open_on_one(made) for name, made in told.items()}
     for seed in seeds_of(recipe, seeds):
         for keypoints, exact in told.items():
             seeded = replace(exact, loop=replace(recipe.loop, seed=seed))
@@ -93,8 +94,9 @@ def variant(recipe: Recipe, method: Method, share: float, vae: Path) -> Recipe:
 
 
 def of_same_data(recipe: Recipe, other: Recipe) -> Recipe:
-    """A recipe with the data and the seed of another."""
-    return replace(recipe, data=other.data, loop=replace(recipe.loop, seed=other.loop.seed))
+    """A recipe with the data, the device they lie on and the seed of another."""
+    loop = replace(recipe.loop, seed=other.loop.seed, device=other.loop.device)
+    return replace(recipe, data=other.data, loop=loop)
 
 
 def cell_name(recipe: Recipe) -> str:
@@ -104,25 +106,44 @@ def cell_name(recipe: Recipe) -> str:
 
 
 def autoencoder(recipe: Recipe, folder: Path, data: Data) -> Path:
-    """The run folder of stage 1 of a recipe, trained there if it is not yet."""
+    """The run folder of stage 1 of a recipe, trained there if it is not yet.
+
+    Raises:
+        ValueError: what is there was trained by another recipe, or on other data.
+    """
     run = folder / f"vae-seed{recipe.loop.seed}"
-    if not list(run.glob(f"checkpoints/vae/step-{recipe.vae.steps:08d}")):
-        # only what stage 1 sees: any recipe that shares it may go on with it
-        exact = replace(recipe.data, keypoints="exact")
-        alone = Recipe(data=exact, model=recipe.model, vae=recipe.vae, loop=recipe.loop)
-        train(alone, run, "resume", only="vae", data=data)
+    train(stage_one(recipe), run, "resume", only="vae", data=data)  # which only checks one that is finished
     return run
+
+
+def stage_one(recipe: Recipe) -> Recipe:
+    """Only what stage 1 sees of a recipe: all that share it may go on with the same."""
+    exact = replace(recipe.data, keypoints="exact")
+    model = replace(recipe.model, method="vvipe")
+    return Recipe(data=exact, model=model, vae=recipe.vae, loop=recipe.loop)
 
 
 def finished(recipe: Recipe, run: Path, data: Data) -> Metrics:
     """The metrics of a run, trained and measured unless they are there already.
 
     Raises:
-        ValueError: what is there was trained by another recipe.
+        ValueError: what is there was trained by another recipe, or on other data.
     """
+    whole = _is_whole(recipe, run, data)
     Run.start(run, recipe, "resume")
+    if not whole:
+        (run / "metrics.json").unlink(missing_ok=True)  # of an unfinished run, or by another `evaluation`
     found = stored_metrics(run)
     return found if found is not None else train(recipe, run, "resume", data=data, report=False)[1]
+
+
+def _is_whole(recipe: Recipe, run: Path, data: Data) -> bool:
+    """Whether a run is finished and was measured as the recipe says; if not, training says what is wrong."""
+    try:
+        Run(run).require(last_steps(recipe), data.fingerprint)
+    except (FileNotFoundError, ValueError):
+        return False
+    return load_recipe(run / "recipe.yaml", Recipe).evaluation == recipe.evaluation
 
 
 def seeds_of(recipe: Recipe, seeds: int) -> range:
@@ -157,7 +178,7 @@ def flat(metrics: Metrics, at: str = "") -> dict[str, float]:
 
 
 def _same_vae(recipe: Recipe, other: Recipe) -> bool:
-    return (recipe.vae, recipe.model) == (other.vae, other.model)
+    return stage_one(recipe) == stage_one(other)
 
 
 def _line(row: dict[str, Any]) -> tuple[Any, ...]:

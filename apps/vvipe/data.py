@@ -87,14 +87,14 @@ class Data:
     Args:
         config: the recipe's data section.
         store: poses in the world.
-        device: where the training poses lie.
+        device: where the poses of training and of the test lie.
     """
 
     def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
         parts = split_poses(config, store)
-        self.test_rows = parts["test"]
-        joints = _joints(store, evenly(parts["train"], config.train_poses))
+        self.train_rows, self.test_rows = evenly(parts["train"], config.train_poses), parts["test"]
+        joints = _joints(store, self.train_rows)
         self.body = Body.mean_of(joints)
         self.noise = DetectorNoise() if config.keypoints == "detector" else None
         self.views = self._recorded(joints, [rigs.TRAIN], seed=1).to(self.device)
@@ -106,13 +106,16 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """Of everything that training sees, noise aside."""
-        parts = [self.store.fingerprint, len(self), self.config.seed, float(self.joints.double().sum())]
+        """Of the poses of training and of the test, and of what places cameras; the same on every machine.
+
+        Keypoints exact and with noise have the same: stage 1, which sees none, serves both.
+        """
+        parts = [self.store.fingerprint, self.config.seed, self.train_rows.tolist(), self.test_rows.tolist()]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def test(self) -> Test:
-        """Held-out poses and how every camera of both rigs sees them."""
+        """Held-out poses and how every camera of both rigs sees them: drawn on the CPU, kept on `device`."""
         config = self.config
         joints = _joints(self.store, evenly(self.test_rows, CANDIDATES * config.test_poses))
         kept = distinct(self.body.pose(joints), config.distinct)
@@ -122,7 +125,7 @@ class Data:
             self.body.pose(joints),
             self._recorded(joints, [rigs.TRAIN], seed=2),
             self._recorded(joints, [rigs.CHEST, rigs.STEEP], seed=3),
-        )
+        ).to(self.device)
 
     def poses(self, align: bool = True) -> Float[Tensor, "N J 3"]:
         """All training poses as the model embeds them, made once."""
@@ -217,6 +220,17 @@ class Test:
     def distances(self) -> Float[Tensor, "N N"]:
         """Of every pose (row) to every other after Procrustes, in torsos: what decides a hit."""
         return pose_distances(self.pose, self.pose, aligned=True)
+
+    def to(self, device: torch.device | str) -> Test:
+        """On a device, with the distances if they have been computed."""
+        if self.pose.device == torch.device(device):
+            return self
+        moved = Test(
+            self.joints.to(device), self.pose.to(device), self.same.to(device), self.other.to(device)
+        )
+        if "distances" in self.__dict__:
+            moved.__dict__["distances"] = self.distances.to(device)
+        return moved
 
     def hits(self, threshold: float) -> Bool[Tensor, "N N"]:
         """Which pose counts as found for which query."""

@@ -27,11 +27,14 @@ Pairs = list[tuple[int, int]]
 def evaluate(model: Model, test: Test, torso: float, config: EvaluationConfig, align: bool = True) -> Metrics:
     """Hit@k on the training rig, on all pairs of the test rig and on its unseen pairs; 3D error of V-VIPE.
 
+    All of it is computed on the model's device.
+
     Args:
         torso: metres that a torso has, of the universal skeleton.
         align: False where the model was taught poses as the world has them.
     """
     model.eval()
+    test = test.to(model.body.lengths.device)
     metrics = retrieval(
         embed_views(model, test.same, config.batch),
         embed_views(model, test.other, config.batch),
@@ -80,7 +83,7 @@ def hit_rates(
         hit: which pose (column) counts for which query (row).
     """
     ks = [min(k, len(hit)) for k in ks]
-    total = torch.zeros(len(ks))
+    total = torch.zeros(len(ks), device=embeddings.device)
     for query, gallery in pairs:
         found = nearest(embeddings[:, query], embeddings[:, gallery], max(ks), distance="euclidean")
         first = hit.gather(1, found)

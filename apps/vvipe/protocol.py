@@ -10,7 +10,7 @@ from posedata.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
 from trainer.results import write_results
 
-from vvipe.train import Trained
+from vvipe.train import Trained, need_end
 from vvipe.use import embed_any
 
 
@@ -57,6 +57,7 @@ def score_hits(
     trained: Trained, path: Path, protocol: HitProtocol, keypoints: str, json: Path | None
 ) -> list[dict[str, Any]]:
     """Ours on a store, then the papers' rows; with `json`, ours written there."""
+    need_end(trained)
     store = PoseStore.open(path)
     rows = protocol.test.rows(store)
     if not len(rows):

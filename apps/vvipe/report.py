@@ -28,11 +28,11 @@ CLOUD = 800
 
 @torch.no_grad()
 def write_report(trained: Trained, metrics: Metrics) -> Path:
-    """Write report.html into the run folder."""
+    """Write report.html into the run folder; leaves the model on the CPU."""
     need_eyes(trained)
-    model, data = trained.model.eval(), trained.test_data
-    test, torso = data.test, data.body.torso
-    embedded = embed_views(model, test.other, trained.recipe.evaluation.batch).cpu()
+    model, data = trained.model.cpu().eval(), trained.test_data  # pictures are drawn on the CPU
+    test, torso = data.test.to("cpu"), data.body.torso
+    embedded = embed_views(model, test.other, trained.recipe.evaluation.batch)
     poses = torso * test.pose
     report = Report(f"V-VIPE, {trained.run.name}")
     _hits(report, trained, metrics)
@@ -71,8 +71,8 @@ def key_poses(test: Test, count: int) -> Int[Tensor, " K"]:
 
 
 def _hits(report: Report, trained: Trained, metrics: Metrics) -> None:
-    ks = list(nearest_2d(trained.test_data.test, trained.recipe.evaluation)["all"])
     bare = nearest_2d(trained.test_data.test, trained.recipe.evaluation)
+    ks = list(bare["all"])
     report.section(
         "Hit@k, percent",
         f"{len(trained.test_data.test)} held-out poses, keypoints {trained.recipe.data.keypoints}; a hit is "
@@ -98,7 +98,7 @@ def _points(report: Report, model: object, test: Test, embedded: Tensor, keys: T
     views = np.stack([plane.transform(embedded[i].numpy()) for i in keys.tolist()])
     stars = None
     if isinstance(model, VVIPE):
-        stars = plane.transform(model.embed_pose(test.pose[keys]).cpu().numpy())
+        stars = plane.transform(model.embed_pose(test.pose[keys]).numpy())
     report.figure(
         figures.one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras"
     )

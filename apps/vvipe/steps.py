@@ -13,7 +13,7 @@ from trainer.loop import Trainer
 from trainer.stage import Stage
 
 from vvipe.data import Batch, Data
-from vvipe.model import PRVIPE, VVIPE, Model
+from vvipe.model import PRVIPE, VVIPE
 from vvipe.recipe import MappingConfig, Recipe, VaeConfig
 
 Losses = dict[str, Tensor]
@@ -132,12 +132,19 @@ def matching_loss(model: PRVIPE, batch: Batch, recipe: Recipe, generator: torch.
     return {"loss": total, **values}
 
 
-def stages(model: Model, recipe: Recipe) -> dict[str, Callable[..., Stage]]:
-    """The stages of a recipe, in order."""
-    if isinstance(model, PRVIPE):
+def stages(recipe: Recipe) -> dict[str, Callable[..., Stage]]:
+    """The stages that a run of this recipe trains itself, in order: names are those of recipe sections."""
+    if recipe.model.method == "prvipe":
         return {"matching": matching}
-    first: dict[str, Callable[..., Stage]] = {"vae": vae} if recipe.mapping.pretrained else {}
+    own = recipe.mapping.pretrained and recipe.mapping.vae is None
+    first: dict[str, Callable[..., Stage]] = {"vae": vae} if own else {}
     return {**first, "mapping": mapping}
+
+
+def last_steps(recipe: Recipe) -> dict[str, int]:
+    """What `Run.require` asks of a finished run: the last stage, which begins when the first is done."""
+    last = list(stages(recipe))[-1]
+    return {last: getattr(recipe, last).steps}
 
 
 def _stage(

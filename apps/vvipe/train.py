@@ -17,7 +17,7 @@ from vvipe.data import Data, open_data
 from vvipe.evaluate import Metrics, evaluate, nearest_2d
 from vvipe.model import VVIPE, Model, build
 from vvipe.recipe import Recipe
-from vvipe.steps import stages, vae_modules
+from vvipe.steps import last_steps, stages, vae_modules
 
 Only = Literal["vae", "mapping", "all"]
 
@@ -40,7 +40,7 @@ class Trained:
     def test_data(self) -> Data:
         """The data; made anew where the run was opened without."""
         if self.data is None:
-            self.data = open_data(self.recipe.data)
+            self.data = open_data(self.recipe.data, self.model.body.lengths.device)
         return self.data
 
 
@@ -61,18 +61,19 @@ def train(
         report: whether to write the report.
 
     Raises:
-        ValueError, FileNotFoundError: the data cannot be had, the folder holds a run, or stage 1 is missing.
+        ValueError, FileNotFoundError: the data cannot be had, the folder holds a run, stage 1 is missing, or
+            `mapping.vae` was trained otherwise. The folder is as it was then.
     """
     if data is None:
-        data = _open_on_one(recipe)
-    if recipe.mapping.vae is not None:
-        Run(recipe.mapping.vae).checkpoint("vae")  # complain before anything is made
-    run = Run.start(folder, recipe, existing)
+        data = open_on_one(recipe)
+    run = Run(folder)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint)
     torch.manual_seed(seed_of(recipe.loop.seed, "weights"))
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
-    todo = _stages(model, recipe, run, only)
+    todo = _stages(model, recipe, run, only, existing, data.fingerprint)
+    Run.start(folder, recipe, existing)
+    trainer.accelerator.wait_for_everyone()
     for step in todo.values():
         trainer.fit(step(model, data, recipe, trainer))
     trained = Trained(run, recipe, model, "vae" not in list(todo)[-1:], data)
@@ -91,14 +92,18 @@ def open_run(folder: Path) -> Trained:
     """A finished run: its recipe and its last weights.
 
     Raises:
-        FileNotFoundError: the folder holds no run, or one without a finished stage.
+        FileNotFoundError: the folder holds no run, or one without a checkpoint.
+        ValueError: the run is another app's.
     """
     stored = folder / "recipe.yaml"
     if not stored.is_file():
         raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+    app = _card(folder).get("app", "vvipe")
+    if app != "vvipe":
+        raise ValueError(f"{folder}: was trained by {app}; name a run of vvipe, or use {app}'s command")
     recipe, run = load_recipe(stored, Recipe), Run(folder)
     model = build(recipe).eval()
-    last = "mapping" if isinstance(model, VVIPE) else "matching"
+    (last,) = last_steps(recipe)
     if run.checkpoints(last).path() is None and isinstance(model, VVIPE):
         _load_vae(model, folder)
         return Trained(run, recipe, model, sees=False)
@@ -110,10 +115,11 @@ def measure(trained: Trained) -> Metrics:
     """Evaluate a run and write its metrics.json.
 
     Raises:
-        ValueError: the run has only stage 1.
+        ValueError, FileNotFoundError: the run is not finished, or was trained on other data.
     """
     need_eyes(trained)
     recipe, data = trained.recipe, trained.test_data
+    need_end(trained, data.fingerprint)
     metrics = evaluate(trained.model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
     last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
     metrics["training_seconds"] = round(sum(last.values()), 1)
@@ -127,6 +133,12 @@ def need_eyes(trained: Trained) -> None:
         raise ValueError(
             f"{trained.run.path}: has only the autoencoder; go on with train --stage mapping --resume"
         )
+
+
+def need_end(trained: Trained, data: str | None = None) -> None:
+    """Raise where a run is not finished or, with a fingerprint given, was trained on other data."""
+    need_eyes(trained)
+    trained.run.require(last_steps(trained.recipe), data or _card(trained.run.path)["data"])
 
 
 def rows(trained: Trained, metrics: Metrics, peer: Path | None = None) -> list[dict[str, Any]]:
@@ -164,17 +176,27 @@ def stored_metrics(folder: Path) -> Metrics | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _stages(model: Model, recipe: Recipe, run: Run, only: Only) -> dict[str, Any]:
-    todo = stages(model, recipe)
+def _stages(
+    model: Model, recipe: Recipe, run: Run, only: Only, existing: Existing, data: str
+) -> dict[str, Any]:
+    """What there is to train; stage 1 of another run is loaded."""
+    todo = stages(recipe)
     if not isinstance(model, VVIPE):
         if only != "all":
             raise ValueError(f"--stage {only}: PR-VIPE has a single stage; leave --stage out")
         return todo
-    if recipe.mapping.vae is not None and "vae" in todo:
-        _load_vae(model, recipe.mapping.vae)
-        del todo["vae"]
+    source = recipe.mapping.vae
+    if source is not None and recipe.mapping.pretrained:
+        if existing == "replace" and source.resolve() == run.path.resolve():
+            raise ValueError(f"--overwrite would delete {source}, the mapping.vae; use another --name")
+        _require_same(source, _load_vae(model, source), recipe, data)
     if only == "mapping" and "vae" in todo:
         run.checkpoint("vae")
+        if existing == "replace":
+            raise ValueError(
+                f"--overwrite would delete stage 1 in {run.path}, which --stage mapping goes on from; "
+                "use --resume, or set mapping.vae and another --name"
+            )
     if only == "vae":
         todo.pop("mapping", None)
     if not todo:
@@ -182,12 +204,35 @@ def _stages(model: Model, recipe: Recipe, run: Run, only: Only) -> dict[str, Any
     return todo
 
 
-def _load_vae(model: VVIPE, folder: Path) -> None:
-    load_weights(Run(folder).checkpoint("vae"), vae_modules(model))
+def _load_vae(model: VVIPE, folder: Path) -> dict[str, Any]:
+    """Its card."""
+    return load_weights(Run(folder).checkpoint("vae"), vae_modules(model))
 
 
-def _open_on_one(recipe: Recipe) -> Data:
-    """Stores made by the first process while the others wait."""
+def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str) -> None:
+    """Raise unless stage 1 of another run is finished, on this run's data and in its frame."""
+    its = card["recipe"]["vae"]
+    if card["data"] != data:
+        raise ValueError(
+            f"mapping.vae: {source} was trained on other data ({card['data']}, here {data}), "
+            "maybe on people of this run's test; train stage 1 on this run's data"
+        )
+    if card["step"] < its["steps"]:
+        raise ValueError(
+            f"mapping.vae: {source} is at step {card['step']} of {its['steps']} of stage 1; finish it first"
+        )
+    if its["align"] != recipe.vae.align:
+        raise ValueError(f"mapping.vae: {source} has vae.align {its['align']}; set vae.align to the same")
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """Of one of a run's checkpoints; {} where it has none."""
+    found = sorted(folder.glob("checkpoints/*/step-*/card.json"))
+    return json.loads(found[0].read_text()) if found else {}
+
+
+def open_on_one(recipe: Recipe) -> Data:
+    """A recipe's data on its device; stores are made by the first process while the others wait."""
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
         return open_data(recipe.data, state.device, print if state.is_main_process else (lambda text: None))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from posedata.store import PoseStore
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
+from trainer.files import sync
 from trainer.results import write_results
 
 from vvipe.data import Views
@@ -49,14 +51,20 @@ def retrieve(
     skeleton: str,
     json: Path | None,
 ) -> list[tuple[Any, ...]]:
-    """Rows (query, gallery rows found, distance of the first, its error in mm where both are stores)."""
+    """Rows (query, gallery rows found, error of the first in mm where both are stores).
+
+    Args:
+        k: how many to find; of a smaller gallery, all.
+    """
     trained = open_run(run)
     query = embed_any(trained, queries, source, keypoints, skeleton)
     if gallery.suffix == INDEX:
         index = EmbeddingIndex.load(gallery)
     else:
         index = EmbeddingIndex(gallery_on_sphere(embed_any(trained, gallery, target, keypoints, skeleton)))
-    found = index.search(queries_for_sphere(query), k).row
+    if not len(index):
+        raise ValueError(f"{gallery}: has no rows; give a gallery to retrieve from")
+    found = index.search(queries_for_sphere(query), min(k, len(index))).row
     error = _errors(trained, queries, gallery, found[:, 0])
     rows = [
         (i, " ".join(map(str, row)), "" if error is None else float(error[i]))
@@ -80,13 +88,15 @@ def lift(run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | N
     views = read_file(keypoints, skeleton)
     embedded = embed_views(model, views, trained.recipe.evaluation.batch)
     joints = model.body.get().torso * model.decode(embedded)
+    shape = _save(out, {"joints": joints})["joints"]
     if picture:
         from vvipe import figures
 
+        picture.parent.mkdir(parents=True, exist_ok=True)
         shown = range(min(6, len(joints)))
         rows = [[("2D", figures.flat(views.keypoints[i])), ("3D", figures.upright(joints[i]))] for i in shown]
         figures.gallery(rows).savefig(picture, dpi=110, bbox_inches="tight")
-    return _save(out, {"joints": joints})["joints"]
+    return shape
 
 
 @torch.no_grad()
@@ -151,7 +161,7 @@ def embed_any(
         model = _vvipe(trained)
         return torch.cat([model.embed_pose(part) for part in poses.split(batch)])
     need_eyes(trained)
-    if source.suffix == ".npy":
+    if _is_file(source):
         return embed_views(trained.model, read_file(source, skeleton), batch)
     store = PoseStore.open(source)
     name = f"keypoints_{keypoints}"
@@ -183,7 +193,7 @@ def _as_views(points: Float[Tensor, "N 13 C"]) -> Views:
 
 def _pose_of(trained: Trained, source: Path) -> Float[Tensor, "N 17 3"]:
     """Poses as the model embeds them, of a store or of an .npy of (N, 17, 3) joints in any unit and frame."""
-    if source.suffix == ".npy":
+    if _is_file(source):
         values = _read(source)
         if values.shape[1:] != (len(POSE), 3):
             raise ValueError(f"{source}: shape is {values.shape}, want (N, {len(POSE)}, 3) of {POSE.name}")
@@ -213,10 +223,23 @@ def _vvipe(trained: Trained) -> VVIPE:
     return trained.model
 
 
+def _is_file(source: Path) -> bool:
+    """Whether it is to be read as an .npy; else it is a store."""
+    return source.suffix == ".npy" or source.is_file()
+
+
 def _read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give an .npy")
-    values = np.load(path, allow_pickle=False)
+    try:
+        with path.open("rb") as file:
+            values = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile):
+        raise ValueError(f"{path}: not a whole .npy of numbers; write one with numpy.save") from None
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"{path}: is an .npz of {', '.join(values)}; save one of them as .npy")
+    if not values.size:
+        raise ValueError(f"{path}: is empty; give one pose at least")
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise ValueError(f"{path}: holds NaN, infinity or no numbers; give missing joints confidence 0")
     return values.astype(np.float32)
@@ -224,6 +247,9 @@ def _read(path: Path) -> np.ndarray:
 
 def _save(out: Path, arrays: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
+    partial = out.with_name(f".{out.name}.partial")
+    with partial.open("wb") as file:
         np.savez(file, **{name: x.numpy() for name, x in arrays.items()})  # type: ignore[arg-type]
+    sync(partial)
+    partial.replace(out)
     return {name: tuple(x.shape) for name, x in arrays.items()}
