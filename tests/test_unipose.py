@@ -12,6 +12,8 @@ import pytest
 import torch
 from pointcloud_weak.losses import TERMS
 from posedata.store import PoseStore
+from poseenc.anchor.backbone import Backbone
+from safetensors.torch import save_file
 from trainer.loop import Trainer
 from trainer.recipe import load_recipe
 from trainer.runs import Run
@@ -25,7 +27,7 @@ from unipose.evaluate import LABELS
 from unipose.model import Student, Teacher
 from unipose.pictures import Frames
 from unipose.recipe import RECIPES, Recipe
-from unipose.train import labels
+from unipose.train import labels, measure, open_run, train
 from unipose_tiny import TINY, tiny
 
 BIN = Path(sys.executable).parent
@@ -54,6 +56,11 @@ def command(*arguments: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
     return result.output
+
+
+def told(*arguments: object) -> str:
+    """The one line of a command that fails."""
+    return " ".join(command(*arguments, code=2).split())
 
 
 def overrides(cache: Path) -> list[str]:
@@ -88,7 +95,7 @@ def test_stages_apart_are_the_stages_together(trained: Path, cache: Path, tmp_pa
     given = ("--runs", tmp_path, "--name", "tiny", *overrides(cache))
     said = command("train", "--stage", "student", *given, code=2)
     assert "train first" in said
-    command("train", "--stage", "teacher", *given)
+    assert "stored_points: 96" in command("train", "--stage", "teacher", *given)  # the recipe, in whole
     assert "student_rgb" not in json.loads((tmp_path / "tiny" / "metrics.json").read_text())["test"]
     command("train", "--stage", "student", *given)
     assert curves(tmp_path / "tiny") == curves(trained)
@@ -102,6 +109,57 @@ def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_pat
         shutil.rmtree(runs / "tiny" / "checkpoints" / stage / "step-00000004")
     command("train", "--runs", runs, "--name", "tiny", "--resume", *overrides(cache))
     assert curves(runs / "tiny") == curves(trained)
+
+
+def test_a_half_trained_run_is_neither_measured_nor_taught_from(
+    trained: Path, cache: Path, tmp_path: Path
+) -> None:
+    """What a kill leaves; a run that ended with its teacher is whole."""
+    run = tmp_path / "tiny"
+    shutil.copytree(trained, run)
+    shutil.rmtree(run / "checkpoints" / "student_depth" / "step-00000004")
+    assert "stage student_depth is at step 2 of 4" in told("evaluate", run)
+    shutil.rmtree(run / "checkpoints" / "student_depth")
+    assert "no last checkpoint of stage student_depth" in told("evaluate", run)
+    for folder in (run / "checkpoints").glob("student_*"):
+        shutil.rmtree(folder)
+    command("evaluate", run)
+    assert "student_rgb" not in json.loads((run / "metrics.json").read_text())["test"]
+    shutil.rmtree(run / "checkpoints" / "teacher_twin" / "step-00000004")
+    for words in (["evaluate", run], ["train", "--stage", "student", "--runs", tmp_path, "--name", "tiny"]):
+        more = overrides(cache) if words[0] == "train" else []
+        assert "stage teacher_twin is at step 2 of 4" in told(*words, *more)
+    assert not list((run / "checkpoints").glob("student_*"))
+
+
+def test_a_run_is_measured_on_its_own_data_alone(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "tiny"
+    shutil.copytree(trained, run)
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("test_clips: 5", "test_clips: 4"))
+    assert "was trained on other data than its recipe gives now" in told("evaluate", run)
+
+
+def test_nothing_is_deleted_for_a_recipe_that_is_wrong(trained: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "tiny")
+    kept = sorted((tmp_path / "tiny" / "checkpoints").glob("*/*"))
+    given = ("train", "--runs", tmp_path, "--name", "tiny", "--overwrite", *overrides(cache))
+    assert "gone.safetensors" in told(*given, "--set", "student_model.weights=gone.safetensors")
+    assert "fp16" in told(*given, "--set", "loop.precision=fp16")
+    assert "leave --overwrite out" in told(*given, "--stage", "student")
+    assert sorted((tmp_path / "tiny" / "checkpoints").glob("*/*")) == kept
+    assert len(kept) == 2 * len(STAGES)
+
+
+def test_what_students_began_from_is_not_needed_any_more(cache: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "light.safetensors"
+    save_file(Backbone("light").net.state_dict(), weights)
+    more = ("twins=false", f"student_model.weights={weights}", "teacher.steps=1", "student.steps=1")
+    trained, metrics = train(tiny(cache, *more), tmp_path / "run")
+    weights.unlink()
+    again = measure(open_run(trained.run.path))
+    key = "student_rgb"
+    assert again["test"][key]["mpjpe_mm"] == pytest.approx(metrics["test"][key]["mpjpe_mm"], rel=1e-5)
 
 
 def curves(run: Path) -> dict[str, list[dict[str, float]]]:
@@ -201,5 +259,5 @@ def test_faults_are_one_line_and_exit_code_2(trained: Path, cache: Path, tmp_pat
     strict = ("--set", "pseudo.ray=1e-9")
     assert "no frame passed the filter" in command("train", *given, *strict, "--name", "strict", code=2)
     coco = ("--set", "data.detector=coco")
-    assert "data.keypoints is not set" in command("train", *given, *coco, code=2)
+    assert "set data.format=rgbd" in told("train", *given, *coco)  # files cannot know the rows of films
     assert "no such run" in command("evaluate", tmp_path / "none", code=2)

@@ -15,7 +15,7 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from unipose.baselines import depth_lookup, torso_depth
 from unipose.clips import Clips, open_clips, windows
-from unipose.detect import convert_keypoints, live_detector, read_coco_keypoints
+from unipose.detect import convert_keypoints, detect, live_detector, read_coco_keypoints
 from unipose.film import choose_clips, facing_x, film
 from unipose.model import Turn, depth_picture, median_depth
 from unipose.pictures import Frames, vary
@@ -132,13 +132,12 @@ def test_detections_are_drawn_once(store: PoseStore, config: DataConfig, clips: 
     assert not torch.equal(one.points, two.points)
 
 
-def test_windows_want_neighbours(tmp_path: Path) -> None:
-    rows = 9
+def recorded(path: Path, sequence: list[int], frame: list[int], camera: list[int]) -> PoseStore:
     columns = {
-        "joints": np.zeros((rows, 15, 3), np.float32),
-        "sequence": np.array([0, 0, 0, 0, 1, 1, 1, 1, 1], np.int32),
-        "frame": np.array([0, 2, 4, 5, 0, 1, 2, 3, 9], np.int32),
-        "camera": np.array([0, 0, 0, 0, 0, 0, 0, 1, 1], np.int32),
+        "joints": np.zeros((len(frame), 15, 3), np.float32),
+        "sequence": np.array(sequence, np.int32),
+        "frame": np.array(frame, np.int32),
+        "camera": np.array(camera, np.int32),
     }
     table = {
         "focal": np.ones((2, 2)), "centre": np.ones((2, 2)), "rotation": np.eye(3)[None].repeat(2, 0),
@@ -147,10 +146,24 @@ def test_windows_want_neighbours(tmp_path: Path) -> None:
     columns |= {f"camera_{name}": values.astype(np.float32) for name, values in table.items()}
     columns["camera_size"] = np.full((2, 2), 4, np.int32)
     meta = {"skeleton": "itop15", "fps": 30, "source": "test", "licence": "none", "sequences": ["a", "b"]}
-    store = PoseStore.open(write_store(tmp_path / "s", columns, meta))
-    assert windows(store, np.arange(rows), 3, 9).tolist() == [[0, 1, 2], [4, 5, 6]]
+    return PoseStore.open(write_store(path, columns, meta))
+
+
+def test_windows_want_neighbours(tmp_path: Path) -> None:
+    sequence, camera = [0, 0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 1, 1]
+    store = recorded(tmp_path / "s", sequence, [0, 2, 4, 5, 0, 1, 2, 3, 9], camera)
+    assert windows(store, np.arange(9), 3, 9).tolist() == [[0, 1, 2], [4, 5, 6]]
+    assert windows(store, np.arange(9), 2, 9, stride=2).tolist() == [[0, 2], [4, 6]]
     with pytest.raises(ValueError, match="no 5 frames follow each other"):
-        windows(store, np.arange(rows), 5, 9)
+        windows(store, np.arange(9), 5, 9)
+    with pytest.raises(ValueError, match=r"no 5 frames follow each other; set .* data\.stride lower"):
+        windows(store, np.arange(9), 3, 9, stride=2)
+
+
+def test_windows_with_a_stride_use_every_row_once(tmp_path: Path) -> None:
+    store = recorded(tmp_path / "s", [0] * 11, list(range(11)), [0] * 11)
+    assert windows(store, np.arange(11), 3, 9, stride=2).tolist() == [[0, 2, 4], [1, 3, 5], [6, 8, 10]]
+    assert windows(store, np.arange(11), 3, 9).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
 
 
 def test_coco_keypoints_take_the_largest_person(tmp_path: Path) -> None:
@@ -174,6 +187,18 @@ def test_coco_keypoints_take_the_largest_person(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"annotations": [{"keypoints": [1]}]}')
     with pytest.raises(ValueError, match="not COCO keypoints"):
         read_coco_keypoints(tmp_path / "bad.json")
+
+
+def test_keypoint_files_hold_every_row(store: PoseStore, config: DataConfig, tmp_path: Path) -> None:
+    coco = replace(config, format="rgbd", detector="coco")
+    with pytest.raises(ValueError, match=r"data\.keypoints is not set"):
+        detect(store, np.arange(2), coco, 0)
+    person = {"image_id": 0, "keypoints": [1.0, 2.0, 2] * 17}
+    (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 0}], "annotations": [person]}))
+    one = replace(coco, keypoints=(tmp_path / "c.json",))
+    assert detect(store, np.arange(1), one, 0)[0, 0].tolist() == [1.0, 2.0, 1.0]
+    with pytest.raises(ValueError, match="1 frames have keypoints"):
+        detect(store, np.arange(2), one, 0)
 
 
 def test_real_coco_annotation_is_read() -> None:

@@ -1,14 +1,17 @@
 """Two hands end to end, small: train, evaluate and predict as commands, and what they leave behind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from posedata.hands import build_hands, encode
 from posedata.store import PoseStore
+from safetensors.torch import save_file
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from unipose.hands.data import Hands
@@ -86,12 +89,30 @@ def test_resuming_repeats_to_the_bit(trained: Path, cache: Path) -> None:
     halves = [*overrides(cache), "--set", "train.steps=4"]
     command("train", "--runs", cache, "--name", "again", *halves)
     step = sorted((cache / "again" / "checkpoints" / "hands").glob("step-*"))[-1]
-    for file in step.iterdir():
-        file.unlink()
-    step.rmdir()
+    shutil.rmtree(step)
+    assert "stage hands is at step 2 of 4" in " ".join(command("evaluate", cache / "again", code=2).split())
     command("train", "--runs", cache, "--name", "again", "--resume", *halves)
     a, b = (open_run(cache / name).model.state_dict() for name in ("tiny", "again"))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_it_began_from_is_not_needed_any_more(cache: Path, tmp_path: Path) -> None:
+    """Neither to measure a run nor to go on with it; and its batch norms, frozen or not, are as they were."""
+    weights = tmp_path / "lite0.safetensors"
+    torch.manual_seed(0)
+    save_file(timm.create_model("tf_efficientnet_lite0", num_classes=0).state_dict(), weights)
+    more = ("model.backbone=efficientnet_lite0", f"model.weights={weights}", "train.steps=1")
+    given = ("train", "--runs", tmp_path, "--name", "r", *overrides(cache))
+    given += tuple(part for item in more for part in ("--set", item))
+    command(*given)
+    before = json.loads((tmp_path / "r" / "metrics.json").read_text())["rows"][0]
+    weights.unlink()
+    for words in (("evaluate", tmp_path / "r"), (*given, "--resume")):
+        command(*words)
+        after = json.loads((tmp_path / "r" / "metrics.json").read_text())["rows"][0]
+        assert after["all_mpjpe_mm"] == pytest.approx(before["all_mpjpe_mm"], rel=1e-4)
+    assert "lite0.safetensors" in " ".join(command(*given, "--overwrite", code=2).split())
+    command("evaluate", tmp_path / "r")
 
 
 def test_a_perfect_prediction_has_no_error(trained: Path, cache: Path) -> None:
@@ -147,6 +168,13 @@ def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, t
     said = command("predict", trained, tmp_path / "bad.png", tmp_path / "o.npz", code=2)
     assert "bad.png: not a readable picture" in said
     assert not (tmp_path / "o.npz").exists()
+    Image.new("RGB", (40, 40)).save(tmp_path / "good.png")
+    said = command("predict", trained, tmp_path / "good.png", tmp_path / "hands2", code=2)
+    assert "write to a file that ends in .npz" in " ".join(said.split())
+    for box in ((5, 5, 5, 9), (9, 5, 5, 9), (5, 9, 8, 5), (5, 5, "nan", 9)):
+        words = ("predict", trained, tmp_path / "good.png", tmp_path / "o.npz", "--box", *box)
+        assert "is empty; give x0 < x1 and y0 < y1" in " ".join(command(*words, code=2).split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "good.png"]
     said = command("evaluate", tmp_path / "nothing", code=2)
     assert "no such run" in said
 

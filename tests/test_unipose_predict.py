@@ -1,6 +1,7 @@
 """From recorded RGB-D to joints: people found, isolated, followed, and what the network says of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import formats_rgbd as formats
@@ -34,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     teacher = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(to_plain(recipe)), encoding="utf-8")
     tensors = {f"model/model.{name}": value for name, value in teacher.state_dict().items()}
-    Run(folder).checkpoints("teacher").save(1, tensors, {"metrics": {}})
+    Run(folder).checkpoints("teacher").save(recipe.teacher.steps, tensors, {"metrics": {}})
     return folder
 
 
@@ -134,6 +135,7 @@ def test_the_command_writes_joints_and_a_picture(run: Path, tmp_path: Path) -> N
         assert result.exit_code == 0, result.output
         assert "1 people in 1 frames" in result.output
     assert picture.stat().st_size > 20_000
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip", "joints.json", "joints.npz", "picture.png"]
     with np.load(tmp_path / "joints.npz", allow_pickle=False) as file:
         assert str(file["skeleton"]) == "itop15"
         joints = file["joints"]
@@ -150,6 +152,7 @@ def test_the_command_writes_joints_and_a_picture(run: Path, tmp_path: Path) -> N
         (["clip", "--frame", "3"], "has frames 0 to 0"),
         (["clip", "--keypoints", "none.json"], "none.json: no such file"),
         (["clip", "--detector", "sharp"], "no 2D detector is called sharp"),
+        (["clip", "--picture", "p.pdf"], "p.pdf: write to a file that ends in .png"),
         (["clip", "joints.txt"], "write to a file that ends in .npz or .json"),
         (["empty"], "nobody was found"),
         (["clip", "--view"], "there is no display here"),
@@ -172,6 +175,15 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     recording = open_rgbd(_recording(tmp_path / "clip", [[(0.0, 2.5)]]))
     with pytest.raises(FileNotFoundError, match="no such run"):
         predict(tmp_path, recording)
+
+
+def test_a_half_trained_teacher_is_not_asked(run: Path, tmp_path: Path) -> None:
+    last = Run(run).checkpoint("teacher")
+    shutil.copytree(run, tmp_path / "run")
+    card = tmp_path / "run" / "checkpoints" / "teacher" / last.name / "card.json"
+    card.write_text(card.read_text().replace('"step": 4', '"step": 3'))
+    with pytest.raises(ValueError, match="stage teacher is at step 3 of 4"):
+        open_teacher(tmp_path / "run")
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real frame lies beside the repository, not in it")

@@ -18,8 +18,9 @@ from posedata.synthetic import Flesh, Renderer, generate_motion
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from unipose.clips import open_clips
+from unipose.data import prepare as prepare_data
 from unipose.recipe import RECIPES, Recipe
-from unipose.train import train
+from unipose.train import open_run, train
 from unipose_tiny import TINY
 
 SIZE, FRAMES = (128, 128), 6
@@ -66,12 +67,30 @@ def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> Non
     split.write_text('{"train": ["ann"], "test": ["ben"]}', encoding="utf-8")
     more = ["data.format=rgbd", f"data.path={store}", f"data.split={split}", "data.detector=store"]
     more += [f"data.cache={tmp_path / 'cache'}", "data.clips=2", "data.test_clips=2", "twins=false"]
+    more += ["data.stride=2"]
     recipe = load_recipe("quickstart", Recipe, [*TINY, *more], RECIPES)
     trained, _ = train(recipe, tmp_path / "run", part="teacher")
     losses = [line["loss"] for line in trained.run.curves() if line["stage"] == "teacher"]
     assert len(losses) == 4
     assert np.isfinite(losses).all()
     assert trained.data.train.dropped == 0
+    rows = PoseStore.open(store).rows
+    ann, ben = rows(subjects=["ann"]), rows(subjects=["ben"])
+    assert trained.data.train.rows.tolist() == [*ann[::2], *ann[1::2]]
+    assert trained.data.test.rows.tolist() == [*ben[::2], *ben[1::2]]
+    fingerprint = trained.data.fingerprint
+    assert open_run(tmp_path / "run").data.fingerprint == fingerprint
+    # 2D joints from files: of each other content a fingerprint
+    files = tuple(tmp_path / "raw" / name / "keypoints.json" for name in ("ann", "ben"))
+    coco = replace(recipe.data, detector="coco", keypoints=files)
+    before = prepare_data(coco, say=lambda text: None)
+    torch.testing.assert_close(before.train.keypoints, trained.data.train.keypoints)
+    files[1].write_text(files[1].read_text().replace('"image_id": 5', '"image_id": 4'))
+    after = prepare_data(coco, say=lambda text: None)
+    assert len({fingerprint, before.fingerprint, after.fingerprint}) == 3
+    split.write_text('{"train": ["ben"], "test": ["ann"]}', encoding="utf-8")
+    with pytest.raises(ValueError, match="was trained on other data"):
+        open_run(tmp_path / "run")
 
 
 def test_crops_that_follow_the_person_are_refused(tmp_path: Path) -> None:

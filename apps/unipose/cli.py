@@ -17,6 +17,7 @@ from trainer.options import (
     SetOption,
     console,
     existing,
+    print_recipe,
     print_table,
 )
 
@@ -59,6 +60,7 @@ def train(
 
     loaded = _load(recipe, set_)
     folder = runs / (name or f"unipose-{Path(recipe).stem}")
+    print_recipe(loaded)
     trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage.value)
     if not metrics:
         return  # another process tells
@@ -112,12 +114,15 @@ def predict(
 ) -> None:
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
     from posedata.readers import open_rgbd
+    from trainer.files import replacing
 
     from unipose import viewer
     from unipose.predict import check_ending
     from unipose.predict import predict as find
 
     check_ending(out)
+    if picture and picture.suffix != ".png":
+        raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     if view:
         viewer.check_display()
     recording = open_rgbd(source, intrinsics)
@@ -135,7 +140,8 @@ def predict(
     found.save(out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
-        viewer.picture(recording[frame], found, frame).savefig(picture, dpi=110)
+        with replacing(picture) as file:
+            viewer.picture(recording[frame], found, frame).savefig(file, format="png", dpi=110)
         console.print(f"picture {picture}")
     if view:
         viewer.view(recording[frame], found, frame)

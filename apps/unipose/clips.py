@@ -38,7 +38,7 @@ class ClipBatch:
         points: (B, T, N, 3) camera frame, metres.
         images: (B, T, 3, S, S) uint8.
         seen: 2D detections and depth.
-        index: (B,) which clips.
+        index: (B,) which clips; all lie on its device.
     """
 
     points: Tensor
@@ -48,7 +48,7 @@ class ClipBatch:
 
 
 class Clips:
-    """K clips of T frames. Nothing in here but `truth` comes from a 3D label.
+    """K clips of T frames, in host memory. Nothing in here but `truth` comes from a 3D label.
 
     Attributes:
         keypoints: (K, T, J, 3) px of the squares, and confidence.
@@ -85,22 +85,26 @@ class Clips:
         return len(self.points)
 
     def batch(self, index: Int[Tensor, " B"], generator: torch.Generator | None = None) -> ClipBatch:
-        """Some clips, with N points a frame: drawn by the generator, else the first N."""
-        points = self.points[index]
-        stored = points.shape[2]
+        """Some clips on the index's device, with N points a frame: drawn by the generator, else the first N.
+
+        Args:
+            generator: on that device too.
+        """
+        rows, device = index.cpu(), index.device
+        points = self.points[rows].to(device)
         if generator is not None:
-            order = torch.rand(*points.shape[:2], stored, generator=generator).argsort(-1)
-            order = order[..., : self.config.points, None].expand(-1, -1, -1, 3)
+            drawn = torch.rand(*points.shape[:3], generator=generator, device=device)
+            order = drawn.argsort(-1)[..., : self.config.points, None].expand(-1, -1, -1, 3)
             points = points.gather(2, order)
         seen = Evidence(
-            rays=self.rays[index],
-            confidence=self.keypoints[index][..., 2],
-            depth=KeypointDepth(self.surface.depth[index], self.surface.valid[index]),
+            rays=self.rays[rows].to(device),
+            confidence=self.keypoints[rows][..., 2].to(device),
+            depth=KeypointDepth(*(part[rows].to(device) for part in self.surface)),
             points=points[:, :, : self.config.points],
-            surface=self.person_depth(index),
-            camera=self.camera[index],
+            surface=self.person_depth(rows).to(device),
+            camera=self.camera[rows].to(device),
         )
-        return ClipBatch(seen.points, self.rgb[index].permute(0, 1, 4, 2, 3), seen, index)
+        return ClipBatch(seen.points, self.rgb[rows].to(device).permute(0, 1, 4, 2, 3), seen, index)
 
     def person_depth(self, index: Tensor | slice) -> Float[Tensor, "B T S S"]:
         """Depth of the person alone, metres, 0 elsewhere."""
@@ -154,26 +158,31 @@ def open_clips(
 _MATTERS = ("skeleton", "image_size", "detector", "noise", "stored_points", "frames")
 
 
-def windows(store: PoseStore, rows: Int[np.ndarray, " n"], frames: int, count: int) -> Int[np.ndarray, "K T"]:
-    """Clips of a store of recorded RGB-D: neighbouring rows of one sequence and camera, evenly apart in time,
-    that do not overlap; at most `count`, spread evenly.
+def windows(
+    store: PoseStore, rows: Int[np.ndarray, " n"], frames: int, count: int, stride: int = 1
+) -> Int[np.ndarray, "K T"]:
+    """Clips of a store of RGB-D: every `stride`-th of neighbouring rows of one sequence and camera that are
+    evenly apart in time; no row is in two clips; at most `count`, spread evenly.
 
     Raises:
         ValueError: there is none.
     """
     place = np.stack([np.asarray(store.column(name)[rows]) for name in ("sequence", "camera")])
     frame = np.asarray(store.column("frame")[rows])
-    found, start = [], 0
-    while start + frames <= len(rows):
-        here = slice(start, start + frames)
+    span = stride * (frames - 1) + 1
+    found, taken = [], np.zeros(len(rows), bool)
+    for start in range(len(rows) - span + 1):
+        here = slice(start, start + span)
+        if taken[here][::stride].any():
+            continue
         steps = np.diff(frame[here])
         if (place[:, here] == place[:, start : start + 1]).all() and (steps == steps[:1]).all():
-            found.append(rows[here])
-            start += frames
-        else:
-            start += 1
+            found.append(rows[here][::stride])
+            taken[here][::stride] = True
     if not found:
-        raise ValueError(f"{store.path}: no {frames} frames follow each other; set data.frames lower")
+        raise ValueError(
+            f"{store.path}: no {span} frames follow each other; set data.frames or data.stride lower"
+        )
     picked = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
     return np.stack(found)[picked]
 

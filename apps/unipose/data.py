@@ -26,8 +26,14 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """Of the stores that the clips are from."""
+        """Of the stores that the clips are from: filmed ones hold nothing else. Of a recorded one also of the
+        rows that were taken from it, and of the files that its 2D joints are from."""
         parts = [self.train.store.fingerprint, self.test.store.fingerprint]
+        config = self.train.config
+        if config.format == "rgbd":
+            rows = [clips.rows.astype("<i8").tobytes() for clips in (self.train, self.test)]
+            files = [path.read_bytes() for path in config.keypoints if config.detector == "coco"]
+            parts += [hashlib.sha256(content).hexdigest() for content in (*rows, *files)]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
@@ -45,11 +51,19 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
     recorded = config.format == "rgbd"
+    if config.detector == "coco" and not recorded:
+        raise ValueError(
+            f"data.detector=coco goes by the rows of a recorded store, data.format={config.format} is filmed"
+            " anew; set data.format=rgbd, or take another data.detector"
+        )
     source = open_poses(replace(config, format="store") if recorded else config, say=say)
     parts = split_poses(config, source)
     counts = {"train": config.clips, "test": config.test_clips}
     if recorded:
-        found = {name: windows(source, parts[name], config.frames, count) for name, count in counts.items()}
+        found = {
+            name: windows(source, parts[name], config.frames, count, config.stride)
+            for name, count in counts.items()
+        }
         stores = {"train": source, "test": source}
     else:
         if source.skeleton.name != FILMED:

@@ -33,7 +33,7 @@ class Models:
 
 @torch.no_grad()
 def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
-    """A teacher's joints of all clips, from points alone."""
+    """A teacher's joints of all clips, from points alone; found where the teacher is, given on the CPU."""
     model.eval()
     parts = torch.arange(len(clips)).split(BATCH)
     device = next(model.parameters()).device
@@ -43,11 +43,11 @@ def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
 
 @torch.no_grad()
 def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
-    """A student's joints of all frames, camera frame, metres."""
+    """A student's joints of all frames, camera frame, metres; found where it is, given on the CPU."""
     model.eval()
     device = next(model.parameters()).device
     parts = torch.arange(len(frames)).split(BATCH)
-    said = [model(frames.pictures(model.kind, part).to(device)).float().cpu() for part in parts]
+    said = [model(frames.pictures(model.kind, part, device)).float().cpu() for part in parts]
     return frames.joints(model.kind, torch.cat(said), reference)
 
 

@@ -92,14 +92,17 @@ def predict(
 ) -> None:
     """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
     import numpy as np
+    from trainer.files import replacing
 
     from unipose.hands.train import open_run
     from unipose.hands.use import draw
     from unipose.hands.use import predict as run_network
 
+    if out.suffix != ".npz":
+        raise ValueError(f"{out}: write to a file that ends in .npz")
     found = run_network(open_run(run), picture, box)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, **found)  # type: ignore[arg-type]
+    with replacing(out) as file:
+        np.savez(file, **found)  # type: ignore[arg-type]
     draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 

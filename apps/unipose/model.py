@@ -133,16 +133,22 @@ class Student(nn.Module):
 
     x and y come in pixels, z against a reference depth: the person's median depth for the depth student,
     which can measure it; the root's own for the RGB student, which cannot: it is told it or leaves it open.
+
+    Args:
+        trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.
     """
 
-    def __init__(self, config: StudentConfig, kind: Kind, joints: int, size: int) -> None:
+    def __init__(
+        self, config: StudentConfig, kind: Kind, joints: int, size: int, *, trained: bool = False
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.net = A2JTransformer(
             joints,
             size=size,
             backbone=config.backbone,
-            weights=config.weights,
+            weights=None if trained else config.weights,
+            freeze=config.weights is not None,
             depth_range=config.depth_range,
             depths=config.depths,
             dim=config.dim,

@@ -20,7 +20,8 @@ SHIFT, SCALE = 0.06, 0.1
 
 @dataclass(frozen=True)
 class Frames:
-    """F frames: the person's depth (F, S, S) metres, pictures (F, S, S, 3) uint8, cameras (F,)."""
+    """F frames, in host memory: the person's depth (F, S, S) metres, pictures (F, S, S, 3) uint8, cameras
+    (F,), the person's median depth (F,) metres."""
 
     person: Float[Tensor, "F S S"]
     rgb: Shaped[Tensor, "F S S 3"]
@@ -43,11 +44,13 @@ class Frames:
         """Some of the frames."""
         return Frames(self.person[rows], self.rgb[rows], self.camera[rows], self.middle[rows], self.skeleton)
 
-    def pictures(self, kind: Kind, rows: Int[Tensor, " B"]) -> Float[Tensor, "B C S S"]:
-        """What a student of this kind is given."""
+    def pictures(
+        self, kind: Kind, rows: Int[Tensor, " B"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "B C S S"]:
+        """What a student of this kind is given, on a device."""
         if kind == "depth":
-            return depth_picture(self.person[rows], self.middle[rows])
-        return self.rgb[rows].permute(0, 3, 1, 2).float() / 255
+            return depth_picture(self.person[rows].to(device), self.middle[rows].to(device))
+        return self.rgb[rows].to(device).permute(0, 3, 1, 2).float() / 255
 
     def reference(self, kind: Kind, joints: Float[Tensor, "F J 3"]) -> Float[Tensor, " F"]:
         """The depth that z counts from: measured for depth, the root's (of `joints`) for RGB."""

@@ -26,6 +26,7 @@ from posedata.camera import Camera
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
 from torch import Tensor
+from trainer.files import replacing
 
 from unipose.detect import Detector, convert_keypoints, live_detector
 from unipose.film import MARGIN
@@ -73,12 +74,12 @@ class Prediction:
             ValueError: another ending.
         """
         check_ending(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".json":
-            path.write_text(json.dumps(self._plain(), indent=1) + "\n", encoding="utf-8")
+            with replacing(path) as file:
+                file.write(f"{json.dumps(self._plain(), indent=1)}\n".encode())
             return
         arrays = {n: getattr(self, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
-        with path.open("wb") as file:
+        with replacing(path) as file:
             np.savez(file, names=np.array(self.names), skeleton=np.array(self.skeleton.name), **arrays)
 
     def _plain(self) -> dict[str, Any]:

@@ -37,11 +37,11 @@ class DataConfig:
         skeleton: of the networks.
         clips, test_clips: how many are filmed (of an `rgbd` store: at most so many are taken).
         frames: T, frames of a clip.
-        stride: frames of the recording from one of the clip to the next.
+        stride: frames of the recording from one of the clip to the next (of an `rgbd` store: its rows).
         image_size: side in pixels of the square that is filmed around a person.
-        detector: `noise`; `coco`: keypoints of a COCO JSON file; `store`: the store's `keypoints_detector`;
-            `mediapipe` or `rtmlib`: live.
-        keypoints: the COCO JSON file of the training and of the test frames.
+        detector: `noise`; `coco`: keypoints of COCO JSON files, for `rgbd`; `store`: the store's
+            `keypoints_detector`; `mediapipe` or `rtmlib`: live.
+        keypoints: the COCO JSON files, one image per row of the store between them.
         points: N, points of a frame that the network is given.
         stored_points: of a frame, from which N are drawn anew in every step.
         facing: cameras stand within so many degrees of where the person faces; 180: all around.

@@ -58,7 +58,8 @@ def teacher_twin(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer)
     def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
         joints = _predict(model, batch)
         with exact(joints):
-            error = torch.linalg.vector_norm(joints - truth[batch.clips.index].to(joints), dim=-1)
+            true = truth[batch.clips.index.cpu()].to(joints)
+            error = torch.linalg.vector_norm(joints - true, dim=-1)
             return {"loss": huber(error).mean(), "mpjpe_mm": error.detach().mean() * 1000}
 
     return _stage("teacher_twin", model, recipe.teacher, draw, loss)
@@ -94,11 +95,17 @@ def student(
         return trainer.share(usable[at.to(usable.device)])
 
     def loss(rows: Int[Tensor, " B"], generator: torch.Generator) -> Losses:
-        pictures = frames.pictures(model.kind, rows)
+        device = trainer.device
         pictures, target = vary(
-            pictures, targets[rows], frames.skeleton, config.turn, config.mirror, generator, model.kind
+            frames.pictures(model.kind, rows, device),
+            targets[rows].to(device),
+            frames.skeleton,
+            config.turn,
+            config.mirror,
+            generator,
+            model.kind,
         )
-        return model.loss(pictures, target, weight[rows])
+        return model.loss(pictures, target, weight[rows].to(device))
 
     return _stage(name, model, config, batch, loss)
 

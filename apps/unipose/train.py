@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate import PartialState
 from jaxtyping import Float
 from pointcloud_weak.pseudo import pseudo_labels
 from torch import Tensor
@@ -70,26 +71,34 @@ def train(
         part: `teacher` (stage A), `student` (stage B, on the teacher that the folder holds), or both.
 
     Raises:
-        ValueError, FileNotFoundError: no data, the folder holds a run already, or (student) no teacher.
+        ValueError, FileNotFoundError: no data, the folder holds a run already, or (student) no teacher, one
+            that has steps to go, or one of other data.
     """
-    data = prepare_on_one(recipe)
+    run = Run(folder)
     if part == "student":
-        Run(folder).checkpoint("teacher")  # or says that there is none
+        if existing == "replace":
+            raise ValueError(
+                f"--stage student learns from the teacher in {folder}, which --overwrite would delete; leave"
+                " --overwrite out"
+            )
+        run.checkpoint("teacher")  # or says that there is none
         existing = "resume"
-    run = Run.start(folder, recipe, existing)
+    data = prepare_on_one(recipe)
     card = {"recipe": to_plain(recipe), "app": "unipose"}
     trainer = Trainer(run, recipe.loop, card, data.fingerprint)
     models = _build(recipe, data.train)
+    Run.start(folder, recipe, existing)
+    trainer.accelerator.wait_for_everyone()
     if part == "student":
-        assert models.teacher is not None
-        load_weights(run.checkpoint("teacher"), {"model": models.teacher})
+        run.require(_steps(recipe, students=False), data.fingerprint)
+        load_weights(run.checkpoint("teacher"), {"model": _on(models.teacher, trainer)})
     else:
         trainer.fit(steps.teacher(_on(models.teacher, trainer), data.train, recipe, trainer))
         if recipe.twins:
             trainer.fit(steps.teacher_twin(_on(models.teacher_twin, trainer), data.train, recipe, trainer))
     if part != "teacher":
         _train_students(models, data, recipe, trainer)
-    trained = Trained(run, recipe, _found(models, run), data)
+    trained = Trained(run, recipe, _found(models, run, trainer.device), data)
     metrics = measure(trained) if trainer.accelerator.is_main_process else {}
     trainer.close()
     return trained, metrics
@@ -131,10 +140,11 @@ def labels(teacher: Teacher, clips: Clips, recipe: Recipe) -> Labels:
 
 
 def open_run(folder: Path) -> Trained:
-    """A finished run, with as many of its models as it has trained.
+    """A finished run, with as many of its models as it has trained, on the device that its recipe says.
 
     Raises:
         FileNotFoundError: the folder holds no run, or one without a teacher.
+        ValueError: a stage that it has begun has steps to go, or its data are no longer the same.
     """
     stored = folder / "recipe.yaml"
     if not stored.is_file():
@@ -143,7 +153,10 @@ def open_run(folder: Path) -> Trained:
     run = Run(folder)
     run.checkpoint("teacher")
     data = prepare(recipe.data)
-    return Trained(run, recipe, _found(_build(recipe, data.train), run), data)
+    begun = any(run.checkpoints(f"student_{kind}").path() for kind in KINDS)
+    run.require(_steps(recipe, students=begun), data.fingerprint)
+    device = PartialState(cpu=recipe.loop.device == "cpu").device
+    return Trained(run, recipe, _found(_build(recipe, data.train, trained=True), run, device), data)
 
 
 def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
@@ -151,6 +164,7 @@ def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
 
     Raises:
         FileNotFoundError: the folder holds no run, or one without a teacher.
+        ValueError: the teacher has steps to go.
     """
     from posedata.skeleton import get_skeleton
 
@@ -159,7 +173,9 @@ def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
         raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
     recipe = load_recipe(stored, Recipe)
     model = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
-    load_weights(Run(folder).checkpoint("teacher"), {"model": model})
+    run = Run(folder)
+    run.require({"teacher": recipe.teacher.steps})
+    load_weights(run.checkpoint("teacher"), {"model": model})
     return recipe, model.eval()
 
 
@@ -224,12 +240,22 @@ def _skin(teacher: Teacher, clips: Clips) -> dict[str, float]:
     return {name: round(depth, 1) for name, depth in zip(clips.skeleton.joints, depths, strict=True)}
 
 
-def _build(recipe: Recipe, clips: Clips) -> Models:
+def _steps(recipe: Recipe, students: bool) -> dict[str, int]:
+    """How many steps each stage has, those of the students left out or not."""
+    twins = ("", "_twin") if recipe.twins else ("",)
+    steps = {f"teacher{twin}": recipe.teacher.steps for twin in twins}
+    if students:
+        steps |= {f"student_{kind}{twin}": recipe.student.steps for twin in twins for kind in KINDS}
+    return steps
+
+
+def _build(recipe: Recipe, clips: Clips, trained: bool = False) -> Models:
+    """All models of a recipe; trained: to be filled from checkpoints."""
     size, joints = recipe.data.image_size, len(clips.skeleton)
     torch.manual_seed(recipe.loop.seed)
 
     def student(kind: Any) -> Student:
-        return Student(recipe.student_model, kind, joints, size)
+        return Student(recipe.student_model, kind, joints, size, trained=trained)
 
     return Models(
         Teacher(recipe.model, clips.skeleton, size),
@@ -244,14 +270,14 @@ def _on(model: Any, trainer: Trainer) -> Any:
     return model.to(trainer.device)
 
 
-def _found(models: Models, run: Run) -> Models:
-    """Of these models those that the run has trained, with their weights."""
+def _found(models: Models, run: Run, device: torch.device) -> Models:
+    """Of these models those that the run has trained, with their weights, on a device."""
 
     def load(name: str, model: Any) -> Any:
         if model is None or run.checkpoints(name).path() is None:
             return None
         load_weights(run.checkpoint(name), {"model": model})
-        return model.eval()
+        return model.to(device).eval()
 
     def group(ending: str, students: Any) -> Any:
         found = {kind: load(f"student_{kind}{ending}", students[kind]) for kind in KINDS}

@@ -32,11 +32,16 @@ class Trained:
     model: A2JTransformer
 
 
-def make_model(recipe: Recipe) -> A2JTransformer:
-    """The network of a recipe, for its size of picture."""
+def make_model(recipe: Recipe, trained: bool = False) -> A2JTransformer:
+    """The network of a recipe, for its size of picture.
+
+    Args:
+        trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.
+    """
     model = recipe.model
     return A2JTransformer(
-        21 * len(WRISTS), size=recipe.data.size, backbone=model.backbone, weights=model.weights,
+        21 * len(WRISTS), size=recipe.data.size, backbone=model.backbone,
+        weights=None if trained else model.weights, freeze=model.weights is not None,
         dim=model.dim, heads=model.heads, layers=model.layers, hidden=model.hidden, points=model.points,
         dropout=model.dropout,
     )  # fmt: skip
@@ -51,12 +56,15 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
         stores = prepare(recipe.data, print if state.is_main_process else lambda text: None)
+    run = Run(folder)
+    begun = existing == "resume" and run.checkpoints(STAGE).path() is not None
     torch.manual_seed(recipe.loop.seed)
-    model = make_model(recipe)
-    run = Run.start(folder, recipe, existing)
+    model = make_model(recipe, trained=begun)
     trainer = Trainer(
         run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
     )
+    Run.start(folder, recipe, existing)
+    trainer.accelerator.wait_for_everyone()
     model.to(trainer.device)
     hands = [Hands.open(store, trainer.device) for store in stores]
     trainer.fit(_stage(model, hands[0], recipe, trainer))
@@ -73,19 +81,28 @@ def open_run(folder: Path) -> Trained:
 
     Raises:
         FileNotFoundError: the folder holds no run, or one without a checkpoint.
+        ValueError: it has steps to go.
     """
     stored = folder / "recipe.yaml"
     if not stored.is_file():
         raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
     recipe = load_recipe(stored, Recipe)
-    run, model = Run(folder), make_model(recipe).eval()
+    run, model = Run(folder), make_model(recipe, trained=True).eval()
+    run.require({STAGE: recipe.train.steps})
     load_weights(run.checkpoint(STAGE), {"model": model})
     return Trained(run, recipe, model)
 
 
 def measure(trained: Trained) -> Rows:
-    """Evaluate a run on its test pictures."""
-    rows = evaluate(trained.model, *(Hands.open(store) for store in prepare(trained.recipe.data)))
+    """Evaluate a run on its test pictures, on the device that its recipe says.
+
+    Raises:
+        ValueError: its data are no longer the same.
+    """
+    recipe, stores = trained.recipe, prepare(trained.recipe.data)
+    trained.run.require({STAGE: recipe.train.steps}, fingerprint(*stores))
+    device = PartialState(cpu=recipe.loop.device == "cpu").device
+    rows = evaluate(trained.model.to(device), *(Hands.open(store, device) for store in stores))
     trained.run.write_metrics({"rows": rows, "training_seconds": _seconds(trained.run)})
     return rows
 

@@ -1,5 +1,6 @@
 """What a trained network for hands does for a user's own picture."""
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ from PIL import Image
 from posedata.boxes import bounding_box
 from posedata.hands.interhand import cut
 from posedata.skeleton import get_skeleton
+from trainer.files import replacing
 
 from unipose.hands.train import Trained
 
@@ -33,15 +35,19 @@ def predict(
         box: x0, y0, x1, y1 about the hands, px; the whole picture if None. Made square.
 
     Raises:
-        FileNotFoundError, ValueError: the picture is not there, or cannot be read.
+        FileNotFoundError, ValueError: the picture is not there, or cannot be read; or the box is empty.
     """
     size = trained.recipe.data.size
     if box is None:
         box = _whole(picture)
+    x0, y0, x1, y1 = box
+    if not (0 < x1 - x0 < math.inf and 0 < y1 - y0 < math.inf):
+        raise ValueError(f"--box {x0:g} {y0:g} {x1:g} {y1:g}: is empty; give x0 < x1 and y0 < y1")
     corners = torch.tensor(box, dtype=torch.float32).reshape(2, 2)
     square = bounding_box(corners, margin=0.0, aspect=1.0)
     image = torch.from_numpy(cut(picture, tuple(square.tolist()), size).copy()).permute(2, 0, 1)[None]
-    said = trained.model.eval()(image.float() / 255).joints[0]
+    device = trained.model.anchors.device
+    said = trained.model.eval()(image.to(device).float() / 255).joints[0].cpu()
     scale = (square[2] - square[0]) / size
     pixels = (said[:, :2] + 0.5) * scale + square[:2]
     return {"pixels": pixels.numpy(), "depth": said[:, 2:].numpy()}
@@ -60,7 +66,8 @@ def draw(picture: Path, pixels: Float[np.ndarray, "42 2"], out: Path, hands: str
             axis.plot(*pixels[[child, parent]].T, color=COLOURS[side == "left"], linewidth=1.5)
     axis.set(xticks=[], yticks=[], xlim=(-0.5, shown.shape[1] - 0.5), ylim=(shown.shape[0] - 0.5, -0.5))
     figure.tight_layout(pad=0)
-    figure.savefig(out, dpi=120)
+    with replacing(out) as file:
+        figure.savefig(file, format="png", dpi=120)
     plt.close(figure)
 
 
