@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,6 +24,10 @@ MARK = 1 << 40
 """Added to the seeds of the generators elsewhere: what tells them in an operation."""
 
 
+@pytest.mark.skipif(
+    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="this torch registers no device from Python",
+)
 def test_it_trains_and_evaluates_elsewhere_as_on_the_cpu(tmp_path: Path) -> None:
     """Every stage's batch, loss and gradient, the evaluation and the pseudo labels: the same to the bit."""
     done = subprocess.run(
