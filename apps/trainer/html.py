@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.files import write_text
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .8rem; text-align: right }
@@ -55,7 +57,8 @@ class Report:
     def write(self, path: Path) -> Path:
         """Write the file."""
         head = f"<meta charset=utf-8><title>{html.escape(self.title)}</title><style>{STYLE}</style>"
-        path.write_text(
-            f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(self.parts)}</body></html>\n"
+        write_text(
+            path,
+            f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(self.parts)}</body></html>\n",
         )
         return path
