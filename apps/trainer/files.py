@@ -4,15 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text)
-    sync(temporary)
-    temporary.replace(path)
+import numpy as np
 
 
 @contextmanager
@@ -27,6 +21,26 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays by name, under exactly this path."""
+    with replacing(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def write_png(path: Path, figure: Any, **options: Any) -> None:
+    """Write a matplotlib figure; `options` go to its `savefig`. ValueError where the name is not a PNG's."""
+    if path.suffix != ".png":
+        raise ValueError(f"{path}: write the picture to a file that ends in .png")
+    with replacing(path) as file:
+        figure.savefig(file, format="png", **({"dpi": 110} | options))
 
 
 def sync(path: Path) -> None:

@@ -30,7 +30,7 @@ from trainer.diverged import save_batch
 from trainer.ema import EMA
 from trainer.machine import library_versions
 from trainer.progress import StageProgress
-from trainer.runs import Run
+from trainer.runs import Existing, Run
 from trainer.stage import LoopConfig, Stage
 
 
@@ -65,6 +65,11 @@ class Trainer:
         torch.manual_seed(seed_of(config.seed, "weights"))  # a model is made after its trainer
         self._offset = 0  # steps of the stages before, so that trackers see one growing count
         self._tracking = False
+
+    def start(self, recipe: Any, existing: Existing) -> None:
+        """Open the run's folder (`Run.start`) for all processes: once the models stand."""
+        Run.start(self.run.path, recipe, existing)
+        self.accelerator.wait_for_everyone()
 
     def share(self, rows: Tensor) -> Tensor:
         """This process's part of a batch that every process drew alike: equal, contiguous, in rank order.

@@ -12,13 +12,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from trainer.checkpoint import CheckpointStore
 from trainer.files import write_text
 from trainer.recipe import differences, load_recipe, to_yaml
 
 Existing = Literal["refuse", "resume", "replace"]
+Schema = TypeVar("Schema")
 
 
 class UnfinishedError(ValueError):
@@ -26,7 +27,7 @@ class UnfinishedError(ValueError):
 
 
 class Run:
-    """A run folder. Open a new or resumed one with `Run.start`, a finished one with `Run(path)`."""
+    """A run folder. Open a new or resumed one with `Run.start`, a finished one with `Run.open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -64,6 +65,23 @@ class Run:
         run.path.mkdir(parents=True, exist_ok=True)
         write_text(stored, to_yaml(recipe))
         return run
+
+    @classmethod
+    def open(cls, path: Path, schema: type[Schema], app: str) -> "tuple[Run, Schema]":
+        """A run that an app has trained, and its recipe.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is another app's.
+        """
+        stored = path / "recipe.yaml"
+        if not stored.is_file():
+            raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
+        card = next(path.glob("checkpoints/*/step-*/card.json"), None)
+        found = json.loads(card.read_text()).get("app", app) if card else app
+        if found != app:
+            raise ValueError(f"{path}: was trained by {found}; name a run of {app}, or use {found}'s command")
+        return cls(path), load_recipe(stored, schema)
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
         """The checkpoints of one stage."""
@@ -104,6 +122,14 @@ class Run:
                     f"{self.path}: was trained on other data than its recipe gives now (fingerprint"
                     f" {card['data'][:12]}, now {data[:12]}); bring those back, or train anew"
                 )
+
+    def finished(self, steps: Mapping[str, int], data: str) -> bool:
+        """Whether these stages are finished; ValueError if they were trained on other data (`require`)."""
+        try:
+            self.require(steps, data)
+        except (FileNotFoundError, UnfinishedError):
+            return False
+        return True
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""

@@ -13,7 +13,7 @@ from trainer.checkpoint import load_weights
 from trainer.loop import DivergedError
 from trainer.recipe import to_plain
 from trainer.results import write_results
-from trainer.runs import Run, UnfinishedError
+from trainer.runs import Run
 
 from unihpr.data import prepare_stores
 from unihpr.evaluate import Metrics, embed, retrieval
@@ -184,7 +184,7 @@ def ablate(
 def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
     """Train and measure, or read what was measured."""
     stored = run / "metrics.json"
-    if stored.is_file() and _finished(recipe, run):
+    if stored.is_file() and Run(run).finished(steps_of(recipe), prepare_stores(recipe.data).fingerprint):
         Run.start(run, recipe, "resume")
         metrics: Metrics = jsonlib.loads(stored.read_text())
         if all(_has(metrics, key) for key in table.measured):
@@ -194,15 +194,6 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
         metrics["aligned"] = after_alignment(trained)
         trained.run.write_metrics(metrics)
     return metrics
-
-
-def _finished(recipe: Recipe, run: Path) -> bool:
-    """Whether a run has no steps to go; ValueError if it was trained on other data."""
-    try:
-        Run(run).require(steps_of(recipe), prepare_stores(recipe.data).fingerprint)
-    except (FileNotFoundError, UnfinishedError):
-        return False
-    return True
 
 
 @torch.no_grad()

@@ -91,8 +91,7 @@ def run_baseline(
     run = Run(folder)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
     data = Data(stores, recipe.data, trainer.device)
-    Run.start(folder, recipe, existing)
-    trainer.accelerator.wait_for_everyone()
+    trainer.start(recipe, existing)
     found = {
         name: train_baseline(data, recipe.baseline, trainer, noise)
         for name, noise in (("exact", 0.0), ("detector", 1.0))

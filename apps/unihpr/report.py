@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.manifold import TSNE
 from torch import Tensor
+from trainer.files import write_png
 from trainer.html import Report
 from trainer.recipe import to_yaml
 from trainer.runs import Run
@@ -42,7 +43,7 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     picks = torch.linspace(0, len(test) - 1, SHOWN).round().long().tolist()
     report.section("Lifting and image to 3D", "Left limbs are red, right limbs blue.")
     lifting = _lifting(model, test, embeddings, picks)
-    lifting.savefig(run.path / "gallery.png", dpi=110, bbox_inches="tight")
+    write_png(run.path / "gallery.png", lifting, bbox_inches="tight")
     report.figure(lifting, "image, keypoints, truth, from 2D, from image")
     report.section("Retrieval", "The three nearest test views to an image and to a 3D pose.")
     report.figure(_retrieved(test, embeddings, picks, "image", "3d"), "3D poses nearest to an image")

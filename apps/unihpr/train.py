@@ -9,7 +9,7 @@ import yaml
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
-from trainer.recipe import load_recipe, to_plain
+from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
@@ -44,8 +44,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
-    Run.start(folder, recipe, existing)
-    trainer.accelerator.wait_for_everyone()
+    trainer.start(recipe, existing)
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
             trainer.fit(step(model, data, recipe, trainer))
@@ -71,13 +70,9 @@ def open_run(folder: Path, with_data: bool = True) -> Trained:
 
     Raises:
         FileNotFoundError: the folder holds no run, or one that has not come to its third step.
-        ValueError: it has steps to go, or (where its data are asked for) they are no longer the same.
+        ValueError: it is another app's, has steps to go, or (where they are asked for) has other data now.
     """
-    stored = folder / "recipe.yaml"
-    if not stored.is_file():
-        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-    recipe = load_recipe(stored, Recipe)
-    run = Run(folder)
+    run, recipe = Run.open(folder, Recipe, "unihpr")
     model = UniHPR.of_checkpoint(recipe.model).eval()
     load_weights(run.checkpoint("finetune"), {"model": model})
     stores = prepare_stores(recipe.data) if with_data else None

@@ -10,7 +10,7 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
-from trainer.files import replacing
+from trainer.files import write_npz, write_png
 from trainer.results import write_results
 
 from unihpr import figures
@@ -107,8 +107,7 @@ def lift_keypoints(
     if picture:
         shown = joints[0] if hypotheses else joints
         cells = [[("2D", sample.keypoints[i]), ("3D", shown[i])] for i in range(min(6, len(shown)))]
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        figures.gallery(cells).savefig(picture, dpi=110, bbox_inches="tight")
+        write_png(picture, figures.gallery(cells), bbox_inches="tight")
     return shapes["joints"]
 
 
@@ -125,7 +124,7 @@ def interpolate_rows(run: Path, store: Path, first: int, last: int, out: Path, s
     _save(out, {"joints": poses.numpy()})
     picture = out.with_suffix(".png")
     cells = [[(f"{i / (steps - 1):.2f}", pose) for i, pose in enumerate(poses)]]
-    figures.gallery(cells).savefig(picture, dpi=110, bbox_inches="tight")
+    write_png(picture, figures.gallery(cells), bbox_inches="tight")
     return picture
 
 
@@ -166,6 +165,5 @@ def _read_keypoints(path: Path, skeleton: str) -> Tensor:
 
 
 def _save(out: Path, arrays: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    with replacing(out) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    write_npz(out, **arrays)
     return {name: array.shape for name, array in arrays.items()}

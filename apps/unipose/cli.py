@@ -114,7 +114,7 @@ def predict(
 ) -> None:
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
     from posedata.readers import open_rgbd
-    from trainer.files import replacing
+    from trainer.files import write_png
 
     from unipose import viewer
     from unipose.predict import check_ending
@@ -140,8 +140,7 @@ def predict(
     found.save(out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
-        with replacing(picture) as file:
-            viewer.picture(recording[frame], found, frame).savefig(file, format="png", dpi=110)
+        write_png(picture, viewer.picture(recording[frame], found, frame))
         console.print(f"picture {picture}")
     if view:
         viewer.view(recording[frame], found, frame)

@@ -91,8 +91,7 @@ def predict(
     hands: Annotated[Side, typer.Option(help="which are in the picture; the rest is not drawn")] = Side.BOTH,
 ) -> None:
     """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
-    import numpy as np
-    from trainer.files import replacing
+    from trainer.files import write_npz
 
     from unipose.hands.train import open_run
     from unipose.hands.use import draw
@@ -101,8 +100,7 @@ def predict(
     if out.suffix != ".npz":
         raise ValueError(f"{out}: write to a file that ends in .npz")
     found = run_network(open_run(run), picture, box)
-    with replacing(out) as file:
-        np.savez(file, **found)  # type: ignore[arg-type]
+    write_npz(out, **found)
     draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 

@@ -26,7 +26,7 @@ from posedata.camera import Camera
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
 from torch import Tensor
-from trainer.files import replacing
+from trainer.files import write_npz, write_text
 
 from unipose.detect import Detector, convert_keypoints, live_detector
 from unipose.film import MARGIN
@@ -75,12 +75,10 @@ class Prediction:
         """
         check_ending(path)
         if path.suffix == ".json":
-            with replacing(path) as file:
-                file.write(f"{json.dumps(self._plain(), indent=1)}\n".encode())
+            write_text(path, json.dumps(self._plain(), indent=1) + "\n")
             return
         arrays = {n: getattr(self, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
-        with replacing(path) as file:
-            np.savez(file, names=np.array(self.names), skeleton=np.array(self.skeleton.name), **arrays)
+        write_npz(path, names=np.array(self.names), skeleton=np.array(self.skeleton.name), **arrays)
 
     def _plain(self) -> dict[str, Any]:
         people = [

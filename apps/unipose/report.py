@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from pointcloud_weak.losses import TERMS
-from trainer.files import replacing
+from trainer.files import write_png
 from trainer.html import Report
 from trainer.recipe import to_yaml
 
@@ -37,8 +37,7 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
         report.figure(figures.curves(records, ("loss", *TERMS, "plane", "depth", "surround")), "losses")
     report.section("Frames", "Left limbs are red, right limbs blue, the truth grey.")
     gallery = _gallery(trained)
-    with replacing(run.path / "gallery.png") as file:
-        gallery.savefig(file, format="png", dpi=110, bbox_inches="tight")
+    write_png(run.path / "gallery.png", gallery, bbox_inches="tight")
     report.figure(gallery, f"{len(clips)} test clips, evenly spread")
     report.section("Recipe")
     report.text(to_yaml(trained.recipe))

@@ -13,7 +13,7 @@ from pointcloud_weak.pseudo import pseudo_labels
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
-from trainer.recipe import load_recipe, to_plain
+from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
@@ -87,8 +87,7 @@ def train(
     card = {"recipe": to_plain(recipe), "app": "unipose"}
     trainer = Trainer(run, recipe.loop, card, data.fingerprint)
     models = _build(recipe, data.train)
-    Run.start(folder, recipe, existing)
-    trainer.accelerator.wait_for_everyone()
+    trainer.start(recipe, existing)
     if part == "student":
         run.require(_steps(recipe, students=False), data.fingerprint)
         load_weights(run.checkpoint("teacher"), {"model": _on(models.teacher, trainer)})
@@ -146,11 +145,7 @@ def open_run(folder: Path) -> Trained:
         FileNotFoundError: the folder holds no run, or one without a teacher.
         ValueError: a stage that it has begun has steps to go, or its data are no longer the same.
     """
-    stored = folder / "recipe.yaml"
-    if not stored.is_file():
-        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-    recipe = load_recipe(stored, Recipe)
-    run = Run(folder)
+    run, recipe = Run.open(folder, Recipe, "unipose")
     run.checkpoint("teacher")
     data = prepare(recipe.data)
     begun = any(run.checkpoints(f"student_{kind}").path() for kind in KINDS)
@@ -168,12 +163,8 @@ def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
     """
     from posedata.skeleton import get_skeleton
 
-    stored = folder / "recipe.yaml"
-    if not stored.is_file():
-        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-    recipe = load_recipe(stored, Recipe)
+    run, recipe = Run.open(folder, Recipe, "unipose")
     model = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
-    run = Run(folder)
     run.require({"teacher": recipe.teacher.steps})
     load_weights(run.checkpoint("teacher"), {"model": model})
     return recipe, model.eval()

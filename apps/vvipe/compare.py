@@ -129,7 +129,7 @@ def finished(recipe: Recipe, run: Path, data: Data) -> Metrics:
     Raises:
         ValueError: what is there was trained by another recipe, or on other data.
     """
-    whole = _is_whole(recipe, run, data)
+    whole = Run(run).finished(last_steps(recipe), data.fingerprint) and _measured_alike(recipe, run)
     Run.start(run, recipe, "resume")
     if not whole:
         (run / "metrics.json").unlink(missing_ok=True)  # of an unfinished run, or by another `evaluation`
@@ -137,12 +137,7 @@ def finished(recipe: Recipe, run: Path, data: Data) -> Metrics:
     return found if found is not None else train(recipe, run, "resume", data=data, report=False)[1]
 
 
-def _is_whole(recipe: Recipe, run: Path, data: Data) -> bool:
-    """Whether a run is finished and was measured as the recipe says; if not, training says what is wrong."""
-    try:
-        Run(run).require(last_steps(recipe), data.fingerprint)
-    except (FileNotFoundError, ValueError):
-        return False
+def _measured_alike(recipe: Recipe, run: Path) -> bool:
     return load_recipe(run / "recipe.yaml", Recipe).evaluation == recipe.evaluation
 
 

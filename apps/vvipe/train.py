@@ -9,7 +9,7 @@ import torch
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer, seed_of
-from trainer.recipe import load_recipe, to_plain
+from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
@@ -72,8 +72,7 @@ def train(
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
     todo = _stages(model, recipe, run, only, existing, data.fingerprint)
-    Run.start(folder, recipe, existing)
-    trainer.accelerator.wait_for_everyone()
+    trainer.start(recipe, existing)
     for step in todo.values():
         trainer.fit(step(model, data, recipe, trainer))
     trained = Trained(run, recipe, model, "vae" not in list(todo)[-1:], data)
@@ -95,13 +94,7 @@ def open_run(folder: Path) -> Trained:
         FileNotFoundError: the folder holds no run, or one without a checkpoint.
         ValueError: the run is another app's.
     """
-    stored = folder / "recipe.yaml"
-    if not stored.is_file():
-        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-    app = _card(folder).get("app", "vvipe")
-    if app != "vvipe":
-        raise ValueError(f"{folder}: was trained by {app}; name a run of vvipe, or use {app}'s command")
-    recipe, run = load_recipe(stored, Recipe), Run(folder)
+    run, recipe = Run.open(folder, Recipe, "vvipe")
     model = build(recipe).eval()
     (last,) = last_steps(recipe)
     if run.checkpoints(last).path() is None and isinstance(model, VVIPE):
@@ -138,7 +131,7 @@ def need_eyes(trained: Trained) -> None:
 def need_end(trained: Trained, data: str | None = None) -> None:
     """Raise where a run is not finished or, with a fingerprint given, was trained on other data."""
     need_eyes(trained)
-    trained.run.require(last_steps(trained.recipe), data or _card(trained.run.path)["data"])
+    trained.run.require(last_steps(trained.recipe), data)
 
 
 def rows(trained: Trained, metrics: Metrics, peer: Path | None = None) -> list[dict[str, Any]]:
@@ -223,12 +216,6 @@ def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str)
         )
     if its["align"] != recipe.vae.align:
         raise ValueError(f"mapping.vae: {source} has vae.align {its['align']}; set vae.align to the same")
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    """Of one of a run's checkpoints; {} where it has none."""
-    found = sorted(folder.glob("checkpoints/*/step-*/card.json"))
-    return json.loads(found[0].read_text()) if found else {}
 
 
 def open_on_one(recipe: Recipe) -> Data:

@@ -12,7 +12,7 @@ from posedata.store import PoseStore
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
-from trainer.files import sync
+from trainer.files import write_npz, write_png
 from trainer.results import write_results
 
 from vvipe.data import Views
@@ -92,10 +92,9 @@ def lift(run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | N
     if picture:
         from vvipe import figures
 
-        picture.parent.mkdir(parents=True, exist_ok=True)
         shown = range(min(6, len(joints)))
         rows = [[("2D", figures.flat(views.keypoints[i])), ("3D", figures.upright(joints[i]))] for i in shown]
-        figures.gallery(rows).savefig(picture, dpi=110, bbox_inches="tight")
+        write_png(picture, figures.gallery(rows), bbox_inches="tight")
     return shape
 
 
@@ -129,7 +128,7 @@ def generate(
             for i, line in enumerate(poses[:4])
         ]
     shape = _save(out, {"joints": poses})["joints"]
-    figures.gallery(cells).savefig(out.with_suffix(".png"), dpi=110, bbox_inches="tight")
+    write_png(out.with_suffix(".png"), figures.gallery(cells), bbox_inches="tight")
     return shape
 
 
@@ -246,10 +245,5 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _save(out: Path, arrays: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, **{name: x.numpy() for name, x in arrays.items()})  # type: ignore[arg-type]
-    sync(partial)
-    partial.replace(out)
+    write_npz(out, **{name: x.numpy() for name, x in arrays.items()})
     return {name: tuple(x.shape) for name, x in arrays.items()}

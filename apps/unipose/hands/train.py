@@ -11,7 +11,7 @@ from poseenc.anchor import A2JTransformer
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
-from trainer.recipe import load_recipe, to_plain
+from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 from trainer.stage import Stage
@@ -63,8 +63,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     trainer = Trainer(
         run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
     )
-    Run.start(folder, recipe, existing)
-    trainer.accelerator.wait_for_everyone()
+    trainer.start(recipe, existing)
     model.to(trainer.device)
     hands = [Hands.open(store, trainer.device) for store in stores]
     trainer.fit(_stage(model, hands[0], recipe, trainer))
@@ -83,11 +82,8 @@ def open_run(folder: Path) -> Trained:
         FileNotFoundError: the folder holds no run, or one without a checkpoint.
         ValueError: it has steps to go.
     """
-    stored = folder / "recipe.yaml"
-    if not stored.is_file():
-        raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-    recipe = load_recipe(stored, Recipe)
-    run, model = Run(folder), make_model(recipe, trained=True).eval()
+    run, recipe = Run.open(folder, Recipe, "unipose hands")
+    model = make_model(recipe, trained=True).eval()
     run.require({STAGE: recipe.train.steps})
     load_weights(run.checkpoint(STAGE), {"model": model})
     return Trained(run, recipe, model)

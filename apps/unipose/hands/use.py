@@ -11,7 +11,7 @@ from PIL import Image
 from posedata.boxes import bounding_box
 from posedata.hands.interhand import cut
 from posedata.skeleton import get_skeleton
-from trainer.files import replacing
+from trainer.files import write_png
 
 from unipose.hands.train import Trained
 
@@ -66,8 +66,7 @@ def draw(picture: Path, pixels: Float[np.ndarray, "42 2"], out: Path, hands: str
             axis.plot(*pixels[[child, parent]].T, color=COLOURS[side == "left"], linewidth=1.5)
     axis.set(xticks=[], yticks=[], xlim=(-0.5, shown.shape[1] - 0.5), ylim=(shown.shape[0] - 0.5, -0.5))
     figure.tight_layout(pad=0)
-    with replacing(out) as file:
-        figure.savefig(file, format="png", dpi=120)
+    write_png(out, figure, dpi=120)
     plt.close(figure)
 
 
