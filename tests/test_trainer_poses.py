@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer.poses import SyntheticConfig, open_poses, split_poses
+from trainer.poses import SyntheticConfig, open_poses, part_rows, split_poses
 
 PEOPLE = SyntheticConfig(subjects=3, test_subjects=1, clips=1, frames=6)
 
@@ -32,13 +32,29 @@ def test_the_last_people_are_held_out(tmp_path: Path) -> None:
     assert len(said) == 1  # found again
 
 
+def test_those_before_the_last_are_for_validation(tmp_path: Path) -> None:
+    people = replace(PEOPLE, subjects=6, test_subjects=2, validation_subjects=3)
+    section = Section(tmp_path, synthetic=people)
+    store = open_poses(section, say=lambda text: None)
+    parts = split_poses(section, store)
+    subject = np.asarray(store.column("subject"))
+    found = {name: sorted(set(subject[rows].tolist())) for name, rows in parts.items()}
+    assert found == {"train": [0], "validation": [1, 2, 3], "test": [4, 5]}
+    assert np.array_equal(part_rows(parts, "validation"), parts["validation"])
+    with pytest.raises(ValueError, match=r"part 'validation' has no frames.*synthetic\.validation_subjects"):
+        part_rows({"test": parts["test"]}, "validation")
+    nobody = replace(section, synthetic=replace(people, validation_subjects=4))
+    with pytest.raises(ValueError, match="test_subjects and validation_subjects are 6; leave some of 6"):
+        open_poses(nobody)
+
+
 def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
     section = Section(tmp_path)
     store = open_poses(section, say=lambda text: None)
     with pytest.raises(ValueError, match="skeleton is h36m17, coco17 is needed; convert"):
         open_poses(section, "coco17")
     everyone = replace(section, synthetic=replace(section.synthetic, test_subjects=3))
-    with pytest.raises(ValueError, match=r"data\.synthetic\.test_subjects is 3; leave some of 3 to train"):
+    with pytest.raises(ValueError, match=r"validation_subjects are 3; leave some of 3 to train"):
         open_poses(everyone)
     with pytest.raises(ValueError, match=r"data\.path is not set"):
         open_poses(replace(section, format="joints"))

@@ -52,6 +52,20 @@ def test_a_recipe_by_name_with_overrides(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("train={steps: 100, lr: 1e-5}", "train.clip=2"),
+        ("train.clip=2", "train={steps: 100, lr: 1e-5}"),
+        ("train={steps: 5, clip: 2}", "train.lr=1e-5", "train={steps: 100}"),
+    ],
+)
+def test_a_section_and_its_keys_in_any_order(folder: Path, overrides: tuple[str, ...]) -> None:
+    recipe = load_recipe("small", Recipe, [*overrides, "weights={triplet: 2}"], folder)
+    assert recipe.train == Train(steps=100, lr=1e-5, clip=2.0)
+    assert recipe.weights == {"pair": 1.0, "triplet": 2.0}
+
+
 def test_a_choice_called_no_is_not_false(folder: Path) -> None:
     (folder / "plain.yaml").write_text("data: store\ntrain: {precision: no}\n")
     assert load_recipe("plain", Recipe, [], folder).train.precision == "no"
@@ -83,6 +97,9 @@ def test_the_stored_recipe_reads_back_equal(folder: Path) -> None:
         ("train.betas=[1]", "train.betas must hold 2 values, not 1"),
         ("image=1", "image must be bool, not 1"),
         ("train=5", "train must be Train, not 5"),
+        ("train={step: 5}", "unknown key train.step; did you mean train.steps?"),
+        ("train={lr: 0}", "train.lr must be above 0, not 0"),
+        ("train={steps: 1", "train is no YAML: '{steps: 1'; close its brackets"),
         ("train.steps", "write it as key=value"),
     ],
 )

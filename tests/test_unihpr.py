@@ -157,7 +157,7 @@ def test_a_broken_model_leaves_the_old_run_and_no_new_one(trained: Path, cache: 
     ("override", "message"),
     [
         ("data.path=nowhere.npz", "data.format is synthetic, which reads none"),
-        ("loop.evaluate_every=5", "align_poses is not evaluated while it is trained"),
+        ("loop.evaluate_every=5", "part 'validation' has no frames; name subjects for it; of synthetic"),
         ("align_image.contrast=0.5", "align_image: contrast and poses are step 3's"),
         ("evaluation.sampler=dpmpp2m", "evaluation.sampler must be one of dpmpp_2m_sde"),
         ("data.image_size=[48,", "data.image_size is no YAML: '[48,'"),

@@ -182,7 +182,7 @@ def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, t
 @pytest.mark.skipif(not SAMPLE.exists(), reason="the shared InterHand2.6M sample is not here")
 def test_it_trains_on_interhand_in_its_published_layout(tmp_path: Path, cache: Path) -> None:
     """The sample's four real pictures, put where the data set has them, as training and as test."""
-    for part in ("train", "test"):
+    for part in ("train", "test", "val"):
         (tmp_path / "annotations" / part).mkdir(parents=True)
         (tmp_path / "images" / part).mkdir(parents=True)
         for file in SAMPLE.glob("*.jpg"):
@@ -195,6 +195,12 @@ def test_it_trains_on_interhand_in_its_published_layout(tmp_path: Path, cache: P
     ours, flat, _ = json.loads((tmp_path / "real" / "metrics.json").read_text())["rows"]
     assert 20 < flat["all_mpjpe_mm"] < 60
     assert ours["all_mpjpe_mm"] > 0
+    command("evaluate", tmp_path / "real", "--part", "validation")
+    kept = json.loads((tmp_path / "real" / "metrics-validation.json").read_text())["rows"]
+    assert kept[0]["all_mpjpe_mm"] == pytest.approx(ours["all_mpjpe_mm"], rel=1e-4)  # the same pictures
+    (tmp_path / "annotations" / "val" / "InterHand2.6M_val_data.json").unlink()
+    said = command("evaluate", tmp_path / "real", "--part", "validation", code=2)
+    assert "InterHand2.6M_val_data.json: no such file" in " ".join(said.split())
 
 
 def test_published_recipe_is_the_published_network() -> None:

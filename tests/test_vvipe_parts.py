@@ -181,7 +181,8 @@ def test_losses_are_what_the_paper_adds_up(data: Data, tmp_path: Path) -> None:
 
 def test_pr_vipe_prefers_embeddings_that_tell_poses_apart(data: Data, tmp_path: Path) -> None:
     """A few steps of its loss bring views of one pose nearer than those of another."""
-    recipe = tiny(tmp_path, "model.method=prvipe", "model.hidden=64", "matching.dropout=0.0")
+    matching = "matching={dim: 16, draws: 20, dropout: 0}"
+    recipe = tiny(tmp_path, "model.method=prvipe", "model.hidden=64", matching)
     torch.manual_seed(0)
     model = build(recipe)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from trainer.poses import Part
 from trainer.runs import Existing
 
 console = Console()
@@ -17,6 +18,9 @@ SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --s
 NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+PartOption = Annotated[
+    Part, typer.Option("--part", help="of the split: the test, or validation, to choose settings by")
+]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from posedata.source import SyntheticPeople, open_source
 from posedata.store import PoseStore
 
-from trainer.recipe import Positive
+from trainer.recipe import Count, Positive
+
+Part = Literal["test", "validation"]
+"""What people that training never sees are for: the last number, or the choice of settings."""
 
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """The embedded data set, for `data.format: synthetic`; the last `test_subjects` are held out."""
+    """The embedded data set, for `data.format: synthetic`.
+
+    Attributes:
+        test_subjects: the last so many are the test.
+        validation_subjects: so many before them are for validation.
+    """
 
     subjects: Positive = 24
     test_subjects: Positive = 4
+    validation_subjects: Count = 0
     clips: Positive = 12
     frames: Positive = 90
     seed: int = 0
@@ -31,7 +40,7 @@ class Source(Protocol):
     Attributes:
         format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
         path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
+        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
         cache: where prepared stores are kept, by content.
         synthetic: the people of `synthetic`.
     """
@@ -63,9 +72,11 @@ def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str],
         raise ValueError(
             f"data.path is {config.path}, but data.format is synthetic, which reads none; set data.format"
         )
-    if config.format == "synthetic" and made.test_subjects >= made.subjects:
+    held_out = made.test_subjects + made.validation_subjects
+    if config.format == "synthetic" and held_out >= made.subjects:
         raise ValueError(
-            f"data.synthetic.test_subjects is {made.test_subjects}; leave some of {made.subjects} to train"
+            f"data.synthetic: test_subjects and validation_subjects are {held_out}; leave some of"
+            f" {made.subjects} to train"
         )
     people = SyntheticPeople(made.subjects, made.clips, made.frames, made.seed)
     store = open_source(config.format, config.path, config.cache, synthetic=people, say=say)
@@ -85,15 +96,27 @@ def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
     if config.split is not None:
         parts = store.split(config.split)
     elif config.format == "synthetic":
-        names = store.names("subject")
-        test = names[len(names) - config.synthetic.test_subjects :]
-        parts = store.split({"test": test, "train": "all other subjects"})
+        names, made = store.names("subject"), config.synthetic
+        rest, test = names[: -made.test_subjects], names[-made.test_subjects :]
+        named = {"validation": rest[-made.validation_subjects :]} if made.validation_subjects else {}
+        parts = store.split({"test": test, **named, "train": "all other subjects"})
     else:
         raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
     for part in ("train", "test"):
-        if part not in parts or not len(parts[part]):
-            raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it")
+        part_rows(parts, part)
     return parts
+
+
+def part_rows(parts: Mapping[str, np.ndarray], part: Part | Literal["train"]) -> np.ndarray:
+    """Rows of one part of `split_poses`.
+
+    Raises:
+        ValueError: the part has none.
+    """
+    if part not in parts or not len(parts[part]):
+        cure = "; of synthetic people set data.synthetic.validation_subjects" if part == "validation" else ""
+        raise ValueError(f"data.split: part {part!r} has no frames; name subjects for it{cure}")
+    return parts[part]
 
 
 def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:

@@ -5,6 +5,7 @@ dicts by string or further frozen dataclasses; `Annotated[float, Range(above=0)]
 can be set from the command line as `train.steps=100`.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -77,7 +78,7 @@ def load_recipe(
     values = values or {}
     recipe = _build(schema, values, schema, (), str(path))
     for override in overrides:
-        values = _merge(values, override)
+        values = _merge(values, override, schema)
         recipe = _build(schema, values, schema, (), f"--set {override}")
     return recipe
 
@@ -163,7 +164,7 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
         return kind(str(value))
     if isinstance(value, _Text):
         try:
-            value = yaml.safe_load(value)
+            value = yaml.load(value, _UniqueKeys)
         except yaml.YAMLError:
             raise ValueError(
                 f"{source}: {_dotted(at)} is no YAML: {str(value)!r}; close its brackets"
@@ -206,20 +207,38 @@ def _scalar(kind: Any, value: Any, wrong: Any) -> Any:
     raise wrong(_name(kind))
 
 
-def _merge(values: dict[str, Any], override: str) -> dict[str, Any]:
-    """A copy of `values` with one dotted key set."""
+def _merge(values: dict[str, Any], override: str, schema: Any) -> dict[str, Any]:
+    """A copy of `values` with one dotted key set; of a section, the keys that the text names."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ValueError(f"--set {override}: write it as key=value, for instance train.steps=100")
-    merged = dict(values)
-    here = merged
-    *parents, last = key.strip().split(".")
-    for name in parents:
-        below = here.get(name)
-        here[name] = dict(below) if isinstance(below, dict) else {}
-        here = here[name]
-    here[last] = _Text(text.strip())
-    return merged
+    names = key.strip().split(".")
+    value: Any = _Text(text.strip())
+    if _is_mapping(schema, names):
+        with contextlib.suppress(yaml.YAMLError):  # which is told when the value is converted
+            parsed = yaml.load(value, _UniqueKeys)
+            value = parsed if isinstance(parsed, dict) else value
+    return _put(values, names, value)
+
+
+def _put(values: dict[str, Any], names: list[str], value: Any) -> dict[str, Any]:
+    head, *rest = names
+    below = values.get(head)
+    below = below if isinstance(below, dict) else {}
+    if rest:
+        value = _put(below, rest, value)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            below = _put(below, [name], item)
+        value = below
+    return {**values, head: value}
+
+
+def _is_mapping(kind: Any, names: list[str]) -> bool:
+    """Whether a key, one name a level, is a section or a dict."""
+    for name in names:
+        kind = typing.get_type_hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
+    return dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict
 
 
 def _suggest(key: str, root: Any) -> str:

@@ -2,7 +2,7 @@
 
 runs/NAME/recipe.yaml     the whole recipe, every value spelled out
 runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
-runs/NAME/metrics.json    what was measured at the end
+runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
 runs/NAME/checkpoints/    see `trainer.checkpoint`
 runs/NAME/tensorboard/    the tracker's files
 """
@@ -154,10 +154,11 @@ class Run:
         if self.log_file.is_file():
             write_text(self.log_file, "".join(json.dumps(record) + "\n" for record in records))
 
-    def write_metrics(self, metrics: dict[str, Any]) -> Path:
-        """Write metrics.json."""
-        write_text(self.path / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-        return self.path / "metrics.json"
+    def write_metrics(self, metrics: dict[str, Any], part: str = "test") -> Path:
+        """Write metrics.json, or metrics-PART.json for a part that is not the test."""
+        path = self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
+        write_text(path, json.dumps(metrics, indent=1) + "\n")
+        return path
 
 
 def _same_recipe(stored: Path, recipe: Any) -> None:

@@ -21,7 +21,9 @@ class LoopConfig:
         accumulate: batches per step.
         clip: the largest gradient norm.
         ema: decay of the averaged weights, which are then the ones evaluated.
-        log_every, evaluate_every, checkpoint_every: steps; `evaluate_every` 0 is at the end only.
+        log_every, checkpoint_every: steps.
+        evaluate_every: steps from one look at the people kept for validation to the next, and at the end of
+            each stage; 0: none.
         keep: how many checkpoints besides the best.
         trackers: `wandb` must be installed.
     """

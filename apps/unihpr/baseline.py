@@ -4,6 +4,7 @@ Martinez et al., ICCV 2017, with the authors' settings: pixels and camera-frame 
 training data, 1024 wide, two blocks, dropout 0.5, Adam 1e-3 with exponential decay, squared error.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from unihpr.data import Data
 from unihpr.evaluate import Metrics, errors
 from unihpr.recipe import BaselineConfig, Recipe
 from unihpr.samples import Sample
-from unihpr.train import prepare_on_one
+from unihpr.train import data_on_one, prepare_on_one
 
 FINAL_RATE = 0.14
 """The authors' decay, 0.96 every 100,000 of 4.9 M steps, comes to this share at the end."""
@@ -52,11 +53,14 @@ class Lifter(nn.Module):
         return (((self(pixels) - joints) / self.joints_std) ** 2).mean()
 
 
-def train_baseline(data: Data, config: BaselineConfig, trainer: Trainer, noise: float) -> Metrics:
+def train_baseline(
+    data: Data, config: BaselineConfig, trainer: Trainer, noise: float, watched: Data | None = None
+) -> Metrics:
     """Train a SimpleBaseline and test it.
 
     Args:
         noise: share of training keypoints with detector noise; above 0 it is tested on noisy ones.
+        watched: what to follow the training on.
     """
     scale = data.draw_views(
         20_000, torch.Generator(data.device).manual_seed(0), lambda rows: rows, noise=noise, frame="pixels"
@@ -74,13 +78,19 @@ def train_baseline(data: Data, config: BaselineConfig, trainer: Trainer, noise: 
         return {"loss": lifter.loss(sample.keypoints, sample.joints)}
 
     name = "simple_baseline" + ("_detector" if noise else "")
-    trainer.fit(Stage(name, {"lifter": lifter}, optimizer, config.steps, batch, loss, decay))
+    stage = Stage(name, {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
+    if watched:
+        stage.evaluate = partial(_measure, lifter, watched, noise)
+    trainer.fit(stage)
     lifter.eval()
-    test = data.test_pixels(detector=noise > 0)
-    with torch.no_grad():
-        predicted = lifter(test.keypoints)
     last: dict[str, Any] = trainer.run.curves(name)[-1]
-    return errors(predicted, test.joints) | {"training_seconds": last["seconds"]}
+    return _measure(lifter, data, noise) | {"training_seconds": last["seconds"]}
+
+
+@torch.no_grad()
+def _measure(lifter: Lifter, data: Data, noise: float) -> Metrics:
+    held_out = data.test_pixels(detector=noise > 0)
+    return errors(lifter(held_out.keypoints), held_out.joints)
 
 
 def run_baseline(
@@ -91,9 +101,10 @@ def run_baseline(
     run = Run(folder)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
     data = Data(stores, recipe.data, trainer.device)
+    watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
     found = {
-        name: train_baseline(data, recipe.baseline, trainer, noise)
+        name: train_baseline(data, recipe.baseline, trainer, noise, watched)
         for name, noise in (("exact", 0.0), ("detector", 1.0))
     }
     trainer.close()

@@ -10,6 +10,7 @@ from trainer.options import (
     JsonOption,
     NameOption,
     Overwrite,
+    PartOption,
     RecipeOption,
     Resume,
     RunArgument,
@@ -20,6 +21,7 @@ from trainer.options import (
     print_recipe,
     print_table,
 )
+from trainer.poses import Part
 
 from unihpr.recipe import RECIPES, Recipe
 
@@ -70,17 +72,20 @@ def evaluate(
         str | None,
         typer.Option(help="score by a paper's protocol, its numbers beside: h36m-p1, h36m-p2, ..."),
     ] = None,
+    part: PartOption = "test",
 ) -> None:
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
     from unihpr.train import measure, open_run
 
+    if part != "test" and (protocol or baseline):
+        raise ValueError("--protocol and --baseline are of the test; leave --part out")
     if protocol:
         _by_protocol(run, protocol, json)
         return
     if baseline and not json:
         raise ValueError("--baseline adds a row to the JSON: give --json too")
     trained = open_run(run)
-    _finish(trained, measure(trained), json, baseline)
+    _finish(trained, measure(trained, part), json, baseline, part)
 
 
 @app.command()
@@ -215,14 +220,18 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
 
 
 def _finish(
-    trained: "Trained", metrics: "Metrics", json: Path | None, baselines: Sequence[Path] = ()
+    trained: "Trained",
+    metrics: "Metrics",
+    json: Path | None,
+    baselines: Sequence[Path] = (),
+    part: Part = "test",
 ) -> None:
     from unihpr.evaluate import summary
     from unihpr.train import save_results
 
-    print_table("MPJPE, mm, held-out subjects", HEADER, summary(metrics))
+    print_table(f"MPJPE, mm, {part} subjects", HEADER, summary(metrics))
     if json:
-        save_results(json, trained, metrics, baselines)
+        save_results(json, trained, metrics, baselines, part)
         console.print(f"results {json}")
 
 

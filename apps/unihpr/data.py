@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from torch import Tensor
-from trainer.poses import evenly, open_poses, split_poses
+from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
@@ -32,7 +33,8 @@ class Stores:
     Attributes:
         poses: all poses, in the world.
         train: rows of `poses` to train on.
-        train_views, test_views: seen by virtual cameras, with rendered images.
+        train_views: seen by virtual cameras, with rendered images.
+        test_views: likewise, of the people to measure on.
     """
 
     poses: PoseStore
@@ -57,12 +59,13 @@ def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> St
     parts = split_poses(config, poses)
     pick = np.random.default_rng(config.seed)
     train = np.sort(pick.choice(parts["train"], min(config.images, len(parts["train"])), replace=False))
-    test = evenly(parts["test"], config.test_images)
-    views = [
-        _rendered(config, poses, rows, name, seed, say)
-        for seed, (name, rows) in enumerate({"train": train, "test": test}.items())
-    ]
-    return Stores(poses, parts["train"], *views)
+    train_views = _rendered(config, poses, train, "train", say)
+    return Stores(poses, parts["train"], train_views, _held_out(config, poses, "test", say))
+
+
+def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Callable[[str], None]) -> PoseStore:
+    rows = part_rows(split_poses(config, poses), part)
+    return _rendered(config, poses, evenly(rows, config.test_images), part, say)
 
 
 class Data:
@@ -75,6 +78,18 @@ class Data:
         self.poses = stores.poses.tensors(["joints"], device, stores.train)["joints"]
         self.views = self._views(stores.train_views, config.frame)
         self.images = stores.train_views
+
+    def on(self, part: Part, say: Callable[[str], None] = print) -> Data:
+        """The same training data with another part of the split to measure on, as many views of it.
+
+        Raises:
+            ValueError: the split has no such part.
+        """
+        if part == "test":
+            return self
+        other = copy.copy(self)
+        other.stores = replace(self.stores, test_views=_held_out(self.config, self.stores.poses, part, say))
+        return other
 
     def draw_views(
         self,
@@ -188,22 +203,21 @@ def mean_pose(data: Data) -> Float[Tensor, "J 3"]:
 
 
 def _rendered(
-    config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, seed: int, say: Callable[[str], None]
+    config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Callable[[str], None]
 ) -> PoseStore:
     width, height = config.image_size
-    key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, config.seed + seed])
+    seed = config.seed + ("train", "test", "validation").index(part)
+    key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, seed])
     path = config.cache / f"{part}-views-{key}"
     if not path.is_dir():
         say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
         seen = config.cache / f"{part}-cameras-{key}"
-        add_views(
-            poses.path, seen, get_rig(config.rig), 1, None, config.seed + seed, rows=rows, overwrite=True
-        )
+        add_views(poses.path, seen, get_rig(config.rig), 1, None, seed, rows=rows, overwrite=True)
         render_store(
             seen,
             path,
             size=config.image_size,
-            seed=config.seed + seed,
+            seed=seed,
             workers=config.workers,
             kinds=("rgb",),
         )

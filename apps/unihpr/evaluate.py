@@ -46,12 +46,35 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     }
 
 
+@torch.no_grad()
+def watch(model: UniHPR, data: Data, config: EvaluationConfig, step: str) -> dict[str, float]:
+    """A step of training in few numbers: MPJPE, mm, of the 3D poses retrieved from what is embedded by then,
+    and in step 3, which teaches the decoders, of those lifted from exact 2D and from images."""
+    held_out = data.test()
+    modalities: tuple[Modality, ...] = ("2d", "3d") if step == "align_poses" else MODALITIES
+    embeddings = embed(model, held_out, config.batch, modalities)
+    found = {name: row for name, row in retrieval(embeddings, held_out.joints).items() if "to_3d" in name}
+    if step == "finetune":
+        branches: dict[str, Modality] = {"lift": "2d", "image": "image"}
+        for name, branch in branches.items():
+            lifted = decode(model, embeddings[branch], branch, config.batch)
+            found[name] = errors(lifted, held_out.joints)
+    return {f"{name}.mpjpe_mm": row["mpjpe_mm"] for name, row in found.items()}
+
+
 def embed(
     model: UniHPR, sample: Sample, batch: int, modalities: tuple[Modality, ...] = MODALITIES
 ) -> dict[Modality, Float[Tensor, "B dim"]]:
     """Unit embeddings of a large sample, in batches."""
     parts = [model.embeddings(sample[i : i + batch], modalities) for i in _starts(sample, batch)]
     return {modality: torch.cat([part[modality] for part in parts]) for modality in modalities}
+
+
+def decode(
+    model: UniHPR, embedding: Float[Tensor, "B dim"], modality: Modality, batch: int
+) -> Float[Tensor, "B J 3"]:
+    """The mean pose of many embeddings of one modality, in batches."""
+    return torch.cat([model.decode("3d", part, modality) for part in embedding.split(batch)])
 
 
 def estimation(
@@ -63,8 +86,7 @@ def estimation(
 ) -> Metrics:
     """3D error of one branch: the posterior mean (one evaluation) and sampled hypotheses."""
     starts = range(0, len(truth), config.batch)
-    predicted = torch.cat([model.decode("3d", embedding[i : i + config.batch], modality) for i in starts])
-    metrics = errors(predicted, truth)
+    metrics = errors(decode(model, embedding, modality, config.batch), truth)
     if isinstance(model.decoders["3d"], PoseDecoder):
         generator = torch.Generator(truth.device).manual_seed(0)
         drawn = torch.cat(

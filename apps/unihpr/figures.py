@@ -33,6 +33,11 @@ def curves(records: Sequence[dict[str, Any]], keys: Sequence[str], ylabel: str) 
     return figure
 
 
+def watched(records: Sequence[dict[str, Any]], metric: str) -> list[str]:
+    """Names of what training was followed by (`loop.evaluate_every`), of one metric."""
+    return sorted({name for r in records for name in r if name.startswith("eval/") and name.endswith(metric)})
+
+
 def shared_space(points: Float[np.ndarray, "M N 2"], names: Sequence[str], action: np.ndarray) -> Any:
     """The embedding in the plane: one panel coloured by modality, one by action."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5))

@@ -65,6 +65,8 @@ def _curves(report: Report, run: Run) -> None:
     report.figure(
         figures.curves(records, names, "cosine similarity"), "cosine similarity of paired embeddings"
     )
+    if errors := figures.watched(records, "mpjpe_mm"):
+        report.figure(figures.curves(records, errors, "mm"), "on people kept for validation")
 
 
 def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> None:

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
+from trainer.poses import Part
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
 from unihpr.data import Data, Stores, prepare_stores
-from unihpr.evaluate import Metrics, evaluate
+from unihpr.evaluate import Metrics, evaluate, watch
 from unihpr.model import UniHPR
 from unihpr.recipe import Recipe
 from unihpr.report import write_report
@@ -44,10 +46,14 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
+    watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
-            trainer.fit(step(model, data, recipe, trainer))
+            stage = step(model, data, recipe, trainer)
+            if watched:
+                stage.evaluate = partial(watch, model, watched, recipe.evaluation, name)
+            trainer.fit(stage)
     trained = Trained(run, recipe, model, data)
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process:
@@ -63,6 +69,13 @@ def prepare_on_one(recipe: Recipe) -> Stores:
     with state.main_process_first():
         say = print if state.is_main_process else (lambda text: None)
         return prepare_stores(recipe.data, say)
+
+
+def data_on_one(data: Data, part: Part) -> Data:
+    """`Data.on`, rendered by the first process while the others wait."""
+    state = PartialState()
+    with state.main_process_first():
+        return data.on(part, print if state.is_main_process else (lambda text: None))
 
 
 def open_run(folder: Path, with_data: bool = True) -> Trained:
@@ -86,16 +99,22 @@ def steps_of(recipe: Recipe) -> dict[str, int]:
     return {name: getattr(recipe, name).steps for name in STEPS}
 
 
-def measure(trained: Trained) -> Metrics:
-    """Evaluate a run and write its metrics.json."""
-    metrics = evaluate(trained.model, trained.data, trained.recipe.evaluation)
+def measure(trained: Trained, part: Part = "test") -> Metrics:
+    """Evaluate a run on a part of its split and write its metrics file.
+
+    Raises:
+        ValueError: the split has no such part.
+    """
+    metrics = evaluate(trained.model, trained.data.on(part), trained.recipe.evaluation)
     last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
     metrics["training_seconds"] = round(sum(last.values()), 1)
-    trained.run.write_metrics(metrics)
+    trained.run.write_metrics(metrics, part)
     return metrics
 
 
-def save_results(path: Path, trained: Trained, metrics: Metrics, baselines: Sequence[Path] = ()) -> None:
+def save_results(
+    path: Path, trained: Trained, metrics: Metrics, baselines: Sequence[Path] = (), part: Part = "test"
+) -> None:
     """Write metrics as a results file with where they come from.
 
     Args:
@@ -111,9 +130,10 @@ def save_results(path: Path, trained: Trained, metrics: Metrics, baselines: Sequ
     write_results(
         path,
         rows,
-        data=data,
+        data=trained.data.on(part).stores.fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        part=part,
     )
 
 

@@ -10,6 +10,7 @@ from trainer.options import (
     JsonOption,
     NameOption,
     Overwrite,
+    PartOption,
     RecipeOption,
     Resume,
     RunArgument,
@@ -20,6 +21,7 @@ from trainer.options import (
     print_recipe,
     print_table,
 )
+from trainer.poses import Part
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import RECIPES, Recipe
@@ -79,12 +81,15 @@ def evaluate(
         Path | None, typer.Option(help="--protocol: .npz of predict, or A2J's .mat")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="--protocol: pose store, .npz, or ITOP's .mat")] = None,
+    part: PartOption = "test",
 ) -> None:
     """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what).
 
     With --protocol, score the predictions in a file as a data set's protocol does, beside what is published.
     """
     if protocol is not None:
+        if part != "test":
+            raise ValueError("--protocol scores a file; leave --part out")
         _score(protocol, predictions, truth, json)
         return
     from unipose.train import measure, open_run
@@ -92,7 +97,7 @@ def evaluate(
     if run is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
     trained = open_run(run)
-    _finish(trained, measure(trained), json)
+    _finish(trained, measure(trained, part), json, part)
 
 
 @app.command()
@@ -197,14 +202,14 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _finish(trained: "Trained", metrics: "Metrics", json: Path | None) -> None:
+def _finish(trained: "Trained", metrics: "Metrics", json: Path | None, part: Part = "test") -> None:
     from unipose.evaluate import summary
     from unipose.report import HEADER
     from unipose.train import save_results
 
-    print_table("Held-out people", HEADER, summary(metrics))
+    print_table(f"People of the {part}", HEADER, summary(metrics, part))
     if json:
-        save_results(json, trained, metrics)
+        save_results(json, trained, metrics, part)
         console.print(f"results {json}")
 
 

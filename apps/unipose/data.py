@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from accelerate import PartialState
-from trainer.poses import open_poses, split_poses
+from trainer.poses import Part, open_poses, part_rows, split_poses
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -37,11 +38,14 @@ class Data:
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
-def prepare_on_one(recipe: Recipe) -> Data:
-    """Data made by the first process while the others wait."""
+def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
+    """Data, and clips to follow training on (where `loop.evaluate_every` is set), made by the first process
+    while the others wait."""
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        return prepare(recipe.data, print if state.is_main_process else (lambda text: None))
+        say = print if state.is_main_process else (lambda text: None)
+        data = prepare(recipe.data, say)
+        return data, open_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
 
 
 def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
@@ -50,6 +54,15 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
     Raises:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
+    return Data(open_part(config, "train", say), open_part(config, "test", say))
+
+
+def open_part(config: DataConfig, part: Part | Literal["train"], say: Callable[[str], None] = print) -> Clips:
+    """The clips of one part of the split; of `validation` at most as many as of the test.
+
+    Raises:
+        ValueError, FileNotFoundError: as of `prepare`, or the split has no such part.
+    """
     recorded = config.format == "rgbd"
     if config.detector == "coco" and not recorded:
         raise ValueError(
@@ -57,28 +70,19 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
             " anew; set data.format=rgbd, or take another data.detector"
         )
     source = open_poses(replace(config, format="store") if recorded else config, say=say)
-    parts = split_poses(config, source)
-    counts = {"train": config.clips, "test": config.test_clips}
+    rows = part_rows(split_poses(config, source), part)
+    count = config.clips if part == "train" else config.test_clips
+    seed = config.seed + ("train", "test", "validation").index(part)
     if recorded:
-        found = {
-            name: windows(source, parts[name], config.frames, count, config.stride)
-            for name, count in counts.items()
-        }
-        stores = {"train": source, "test": source}
-    else:
-        if source.skeleton.name != FILMED:
-            raise ValueError(
-                f"{source.path}: skeleton is {source.skeleton.name}, only {FILMED} can be dressed and filmed;"
-                " for recorded RGB-D set data.format=rgbd"
-            )
-        stores = {}
-        for seed, (name, count) in enumerate(counts.items()):
-            drawn = config.seed if name == "train" else None
-            chosen = choose_clips(source, parts[name], config.frames, config.stride, count, drawn)
-            stores[name] = film(source, chosen, config, name, config.seed + seed, say)
-        found = {name: windows(s, s.rows(), config.frames, counts[name]) for name, s in stores.items()}
-    train, test = (
-        open_clips(stores[name], found[name], config, name, config.seed + seed, say)
-        for seed, name in enumerate(counts)
-    )
-    return Data(train, test)
+        return open_clips(
+            source, windows(source, rows, config.frames, count, config.stride), config, part, seed, say
+        )
+    if source.skeleton.name != FILMED:
+        raise ValueError(
+            f"{source.path}: skeleton is {source.skeleton.name}, only {FILMED} can be dressed and filmed;"
+            " for recorded RGB-D set data.format=rgbd"
+        )
+    drawn = config.seed if part == "train" else None
+    chosen = choose_clips(source, rows, config.frames, config.stride, count, drawn)
+    store = film(source, chosen, config, part, seed, say)
+    return open_clips(store, windows(store, store.rows(), config.frames, count), config, part, seed, say)

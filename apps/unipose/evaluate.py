@@ -62,18 +62,27 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
     for name in ("teacher", "teacher_twin"):
         model = getattr(models, name)
         if model is not None:
-            found[name] = errors(predict_clips(model, clips), truth, clips.skeleton)
-    flat = truth.flatten(0, 1)
-    frames = Frames.of(clips)
+            found[name] = teacher_errors(model, clips)
     for ending, group in (("", models.students), ("_twin", models.student_twins)):
         for kind in KINDS if group else ():
             assert group is not None
-            joints = predict_frames(group[kind], frames, frames.reference(kind, flat))
-            found[f"student_{kind}{ending}"] = errors(joints, flat, clips.skeleton)
+            found[f"student_{kind}{ending}"] = student_errors(group[kind], clips)
     for name, row in found.items():
         if f"{name}_twin" in found:
             row["of_twin"] = 100 * row["map"] / max(found[f"{name}_twin"]["map"], 1e-9)
     return found
+
+
+def teacher_errors(model: Teacher, clips: Clips) -> Metrics:
+    """`errors` of a teacher on clips."""
+    return errors(predict_clips(model, clips), clips.truth(), clips.skeleton)
+
+
+def student_errors(model: Student, clips: Clips) -> Metrics:
+    """`errors` of a student on the frames of clips."""
+    truth, frames = clips.truth().flatten(0, 1), Frames.of(clips)
+    joints = predict_frames(model, frames, frames.reference(model.kind, truth))
+    return errors(joints, truth, clips.skeleton)
 
 
 def errors(
@@ -89,12 +98,12 @@ def errors(
     }
 
 
-def summary(metrics: Metrics) -> list[tuple[str, str, str, str]]:
+def summary(metrics: Metrics, part: str = "test") -> list[tuple[str, str, str, str]]:
     """Rows (method, mAP@10cm, MPJPE, root-relative MPJPE) for the table at the end of a run."""
     rows = []
     for key, label in LABELS.items():
-        if key in metrics["test"]:
-            row = metrics["test"][key]
+        if key in metrics[part]:
+            row = metrics[part][key]
             rows.append(
                 (label, f"{row['map']:.1f}", f"{row['mpjpe_mm']:.1f}", f"{row['relative_mpjpe_mm']:.1f}")
             )

@@ -11,6 +11,7 @@ from trainer.options import (
     JsonOption,
     NameOption,
     Overwrite,
+    PartOption,
     RecipeOption,
     Resume,
     RunArgument,
@@ -67,15 +68,15 @@ def train(
 
 @app.command()
 @plain_errors()
-def evaluate(run: RunArgument, json: JsonOption = None) -> None:
+def evaluate(run: RunArgument, json: JsonOption = None, part: PartOption = "test") -> None:
     """Measure a finished run on its test pictures, by InterHand2.6M's protocol."""
     from unipose.hands.train import measure, open_run, save_results
 
     trained = open_run(run)
-    rows = measure(trained)
+    rows = measure(trained, part)
     _table(rows)
     if json:
-        save_results(json, trained, rows)
+        save_results(json, trained, rows, part)
 
 
 @app.command()

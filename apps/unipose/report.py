@@ -35,6 +35,9 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
     if records:
         report.section("Training")
         report.figure(figures.curves(records, ("loss", *TERMS, "plane", "depth", "surround")), "losses")
+        if any("eval/map" in record for record in records):
+            watched = figures.curves(records, ("eval/map", "eval/relative_map"))
+            report.figure(watched, "mAP@10cm on people kept for validation")
     report.section("Frames", "Left limbs are red, right limbs blue, the truth grey.")
     gallery = _gallery(trained)
     write_png(run.path / "gallery.png", gallery, bbox_inches="tight")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,14 @@ from pointcloud_weak.pseudo import pseudo_labels
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
+from trainer.poses import Part as SplitPart
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
 from unipose import steps
 from unipose.clips import Clips
-from unipose.data import Data, prepare, prepare_on_one
+from unipose.data import Data, open_part, prepare, prepare_on_one
 from unipose.evaluate import (
     LABELS,
     PSEUDO_LABELS,
@@ -29,6 +31,8 @@ from unipose.evaluate import (
     evaluate,
     predict_clips,
     predict_frames,
+    student_errors,
+    teacher_errors,
 )
 from unipose.model import KINDS, Student, Teacher
 from unipose.pictures import Frames
@@ -83,7 +87,7 @@ def train(
             )
         run.checkpoint("teacher")  # or says that there is none
         existing = "resume"
-    data = prepare_on_one(recipe)
+    data, watched = prepare_on_one(recipe)
     card = {"recipe": to_plain(recipe), "app": "unipose"}
     trainer = Trainer(run, recipe.loop, card, data.fingerprint)
     models = _build(recipe, data.train)
@@ -92,18 +96,32 @@ def train(
         run.require(_steps(recipe, students=False), data.fingerprint)
         load_weights(run.checkpoint("teacher"), {"model": _on(models.teacher, trainer)})
     else:
-        trainer.fit(steps.teacher(_on(models.teacher, trainer), data.train, recipe, trainer))
-        if recipe.twins:
-            trainer.fit(steps.teacher_twin(_on(models.teacher_twin, trainer), data.train, recipe, trainer))
+        _train_teachers(models, data, recipe, trainer, watched)
     if part != "teacher":
-        _train_students(models, data, recipe, trainer)
+        _train_students(models, data, recipe, trainer, watched)
     trained = Trained(run, recipe, _found(models, run, trainer.device), data)
     metrics = measure(trained) if trainer.accelerator.is_main_process else {}
     trainer.close()
     return trained, metrics
 
 
-def _train_students(models: Models, data: Data, recipe: Recipe, trainer: Trainer) -> None:
+def _train_teachers(
+    models: Models, data: Data, recipe: Recipe, trainer: Trainer, watched: Clips | None
+) -> None:
+    todo = {steps.teacher: models.teacher}
+    if recipe.twins:
+        todo[steps.teacher_twin] = models.teacher_twin
+    for step, built in todo.items():
+        model = _on(built, trainer)
+        stage = step(model, data.train, recipe, trainer)
+        if watched:
+            stage.evaluate = partial(teacher_errors, model, watched)
+        trainer.fit(stage)
+
+
+def _train_students(
+    models: Models, data: Data, recipe: Recipe, trainer: Trainer, watched: Clips | None
+) -> None:
     frames = Frames.of(data.train)
     assert models.teacher is not None
     assert models.students is not None
@@ -116,7 +134,10 @@ def _train_students(models: Models, data: Data, recipe: Recipe, trainer: Trainer
         for kind in KINDS:
             model = _on(group[kind], trainer)
             name = f"student_{kind}{ending}"
-            trainer.fit(steps.student(name, model, frames, told.joints, told.weight, recipe, trainer))
+            stage = steps.student(name, model, frames, told.joints, told.weight, recipe, trainer)
+            if watched:
+                stage.evaluate = partial(student_errors, model, watched)
+            trainer.fit(stage)
 
 
 def labels(teacher: Teacher, clips: Clips, recipe: Recipe) -> Labels:
@@ -170,10 +191,19 @@ def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
     return recipe, model.eval()
 
 
-def measure(trained: Trained) -> Metrics:
-    """Evaluate a run and write its metrics.json: the test, and what pseudo labels and students make of the
-    training frames."""
-    metrics: Metrics = {"test": evaluate(trained.models, trained.data.test)}
+def measure(trained: Trained, part: SplitPart = "test") -> Metrics:
+    """Evaluate a run and write its metrics file: the test, and what pseudo labels and students make of the
+    training frames; or the validation part of its split alone.
+
+    Raises:
+        ValueError: the split has no such part.
+    """
+    if part != "test":
+        held_out = open_part(trained.recipe.data, part)
+        metrics: Metrics = {part: evaluate(trained.models, held_out), "clips": {part: len(held_out)}}
+        trained.run.write_metrics(metrics, part)
+        return metrics
+    metrics = {"test": evaluate(trained.models, trained.data.test)}
     clips, recipe = trained.data.train, trained.recipe
     metrics["clips"] = {"train": len(clips), "test": len(trained.data.test), "dropped": clips.dropped}
     if trained.models.teacher is not None:
@@ -185,12 +215,12 @@ def measure(trained: Trained) -> Metrics:
     return metrics
 
 
-def save_results(path: Path, trained: Trained, metrics: Metrics) -> None:
+def save_results(path: Path, trained: Trained, metrics: Metrics, part: SplitPart = "test") -> None:
     """Write metrics as a results file: a row a method and part of the data, with where they come from."""
     rows: list[dict[str, Any]] = [
-        {"method": label, "key": key, "frames": "test", **metrics["test"][key]}
+        {"method": label, "key": key, "frames": part, **metrics[part][key]}
         for key, label in LABELS.items()
-        if key in metrics["test"]
+        if key in metrics[part]
     ]
     rows += [
         {"method": label, "key": key, "frames": "train", **metrics["pseudo"][key]}
@@ -202,7 +232,7 @@ def save_results(path: Path, trained: Trained, metrics: Metrics) -> None:
         rows,
         data=trained.data.fingerprint,
         seeds=[trained.recipe.loop.seed],
-        metrics={key: value for key, value in metrics.items() if key != "test"},
+        metrics={key: value for key, value in metrics.items() if key != part},
         recipe=to_plain(trained.recipe),
     )
 

@@ -9,6 +9,7 @@ from trainer.options import (
     JsonOption,
     NameOption,
     Overwrite,
+    PartOption,
     RecipeOption,
     Resume,
     RunArgument,
@@ -19,6 +20,7 @@ from trainer.options import (
     print_recipe,
     print_table,
 )
+from trainer.poses import Part
 
 from vvipe.recipe import RECIPES, Recipe
 
@@ -70,6 +72,7 @@ def evaluate(
     store: Annotated[Path | None, typer.Option(help="with --protocol: the data set's store")] = None,
     keypoints: Annotated[str, typer.Option(help="with --protocol: the column keypoints_NAME")] = "true",
     json: JsonOption = None,
+    part: PartOption = "test",
 ) -> None:
     """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
     from vvipe.train import measure, open_run
@@ -79,13 +82,15 @@ def evaluate(
 
         if not (protocol and store):
             raise ValueError("--protocol and --store go together; give both")
+        if part != "test":
+            raise ValueError("--protocol scores the whole --store; leave --part out")
         scored = hit_protocol(protocol)
         found = score_hits(open_run(run), store, scored, keypoints, json)
         header = ("method", "input", *scored.columns, "source")
         print_table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
         return
     trained = open_run(run)
-    _tell(trained, measure(trained), json, peer)
+    _tell(trained, measure(trained, part), json, peer, part)
 
 
 @app.command()
@@ -215,19 +220,21 @@ def _load(recipe: str, overrides: list[str]) -> Recipe:
     return load_recipe(recipe, Recipe, overrides, RECIPES)
 
 
-def _tell(trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path | None = None) -> None:
+def _tell(
+    trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path | None = None, part: Part = "test"
+) -> None:
     from vvipe.train import rows, save_results
 
-    table = rows(trained, metrics, peer)
+    table = rows(trained, metrics, peer, part)
     ks = list(table[-1]["all"])
     cells = [(rig, k) for rig in ("same_rig", "all", "unseen") for k in ks]
     lines = [(f"{rig.replace('_', ' ')} {k}", *(r[rig][k] for r in table)) for rig, k in cells]
     header = ("", *(r["method"] for r in table))
-    print_table("Hit@k, percent, held-out subjects", header, lines)
+    print_table(f"Hit@k, percent, {part} subjects", header, lines)
     if "mpjpe_mm" in metrics["same_rig"]:
         console.print(f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm")
     if json:
-        save_results(json, trained, table)
+        save_results(json, trained, table, part)
         console.print(f"results {json}")
 
 

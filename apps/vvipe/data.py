@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from posedata.similar import distinct, pose_distances
 from posedata.store import PoseStore
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
-from trainer.poses import evenly, open_poses, split_poses
+from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
 
 from vvipe import rigs
 from vvipe.poses import POSE, Body, normalise, read_keypoints
@@ -92,8 +93,8 @@ class Data:
 
     def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
-        parts = split_poses(config, store)
-        self.train_rows, self.test_rows = evenly(parts["train"], config.train_poses), parts["test"]
+        self.parts = split_poses(config, store)
+        self.train_rows, self.test_rows = evenly(self.parts["train"], config.train_poses), self.parts["test"]
         joints = _joints(store, self.train_rows)
         self.body = Body.mean_of(joints)
         self.noise = DetectorNoise() if config.keypoints == "detector" else None
@@ -112,6 +113,19 @@ class Data:
         """
         parts = [self.store.fingerprint, self.config.seed, self.train_rows.tolist(), self.test_rows.tolist()]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def on(self, part: Part) -> Data:
+        """The same training data with another part of the split to measure on.
+
+        Raises:
+            ValueError: the split has no such part.
+        """
+        if part == "test":
+            return self
+        other = copy.copy(self)
+        other.test_rows = part_rows(self.parts, part)
+        other.__dict__.pop("test", None)
+        return other
 
     @cached_property
     def test(self) -> Test:

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from posedata.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
 from torch import Tensor
 
-from vvipe.data import Test, Views
+from vvipe.data import Data, Test, Views
 from vvipe.model import VVIPE, Model
-from vvipe.recipe import EvaluationConfig
+from vvipe.recipe import EvaluationConfig, Recipe
 from vvipe.rigs import CHEST_CAMERAS
 
 Metrics = dict[str, Any]
@@ -51,6 +51,19 @@ def evaluate(model: Model, test: Test, torso: float, config: EvaluationConfig, a
             metrics["reconstruct"] = {"mpjpe_mm": float(1000 * torso * _error(rebuilt, truth))}
             metrics["3d_to_2d"] = three_to_two(model, test, config)
     return metrics
+
+
+@torch.no_grad()
+def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, float]:
+    """A stage of training in few numbers: the error of poses rebuilt, mm, then Hit@k and the 3D error."""
+    if stage == "vae":
+        assert isinstance(model, VVIPE)
+        truth = data.body.pose(data.test.joints, recipe.vae.align).to(model.body.lengths.device)
+        error = _error(model.decode(model.embed_pose(truth)), truth)
+        return {"reconstruct.mpjpe_mm": float(1000 * data.body.torso * error)}
+    found = evaluate(model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    rigs = ("same_rig", "all", "unseen")
+    return {f"{rig}.{name}": value for rig in rigs for name, value in found[rig].items()}
 
 
 @torch.no_grad()

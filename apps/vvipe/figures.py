@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from unihpr.figures import LEFT, MIDDLE, RIGHT, curves, gallery
+from unihpr.figures import LEFT, MIDDLE, RIGHT, curves, gallery, watched
 
 from vvipe.poses import KEYPOINTS
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-__all__ = ["by_key_pose", "curves", "flat", "gallery", "one_point", "upright"]
+__all__ = ["by_key_pose", "curves", "flat", "gallery", "one_point", "upright", "watched"]
 
 
 def upright(pose: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:

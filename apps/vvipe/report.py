@@ -57,7 +57,12 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
         )
         report.figure(_generated(model, test, torso, int(keys[1])), "generated poses")
     report.section("Training")
-    report.figure(figures.curves(trained.run.curves(), ["loss", "mse", "triplet"], "loss"), "losses")
+    records = trained.run.curves()
+    report.figure(figures.curves(records, ["loss", "mse", "triplet"], "loss"), "losses")
+    if hits := figures.watched(records, "hit1"):
+        report.figure(figures.curves(records, hits, "percent"), "on people kept for validation")
+    if errors := figures.watched(records, "mpjpe_mm"):
+        report.figure(figures.curves(records, errors, "mm"), "on people kept for validation")
     report.section("Recipe")
     report.text(to_yaml(trained.recipe))
     return report.write(trained.run.path / "report.html")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,12 +10,13 @@ import torch
 from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer, seed_of
+from trainer.poses import Part
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 
 from vvipe.data import Data, open_data
-from vvipe.evaluate import Metrics, evaluate, nearest_2d
+from vvipe.evaluate import Metrics, evaluate, nearest_2d, watch
 from vvipe.model import VVIPE, Model, build
 from vvipe.recipe import Recipe
 from vvipe.steps import last_steps, stages, vae_modules
@@ -72,9 +74,13 @@ def train(
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
     todo = _stages(model, recipe, run, only, existing, data.fingerprint)
+    watched = data.on("validation") if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
-    for step in todo.values():
-        trainer.fit(step(model, data, recipe, trainer))
+    for name, step in todo.items():
+        stage = step(model, data, recipe, trainer)
+        if watched:
+            stage.evaluate = partial(watch, model, watched, recipe, name)
+        trainer.fit(stage)
     trained = Trained(run, recipe, model, "vae" not in list(todo)[-1:], data)
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process and trained.sees:
@@ -104,19 +110,21 @@ def open_run(folder: Path) -> Trained:
     return Trained(run, recipe, model)
 
 
-def measure(trained: Trained) -> Metrics:
-    """Evaluate a run and write its metrics.json.
+def measure(trained: Trained, part: Part = "test") -> Metrics:
+    """Evaluate a run on a part of its split and write its metrics file.
 
     Raises:
-        ValueError, FileNotFoundError: the run is not finished, or was trained on other data.
+        ValueError, FileNotFoundError: the run is not finished, or was trained on other data; the split has no
+            such part.
     """
     need_eyes(trained)
     recipe, data = trained.recipe, trained.test_data
     need_end(trained, data.fingerprint)
-    metrics = evaluate(trained.model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    test = data.on(part).test
+    metrics = evaluate(trained.model, test, data.body.torso, recipe.evaluation, recipe.vae.align)
     last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
     metrics["training_seconds"] = round(sum(last.values()), 1)
-    trained.run.write_metrics(metrics)
+    trained.run.write_metrics(metrics, part)
     return metrics
 
 
@@ -134,7 +142,9 @@ def need_end(trained: Trained, data: str | None = None) -> None:
     trained.run.require(last_steps(trained.recipe), data)
 
 
-def rows(trained: Trained, metrics: Metrics, peer: Path | None = None) -> list[dict[str, Any]]:
+def rows(
+    trained: Trained, metrics: Metrics, peer: Path | None = None, part: Part = "test"
+) -> list[dict[str, Any]]:
     """The table of `evaluate`: this run, the peer's run on the same test, and bare keypoints.
 
     Raises:
@@ -147,19 +157,20 @@ def rows(trained: Trained, metrics: Metrics, peer: Path | None = None) -> list[d
         if to_plain(other.recipe.data) != to_plain(trained.recipe.data):
             raise ValueError(f"{peer}/recipe.yaml: its data section differs from {trained.run.name}'s")
         other.data = trained.test_data
-        found.append({"method": name[other.recipe.model.method], "run": peer.name, **measure(other)})
-    bare = nearest_2d(trained.test_data.test, trained.recipe.evaluation)
+        found.append({"method": name[other.recipe.model.method], "run": peer.name, **measure(other, part)})
+    bare = nearest_2d(trained.test_data.on(part).test, trained.recipe.evaluation)
     return [*found, {"method": "2D keypoints", "run": "", **bare}]
 
 
-def save_results(path: Path, trained: Trained, table: list[dict[str, Any]]) -> None:
+def save_results(path: Path, trained: Trained, table: list[dict[str, Any]], part: Part = "test") -> None:
     """Write the table as a results file with where it comes from."""
     write_results(
         path,
         table,
-        data=trained.test_data.fingerprint,
+        data=trained.test_data.on(part).fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        part=part,
     )
 
 

@@ -15,6 +15,7 @@ from posedata.hands.augment import HandAugmentation
 from posedata.source import content_key
 from posedata.store import PoseStore
 from torch import Tensor
+from trainer.poses import Part
 
 from unipose.hands.recipe import DataConfig
 
@@ -90,6 +91,15 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[Pos
     return make(config, "train", say), make(config, "test", say)
 
 
+def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print) -> PoseStore:
+    """Pictures to measure on: the test's, or as many (of InterHand2.6M all) of its validation part.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
+    """
+    return (_rendered if config.format == "synthetic" else _cut)(config, part, say)
+
+
 def fingerprint(*stores: PoseStore) -> str:
     """Of everything that training and test see."""
     return hashlib.sha256("".join(store.fingerprint for store in stores).encode()).hexdigest()[:16]
@@ -97,7 +107,7 @@ def fingerprint(*stores: PoseStore) -> str:
 
 def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
     count = config.images if part == "train" else config.test_images
-    seed = 2 * config.seed + (part == "test")
+    seed = 2 * config.seed + {"train": 0, "test": 1, "validation": 1_000_000}[part]
     chosen = [count, seed, config.size, config.interacting, config.tilt, config.background]
     path = config.cache / f"hands-{part}-{content_key(chosen)}"
     if not path.is_dir():
@@ -112,12 +122,13 @@ def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> Pose
 def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
     if config.path is None:
         raise ValueError("data.path is not set; give InterHand2.6M's folder: --set data.path=...")
-    file = config.path / "annotations" / part / f"InterHand2.6M_{part}_data.json"
+    name = "val" if part == "validation" else part
+    file = config.path / "annotations" / name / f"InterHand2.6M_{name}_data.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; data.path must be InterHand2.6M's folder")
     state = [str(file.name), file.stat().st_size, file.stat().st_mtime_ns, config.size]
     path = config.cache / f"interhand-{part}-{content_key(state)}"
     if not path.is_dir():
         say(f"cutting the pictures of {file}: {path}")
-        write_interhand(read_interhand(file), config.path / "images" / part, path, size=config.size)
+        write_interhand(read_interhand(file), config.path / "images" / name, path, size=config.size)
     return PoseStore.open(path)

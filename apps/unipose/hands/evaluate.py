@@ -23,19 +23,21 @@ def evaluate(model: A2JTransformer, train: Hands, test: Hands) -> Rows:
     evaluated. The baselines: the mean pose of the training hands, in the camera's frame; true pixels at
     the wrist's depth, which is what a perfect 2D detector knows.
     """
-    model.eval()
-    parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
-    predicted = torch.cat([model(test.images(rows)).joints for rows in parts])
     flat = torch.cat([test.targets[..., :2], torch.zeros_like(test.targets[..., 2:])], -1)
     return [
-        {
-            "method": "A2J-Transformer",
-            **_errors(_placed(predicted, test), test),
-            "epe_px": _px(predicted, test),
-        },
+        {"method": "A2J-Transformer", **errors(model, test)},
         {"method": "true 2D, depth of the wrist", **_errors(_placed(flat, test), test)},
         {"method": "mean pose", **_errors(_mean_pose(train) + own_wrist(test.joints), test)},
     ]
+
+
+@torch.no_grad()
+def errors(model: A2JTransformer, test: Hands) -> dict[str, float]:
+    """The row of a network in `evaluate`, without its name."""
+    model.eval()
+    parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
+    predicted = torch.cat([model(test.images(rows)).joints for rows in parts])
+    return {**_errors(_placed(predicted, test), test), "epe_px": _px(predicted, test)}
 
 
 def _placed(targets: Float[Tensor, "N 42 3"], test: Hands) -> Float[Tensor, "N 42 3"]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,13 +12,14 @@ from poseenc.anchor import A2JTransformer
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
+from trainer.poses import Part
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 from trainer.stage import Stage
 
-from unipose.hands.data import Hands, fingerprint, prepare
-from unipose.hands.evaluate import Rows, evaluate
+from unipose.hands.data import Hands, fingerprint, prepare, prepare_part
+from unipose.hands.evaluate import Rows, errors, evaluate
 from unipose.hands.recipe import Recipe, TrainConfig
 
 STAGE = "hands"
@@ -55,7 +57,9 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     """
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        stores = prepare(recipe.data, print if state.is_main_process else lambda text: None)
+        say = print if state.is_main_process else lambda text: None
+        stores = prepare(recipe.data, say)
+        watched = prepare_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
     run = Run(folder)
     begun = existing == "resume" and run.checkpoints(STAGE).path() is not None
     torch.manual_seed(recipe.loop.seed)
@@ -66,7 +70,10 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     trainer.start(recipe, existing)
     model.to(trainer.device)
     hands = [Hands.open(store, trainer.device) for store in stores]
-    trainer.fit(_stage(model, hands[0], recipe, trainer))
+    stage = _stage(model, hands[0], recipe, trainer)
+    if watched:
+        stage.evaluate = partial(errors, model, Hands.open(watched, trainer.device))
+    trainer.fit(stage)
     rows: Rows = []
     if trainer.accelerator.is_main_process:
         rows = evaluate(model, *hands)
@@ -89,30 +96,34 @@ def open_run(folder: Path) -> Trained:
     return Trained(run, recipe, model)
 
 
-def measure(trained: Trained) -> Rows:
-    """Evaluate a run on its test pictures, on the device that its recipe says.
+def measure(trained: Trained, part: Part = "test") -> Rows:
+    """Evaluate a run on its test or validation pictures, on the device that its recipe says.
 
     Raises:
         ValueError: its data are no longer the same.
+        FileNotFoundError: InterHand2.6M's folder lacks the part.
     """
     recipe, stores = trained.recipe, prepare(trained.recipe.data)
     trained.run.require({STAGE: recipe.train.steps}, fingerprint(*stores))
     device = PartialState(cpu=recipe.loop.device == "cpu").device
-    rows = evaluate(trained.model.to(device), *(Hands.open(store, device) for store in stores))
-    trained.run.write_metrics({"rows": rows, "training_seconds": _seconds(trained.run)})
+    held_out = stores[1] if part == "test" else prepare_part(recipe.data, part)
+    rows = evaluate(trained.model.to(device), *(Hands.open(s, device) for s in (stores[0], held_out)))
+    trained.run.write_metrics({"rows": rows, "training_seconds": _seconds(trained.run)}, part)
     return rows
 
 
-def save_results(path: Path, trained: Trained, rows: Rows) -> None:
+def save_results(path: Path, trained: Trained, rows: Rows, part: Part = "test") -> None:
     """Write measured rows with where they come from."""
-    stores = prepare(trained.recipe.data)
+    train, test = prepare(trained.recipe.data)
+    held_out = test if part == "test" else prepare_part(trained.recipe.data, part)
     write_results(
         path,
         rows,
-        data=fingerprint(*stores),
+        data=fingerprint(train, held_out),
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
         training_seconds=_seconds(trained.run),
+        part=part,
     )
 
 
