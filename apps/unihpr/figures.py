@@ -18,10 +18,11 @@ LEFT, RIGHT, MIDDLE = "#d1495b", "#1b6ca8", "#444444"
 
 
 def curves(records: Sequence[dict[str, Any]], keys: Sequence[str], ylabel: str) -> Any:
-    """Logged scalars over the steps of a stage, one panel a stage."""
-    stages = list(dict.fromkeys(r["stage"] for r in records))
-    figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3), squeeze=False)
-    for axis, stage in zip(axes[0], stages, strict=True):
+    """Logged scalars over the steps of a stage, one panel a stage that has any of them."""
+    stages = list(dict.fromkeys(r["stage"] for r in records if any(key in r for key in keys)))
+    width = max(1, len(stages))
+    figure, axes = plt.subplots(1, width, figsize=(4 * width, 3), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=False):
         for key in keys:
             points = [(r["step"], r[key]) for r in records if r["stage"] == stage and key in r]
             if points:
