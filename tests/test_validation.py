@@ -103,6 +103,27 @@ def test_unihpr(tmp_path: Path) -> None:
     assert "kept for validation" in (path / "report.html").read_text()
 
 
+def test_simple_baseline_beside_unihpr(tmp_path: Path) -> None:
+    settings = (*UNIHPR, PEOPLE, f"data.cache={tmp_path}")
+    path = followed(unihpr.cli.app, tmp_path, settings, 0)
+    given = [word for item in (*settings, "loop.evaluate_every=5") for word in ("--set", item)]
+    words = ("baseline", "--runs", tmp_path, "--name", "b", *given)
+    run(unihpr.cli.app, *words)
+    test = (tmp_path / "b" / "metrics.json").read_bytes()
+    asked = ("evaluate", path, "--baseline", tmp_path / "b", "--part", "validation", "--json", tmp_path / "r")
+    said = CliRunner().invoke(unihpr.cli.app, [str(word) for word in asked]).output
+    assert "run `typer apps/unihpr baseline` with --resume --part validation first" in " ".join(said.split())
+    run(unihpr.cli.app, *words, "--resume", "--part", "validation")
+    assert (tmp_path / "b" / "metrics.json").read_bytes() == test
+    run(unihpr.cli.app, *asked)
+    ours, theirs = json.loads((tmp_path / "r").read_text())["rows"]
+    assert (ours["method"], theirs["method"]) == ("UniHPR", "SimpleBaseline")
+    for branch, stage in (("lift", "simple_baseline"), ("lift_detector", "simple_baseline_detector")):
+        last = followed_by(tmp_path / "b", stage)[5]["mpjpe_mm"]
+        assert theirs[f"{branch}.mpjpe_mm"] == pytest.approx(last, rel=1e-4)
+    assert theirs["lift.mpjpe_mm"] != json.loads(test)["exact"]["mpjpe_mm"]
+
+
 def test_vvipe(tmp_path: Path) -> None:
     settings = (*vvipe_tiny.TINY, PEOPLE, f"data.cache={tmp_path}")
     path = followed(vvipe.cli.app, tmp_path, settings, 3)

@@ -155,10 +155,14 @@ class Run:
             write_text(self.log_file, "".join(json.dumps(record) + "\n" for record in records))
 
     def write_metrics(self, metrics: dict[str, Any], part: str = "test") -> Path:
-        """Write metrics.json, or metrics-PART.json for a part that is not the test."""
-        path = self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
+        """Write what was measured on a part of the split."""
+        path = self.metrics_file(part)
         write_text(path, json.dumps(metrics, indent=1) + "\n")
         return path
+
+    def metrics_file(self, part: str = "test") -> Path:
+        """metrics.json, or metrics-PART.json of a part that is not the test."""
+        return self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
 
 
 def _same_recipe(stored: Path, recipe: Any) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from poseenc import SimpleBaseline
 from torch import Tensor, nn
 from trainer.loop import Trainer
+from trainer.poses import Part
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -55,11 +56,11 @@ class Lifter(nn.Module):
 
 def train_baseline(
     data: Data, config: BaselineConfig, trainer: Trainer, noise: float, watched: Data | None = None
-) -> Metrics:
-    """Train a SimpleBaseline and test it.
+) -> Lifter:
+    """Train a SimpleBaseline.
 
     Args:
-        noise: share of training keypoints with detector noise; above 0 it is tested on noisy ones.
+        noise: share of training keypoints with detector noise; above 0 it is followed on noisy ones.
         watched: what to follow the training on.
     """
     scale = data.draw_views(
@@ -77,14 +78,15 @@ def train_baseline(
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample.keypoints, sample.joints)}
 
-    name = "simple_baseline" + ("_detector" if noise else "")
-    stage = Stage(name, {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
+    stage = Stage(_stage(noise), {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
     if watched:
         stage.evaluate = partial(_measure, lifter, watched, noise)
     trainer.fit(stage)
-    lifter.eval()
-    last: dict[str, Any] = trainer.run.curves(name)[-1]
-    return _measure(lifter, data, noise) | {"training_seconds": last["seconds"]}
+    return lifter.eval()
+
+
+def _stage(noise: float) -> str:
+    return "simple_baseline" + ("_detector" if noise else "")
 
 
 @torch.no_grad()
@@ -94,27 +96,34 @@ def _measure(lifter: Lifter, data: Data, noise: float) -> Metrics:
 
 
 def run_baseline(
-    recipe: Recipe, folder: Path, existing: Existing, json: Path | None
+    recipe: Recipe, folder: Path, existing: Existing, json: Path | None, part: Part = "test"
 ) -> list[tuple[Any, ...]]:
-    """Train and test on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm."""
+    """Train and measure on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm.
+
+    Raises:
+        ValueError: the split has no such part, or the folder holds a run.
+    """
     stores = prepare_on_one(recipe)
     run = Run(folder)
     trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
     data = Data(stores, recipe.data, trainer.device)
     watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
+    held_out = data_on_one(data, part)
     trainer.start(recipe, existing)
-    found = {
-        name: train_baseline(data, recipe.baseline, trainer, noise, watched)
-        for name, noise in (("exact", 0.0), ("detector", 1.0))
-    }
+    found: dict[str, Metrics] = {}
+    for name, noise in (("exact", 0.0), ("detector", 1.0)):
+        lifter = train_baseline(data, recipe.baseline, trainer, noise, watched)
+        last = run.curves(_stage(noise))[-1]
+        found[name] = _measure(lifter, held_out, noise) | {"training_seconds": last["seconds"]}
     trainer.close()
-    run.write_metrics(found)
+    run.write_metrics(found, part)
     if json:
         write_results(
             json,
             [{"keypoints": name, **metrics} for name, metrics in found.items()],
-            data=stores.fingerprint,
+            data=held_out.stores.fingerprint,
             seeds=[recipe.loop.seed],
             recipe=to_plain(recipe),
+            part=part,
         )
     return [(name, m["mpjpe_mm"], m["pa_mpjpe_mm"]) for name, m in found.items()]

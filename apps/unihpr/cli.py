@@ -77,9 +77,9 @@ def evaluate(
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
     from unihpr.train import measure, open_run
 
-    if part != "test" and (protocol or baseline):
-        raise ValueError("--protocol and --baseline are of the test; leave --part out")
     if protocol:
+        if part != "test":
+            raise ValueError("--protocol scores the test; leave --part out")
         _by_protocol(run, protocol, json)
         return
     if baseline and not json:
@@ -110,13 +110,14 @@ def baseline(
     resume: Resume = False,
     overwrite: Overwrite = False,
     json: JsonOption = None,
+    part: PartOption = "test",
 ) -> None:
     """Train SimpleBaseline on a recipe's data, with exact and with detector keypoints, and measure it."""
     from unihpr.baseline import run_baseline
 
     folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
-    rows = run_baseline(_load(recipe, set_), folder, existing(resume, overwrite), json)
-    print_table("SimpleBaseline", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
+    rows = run_baseline(_load(recipe, set_), folder, existing(resume, overwrite), json, part)
+    print_table(f"SimpleBaseline, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
 
 
 @app.command()

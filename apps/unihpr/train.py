@@ -126,7 +126,7 @@ def save_results(
     """
     data = trained.data.stores.fingerprint
     rows = [{"method": "UniHPR", "run": trained.run.name, **metrics}]
-    rows += [_baseline_row(folder, data) for folder in baselines]
+    rows += [_baseline_row(folder, data, part) for folder in baselines]
     write_results(
         path,
         rows,
@@ -137,10 +137,11 @@ def save_results(
     )
 
 
-def _baseline_row(folder: Path, data: str) -> Metrics:
-    file = folder / "metrics.json"
+def _baseline_row(folder: Path, data: str, part: Part) -> Metrics:
+    file = Run(folder).metrics_file(part)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; run `typer apps/unihpr baseline` first")
+        more = "" if part == "test" else f" with --resume --part {part}"
+        raise FileNotFoundError(f"{file}: no such file; run `typer apps/unihpr baseline`{more} first")
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())["baseline"]
     stages = ("simple_baseline", "simple_baseline_detector")
     Run(folder).require(dict.fromkeys(stages, recipe["steps"]), data)
