@@ -42,12 +42,12 @@ def run(app: Typer, *words: object) -> str:
     return result.output
 
 
-def followed(app: Typer, runs: Path, settings: tuple[str, ...], every: int) -> Path:
+def followed(app: Typer, runs: Path, settings: tuple[str, ...], every: int, *more: str) -> Path:
     """A tiny run with people for validation, followed on them every so many steps; 0: not at all."""
     name = f"every-{every}"
     given = (*settings, f"loop.evaluate_every={every}")
     words = [word for item in given for word in ("--set", item)]
-    run(app, "train", "--runs", runs, "--name", name, *words)
+    run(app, "train", "--runs", runs, "--name", name, *more, *words)
     return runs / name
 
 
@@ -79,9 +79,19 @@ def subjects(store: PoseStore, rows: np.ndarray | None = None) -> set[int]:
     return set((people if rows is None else people[rows]).tolist())
 
 
-def test_unihpr(tmp_path: Path) -> None:
-    settings = (*UNIHPR, PEOPLE, f"data.cache={tmp_path}")
-    path = followed(unihpr.cli.app, tmp_path, settings, 2)
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("validation")
+
+
+@pytest.fixture(scope="module")
+def alone(cache: Path) -> Path:
+    """A run of UniHPR that was not followed."""
+    return followed(unihpr.cli.app, cache, (*UNIHPR, PEOPLE, f"data.cache={cache}"), 0)
+
+
+def test_unihpr(cache: Path, alone: Path, tmp_path: Path) -> None:
+    path = followed(unihpr.cli.app, tmp_path, (*UNIHPR, PEOPLE, f"data.cache={cache}"), 2)
     found = validated(unihpr.cli.app, path, tmp_path / "r.json")
     curve = followed_by(path, "finetune")
     assert sorted(curve) == [2, 4]
@@ -92,25 +102,33 @@ def test_unihpr(tmp_path: Path) -> None:
     for name in ("2d_to_3d", "image_to_3d"):
         expected = found["retrieval"][name]["mpjpe_mm"]
         assert curve[4][f"{name}.mpjpe_mm"] == pytest.approx(expected, rel=1e-4)
-    config = unihpr_tiny(tmp_path, PEOPLE).data
+    config = unihpr_tiny(cache, PEOPLE).data
     data = unihpr.data.Data(unihpr.data.prepare_stores(config), config)
     assert subjects(data.on("validation").stores.test_views) == KEPT
     assert subjects(data.stores.test_views) == {4}
     assert subjects(data.stores.train_views) == {0, 1}
     results = json.loads((tmp_path / "r.json").read_text())
     assert (results["part"], results["data"]) == ("validation", data.on("validation").stores.fingerprint)
-    assert learnt(path) == learnt(followed(unihpr.cli.app, tmp_path, settings, 0))
+    assert learnt(path) == learnt(alone)
     assert "kept for validation" in (path / "report.html").read_text()
 
 
-def test_simple_baseline_beside_unihpr(tmp_path: Path) -> None:
-    settings = (*UNIHPR, PEOPLE, f"data.cache={tmp_path}")
-    path = followed(unihpr.cli.app, tmp_path, settings, 0)
-    given = [word for item in (*settings, "loop.evaluate_every=5") for word in ("--set", item)]
+def test_simple_baseline_beside_unihpr(cache: Path, alone: Path, tmp_path: Path) -> None:
+    settings = (*UNIHPR, PEOPLE, f"data.cache={cache}", "loop.evaluate_every=5")
+    given = [word for item in settings for word in ("--set", item)]
     words = ("baseline", "--runs", tmp_path, "--name", "b", *given)
     run(unihpr.cli.app, *words)
     test = (tmp_path / "b" / "metrics.json").read_bytes()
-    asked = ("evaluate", path, "--baseline", tmp_path / "b", "--part", "validation", "--json", tmp_path / "r")
+    asked = (
+        "evaluate",
+        alone,
+        "--baseline",
+        tmp_path / "b",
+        "--part",
+        "validation",
+        "--json",
+        tmp_path / "r",
+    )
     said = CliRunner().invoke(unihpr.cli.app, [str(word) for word in asked]).output
     assert "run `typer apps/unihpr baseline` with --resume --part validation first" in " ".join(said.split())
     run(unihpr.cli.app, *words, "--resume", "--part", "validation")
@@ -139,7 +157,7 @@ def test_vvipe(tmp_path: Path) -> None:
     data = vvipe.data.open_data(vvipe_tiny.tiny(tmp_path, PEOPLE).data)
     assert subjects(data.store, data.on("validation").test_rows) == KEPT
     assert subjects(data.store, data.test_rows) == {4}
-    assert learnt(path) == learnt(followed(vvipe.cli.app, tmp_path, settings, 0))
+    assert learnt(path) == learnt(followed(vvipe.cli.app, tmp_path, settings, 0, "--no-report"))
 
 
 def test_unipose(tmp_path: Path) -> None:
