@@ -71,6 +71,9 @@ def validated(app: Typer, path: Path, out: Path) -> dict[str, Any]:
     assert (path / "metrics.json").read_bytes() == test
     found = json.loads((path / "metrics-validation.json").read_text())
     assert found != json.loads(test)
+    results, card = json.loads(out.read_text()), next(path.glob("checkpoints/*/step-*/card.json"))
+    assert results["part"] == "validation"
+    assert results["data"] != json.loads(card.read_text())["data"]
     return found
 
 
@@ -108,7 +111,7 @@ def test_unihpr(cache: Path, alone: Path, tmp_path: Path) -> None:
     assert subjects(data.stores.test_views) == {4}
     assert subjects(data.stores.train_views) == {0, 1}
     results = json.loads((tmp_path / "r.json").read_text())
-    assert (results["part"], results["data"]) == ("validation", data.on("validation").stores.fingerprint)
+    assert results["data"] == data.on("validation").stores.fingerprint
     assert learnt(path) == learnt(alone)
     assert "kept for validation" in (path / "report.html").read_text()
 

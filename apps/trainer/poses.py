@@ -16,6 +16,9 @@ from trainer.recipe import Count, Positive
 Part = Literal["test", "validation"]
 """What people that training never sees are for: the last number, or the choice of settings."""
 
+PARTS = ("train", "test", "validation")
+"""Of a split, in the order in which seeds are counted."""
+
 
 @dataclass(frozen=True)
 class SyntheticConfig:

@@ -22,8 +22,8 @@ class LoopConfig:
         clip: the largest gradient norm.
         ema: decay of the averaged weights, which are then the ones evaluated.
         log_every, checkpoint_every: steps.
-        evaluate_every: steps from one look at the people kept for validation to the next, and at the end of
-            each stage; 0: none.
+        evaluate_every: steps from one evaluation of a stage to the next, beside that at its end. The apps'
+            stages are evaluated on the people kept for validation; with 0, not at all.
         keep: how many checkpoints besides the best.
         trackers: `wandb` must be installed.
     """

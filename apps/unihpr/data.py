@@ -17,7 +17,7 @@ from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from torch import Tensor
-from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
+from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
@@ -206,7 +206,7 @@ def _rendered(
     config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Callable[[str], None]
 ) -> PoseStore:
     width, height = config.image_size
-    seed = config.seed + ("train", "test", "validation").index(part)
+    seed = config.seed + PARTS.index(part)
     key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, seed])
     path = config.cache / f"{part}-views-{key}"
     if not path.is_dir():

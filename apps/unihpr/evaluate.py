@@ -47,10 +47,9 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
 
 
 @torch.no_grad()
-def watch(model: UniHPR, data: Data, config: EvaluationConfig, step: str) -> dict[str, float]:
+def watch(model: UniHPR, held_out: Sample, config: EvaluationConfig, step: str) -> dict[str, float]:
     """A step of training in few numbers: MPJPE, mm, of the 3D poses retrieved from what is embedded by then,
     and in step 3, which teaches the decoders, of those lifted from exact 2D and from images."""
-    held_out = data.test()
     modalities: tuple[Modality, ...] = ("2d", "3d") if step == "align_poses" else MODALITIES
     embeddings = embed(model, held_out, config.batch, modalities)
     found = {name: row for name, row in retrieval(embeddings, held_out.joints).items() if "to_3d" in name}

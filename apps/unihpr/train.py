@@ -46,7 +46,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
-    watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
+    watched = data_on_one(data, "validation").test() if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:

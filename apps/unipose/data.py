@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from accelerate import PartialState
-from trainer.poses import Part, open_poses, part_rows, split_poses
+from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -36,6 +36,10 @@ class Data:
             files = [path.read_bytes() for path in config.keypoints if config.detector == "coco"]
             parts += [hashlib.sha256(content).hexdigest() for content in (*rows, *files)]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+    def on(self, part: Part) -> Data:
+        """The same training clips with those of another part of the split to measure on (`open_part`)."""
+        return self if part == "test" else replace(self, test=open_part(self.train.config, part))
 
 
 def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
@@ -72,7 +76,7 @@ def open_part(config: DataConfig, part: Part | Literal["train"], say: Callable[[
     source = open_poses(replace(config, format="store") if recorded else config, say=say)
     rows = part_rows(split_poses(config, source), part)
     count = config.clips if part == "train" else config.test_clips
-    seed = config.seed + ("train", "test", "validation").index(part)
+    seed = config.seed + PARTS.index(part)
     if recorded:
         return open_clips(
             source, windows(source, rows, config.frames, count, config.stride), config, part, seed, say

@@ -63,10 +63,11 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
         model = getattr(models, name)
         if model is not None:
             found[name] = teacher_errors(model, clips)
+    frames, true = Frames.of(clips), truth.flatten(0, 1)
     for ending, group in (("", models.students), ("_twin", models.student_twins)):
         for kind in KINDS if group else ():
             assert group is not None
-            found[f"student_{kind}{ending}"] = student_errors(group[kind], clips)
+            found[f"student_{kind}{ending}"] = student_errors(group[kind], frames, true)
     for name, row in found.items():
         if f"{name}_twin" in found:
             row["of_twin"] = 100 * row["map"] / max(found[f"{name}_twin"]["map"], 1e-9)
@@ -78,11 +79,10 @@ def teacher_errors(model: Teacher, clips: Clips) -> Metrics:
     return errors(predict_clips(model, clips), clips.truth(), clips.skeleton)
 
 
-def student_errors(model: Student, clips: Clips) -> Metrics:
-    """`errors` of a student on the frames of clips."""
-    truth, frames = clips.truth().flatten(0, 1), Frames.of(clips)
+def student_errors(model: Student, frames: Frames, truth: Float[Tensor, "F J 3"]) -> Metrics:
+    """`errors` of a student on frames."""
     joints = predict_frames(model, frames, frames.reference(model.kind, truth))
-    return errors(joints, truth, clips.skeleton)
+    return errors(joints, truth, frames.skeleton)
 
 
 def errors(

@@ -21,7 +21,7 @@ from trainer.runs import Existing, Run
 
 from unipose import steps
 from unipose.clips import Clips
-from unipose.data import Data, open_part, prepare, prepare_on_one
+from unipose.data import Data, prepare, prepare_on_one
 from unipose.evaluate import (
     LABELS,
     PSEUDO_LABELS,
@@ -136,7 +136,8 @@ def _train_students(
             name = f"student_{kind}{ending}"
             stage = steps.student(name, model, frames, told.joints, told.weight, recipe, trainer)
             if watched:
-                stage.evaluate = partial(student_errors, model, watched)
+                true = watched.truth().flatten(0, 1)
+                stage.evaluate = partial(student_errors, model, Frames.of(watched), true)
             trainer.fit(stage)
 
 
@@ -199,7 +200,7 @@ def measure(trained: Trained, part: SplitPart = "test") -> Metrics:
         ValueError: the split has no such part.
     """
     if part != "test":
-        held_out = open_part(trained.recipe.data, part)
+        held_out = trained.data.on(part).test
         metrics: Metrics = {part: evaluate(trained.models, held_out), "clips": {part: len(held_out)}}
         trained.run.write_metrics(metrics, part)
         return metrics
@@ -230,10 +231,11 @@ def save_results(path: Path, trained: Trained, metrics: Metrics, part: SplitPart
     write_results(
         path,
         rows,
-        data=trained.data.fingerprint,
+        data=trained.data.on(part).fingerprint,
         seeds=[trained.recipe.loop.seed],
         metrics={key: value for key, value in metrics.items() if key != part},
         recipe=to_plain(trained.recipe),
+        part=part,
     )
 
 

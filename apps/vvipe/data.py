@@ -94,6 +94,7 @@ class Data:
     def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
         self.parts = split_poses(config, store)
+        self._on: dict[Part, Data] = {"test": self}
         self.train_rows, self.test_rows = evenly(self.parts["train"], config.train_poses), self.parts["test"]
         joints = _joints(store, self.train_rows)
         self.body = Body.mean_of(joints)
@@ -115,17 +116,17 @@ class Data:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def on(self, part: Part) -> Data:
-        """The same training data with another part of the split to measure on.
+        """The same training data with another part of the split to measure on, made once.
 
         Raises:
             ValueError: the split has no such part.
         """
-        if part == "test":
-            return self
-        other = copy.copy(self)
-        other.test_rows = part_rows(self.parts, part)
-        other.__dict__.pop("test", None)
-        return other
+        if part not in self._on:
+            other = copy.copy(self)
+            other.test_rows = part_rows(self.parts, part)
+            other.__dict__.pop("test", None)
+            self._on[part] = other
+        return self._on[part]
 
     @cached_property
     def test(self) -> Test:

@@ -47,8 +47,7 @@ def evaluate(model: Model, test: Test, torso: float, config: EvaluationConfig, a
         for name, views in (("same_rig", test.same), ("all", test.other)):
             metrics[name] |= estimation(model, views, truth, torso, config.batch, align)
         if align:
-            rebuilt = model.decode(model.embed_pose(truth))
-            metrics["reconstruct"] = {"mpjpe_mm": float(1000 * torso * _error(rebuilt, truth))}
+            metrics["reconstruct"] = {"mpjpe_mm": _rebuilt_mm(model, truth, torso)}
             metrics["3d_to_2d"] = three_to_two(model, test, config)
     return metrics
 
@@ -59,8 +58,7 @@ def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, flo
     if stage == "vae":
         assert isinstance(model, VVIPE)
         truth = data.body.pose(data.test.joints, recipe.vae.align).to(model.body.lengths.device)
-        error = _error(model.decode(model.embed_pose(truth)), truth)
-        return {"reconstruct.mpjpe_mm": float(1000 * data.body.torso * error)}
+        return {"reconstruct.mpjpe_mm": _rebuilt_mm(model, truth, data.body.torso)}
     found = evaluate(model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
     rigs = ("same_rig", "all", "unseen")
     return {f"{rig}.{name}": value for rig in rigs for name, value in found[rig].items()}
@@ -133,5 +131,6 @@ def embed_views(model: Model, views: Views, batch: int) -> Float[Tensor, "*n dim
     return torch.cat([model.embed(flat[i : i + batch]) for i in starts]).unflatten(0, shape)
 
 
-def _error(predicted: Tensor, truth: Tensor) -> Tensor:
-    return (predicted - truth).norm(dim=-1).mean()
+def _rebuilt_mm(model: VVIPE, pose: Float[Tensor, "N J 3"], torso: float) -> float:
+    """Error of poses embedded and decoded, mm."""
+    return float(1000 * torso * (model.decode(model.embed_pose(pose)) - pose).norm(dim=-1).mean())
