@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from posedata.source import SyntheticPeople, open_source
-from posedata.store import PoseStore
+from posedata.terminal import print_line
 
 from trainer.recipe import Count, Positive
+
+if TYPE_CHECKING:
+    import numpy as np
+    from posedata.store import PoseStore
 
 Part = Literal["test", "validation"]
 """What people that training never sees are for: the last number, or the choice of settings."""
@@ -60,7 +62,9 @@ class Source(Protocol):
     def synthetic(self) -> SyntheticConfig: ...
 
 
-def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str], None] = print) -> PoseStore:
+def open_poses(
+    config: Source, skeleton: str | None = None, say: Callable[[str], None] = print_line
+) -> PoseStore:
     """Open a recipe's poses; what is not a store yet is prepared in the cache first.
 
     Args:
@@ -70,6 +74,8 @@ def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str],
     Raises:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
+    from posedata.source import SyntheticPeople, open_source
+
     made = config.synthetic
     if config.format == "synthetic" and config.path is not None:
         raise ValueError(
@@ -124,4 +130,6 @@ def part_rows(parts: Mapping[str, np.ndarray], part: Part | Literal["train"]) ->
 
 def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
     """At most so many of the rows, evenly spaced."""
+    import numpy as np
+
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]

@@ -3,7 +3,7 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
+from posedata.terminal import Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -15,7 +15,7 @@ class StageProgress:
     def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False) -> None:
         self.name, self.total, self.start = name, total, start
         self.quiet = quiet
-        self.console = Console()
+        self.console = Terminal()
         self.began = self.said = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, TextColumn("{task.fields[text]}"), console=self.console)

@@ -48,12 +48,12 @@ def train(
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train the three steps, evaluate, and write the report."""
-    from unihpr.train import train as run_training
-
-    loaded = _load(recipe, set_)
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or Path(recipe).stem)
     print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite))
+    from unihpr.train import train as run_training
+
+    trained, metrics = run_training(loaded, folder, found)
     if not metrics:
         return  # another process tells
     _finish(trained, metrics, json)
@@ -75,8 +75,6 @@ def evaluate(
     part: PartOption = "test",
 ) -> None:
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
-    from unihpr.train import measure, open_run
-
     if protocol:
         if part != "test":
             raise ValueError("--protocol scores the test; leave --part out")
@@ -84,6 +82,8 @@ def evaluate(
         return
     if baseline and not json:
         raise ValueError("--baseline adds a row to the JSON: give --json too")
+    from unihpr.train import measure, open_run
+
     trained = open_run(run)
     _finish(trained, measure(trained, part), json, baseline, part)
 
@@ -113,10 +113,11 @@ def baseline(
     part: PartOption = "test",
 ) -> None:
     """Train SimpleBaseline on a recipe's data, with exact and with detector keypoints, and measure it."""
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
+    folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
     from unihpr.baseline import run_baseline
 
-    folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
-    rows = run_baseline(_load(recipe, set_), folder, existing(resume, overwrite), json, part)
+    rows = run_baseline(loaded, folder, found, json, part)
     print_table(f"SimpleBaseline, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
 
 
@@ -132,10 +133,10 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """Train variants of a recipe and compare them: its components, or the losses. Resumes by itself."""
+    loaded = _load(recipe, set_)
     from unihpr.ablate import ablate as run_ablation
     from unihpr.ablate import comparison
 
-    loaded = _load(recipe, set_)
     table = comparison(variants, loaded)
     folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
     rows = run_ablation(loaded, folder, seeds, json, table)

@@ -15,6 +15,7 @@ from posedata.noise import DetectorNoise
 from posedata.shape import random_shapes
 from posedata.source import content_key
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
 from torch import Tensor
 from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
@@ -49,7 +50,7 @@ class Stores:
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
-def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> Stores:
+def prepare_stores(config: DataConfig, say: Callable[[str], None] = print_line) -> Stores:
     """Make the stores that a recipe names, or find them in its cache.
 
     Raises:
@@ -79,7 +80,7 @@ class Data:
         self.views = self._views(stores.train_views, config.frame)
         self.images = stores.train_views
 
-    def on(self, part: Part, say: Callable[[str], None] = print) -> Data:
+    def on(self, part: Part, say: Callable[[str], None] = print_line) -> Data:
         """The same training data with another part of the split to measure on, as many views of it.
 
         Raises:

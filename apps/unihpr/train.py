@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from accelerate import PartialState
+from posedata.terminal import print_line
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
@@ -67,7 +68,7 @@ def prepare_on_one(recipe: Recipe) -> Stores:
     """Stores made by the first process while the others wait."""
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        say = print if state.is_main_process else (lambda text: None)
+        say = print_line if state.is_main_process else (lambda text: None)
         return prepare_stores(recipe.data, say)
 
 

@@ -18,6 +18,7 @@ from posedata.boxes import bounding_box
 from posedata.skeleton import get_skeleton
 from posedata.source import content_key
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
 
 from unipose.detect import detect
@@ -125,7 +126,7 @@ def open_clips(
     config: DataConfig,
     part: str,
     seed: int,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Clips:
     """Detect, cut out and isolate the people of a store's clips, or find that in the cache.
 

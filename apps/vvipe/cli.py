@@ -51,13 +51,12 @@ def train(
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train both stages, evaluate, and write the report."""
-
-    from vvipe.train import train as run_training
-
-    loaded = _load(recipe, set_)
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or f"vvipe-{Path(recipe).stem}")
     print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage, report=report)
+    from vvipe.train import train as run_training
+
+    trained, metrics = run_training(loaded, folder, found, stage, report=report)
     if metrics:
         _tell(trained, metrics, json)
     console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if metrics and report else ""))
@@ -75,20 +74,21 @@ def evaluate(
     part: PartOption = "test",
 ) -> None:
     """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
-    from vvipe.train import measure, open_run
-
     if protocol or store:
-        from vvipe.protocol import hit_protocol, score_hits
-
         if not (protocol and store):
             raise ValueError("--protocol and --store go together; give both")
         if part != "test":
             raise ValueError("--protocol scores the whole --store; leave --part out")
+        from vvipe.protocol import hit_protocol, score_hits
+        from vvipe.train import open_run
+
         scored = hit_protocol(protocol)
         found = score_hits(open_run(run), store, scored, keypoints, json)
         header = ("method", "input", *scored.columns, "source")
         print_table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
         return
+    from vvipe.train import measure, open_run
+
     trained = open_run(run)
     _tell(trained, measure(trained, part), json, peer, part)
 
@@ -118,12 +118,13 @@ def compare(
     json: JsonOption = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
+    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
+    other = (Path(beside).stem, _load(beside, set_)) if beside else None
+    loaded = _load(recipe, set_)
     from vvipe.compare import COLUMNS
     from vvipe.compare import compare as run_comparison
 
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
-    other = (Path(beside).stem, _load(beside, set_)) if beside else None
-    rows = run_comparison(_load(recipe, set_), folder, seeds, json, other)
+    rows = run_comparison(loaded, folder, seeds, json, other)
     print_table("Hit@k, percent", COLUMNS, rows)
 
 
@@ -138,11 +139,11 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """The paper's section 5: no triplet, no alignment, no pre-trained decoder, no augmentation. Resumes."""
+    loaded, folder = _load(recipe, set_), runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
     from vvipe.ablate import ABLATION_COLUMNS
     from vvipe.ablate import ablate as run_ablation
 
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
-    print_table("Ablation", ABLATION_COLUMNS, run_ablation(_load(recipe, set_), folder, seeds, json))
+    print_table("Ablation", ABLATION_COLUMNS, run_ablation(loaded, folder, seeds, json))
 
 
 @app.command()

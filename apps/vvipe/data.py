@@ -18,6 +18,7 @@ from posedata.camera import Camera
 from posedata.noise import DetectorNoise
 from posedata.similar import distinct, pose_distances
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
 from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
@@ -253,7 +254,7 @@ class Test:
 
 
 def open_data(
-    config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print
+    config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print_line
 ) -> Data:
     """The data that a recipe names, made or found in its cache.
 

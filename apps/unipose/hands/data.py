@@ -14,6 +14,7 @@ from posedata.hands import KINDS, augment_hands, build_hands, encode, read_inter
 from posedata.hands.augment import HandAugmentation
 from posedata.source import content_key
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
 from trainer.poses import Part
 
@@ -81,7 +82,7 @@ class Hands:
         return {"images": images, "targets": targets, "valid": valid}
 
 
-def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[PoseStore, PoseStore]:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> tuple[PoseStore, PoseStore]:
     """The stores to train on and to test on, made or found in the cache.
 
     Raises:
@@ -91,7 +92,7 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[Pos
     return make(config, "train", say), make(config, "test", say)
 
 
-def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print) -> PoseStore:
+def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print_line) -> PoseStore:
     """Pictures to measure on: the test's, or as many (of InterHand2.6M all) of its validation part.
 
     Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from posedata.hands import WRISTS
+from posedata.terminal import print_line
 from poseenc.anchor import A2JTransformer
 from torch import Tensor
 from trainer.checkpoint import load_weights
@@ -57,7 +58,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     """
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        say = print if state.is_main_process else lambda text: None
+        say = print_line if state.is_main_process else lambda text: None
         stores = prepare(recipe.data, say)
         watched = prepare_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
     run = Run(folder)

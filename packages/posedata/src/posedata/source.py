@@ -11,6 +11,7 @@ from pathlib import Path
 from posedata.build import build_synthetic
 from posedata.readers import prepare
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def open_source(
     cache: Path,
     *,
     synthetic: SyntheticPeople | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> PoseStore:
     """Open a store, or make it in the cache first; what has been made once is found again by its content.
 

@@ -39,20 +39,24 @@ What a reader keeps to:
 Then `posedata.readers.__init__` imports the module, so that it is registered.
 """
 
-from posedata.prepare.format import (
-    FORMATS,
-    Clip,
-    ClipCamera,
-    Context,
-    Format,
-    Plan,
-    Total,
-    Unit,
-    get_format,
-    inside,
-    option,
-    register,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posedata.prepare.format import (
+        FORMATS,
+        Clip,
+        ClipCamera,
+        Context,
+        Format,
+        Plan,
+        Total,
+        Unit,
+        get_format,
+        inside,
+        option,
+        register,
+    )
 
 __all__ = [
     "FORMATS",
@@ -68,3 +72,34 @@ __all__ = [
     "option",
     "register",
 ]
+
+_HOMES = {
+    "posedata.prepare.format": (
+        "FORMATS",
+        "Clip",
+        "ClipCamera",
+        "Context",
+        "Format",
+        "Plan",
+        "Total",
+        "Unit",
+        "get_format",
+        "inside",
+        "option",
+        "register",
+    ),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from posedata._schema import check_fps, did_you_mean
+from posedata._names import unknown_format
+from posedata._schema import check_fps
 
 UNKNOWN = "unknown"
 F = TypeVar("F", bound="type[Format]")
@@ -208,8 +209,7 @@ def get_format(name: str, **options: Any) -> Format:
     import posedata.readers  # noqa: F401  (registers them)
 
     if name not in FORMATS:
-        near = did_you_mean(name, FORMATS)
-        raise ValueError(f"format {name!r} is not known{near}; use one of {', '.join(FORMATS)}")
+        raise unknown_format(name, FORMATS)
     known = [f.name for f in dataclasses.fields(FORMATS[name])]
     for given in options:
         if given not in known:
