@@ -3,7 +3,7 @@
 import time
 from types import TracebackType
 
-from posedata.terminal import Terminal
+from posedata.terminal import Terminal, print_line
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -39,9 +39,7 @@ class StageProgress:
             self.said = now
             rate = (step - self.start) / max(now - self.began, 1e-9)
             left = (self.total - step) / rate if rate else 0.0
-            print(
-                f"{self.name} {step}/{self.total}  {text}  {rate:.1f} steps/s  {left:.0f} s left", flush=True
-            )
+            print_line(f"{self.name} {step}/{self.total}  {text}  {rate:.1f} steps/s  {left:.0f} s left")
 
     def say(self, doing: str) -> None:
         """Name what is being done now, "evaluating" for instance."""

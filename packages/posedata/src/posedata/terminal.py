@@ -51,5 +51,5 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 def print_line(text: str) -> None:
-    """`print`, for one line that may name what comes out of files."""
-    print(visible(text))
+    """`print`, for one line that may name what comes out of files; at once, also into a pipe."""
+    print(visible(text), flush=True)
