@@ -138,7 +138,7 @@ class Skeleton:
             raise ValueError(
                 f"skeleton {self.name!r} has {len(self)} joints, the array has {joints.shape[-2]}"
             )
-        plan = _conversion(self, to, lossy)
+        plan = conversion(self, to, lossy)
         made = [_weighted_sum(joints, sources) for sources in plan]
         return torch.stack(made, dim=-2)
 
@@ -160,7 +160,12 @@ def _weighted_sum(joints: Tensor, sources: tuple[tuple[int, float], ...]) -> Ten
 
 
 @lru_cache(maxsize=256)
-def _conversion(source: Skeleton, to: Skeleton, lossy: bool) -> tuple[tuple[tuple[int, float], ...], ...]:
+def conversion(source: Skeleton, to: Skeleton, lossy: bool) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """For every joint of `to` the indices and weights of what it is made of.
+
+    Raises:
+        ValueError: naming every joint that cannot be had.
+    """
     plan = {name: _resolve(name, source, lossy, frozenset()) for name in to.joints}
     missing = [name for name, weights in plan.items() if weights is None]
     if missing:
