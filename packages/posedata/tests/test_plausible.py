@@ -45,7 +45,7 @@ def test_nothing_is_said_of_people_in_any_posture(people: np.ndarray, name: str,
     if turned == "lying":
         body = body[..., [2, 0, 1]]
     if turned == "upside down":
-        body = body[:15] * [1, -1, -1]
+        body = body[:90] * [1, -1, -1]
     known: dict[str, dict[str, Any]] = {"from above": {"elevation": (70, 90)}, "noisy": {"noise": 0.02}}
     points = seen(body, np.random.default_rng(5), **known.get(turned, {}))
     sure = np.ones((*points.shape[:2], 1))

@@ -22,7 +22,7 @@ _OTHER = 2.0
 _WHOLE = 0.8
 _LOOSE = 15.0
 _SOFT = 0.04
-_UPSIDE_DOWN = (20, 0.98)
+_UPSIDE_DOWN = (100, 0.98)
 _SIDES = (5, 0.9)
 _WIDEST = 0.15
 _WIDE, _NARROW = 0.3, 30.0
@@ -184,19 +184,19 @@ def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
 
 
 def _upside_down(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
+    """Upright people on their heads, in so many frames that nobody would stay there."""
     tops = [
         skeleton.index(name) for name in ("nose", "neck", "head", "head_centre") if name in skeleton.joints
     ]
     ends = [i for i, name in enumerate(skeleton.joints) if name.endswith(("_knee", "_ankle", "_foot"))]
     if not tops or not ends:
         return []
-    below = _mean(pixels[:, tops, 1]) - _mean(pixels[:, ends, 1])
-    below = below[np.isfinite(below)]
-    if len(below) < _UPSIDE_DOWN[0] or (below > 0).mean() < _UPSIDE_DOWN[1]:
+    x, y = (_mean(pixels[:, tops, axis]) - _mean(pixels[:, ends, axis]) for axis in (0, 1))
+    known = np.isfinite(x) & np.isfinite(y)
+    below = (y > 2 * np.abs(x))[known]
+    if len(below) < _UPSIDE_DOWN[0] or below.mean() < _UPSIDE_DOWN[1]:
         return []
-    return [
-        f"heads are below knees in {(below > 0).mean():.0%} of frames: does y point up? pixels have y down"
-    ]
+    return [f"heads are below knees in {below.mean():.0%} of frames: does y point up? pixels have y down"]
 
 
 def _whole(points: np.ndarray) -> np.ndarray:
