@@ -149,7 +149,7 @@ def ablate(
 def embed(
     run: RunArgument,
     store: StoreArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     modality: Annotated[str, typer.Option(help="image, 2d, 3d or all")] = "all",
     keypoints: Annotated[str, typer.Option(help="the store's column: keypoints_NAME")] = "true",
 ) -> None:
@@ -184,14 +184,19 @@ def retrieve(
 def lift(
     run: RunArgument,
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, J, 2 or 3) in pixels: x, y and confidence")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
     focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
-    skeleton: Annotated[str, typer.Option(help="of the keypoints")] = "h36m17",
+    skeleton: Annotated[
+        str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")
+    ] = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
-    """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis."""
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis.
+
+    `valid` (N,) tells the frames that hold a person; the joints of others are NaN.
+    """
     from unihpr.use import lift_keypoints
 
     shape = lift_keypoints(run, keypoints, out, size, focal, skeleton, hypotheses, picture)
@@ -205,7 +210,9 @@ def interpolate(
     store: StoreArgument,
     first: Annotated[int, typer.Argument(help="a row of the store")],
     last: Annotated[int, typer.Argument(help="another")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
+    out: Annotated[
+        Path, typer.Argument(help="an .npz or .csv to write; a PNG of the same name goes beside it")
+    ],
     steps: Annotated[int, typer.Option(min=2, help="poses, both ends included")] = 9,
 ) -> None:
     """Decode 3D poses along the great arc between the embeddings of two poses."""

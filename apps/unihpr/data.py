@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from posedata.build import render_store
+from posedata.keypoints import convert_keypoints
 from posedata.noise import DetectorNoise
 from posedata.shape import random_shapes
+from posedata.skeleton import get_skeleton
 from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
 from torch import Tensor
+from trainer.keypoints import store_keypoints
 from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
 
 from unihpr.recipe import DataConfig
@@ -181,16 +184,29 @@ class Data:
         return replace(sample, images=_pixels(store, rows).to(self.device))
 
 
-def store_sample(store: PoseStore, frame: Frame, keypoints: str = "true", images: bool = False) -> Sample:
-    """Every view of a store, with its own keypoints (`keypoints_NAME`).
+def store_sample(
+    store: PoseStore,
+    frame: Frame,
+    keypoints: str = "true",
+    images: bool = False,
+    say: Callable[[str], None] = print,
+) -> Sample:
+    """Every view of a store, with its own keypoints (`keypoints_NAME`), as Human3.6M's joints.
+
+    Joints are NaN where they are not valid, and of a store without 3D.
 
     Raises:
         ValueError: the store has no cameras, no such keypoints, or (where asked) no images.
     """
+    source, pose = store.skeleton, get_skeleton(SKELETON)
     camera = store.camera()
-    columns = store.tensors(["joints", f"keypoints_{keypoints}", "boxes"])
-    points = columns[f"keypoints_{keypoints}"]
-    sample = from_keypoints(points, camera, box=columns["boxes"], joints=columns["joints"], frame=frame)
+    columns = store.tensors(["joints", "boxes", *(["valid"] if "valid" in store else [])])
+    joints = columns["joints"]
+    if "valid" in columns:
+        joints = torch.where(columns["valid"][..., None], joints, torch.nan)
+    points = convert_keypoints(store_keypoints(store, keypoints, say), source, pose)
+    joints = source.convert(joints, pose, lossy=not bool(joints.isfinite().any()))
+    sample = from_keypoints(points, camera, box=columns["boxes"], joints=joints, frame=frame)
     return replace(sample, images=_pixels(store, torch.arange(len(store)))) if images else sample
 
 

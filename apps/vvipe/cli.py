@@ -30,7 +30,9 @@ SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) o
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
 KeypointsOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
-SkeletonOption = Annotated[str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, ...")]
+SkeletonOption = Annotated[
+    str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, openpose25, ...")
+]
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
 SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
 
@@ -151,7 +153,7 @@ def ablate(
 def embed(
     run: RunArgument,
     source: SourceArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz, or NAME.index to retrieve from")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv, or NAME.index to retrieve from")],
     modality: Annotated[Modality, typer.Option(help="of the source")] = "2d",
     keypoints: KeypointsOption = "true",
     skeleton: SkeletonOption = "coco17",
@@ -188,11 +190,14 @@ def retrieve(
 def lift(
     run: RunArgument,
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, K, 2 or 3): x, y and confidence")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     skeleton: SkeletonOption = "coco17",
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
-    """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame."""
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame.
+
+    `valid` (N,) tells the frames that show a hip and a shoulder; the joints of others are NaN.
+    """
     from vvipe.use import lift as lift_file
 
     console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture)}")
@@ -202,7 +207,7 @@ def lift(
 @plain_errors()
 def generate(
     run: RunArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG goes beside it")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write; a PNG goes beside it")],
     around: Annotated[Path | None, typer.Option(help="a store or an .npy of joints; none: the prior")] = None,
     row: Annotated[int, typer.Option(help="which of its poses")] = 0,
     amount: AmountOption = [0.2, 0.3, 0.4, 0.5],  # noqa: B006
