@@ -207,6 +207,8 @@ class _Fitting:
                 self.sums[name] = self.sums.get(name, 0.0) + value.detach().float() / self.config.accumulate
         if self.stage.scheduler:
             self.stage.scheduler.step()
+        if self.stage.after_step:
+            self.stage.after_step()
         if self.ema:
             self.ema.update()
 

@@ -62,6 +62,8 @@ class Stage:
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.
         best: the metric of `evaluate` whose smallest value marks the best checkpoint, saved at once.
+        after_step: called after every optimizer step and before the weights are averaged, to put a parameter
+            back into its range for instance.
     """
 
     name: str
@@ -73,3 +75,4 @@ class Stage:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
     evaluate: Callable[[], dict[str, float]] | None = None
     best: str | None = None
+    after_step: Callable[[], None] | None = None
