@@ -171,7 +171,7 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="Write a contact sheet here (PNG).")] = None,
     verify: Annotated[bool, typer.Option(help="Compare the content with the fingerprint.")] = True,
 ) -> None:
-    """Counts against what is published, reprojection, bone lengths, left and right, units, and a picture.
+    """Whether a store can be right: counts, bodies, units, axes, motion, pixels, depth; and a picture.
 
     Exit code 1 where something is wrong, 2 where the store cannot be opened.
     """
@@ -191,7 +191,10 @@ def _print(report: dict[str, Any]) -> None:
     for key in ("path", "rows", "skeleton", "fps", "source", "licence", "fingerprint", "sequences"):
         console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
     console.print(f"[bold]cameras[/]: {report['cameras']['count']}", highlight=False)
-    for key in ("images", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"):
+    for key in (
+        *("images", "depth", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"),
+        *("proportions", "knees", "motion"),
+    ):
         if report.get(key) not in (None, {}):
             console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
     if report["totals"]:
@@ -219,8 +222,10 @@ def _print(report: dict[str, Any]) -> None:
         _note(text)
     for text in report["faults"]:
         console.print(f"[bold red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
+    for text in report["warnings"]:
+        console.print(f"[bold yellow]odd[/] {escape(text)}", highlight=False, soft_wrap=True)
     if not report["faults"]:
-        console.print("[green]nothing wrong was found[/]")
+        console.print(f"[green]nothing {'else ' if report['warnings'] else ''}wrong was found[/]")
 
 
 @contextlib.contextmanager
