@@ -74,6 +74,11 @@ def test_synthetic_people_pass_without_a_word(people: PoseStore, tmp_path: Path)
         assert depth["median_m"] == pytest.approx(np.median(known[known > 0]) / 1000, abs=0.05)
     hands = PoseStore.open(build_hands(tmp_path / "hands", 4, seed=0, size=32, workers=1))
     assert quiet(examine(hands))
+    columns = {"joints": 1000 * np.array(hands.column("joints"))}
+    wrong = write_store(tmp_path / "mm", columns, META | {"skeleton": "interhand42"})
+    (fault,) = examine(PoseStore.open(wrong)).faults
+    assert fault.startswith("units: a palm of ")
+    assert "these look like millimetres" in fault
 
 
 def test_steps_are_judged_across_the_views_of_a_frame(people: PoseStore, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ class Findings:
     warnings: tuple[str, ...]
 
 
-def examine(store: PoseStore, *, sample: int = SAMPLE, sequences: int = 200, images: int = 64) -> Findings:
+def examine(
+    store: PoseStore, *, sample: int = SAMPLE, sequences: int = 200, images: int = 64, counts: bool = True
+) -> Findings:
     """Look at a store as a person would.
 
     Args:
@@ -55,6 +57,7 @@ def examine(store: PoseStore, *, sample: int = SAMPLE, sequences: int = 200, ima
             less than `SAMPLE`.
         sequences: whose steps from frame to frame are looked at.
         images: depth images that are looked at.
+        counts: whether rows that differ from published counts are a fault; else they are a warning.
     """
     rows = spread(len(store), sample)
     poses = Poses.of(store, rows)
@@ -75,7 +78,9 @@ def examine(store: PoseStore, *, sample: int = SAMPLE, sequences: int = 200, ima
     if "depth" in store.meta.get("images", {}).get("kinds", ()):
         report["depth"] = check_depth(store, images=images)
     order = None if is_fault(report["units"]["verdict"]) else check_order(store, poses)
-    return Findings(report, tuple(_faults(report, order)), tuple(_warnings(report)))
+    odd = [f"{total['what']}: {total['verdict']}" for total in report["totals"] if is_fault(total["verdict"])]
+    faults = _faults(report, order) + (odd if counts else [])
+    return Findings(report, tuple(faults), tuple(_warnings(report) + ([] if counts else odd)))
 
 
 _WORDS = {
@@ -96,8 +101,7 @@ def _verdicts(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What was judged, by what a line about it begins with."""
     judged = {word: report[name] for name, word in _WORDS.items() if name in report}
     judged |= {f"reprojection of {name}": found for name, found in report["reprojection"].items()}
-    judged |= report["keypoints"]
-    return judged | {total["what"]: total for total in report["totals"]}
+    return judged | report["keypoints"]
 
 
 def _faults(report: dict[str, Any], order: str | None) -> list[str]:
