@@ -16,7 +16,7 @@ from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from torch import Tensor
-from trainer.poses import Part
+from trainer.poses import Part, check_poses
 
 from unipose.hands.recipe import DataConfig
 
@@ -132,4 +132,6 @@ def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore
     if not path.is_dir():
         say(f"cutting the pictures of {file}: {path}")
         write_interhand(read_interhand(file), config.path / "images" / name, path, size=config.size)
-    return PoseStore.open(path)
+    store = PoseStore.open(path)
+    check_poses(store, file, config.accept_faults, say)
+    return store

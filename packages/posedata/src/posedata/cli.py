@@ -179,7 +179,7 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="Write a contact sheet here (PNG).")] = None,
     verify: Annotated[bool, typer.Option(help="Compare the content with the fingerprint.")] = True,
 ) -> None:
-    """Counts against what is published, reprojection, bone lengths, left and right, units, and a picture.
+    """Whether a store can be right: counts, bodies, units, axes, motion, pixels, depth; and a picture.
 
     Exit code 1 where something is wrong, 2 where the store cannot be opened.
     """
@@ -204,7 +204,10 @@ def _print(report: dict[str, Any]) -> None:
     for key in ("path", "rows", "skeleton", "fps", "source", "licence", "fingerprint", "sequences"):
         _field(key, report[key])
     _field("cameras", report["cameras"]["count"])
-    for key in ("images", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"):
+    for key in (
+        *("images", "depth", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"),
+        *("proportions", "knees", "motion"),
+    ):
         if report.get(key) not in (None, {}):
             _field(key, report[key])
     if report["totals"]:
@@ -228,8 +231,11 @@ def _print(report: dict[str, Any]) -> None:
         _note(text)
     for text in report["faults"]:
         console.print(styled(("wrong ", "bold red"), text))
+    for text in report["warnings"]:
+        console.print(styled(("odd ", "bold yellow"), text))
     if not report["faults"]:
-        console.print(styled(("nothing wrong was found", "green")))
+        nothing = f"nothing {'else ' if report['warnings'] else ''}wrong was found"
+        console.print(styled((nothing, "green")))
 
 
 def _field(key: str, value: object) -> None:
