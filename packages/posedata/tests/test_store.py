@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from posedata.digests import write_digests
 from posedata.store import PoseStore, StoreWriter, write_store
 
 META = {
@@ -156,15 +158,6 @@ def test_fingerprint_does_not_depend_on_how_images_were_handed_over(tmp_path: Pa
     assert len(prints) == 1
 
 
-def test_tampering_is_found_by_verify(folder: Path) -> None:
-    values = np.load(folder / "joints.npy")
-    values[0, 0, 0] += 1
-    np.save(folder / "joints.npy", values)
-    PoseStore.open(folder)
-    with pytest.raises(ValueError, match=r"fingerprint is .* prepare the store anew"):
-        PoseStore.open(folder, verify=True)
-
-
 @pytest.mark.parametrize("chunk", [1, 5, 12])
 def test_columns_that_grow_are_the_same_store(tmp_path: Path, folder: Path, chunk: int) -> None:
     columns = make_columns()
@@ -273,6 +266,7 @@ BROKEN_COLUMNS = {
     "camera": (np.zeros(12, int), "column 'camera' row 0 is 0"),
     "camera_focal": (np.ones((2, 2)), "the camera table lacks camera_centre"),
     "keypoint_true": (np.zeros((12, 17, 3)), "column 'keypoint_true' is not in the store's schema"),
+    "keypoints_a/b": (np.zeros((12, 17, 3)), "column 'keypoints_a/b' is not in the store's schema"),
     "keypoints_true": (np.full((12, 17, 3), np.nan), "'keypoints_true' is not finite at row 0, item 0"),
 }
 
@@ -296,28 +290,47 @@ def test_a_missing_joint_must_be_marked_invalid(tmp_path: Path) -> None:
     assert PoseStore.open(write_store(tmp_path / "s", columns, META)).column("valid").sum() == 12 * 17 - 1
 
 
+Breaks = Callable[[Path], object]
+
+
 def _truncate(folder: Path) -> None:
     os.truncate(folder / "joints.npy", (folder / "joints.npy").stat().st_size - 100)
+    write_digests(folder)
 
 
-def _edit_meta(**changes: object) -> object:
+def _edit_meta(**changes: object) -> Breaks:
     def edit(folder: Path) -> None:
         meta = json.loads((folder / "meta.json").read_text()) | changes
         (folder / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if v is not None}))
+        write_digests(folder)
 
     return edit
 
 
+def _write_meta(folder: Path) -> None:
+    (folder / "meta.json").write_text("{")
+    write_digests(folder)
+
+
 def _pickled(folder: Path) -> None:
     np.save(folder / "frame.npy", np.array([{}] * 12, dtype=object), allow_pickle=True)
+    write_digests(folder)
+
+
+def _save(name: str, values: np.ndarray) -> Breaks:
+    def save(folder: Path) -> None:
+        np.save(folder / name, values)
+        write_digests(folder)
+
+    return save
 
 
 BROKEN_FOLDERS = {
-    "truncated": (_truncate, r"joints\.npy: is damaged or truncated .* prepare the store anew"),
-    "pickled": (_pickled, r"frame\.npy: is damaged or truncated"),
+    "truncated": (_truncate, r"joints\.npy: is damaged \(2476 bytes where 2576 are due\); delete store"),
+    "pickled": (_pickled, r"frame\.npy: is damaged \(an array of objects\)"),
     "no column": (lambda f: (f / "frame.npy").unlink(), r"frame\.npy: missing though meta\.json lists it"),
     "no meta": (lambda f: (f / "meta.json").unlink(), r"meta\.json: missing"),
-    "not json": (lambda f: (f / "meta.json").write_text("{"), r"meta\.json: is not JSON"),
+    "not json": (_write_meta, r"meta\.json: is not JSON; delete store and make it anew"),
     "schema": (_edit_meta(schema=99), r"meta\.json: schema is 99, this version reads 1"),
     "skeleton": (_edit_meta(skeleton="h36m16"), "skeleton 'h36m16' is not known"),
     "other skeleton": (_edit_meta(skeleton="coco17", rows=3), "rows is 3, the columns have 12"),
@@ -325,7 +338,10 @@ BROKEN_FOLDERS = {
     "no licence": (_edit_meta(licence=None), "field 'licence' is missing"),
     "names": (_edit_meta(actions=["walk"]), r"'action' row 3 is 1, outside 0\.\.0 of the actions"),
     "named twice": (_edit_meta(actions=["walk", "walk"]), "actions names one twice"),
-    "wrong dtype": (lambda f: np.save(f / "frame.npy", np.zeros(12, np.int64)), "'frame' is int64"),
+    "no list": (_edit_meta(columns="joints"), "columns, images or image_size make no sense"),
+    "a path": (_edit_meta(columns=["joints", "keypoints_/../x"]), "columns, images or image_size make no"),
+    "images": (_edit_meta(images={"count": "7", "per_shard": 0, "kinds": ["rgb"]}), "or image_size make no"),
+    "wrong dtype": (_save("frame.npy", np.zeros(12, np.int64)), "'frame' is int64"),
 }
 
 

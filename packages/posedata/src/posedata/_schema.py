@@ -6,6 +6,7 @@ One table serves the writer and the reader, so that what can be written is exact
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ IMAGE_KINDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "mask": (np.uint8, ()),
 }
 NAME_LISTS = {"subject": "subjects", "sequence": "sequences", "action": "actions"}
+FILE_NAME = re.compile(r"[\w.-]+")
 REQUIRED_META = ("skeleton", "fps", "source", "licence")
 
 
@@ -61,7 +63,7 @@ def column_spec(name: str) -> ColumnSpec:
 
     Raises ValueError, with the nearest known name, for a column that no store has.
     """
-    if name.startswith("keypoints_") and len(name) > len("keypoints_"):
+    if name.startswith("keypoints_") and FILE_NAME.fullmatch(name.removeprefix("keypoints_")):
         return _KEYPOINTS
     if name not in COLUMNS:
         raise ValueError(f"column {name!r} is not in the store's schema{did_you_mean(name, COLUMNS)}")
