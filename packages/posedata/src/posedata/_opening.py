@@ -11,7 +11,6 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from posedata._npy import MappedNpy, digest
 from posedata._schema import FILE_NAME, IMAGE_KINDS, SCHEMA, check_columns, check_meta
 from posedata._writer import fingerprint
-from posedata.digests import NAME, is_sound, read_digests, stamp
+from posedata.digests import NAME, is_sound, read_digests, sha256_of, stamp
 from posedata.files import standing
 
 _TRIES = 10
@@ -183,18 +182,13 @@ def _map(
     if digests is not None and name not in digests:
         raise ValueError(f"{path / NAME}: does not list {name}; {_cure(path, meta)}")
     with (path / name).open("rb") as file:
-        if read and digests is not None and not is_sound(stamp(file), digests[name], lambda: _sha256(file)):
+        if read and digests is not None and not is_sound(stamp(file), digests[name], lambda: sha256_of(file)):
             raise damaged(path / name, meta)
         try:
             return MappedNpy.map(file)
         except (ValueError, EOFError, OSError, OverflowError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{path / name}: is damaged ({reason}); {_cure(path, meta)}") from None
-
-
-def _sha256(file: BufferedReader) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shards(path: Path, meta: dict[str, Any], digests: Mapping[str, str] | None) -> dict[str, MappedNpy]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,7 @@ def write_digests(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path != folder / NAME:
             with path.open("rb") as file:
-                files[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+                files[path.relative_to(folder).as_posix()] = sha256_of(file)
     with (folder / NAME).open("wb") as file:
         file.write(_text(files))
         sync(file)
@@ -47,6 +48,27 @@ def read_digests(folder: Path) -> dict[str, str] | None:
     if not whole:
         raise ValueError(f"{file}: is damaged")
     return files
+
+
+def check_digests(folder: Path) -> None:
+    """Read every file that digests.json lists; ValueError names one that is damaged or missing."""
+    files = read_digests(folder)
+    if files is None:
+        raise ValueError(f"{folder / NAME}: is missing; delete {folder}, which is then made anew")
+    for name, digest in files.items():
+        try:
+            with (folder / name).open("rb") as file:
+                whole = is_sound(stamp(file), digest, lambda: sha256_of(file))
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            raise ValueError(f"{folder / name}: is damaged; delete {folder}, which is then made anew")
+
+
+def sha256_of(file: BufferedReader) -> str:
+    """Of a file open for reading, from its beginning."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_sound(of: Stamp, digest: str, sha256: Callable[[], str]) -> bool:

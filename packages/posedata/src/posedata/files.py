@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MINUTE, DAY = 60.0, 86_400.0
-_PARTIAL = ".partial"
+_OURS = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.(begun|partial)")
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ def building(target: Path, scratch: Path | None = None) -> Iterator[Path]:
     made = place / f".{target.name}.{secrets.token_hex(4)}.begun"
     made.mkdir()
     lock = _lock(made)
-    folder = made.rename(made.with_suffix(_PARTIAL))
+    folder = made.rename(made.with_suffix(".partial"))
     try:
         yield folder
     finally:
@@ -56,12 +57,14 @@ def sweep(folder: Path, name: str | None = None) -> None:
     A hidden `*.partial` folder goes when nobody holds it any more; where locks are not to be had, when
     nothing in it has changed for a day.
     """
-    for left in folder.glob(f".*{_PARTIAL}" if name is None else f".{name}.*{_PARTIAL}"):
-        if left.is_dir() and not left.is_symlink() and _abandoned(left):
-            _remove(left)
-    for left in folder.glob(".*.begun" if name is None else f".{name}.*.begun"):
-        if left.is_dir() and not left.is_symlink() and _idle(left) > MINUTE:
-            _remove(left)
+    if not folder.is_dir():
+        return
+    for left in folder.iterdir():
+        match = _OURS.fullmatch(left.name)
+        if match and match[1] == (name or match[1]) and left.is_dir() and not left.is_symlink():
+            gone = _abandoned(left) if match[2] == "partial" else _idle(left) > MINUTE
+            if gone:
+                _remove(left)
 
 
 def put(source: Path, target: Path) -> None:

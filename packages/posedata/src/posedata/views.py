@@ -135,7 +135,7 @@ def sample_cameras(
 
 
 def add_views(
-    store_path: str | Path,
+    store_path: str | Path | PoseStore,
     out: str | Path,
     rig: Rig,
     per_frame: int,
@@ -154,7 +154,7 @@ def add_views(
     without a valid joint are left out.
 
     Args:
-        store_path: a store of poses; its cameras and images, if any, are left behind.
+        store_path: a store of poses, open or where it lies; its cameras and images, if any, are left behind.
         out: the store to make.
         rig: the camera ranges.
         per_frame: views per row, at least 1.
@@ -171,7 +171,7 @@ def add_views(
     refuse_existing(Path(out), overwrite)
     if per_frame < 1:
         raise ValueError(f"per_frame is {per_frame}; give 1 or more views per frame")
-    store = PoseStore.open(store_path)
+    store = store_path if isinstance(store_path, PoseStore) else PoseStore.open(store_path)
     if noise is not None and noise.skeleton != store.skeleton.name:
         raise ValueError(
             f"{store.path}: skeleton is {store.skeleton.name}, the noise model is for {noise.skeleton};"
