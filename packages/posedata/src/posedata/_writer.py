@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from posedata._npy import GrowingNpy, digest
-from posedata._schema import IMAGE_KINDS, SCHEMA, check_columns, check_meta, column_spec
+from posedata._schema import IMAGE_KINDS, NAME_LISTS, SCHEMA, as_column, check_columns, check_meta
 from posedata.digests import NAME, write_digests
 from posedata.files import building, put, standing, sync, sync_folder
+from posedata.skeleton import get_skeleton
 
 SHARD_IMAGES = 2048
 _CHECKED_ROWS = 1 << 16
@@ -67,7 +68,7 @@ class StoreWriter:
         for name, values in columns.items():
             if name in self._columns or name in self._growing:
                 raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
-            array = _as_schema(name, np.asarray(values), self.path)
+            array = as_column(name, values, self.path)
             target = self._folder / f"{name}.npy"
             with target.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
@@ -80,16 +81,22 @@ class StoreWriter:
         for name, values in columns.items():
             if name in self._columns:
                 raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
-            array = _as_schema(name, np.asarray(values), self.path)
+            array = as_column(name, values, self.path)
             if name not in self._growing:
                 self._growing[name] = GrowingNpy(self._folder / f"{name}.npy", array)
             self._growing[name].append(array)
 
     def add_json(self, name: str, value: Any) -> None:
         """Put a further file beside the columns; it is no part of the fingerprint."""
+        try:
+            text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(
+                f"{self.path}: {name} is given what JSON cannot hold; give text, finite numbers, lists and"
+                " objects of them"
+            ) from None
         with (self._folder / name).open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
+            file.write(text + "\n")
             sync(file)
 
     def add_images(
@@ -119,7 +126,7 @@ class StoreWriter:
 
     def _finish(self) -> None:
         check_columns(self._columns, self.meta, self._images.count, self.path)
-        _check_finite(self._columns, self.path)
+        _check_finite(self._columns, self.meta, self.path)
         digests = {**self._digests, **self._images.digests}
         meta = {"schema": SCHEMA, **self.meta, "rows": len(self._columns["joints"]), "digests": NAME}
         meta["columns"] = sorted(self._columns)
@@ -225,14 +232,7 @@ class _ImageShards:
                 )
 
 
-def _as_schema(name: str, array: np.ndarray, where: Path) -> np.ndarray:
-    dtype = np.dtype(column_spec(name).dtype)
-    if array.dtype.kind not in {"f": "fiu", "i": "iu", "b": "b"}[dtype.kind]:
-        raise ValueError(f"{where}: column {name!r} is {array.dtype}, the schema wants {dtype}; convert it")
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
+def _check_finite(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: Path) -> None:
     """Joints must be finite where `valid` says so (everywhere without it); the rest always."""
     for name, array in columns.items():
         if array.dtype.kind != "f":
@@ -245,10 +245,26 @@ def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
                 bad &= columns["valid"][rows]
             if bad.any():
                 row, item = (int(i) for i in np.argwhere(bad)[0])
-                raise ValueError(
-                    f"{where}: column {name!r} is not finite at row {start + row}, item {item}; drop that row"
-                    " or mark the joint invalid in 'valid'"
-                )
+                raise ValueError(f"{where}: {_not_finite(name, start + row, item, columns, meta)}")
+
+
+def _not_finite(
+    name: str, row: int, item: int, columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+) -> str:
+    """Which number of a column is NaN or infinite, and what to do about it."""
+    if name.startswith("camera_"):
+        return f"column {name!r} is not finite in camera {row}; mend that camera's calibration"
+    place = f"row {row}"
+    if {"sequence", "frame"} <= columns.keys():
+        sequence = meta[NAME_LISTS["sequence"]][columns["sequence"][row]]
+        place += f" (sequence {sequence!r}, frame {columns['frame'][row]})"
+    if name == "boxes":
+        return f"column 'boxes' is not finite in {place}; give every row a box, or leave the row out"
+    joint = get_skeleton(meta["skeleton"]).joints[item]
+    cure = "leave that frame out, or give it confidence 0 and any finite pixel"
+    if name == "joints":
+        cure = "leave that frame out at its source, or write a column 'valid' that is false there"
+    return f"column {name!r} is not finite in {place}, joint {joint}; {cure}"
 
 
 def _read_rows(array: np.ndarray, rows: slice) -> np.ndarray:

@@ -152,7 +152,11 @@ def render_store(
         raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only {known} can be dressed")
     if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
-    picked = _renderable(source) if rows is None else np.asarray(rows)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size is {size}; give width and height in pixels, at least 1 each")
+    picked = _renderable(source) if rows is None else source.checked(rows)
+    if not len(picked):
+        raise ValueError(f"{source.path}: no row is chosen; choose some, or leave `rows` out for all")
     boxes = _boxes(source, picked, size)
     if alike is not None and alike.shape != (len(source),):
         raise ValueError(f"alike has shape {alike.shape}; give a number for each of {len(source)} rows")
@@ -292,7 +296,10 @@ def _renderable(store: PoseStore) -> np.ndarray:
     able = (store.column("camera") >= 0) & whole.any(-1)
     rows = np.flatnonzero(able)
     if not len(rows):
-        raise ValueError(f"{store.path}: no row has a camera and all its joints; nothing can be rendered")
+        raise ValueError(
+            f"{store.path}: no row has a camera and all its joints; choose"
+            " another source, or fill the missing joints first"
+        )
     return rows
 
 

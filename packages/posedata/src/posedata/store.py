@@ -108,6 +108,7 @@ class PoseStore:
     ) -> dict[str, torch.Tensor]:
         """Columns as tensors on a device, to be indexed there (`rows`: only these, in this order)."""
         out = {}
+        rows = None if rows is None else self.checked(rows)
         for name in names:
             column = self.column(name)
             out[name] = torch.from_numpy(np.array(column if rows is None else column[rows])).to(device)
@@ -115,6 +116,7 @@ class PoseStore:
 
     def camera(self, rows: Integer[np.ndarray, " n"] | None = None) -> Camera:
         """The cameras of these rows (all rows by default) as one `Camera` with batch shape (n,)."""
+        rows = None if rows is None else self.checked(rows)
         index = self.column("camera") if rows is None else self.column("camera")[rows]
         if (index < 0).any():
             where = int(np.flatnonzero(index < 0)[0])
@@ -145,25 +147,43 @@ class PoseStore:
         `parts` may be the path of a JSON file that holds it. Subjects in two parts are an error; subjects
         that the store lacks are too.
         """
-        named = read_split(parts) if isinstance(parts, str | Path) else dict(parts)
-        listed = [s for names in named.values() if not isinstance(names, str) for s in names]
-        twice = sorted({s for s in listed if listed.count(s) > 1})
-        if twice:
-            raise ValueError(f"split: subject {twice[0]!r} is in two parts; keep it in one")
-        rest = [name for name in self.names("subject") if name not in listed]
-        out = {}
+        named = dict(parts) if isinstance(parts, Mapping) else read_split(parts)
+        where = "split" if isinstance(parts, Mapping) else str(parts)
+        listed: list[str] = []
         for part, names in named.items():
-            if isinstance(names, str) and names != ALL_OTHERS:
-                raise ValueError(f"split: part {part!r} is {names!r}; give a list or {ALL_OTHERS!r}")
-            out[part] = self.rows(subjects=rest if isinstance(names, str) else names)
-        return out
+            if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+                listed += names
+            elif names != ALL_OTHERS:
+                raise ValueError(
+                    f"{where}: part {part!r} is {names!r}; give a list of names or {ALL_OTHERS!r}"
+                )
+        if sum(names == ALL_OTHERS for names in named.values()) > 1:
+            raise ValueError(f"{where}: two parts are {ALL_OTHERS!r}; only one may be")
+        if twice := sorted({name for name in listed if listed.count(name) > 1}):
+            raise ValueError(f"{where}: subject {twice[0]!r} is in two parts; keep it in one")
+        rest = [name for name in self.names("subject") if name not in listed]
+        return {
+            part: self.rows(subjects=rest if names == ALL_OTHERS else names) for part, names in named.items()
+        }
+
+    def checked(self, rows: Any) -> Integer[np.ndarray, " n"]:
+        """Row numbers, or a mask of all rows, as row numbers; ValueError for one that there is not."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool and rows.shape == (len(self),):
+            return np.flatnonzero(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise ValueError(f"{self.path}: rows are {rows.dtype} {rows.shape}; give a list of row numbers")
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            bad = int(rows[(rows < 0) | (rows >= len(self))][0])
+            raise ValueError(f"{self.path}: there is no row {bad}; give numbers from 0 to {len(self) - 1}")
+        return rows.astype(np.int64)
 
     def images(self, rows: Integer[np.ndarray, " n"], kind: str = "rgb") -> np.ndarray:
         """Images of these rows, read across shards into memory.
 
         Returns: rgb (n, H, W, 3) uint8; depth (n, H, W) uint16 millimetres (0: none); mask (n, H, W) uint8.
         """
-        rows = np.asarray(rows)
+        rows = self.checked(rows)
         if kind not in self.meta.get("images", {}).get("kinds", []):
             raise ValueError(f"{self.path}: has no {kind} images; make them with 'posedata render'")
         index = np.asarray(self.column("image")[rows])
@@ -198,8 +218,10 @@ def read_split(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such split file; give a JSON file with subjects per part")
     try:
         parts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not JSON ({error}); mend or replace it") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is not JSON from line {error.lineno} on; mend or replace it") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path}: is not JSON; mend or replace it") from None
     if not isinstance(parts, dict):
         raise ValueError(f"{path}: holds a {type(parts).__name__}; give an object with subjects per part")
     return parts

@@ -177,10 +177,12 @@ def add_views(
             f"{store.path}: skeleton is {store.skeleton.name}, the noise model is for {noise.skeleton};"
             " give one for the store's skeleton"
         )
-    asked = np.arange(len(store)) if rows is None else np.asarray(rows)
+    asked = np.arange(len(store)) if rows is None else store.checked(rows)
     picked = asked[store.column("valid")[asked].any(axis=1)] if "valid" in store else asked
     if not len(picked):
-        raise ValueError(f"{store.path}: has no 3D joints; nothing to view")
+        raise ValueError(
+            f"{store.path}: no valid 3D joint in these rows; choose others, or a store of 3D poses"
+        )
     if lost := len(asked) - len(picked):
         told(f"{store.path}: {lost} of {len(asked)} rows have no valid joint; left out")
     station = torch.arange(len(picked) * per_frame) % per_frame % max(1, len(rig.stations))
