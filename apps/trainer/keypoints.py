@@ -13,13 +13,14 @@ from posedata.keypoints import frames_told, take_keypoints
 from posedata.plausible import check_keypoints
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
 
 Say = Callable[[str], None]
 
 
 def read_keypoints(
-    path: Path, skeleton: Skeleton, size: tuple[int, int] | None = None, say: Say = print
+    path: Path, skeleton: Skeleton, size: tuple[int, int] | None = None, say: Say = print_line
 ) -> Float[Tensor, "N J 3"]:
     """Keypoints of an .npy, (N, J, 2) or (N, J, 3) with confidences, of confidence 0 where not seen.
 
@@ -37,7 +38,7 @@ def read_keypoints(
     return torch.from_numpy(points)
 
 
-def store_keypoints(store: PoseStore, name: str, say: Say = print) -> Float[Tensor, "N J 3"]:
+def store_keypoints(store: PoseStore, name: str, say: Say = print_line) -> Float[Tensor, "N J 3"]:
     """The column `keypoints_NAME` of a store, checked in the same way.
 
     Raises:
@@ -54,7 +55,7 @@ def store_keypoints(store: PoseStore, name: str, say: Say = print) -> Float[Tens
     return torch.from_numpy(points)
 
 
-def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print) -> None:
+def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line) -> None:
     """Say which frames hold no person, if any do not."""
     rows = np.flatnonzero(~np.asarray(valid))
     if len(rows):

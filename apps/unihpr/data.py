@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from posedata.build import render_store
+from posedata.cache import cached, code_key
+from posedata.files import building
 from posedata.keypoints import convert_keypoints
 from posedata.noise import DetectorNoise
 from posedata.shape import random_shapes
 from posedata.skeleton import get_skeleton
-from posedata.source import content_key
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
@@ -189,7 +191,7 @@ def store_sample(
     frame: Frame,
     keypoints: str = "true",
     images: bool = False,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Sample:
     """Every view of a store, with its own keypoints (`keypoints_NAME`), as Human3.6M's joints.
 
@@ -224,18 +226,14 @@ def _rendered(
 ) -> PoseStore:
     width, height = config.image_size
     seed = config.seed + PARTS.index(part)
-    key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, seed])
-    path = config.cache / f"{part}-views-{key}"
-    if not path.is_dir():
+    rig = get_rig(config.rig)
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), config.image_size, seed, code_key("posedata.build")]
+
+    def render(path: Path) -> None:
         say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
-        seen = config.cache / f"{part}-cameras-{key}"
-        add_views(poses.path, seen, get_rig(config.rig), 1, None, seed, rows=rows, overwrite=True)
-        render_store(
-            seen,
-            path,
-            size=config.image_size,
-            seed=seed,
-            workers=config.workers,
-            kinds=("rgb",),
-        )
-    return PoseStore.open(path)
+        with building(path) as steps:
+            seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
+            size, workers = config.image_size, config.workers
+            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
+
+    return PoseStore.open(cached(config.cache, f"{part}-views", key, render))

@@ -10,6 +10,7 @@ from posedata.keypoints import convert_keypoints, holds_person
 from posedata.plausible import check_focal
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
 from trainer.arrays import check_ending, write_embeddings, write_poses
@@ -31,7 +32,7 @@ CAMERA = "camera: x right, y down, z forward; relative to the pelvis"
 
 
 def embed_store(
-    run: Path, store: Path, out: Path, modality: str, keypoints: str, say: Say = print
+    run: Path, store: Path, out: Path, modality: str, keypoints: str, say: Say = print_line
 ) -> dict[str, tuple[int, ...]]:
     """Embed a store's views and write them to an .npz or .csv; returns the shapes written.
 
@@ -56,7 +57,7 @@ def retrieve_views(
     target: str,
     k: int,
     json: Path | None,
-    say: Say = print,
+    say: Say = print_line,
 ) -> list[tuple[Any, ...]]:
     """Rows (query, gallery rows, cosine of the first, its error in mm) for every query view that holds a
     person; the error is empty where a true pose is not known."""
@@ -98,7 +99,7 @@ def lift_keypoints(
     skeleton: str,
     hypotheses: int,
     picture: Path | None,
-    say: Say = print,
+    say: Say = print_line,
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints` and `valid`; returns the joints' shape.
 
@@ -190,7 +191,7 @@ def _embed(
     store: PoseStore,
     modalities: tuple[Modality, ...],
     keypoints: str = "true",
-    say: Say = print,
+    say: Say = print_line,
 ) -> dict[Modality, Tensor]:
     """(N, D) by modality; NaN where a row holds nobody."""
     sample: Sample = store_sample(store, recipe.data.frame, keypoints, images="image" in modalities, say=say)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from posedata.keypoints import LARGEST, frames_told
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
@@ -29,7 +30,7 @@ BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; r
 
 
 def embed_source(
-    run: Path, source: Path, out: Path, modality: str, keypoints: str, skeleton: str, say: Say = print
+    run: Path, source: Path, out: Path, modality: str, keypoints: str, skeleton: str, say: Say = print_line
 ) -> tuple[int, ...]:
     """Embed a store or a file and write the embeddings, `embedding` and `valid`: an .npz or .csv, or an index
     to retrieve from (`.index`), which has no place for a row without a person.
@@ -60,7 +61,7 @@ def retrieve(
     keypoints: str,
     skeleton: str,
     json: Path | None,
-    say: Say = print,
+    say: Say = print_line,
 ) -> list[tuple[Any, ...]]:
     """Rows (query, gallery rows found, error of the first in mm where both are stores).
 
@@ -99,7 +100,7 @@ def retrieve(
 
 @torch.no_grad()
 def lift(
-    run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print
+    run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print_line
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints`, metres of the universal skeleton in the body frame, and
     `valid`: a frame that shows no hip or no shoulder has neither centre nor scale, and its joints are NaN."""
@@ -173,7 +174,7 @@ def around(
 
 @torch.no_grad()
 def embed_any(
-    trained: Trained, source: Path, modality: str, keypoints: str, skeleton: str, say: Say = print
+    trained: Trained, source: Path, modality: str, keypoints: str, skeleton: str, say: Say = print_line
 ) -> Float[Tensor, "N dim"]:
     """Embeddings of a store's views or poses, or of the keypoints or joints of an .npy; NaN where a row has
     no person (`Views.valid`, a pose that is not whole).
@@ -210,7 +211,7 @@ def embed_any(
     return out
 
 
-def read_file(path: Path, skeleton: str, say: Say = print) -> Views:
+def read_file(path: Path, skeleton: str, say: Say = print_line) -> Views:
     """Keypoints of an .npy: (N, K, 2), or (N, K, 3) with confidences; of confidence 0 where not seen.
 
     Raises:

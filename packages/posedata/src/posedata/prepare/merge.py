@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from posedata._schema import CAMERA_COLUMNS, NAME_LISTS, column_spec
+from posedata._schema import CAMERA_COLUMNS, NAME_LISTS, as_column, column_spec
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan
 
 _FILLS = {"valid": True, "camera": -1, "image": -1}
@@ -66,7 +66,7 @@ def clip_columns(clip: Clip, cameras_before: int, images_before: int) -> dict[st
         if name in columns:
             index = np.asarray(columns[name])
             columns[name] = np.where(index < 0, -1, index + before)
-    return {name: np.asarray(values, column_spec(name).dtype) for name, values in columns.items()}
+    return {name: as_column(name, values, clip.sequence) for name, values in columns.items()}
 
 
 class Names:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from posedata._npy import GrowingNpy, digest_file
 from posedata._schema import IMAGE_KINDS
-from posedata._writer import GrowingNpy, digest_file
 from posedata.prepare.format import Clip, Context, Format, Unit
 from posedata.prepare.merge import Label, camera_table, clip_columns
 

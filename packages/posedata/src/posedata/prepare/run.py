@@ -10,26 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-
-import torch
 
 from posedata._writer import refuse_existing
 from posedata.prepare.finish import finish
 from posedata.prepare.format import Context, Format, Plan, Unit, get_format
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
+from posedata.processes import can_leave, in_processes
 
 Progress = Callable[[int, int], None]
 """Called with how many units are done, and of how many."""
@@ -72,7 +65,7 @@ def prepare(
         out: the store to make.
         overwrite: replace `out` if it is a store.
         strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out.
-        workers: processes; 1 reads in this one.
+        workers: processes; 1 reads in this one, as does a format that is defined in the script itself.
         progress: called as units are done.
         told: called with each fault as it is found, "FILE: what; cure".
         options: the format's, e.g. `fps`.
@@ -184,17 +177,7 @@ _in_this_process: _Job | None = None
 
 def _start_worker(job: _Job) -> None:
     global _in_this_process
-    torch.set_num_threads(1)
     _in_this_process = job
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker of a killed run must not go on: nobody would ever end it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(task: _Task) -> Part | Failure | Files:
@@ -205,30 +188,16 @@ def _work(task: _Task) -> Part | Failure | Files:
 def _results(job: _Job, tasks: Sequence[_Task], workers: int) -> Iterator[Part | Failure | Files]:
     """In the order of the tasks; never more than a few wait. Processes are started for long work only."""
     begun, done = time.monotonic(), 0
-    while done < len(tasks) and (workers <= 1 or time.monotonic() - begun < ALONE_SECONDS):
+    alone = workers <= 1 or not can_leave(job.form)
+    while done < len(tasks) and (alone or time.monotonic() - begun < ALONE_SECONDS):
         yield job.run(tasks[done])
         done += 1
-    tasks, workers = tasks[done:], min(workers, len(tasks) - done)
-    if not tasks:
+    if not (rest := tasks[done:]):
         return
-    # A forked child would inherit torch's thread pool in a state that hangs.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (job,)) as pool:
-        waiting: deque[Future[Part | Failure | Files]] = deque()
-        try:
-            for task in tasks:
-                waiting.append(pool.submit(_work, task))
-                if len(waiting) >= 8 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise ValueError(
-                f"{job.source}: a reading process was killed, most likely for want of memory; run again with"
-                " fewer workers, which goes on where this stopped"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    try:
+        yield from in_processes(_work, rest, min(workers, len(rest)), _start_worker, job)
+    except ValueError as error:
+        raise ValueError(f"{job.source}: {error}; it goes on where this stopped") from None
 
 
 def _check_plan(plan: Plan, source: Path) -> None:

@@ -47,6 +47,8 @@ class Joints(Format):
         arrays = _arrays(path)
         skeleton = get_skeleton("h36m17")
         joints = arrays["joints"]
+        if joints.dtype.kind not in "fiu":
+            raise ValueError(f"{path}: joints is {joints.dtype}; write metres as floating-point numbers")
         if joints.shape[1:] != (len(skeleton), 3):
             raise ValueError(f"{path}: joints has shape {joints.shape}, wanted (N, 17, 3); convert it")
         if "parents" in arrays and tuple(arrays["parents"].tolist()) != skeleton.parents:
