@@ -1,6 +1,7 @@
 """UniHPR end to end, small: the commands as subprocesses, and what they leave behind."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -13,14 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contrastive import Temperature
 from posedata.store import PoseStore
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from poseenc import image_encoder
 from safetensors.torch import load_file, save_file
+from trainer.loop import Trainer
+from trainer.runs import Run
 from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES, ablate, comparison, summary
 from unihpr.cli import app
+from unihpr.data import Data, prepare_stores
 from unihpr.interpolate import great_arc
+from unihpr.model import UniHPR
 from unihpr.recipe import Recipe, Sampler
 from unihpr.steps import STEPS
 from unihpr_tiny import TINY, one_step, tiny
@@ -397,3 +403,19 @@ def test_great_arc_has_equal_angles_and_its_ends(kind: str) -> None:
 
 def test_tiny_is_a_recipe(tmp_path: Path) -> None:
     assert tiny(tmp_path).data.image_size == (48, 64)
+
+
+def test_every_step_keeps_its_temperature_in_range(cache: Path, trained: Path, tmp_path: Path) -> None:
+    recipe = tiny(cache)
+    trainer = Trainer(Run(tmp_path / "run"), recipe.loop)
+    data = Data(prepare_stores(recipe.data), recipe.data)
+    model = UniHPR(recipe.model)
+    for name, make in STEPS.items():
+        stage = make(model, data, recipe, trainer)
+        temperature = stage.modules["temperature"]
+        assert isinstance(temperature, Temperature)
+        temperature.log.data.fill_(-9.0)
+        assert stage.after_step is not None
+        stage.after_step()
+        low = getattr(recipe, name).temperature[1]
+        assert temperature.log.item() == pytest.approx(math.log(low), rel=1e-6)

@@ -20,7 +20,8 @@ class LoopConfig:
     Attributes:
         seed: decides every source of chance in training.
         device: `auto` takes a GPU where there is one.
-        precision: of autocast.
+        precision: of autocast. `auto` is bf16 where the device computes in it natively, else float32 (`no`);
+            a resumed run keeps what it began with.
         accumulate: batches per step.
         clip: the largest gradient norm.
         ema: decay of the averaged weights, which are then the ones evaluated.
@@ -33,7 +34,7 @@ class LoopConfig:
 
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     accumulate: Positive = 1
     clip: Annotated[float | None, Range(above=0)] = 1.0
     ema: Annotated[float | None, Range(at_least=0, below=1)] = None

@@ -204,7 +204,11 @@ def _stage(
     parameters = _decayed([p for m in modules.values() for p in m.parameters()], config.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=config.lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
-    return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler)
+    temperature = modules["temperature"]
+    assert isinstance(temperature, Temperature)
+    return Stage(
+        name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=temperature.clamp_
+    )
 
 
 def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, object]]:

@@ -42,7 +42,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     """
     stores, run = prepare_on_one(recipe), Run(folder)
     card = {"recipe": to_plain(recipe), "app": "unihpr"}
-    trainer = Trainer(run, recipe.loop, card, stores.fingerprint)
+    trainer = Trainer(run, recipe.loop, card, stores.fingerprint, existing)
     data = Data(stores, recipe.data, trainer.device)
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
@@ -134,6 +134,7 @@ def save_results(
         data=trained.data.on(part).stores.fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

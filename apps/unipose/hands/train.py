@@ -66,7 +66,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     torch.manual_seed(recipe.loop.seed)
     model = make_model(recipe, trained=begun)
     trainer = Trainer(
-        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores), existing
     )
     trainer.start(recipe, existing)
     model.to(trainer.device)
@@ -124,6 +124,7 @@ def save_results(path: Path, trained: Trained, rows: Rows, part: Part = "test") 
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
         training_seconds=_seconds(trained.run),
+        precision=trained.run.precision(),
         part=part,
     )
 
