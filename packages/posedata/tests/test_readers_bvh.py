@@ -268,7 +268,7 @@ def test_of_several_roots_the_person_is_read_and_told(tmp_path: Path, order: int
         ("MOTION", "}\nMOTION", r"a '}' too many"),
         ("}\nMOTION", "MOTION", r"joint 'mixamorig:Hips': cut short"),
         ("JOINT mixamorig:LeftLeg\n", "JOINT\n", r"a joint without a name"),
-        ("mixamorig:LeftForeArm", "LeftSleeve", r"no node for left_elbow \(looked for LeftElbow, .*has mixam"),
+        ("mixamorig:LeftForeArm", "LeftSleeve", r"no node for left_elbow \(looked for LeftElbow, .*has mi"),
         ("JOINT mixamorig:Head\n", "JOINT mixamorig:Skull\n", r"no node for neck \(looked for Head\)"),
         ("OFFSET 0 -42 1", "OFFSET 0 0 0", r"LeftLeg \(left_knee\) lies on mixamorig:LeftUpLeg \(left_hip\)"),
     ],

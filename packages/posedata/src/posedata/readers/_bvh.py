@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-_MOST_BYTES = 1 << 29
+from posedata.readers._text import motion_text
+
 _MOST_NODES = 4096
 _BLOCK = 4096
 _MOTION = re.compile(r"(?:^|(?<=[\s}]))MOTION\s+(?=Frame)", re.IGNORECASE)
@@ -116,14 +117,14 @@ class Motion:
         return shift
 
 
-def about(axis: int, angle: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 3 3"]:
+def about(axis: int, angle: Float[np.ndarray, "*T"]) -> Float[np.ndarray, "*T 3 3"]:
     """Right-handed rotations about a coordinate axis by angles in radians."""
-    turn = np.zeros((len(angle), 3, 3))
+    turn = np.zeros((*np.shape(angle), 3, 3))
     a, b = (axis + 1) % 3, (axis + 2) % 3
-    turn[:, axis, axis] = 1.0
-    turn[:, a, a] = turn[:, b, b] = np.cos(angle)
-    turn[:, b, a] = np.sin(angle)
-    turn[:, a, b] = -turn[:, b, a]
+    turn[..., axis, axis] = 1.0
+    turn[..., a, a] = turn[..., b, b] = np.cos(angle)
+    turn[..., b, a] = np.sin(angle)
+    turn[..., a, b] = -turn[..., b, a]
     return turn
 
 
@@ -132,7 +133,7 @@ def read_motion(path: Path, note: Callable[[str], None]) -> Motion:
 
     Raises ValueError, naming the file and its line, joint or frame, for what is no BVH file.
     """
-    text = _text(path)
+    text = motion_text(path)
     found = _MOTION.search(text)
     if not text[:200].lstrip().upper().startswith("HIERARCHY") or found is None:
         lacks = "MOTION" if text[:200].lstrip().upper().startswith("HIERARCHY") else "HIERARCHY"
@@ -151,21 +152,6 @@ def read_motion(path: Path, note: Callable[[str], None]) -> Motion:
     values = _values(path, body, text.count("\n", 0, time.end()) + 1, nodes, frames.group(1), note)
     kept = _without_nan(path, values, nodes, note)
     return Motion(nodes, values[kept], np.flatnonzero(kept), seconds)
-
-
-def _text(path: Path) -> str:
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB; cut it into several recordings")
-    raw = path.read_bytes()
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        text = raw.decode("utf-16", errors="replace")
-    else:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _tree(path: Path, text: str) -> list[Node]:
