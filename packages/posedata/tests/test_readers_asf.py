@@ -161,6 +161,19 @@ def test_marks_line_ends_and_other_systems_files_change_nothing(tmp_path: Path) 
     np.testing.assert_array_equal(read(tmp_path)[0][0].joints, whole.joints)
 
 
+def test_the_asf_is_found_by_its_name_too(tmp_path: Path) -> None:
+    """As in recordings that are called backflip.amc and charleston2.amc."""
+    for name, length in (("backflip", "0.45"), ("charleston", "0.9")):
+        asf, amc = write_asf_amc(tmp_path).files
+        text = asf.read_text().replace("length 0.45", f"length {length}")
+        (tmp_path / f"{name}.asf").write_text(text)
+        (tmp_path / f"{name}{'2' if name == 'charleston' else ''}.amc").write_text(amc.read_text())
+        asf.unlink(), amc.unlink()
+    (one, two), _ = read(tmp_path)
+    assert (one.sequence, two.sequence) == ("backflip", "charleston2")
+    np.testing.assert_allclose(one.joints, 2 * two.joints, atol=1e-5)
+
+
 def test_lengths_that_are_not_in_inches_are_taken_as_people_are(tmp_path: Path) -> None:
     asf = write_asf_amc(tmp_path).files[0]
     (cmu,), notes = read(tmp_path)

@@ -91,7 +91,8 @@ class AmcMotion:
 class AsfAmc(Format):
     """Every AMC file of a folder (or one) with the ASF beside it, as Human3.6M-17 in metres, z up.
 
-    The ASF of an AMC is the one in its folder for the same subject number, or the only one there. Where frame
+    The ASF of an AMC is the one in its folder for the same subject number, the one with which its name begins,
+    or the only one there. Where frame
     numbers are missing, column `frame` has the gap.
     """
 
@@ -229,7 +230,9 @@ def _asf_for(amc: Path, subject: str) -> Path:
         p for p in amc.parent.iterdir() if p.suffix.lower() == ".asf" and not p.name.startswith("._")
     )
     same = [p for p in beside if p.stem.replace("-", "_").split("_")[0] == subject]
-    chosen = same or beside
+    begins = [p for p in beside if amc.stem.lower().startswith(p.stem.lower())]
+    longest = [p for p in begins if len(p.stem) == max(len(other.stem) for other in begins)]
+    chosen = same or longest or beside
     if len(chosen) != 1:
         raise ValueError(f"{amc}: {len(chosen)} ASF files fit it there; put the subject's own beside it")
     return chosen[0]
