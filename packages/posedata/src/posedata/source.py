@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from posedata.build import build_synthetic
+from posedata.prepare.listing import files_below
 from posedata.readers import prepare
 from posedata.store import PoseStore
 
@@ -70,5 +71,4 @@ def _state(path: Path) -> list[object]:
     """What tells one version of a source from another without reading it whole."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; set data.path to what data.format reads")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files_below(path)]
