@@ -31,7 +31,11 @@ What a reader keeps to:
 - Same source and options, same clips: no clock, no global random state, no order of a set.
 - What is odd but can be lived with (a missing camera, a video shorter than its annotations, an unknown
   subject, fewer annotations than frames) is told by `context.note("FILE: what; cure")`. `--strict` makes
-  notes errors; without it they are printed and kept in the store's `sources.json`.
+  notes errors; without it they are printed and kept in the store's `sources.json`. What is left out because
+  the data set marks it so (a crowd in COCO) is told by `context.tell`, which is no error. Nothing that was
+  found is left out without either; where it is many, one note counts them.
+- Files are listed by `posedata.prepare.listing`, which follows links and passes over what operating systems
+  leave behind. A zip file as SRC is unpacked before `plan` is called.
 - What cannot be read is a ValueError or FileNotFoundError of one line that names file, field and cure. One
   raised by `plan` ends the run; one raised by `read` is a note, unless no unit at all could be read.
 - Paths that come out of a file (an image's name in an annotation) go through `inside`.

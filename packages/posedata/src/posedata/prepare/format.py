@@ -121,11 +121,13 @@ class Context:
 
     Attributes:
         scratch: a folder that both see, kept while the run may be resumed; files in it are `plan`'s.
-        note: tells of a fault that can be lived with, "FILE: what; cure".
+        note: tells of a fault that can be lived with, "FILE: what; cure". With `--strict` it is an error.
+        tell: tells of what is left out or assumed and no fault: crowds of COCO, people of no keypoint.
     """
 
     scratch: Path
     note: Callable[[str], None]
+    tell: Callable[[str], None] = lambda text: None
 
     def unpacked(self, files: Sequence[Path], make: Callable[[Path], None]) -> Path:
         """A folder in the scratch that `make` fills from these files; one filled by an earlier run serves.
