@@ -221,10 +221,10 @@ def _with_poses(found: _Found, context: Context) -> _Found:
         if not _has_poses(kinds):
             name = sequence if subject in subjects else subject
             lacking.setdefault(name, set()).update(kind for kind, _ in kinds)
-    for name, kinds in sorted(lacking.items()):
+    for name, missing in sorted(lacking.items()):
         subject = name.split()[0]
-        text = f"{name}: {' and '.join(sorted(kinds))} without {_WORLD}; left out"
-        if _PIXELS in kinds:
+        text = f"{name}: {' and '.join(sorted(missing))} without {_WORLD}; left out"
+        if _PIXELS in missing:
             context.note(f"{text}, unpack Poses_{_WORLD}_{subject}.tgz")
         else:
             context.tell(text)
