@@ -94,7 +94,7 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
 
 def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path: Path) -> None:
     before = json.loads((trained / "metrics.json").read_text())
-    command("typer", "apps/unihpr", "evaluate", trained, "--json", tmp_path / "r.json")
+    command("unihpr", "evaluate", trained, "--json", tmp_path / "r.json")
     row = json.loads((tmp_path / "r.json").read_text())["rows"][0]
     for key in ("lift.mpjpe_mm", "image.pa_mpjpe_mm", "retrieval.2d_to_3d.top1", "cosine.2d_3d"):
         value = before
@@ -180,7 +180,7 @@ def test_initial_weights_are_needed_once(cache: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "light.safetensors"
     save_file(image_encoder("light", 8).body.state_dict(), weights)
-    given = (*overrides(cache), "--set", f"model.image_weights={weights}")
+    given = ("--no-report", *overrides(cache), "--set", f"model.image_weights={weights}")
     command("unihpr", "train", "--runs", tmp_path, "--name", "tiny", *given)
     weights.unlink()
     before = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
@@ -351,7 +351,7 @@ def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_pat
     runs = tmp_path / "runs"
     shutil.copytree(trained, runs / "tiny")
     shutil.rmtree(runs / "tiny" / "checkpoints" / "finetune" / "step-00000004")
-    command("unihpr", "train", "--runs", runs, "--name", "tiny", "--resume", *overrides(cache))
+    command("unihpr", "train", "--runs", runs, "--name", "tiny", "--resume", "--no-report", *overrides(cache))
 
     def curves(run: Path) -> list[dict[str, float]]:
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
