@@ -276,7 +276,8 @@ def test_lifting_does_not_depend_on_the_resolution(trained: Path, cache: Path, t
     np.save(tmp_path / "k.npy", pixels)
     double = pixels * np.array([2, 2, 1], dtype=np.float32) + np.array([0.5, 0.5, 0], dtype=np.float32)
     np.save(tmp_path / "double.npy", double)
-    command("unihpr", "lift", trained, tmp_path / "k.npy", tmp_path / "a.npz", "--focal", 1100)
+    h36m = ("--skeleton", "h36m17")
+    command("unihpr", "lift", trained, tmp_path / "k.npy", tmp_path / "a.npz", "--focal", 1100, *h36m)
     command(
         "unihpr",
         "lift",
@@ -288,6 +289,7 @@ def test_lifting_does_not_depend_on_the_resolution(trained: Path, cache: Path, t
         "--size",
         2000,
         2000,
+        *h36m,
     )
     with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
         np.testing.assert_allclose(a["joints"], b["joints"], atol=1e-4)
