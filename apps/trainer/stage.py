@@ -1,13 +1,16 @@
 """What an app tells the loop: the settings of a recipe, and one optimisation problem at a time."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.recipe import Count, Positive, Range
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,8 @@ class LoopConfig:
     Attributes:
         seed: decides every source of chance in training.
         device: `auto` takes a GPU where there is one.
-        precision: of autocast.
+        precision: of autocast. `auto` is bf16 where the device computes in it natively, else float32 (`no`);
+            a resumed run keeps what it began with.
         accumulate: batches per step.
         clip: the largest gradient norm.
         ema: decay of the averaged weights, which are then the ones evaluated.
@@ -30,7 +34,7 @@ class LoopConfig:
 
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     accumulate: Positive = 1
     clip: Annotated[float | None, Range(above=0)] = 1.0
     ema: Annotated[float | None, Range(at_least=0, below=1)] = None
@@ -59,6 +63,8 @@ class Stage:
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.
         best: the metric of `evaluate` whose smallest value marks the best checkpoint, saved at once.
+        after_step: called after every optimizer step and before the weights are averaged, to put a parameter
+            back into its range for instance.
     """
 
     name: str
@@ -70,3 +76,4 @@ class Stage:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
     evaluate: Callable[[], dict[str, float]] | None = None
     best: str | None = None
+    after_step: Callable[[], None] | None = None

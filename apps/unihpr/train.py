@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from accelerate import PartialState
+from posedata.terminal import print_line
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
@@ -41,7 +42,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     """
     stores, run = prepare_on_one(recipe), Run(folder)
     card = {"recipe": to_plain(recipe), "app": "unihpr"}
-    trainer = Trainer(run, recipe.loop, card, stores.fingerprint)
+    trainer = Trainer(run, recipe.loop, card, stores.fingerprint, existing)
     data = Data(stores, recipe.data, trainer.device)
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
@@ -67,7 +68,7 @@ def prepare_on_one(recipe: Recipe) -> Stores:
     """Stores made by the first process while the others wait."""
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        say = print if state.is_main_process else (lambda text: None)
+        say = print_line if state.is_main_process else (lambda text: None)
         return prepare_stores(recipe.data, say)
 
 
@@ -133,6 +134,7 @@ def save_results(
         data=trained.data.on(part).stores.fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

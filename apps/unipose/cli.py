@@ -57,13 +57,13 @@ def train(
     json: JsonOption = None,
 ) -> None:
     """Film and isolate people, train the teacher, then the students, evaluate, and write the report."""
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
+    folder = runs / (name or f"unipose-{Path(recipe).stem}")
+    print_recipe(loaded)
     from unipose.report import write_report
     from unipose.train import train as run_training
 
-    loaded = _load(recipe, set_)
-    folder = runs / (name or f"unipose-{Path(recipe).stem}")
-    print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage.value)
+    trained, metrics = run_training(loaded, folder, found, stage.value)
     if not metrics:
         return  # another process tells
     path = write_report(trained, metrics)
@@ -92,10 +92,10 @@ def evaluate(
             raise ValueError("--protocol scores a file; leave --part out")
         _score(protocol, predictions, truth, json)
         return
-    from unipose.train import measure, open_run
-
     if run is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
+    from unipose.train import measure, open_run
+
     trained = open_run(run)
     _finish(trained, measure(trained, part), json, part)
 
@@ -118,6 +118,8 @@ def predict(
     draws: Annotated[int, typer.Option(min=1, help="choices of points tried; the best pose is taken")] = 9,
 ) -> None:
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
+    if picture and picture.suffix != ".png":
+        raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from posedata.readers import open_rgbd
     from trainer.files import write_png
 
@@ -126,8 +128,6 @@ def predict(
     from unipose.predict import predict as find
 
     check_ending(out)
-    if picture and picture.suffix != ".png":
-        raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     if view:
         viewer.check_display()
     recording = open_rgbd(source, intrinsics)
@@ -172,21 +172,21 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """Stage A with every weak loss off in turn, and without the pictures. Resumes by itself."""
+    loaded, folder = _load(recipe, set_), runs / (name or f"unipose-{Path(recipe).stem}-ablation")
     from unipose.ablate import ABLATION_COLUMNS
     from unipose.ablate import ablate as run_ablation
 
-    folder = runs / (name or f"unipose-{Path(recipe).stem}-ablation")
-    rows = run_ablation(_load(recipe, set_), folder, json)
+    rows = run_ablation(loaded, folder, json)
     print_table("Teacher, held-out people", ABLATION_COLUMNS, rows)
 
 
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
+    if predictions is None or truth is None:
+        raise ValueError("--protocol needs two files: give --predictions and --truth")
     from trainer.results import write_results
 
     from unipose.protocols import evaluate_protocol, joint_rows, table_rows
 
-    if predictions is None or truth is None:
-        raise ValueError("--protocol needs two files: give --predictions and --truth")
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"
     print_table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))

@@ -18,6 +18,7 @@ from posedata.digests import check_digests, write_digests
 from posedata.files import building, put
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
 
 from unipose.detect import detect
@@ -125,7 +126,7 @@ def open_clips(
     config: DataConfig,
     part: str,
     seed: int,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Clips:
     """Detect, cut out and isolate the people of a store's clips, or find that in the cache.
 

@@ -17,6 +17,7 @@ from posedata.cache import cached, code_key
 from posedata.files import building
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore, write_store
+from posedata.terminal import print_line
 from posedata.views import Rig, sample_cameras
 from torch import Tensor
 
@@ -42,7 +43,7 @@ def film(
     config: DataConfig,
     part: str,
     seed: int,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> PoseStore:
     """A store of RGB-D frames, the frames of a clip side by side; found again in the cache.
 

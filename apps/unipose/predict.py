@@ -25,6 +25,7 @@ from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
+from posedata.terminal import print_line
 from torch import Tensor
 from trainer.files import write_npz, write_text
 
@@ -119,7 +120,7 @@ def predict(
     device: str = "cpu",
     draws: int = 9,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Prediction:
     """Everybody's joints in every frame.
 

@@ -89,7 +89,7 @@ def train(
         existing = "resume"
     data, watched = prepare_on_one(recipe)
     card = {"recipe": to_plain(recipe), "app": "unipose"}
-    trainer = Trainer(run, recipe.loop, card, data.fingerprint)
+    trainer = Trainer(run, recipe.loop, card, data.fingerprint, existing)
     models = _build(recipe, data.train)
     trainer.start(recipe, existing)
     if part == "student":
@@ -235,6 +235,7 @@ def save_results(path: Path, trained: Trained, metrics: Metrics, part: SplitPart
         seeds=[trained.recipe.loop.seed],
         metrics={key: value for key, value in metrics.items() if key != part},
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

@@ -69,7 +69,9 @@ def train(
     if data is None:
         data = open_on_one(recipe)
     run = Run(folder)
-    trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint)
+    trainer = Trainer(
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint, existing
+    )
     torch.manual_seed(seed_of(recipe.loop.seed, "weights"))
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
@@ -170,6 +172,7 @@ def save_results(path: Path, trained: Trained, table: list[dict[str, Any]], part
         data=trained.test_data.on(part).fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

@@ -104,11 +104,13 @@ def train(lifter: Lifter, poses: Poses, steps: int, batch: int = 512) -> float:
         views = poses.draw("train", batch, generator)
         with torch.autocast("cpu", torch.bfloat16):
             condition = lifter.encode(views)
-            loss = lifter.decoder.loss(views.joints, condition, lifter.modality, generator=generator).mean()
+            terms = lifter.decoder.terms(views.joints, condition, lifter.modality, generator=generator)
+            loss = terms.loss.mean()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(lifter.parameters(), 1.0)
         optimiser.step()
+        lifter.decoder.follow(terms.residual)
         rate.step()
         if step % 100 == 99:
             print(f"step {step + 1}: loss {loss.item():.3f}, {time.process_time() - begin:.0f} s", flush=True)
@@ -125,7 +127,7 @@ def decoder_rows(lifter: Lifter, poses: Poses) -> Iterator[dict[str, Any]]:
 
 
 def quality(drawn: Tensor, truth: Tensor, best_of: tuple[int, ...]) -> dict[str, float]:
-    errors = mpjpe_mm(drawn, truth)
+    errors = mpjpe_mm(drawn, truth.expand_as(drawn))
     levels = torch.tensor([0.5, 0.9])
     # The root is at the origin by definition: its spread says nothing.
     half, most = coverage(drawn[..., 1:, :], truth[..., 1:, :], levels).tolist()

@@ -15,8 +15,9 @@ from posedata.camera import Camera
 from posedata.hands import KINDS, augment_hands, build_hands, encode, read_interhand, write_interhand
 from posedata.hands.augment import HandAugmentation
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
-from trainer.poses import Part
+from trainer.poses import Part, check_poses
 
 from unipose.hands.recipe import DataConfig
 
@@ -82,7 +83,7 @@ class Hands:
         return {"images": images, "targets": targets, "valid": valid}
 
 
-def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[PoseStore, PoseStore]:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> tuple[PoseStore, PoseStore]:
     """The stores to train on and to test on, made or found in the cache.
 
     Raises:
@@ -92,7 +93,7 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[Pos
     return make(config, "train", say), make(config, "test", say)
 
 
-def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print) -> PoseStore:
+def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print_line) -> PoseStore:
     """Pictures to measure on: the test's, or as many (of InterHand2.6M all) of its validation part.
 
     Raises:
@@ -138,4 +139,6 @@ def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore
 
     images = config.path / "images" / name
     key = [state, config.size, code_key("posedata.hands.interhand")]
-    return PoseStore.open(cached(config.cache, f"interhand-{part}", key, cut))
+    store = PoseStore.open(cached(config.cache, f"interhand-{part}", key, cut))
+    check_poses(store, file, config.accept_faults, say)
+    return store

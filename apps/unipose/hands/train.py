@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from posedata.hands import WRISTS
+from posedata.terminal import print_line
 from poseenc.anchor import A2JTransformer
 from torch import Tensor
 from trainer.checkpoint import load_weights
@@ -57,7 +58,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     """
     state = PartialState(cpu=recipe.loop.device == "cpu")
     with state.main_process_first():
-        say = print if state.is_main_process else lambda text: None
+        say = print_line if state.is_main_process else lambda text: None
         stores = prepare(recipe.data, say)
         watched = prepare_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
     run = Run(folder)
@@ -65,7 +66,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     torch.manual_seed(recipe.loop.seed)
     model = make_model(recipe, trained=begun)
     trainer = Trainer(
-        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores), existing
     )
     trainer.start(recipe, existing)
     model.to(trainer.device)
@@ -123,6 +124,7 @@ def save_results(path: Path, trained: Trained, rows: Rows, part: Part = "test") 
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
         training_seconds=_seconds(trained.run),
+        precision=trained.run.precision(),
         part=part,
     )
 

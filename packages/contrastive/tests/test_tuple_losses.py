@@ -1,6 +1,6 @@
 import pytest
 import torch
-from contrastive import pmrl, symile, tuple_info_nce
+from contrastive import Cosines, pmrl, symile, tuple_info_nce
 from torch import Tensor
 
 B = 5
@@ -91,6 +91,57 @@ def test_symile_by_its_definition() -> None:
     assert torch.autograd.gradcheck(
         lambda *x: symile(x, tau, torch.Generator().manual_seed(4)), unit(3, 4, 4)
     )
+
+
+PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1], [1, 1, 1]]).bool()
+LABELS = torch.tensor([0, 1, 0, 0, 2])
+
+
+@pytest.mark.parametrize("labels", [None, LABELS])
+@pytest.mark.parametrize("present", [None, PRESENT])
+def test_symile_leaves_out_what_is_absent_or_alike(present: Tensor | None, labels: Tensor | None) -> None:
+    """A complete sample against shuffled tuples of present members that are not all its positives."""
+    x, tau = unit(3), 0.1
+    there = torch.ones(B, 3, dtype=torch.bool) if present is None else present
+    group = torch.arange(B) if labels is None else labels
+    generator = torch.Generator().manual_seed(4)
+    means = []
+    for anchor in range(3):
+        others = [(m, torch.randperm(B, generator=generator)) for m in range(3) if m != anchor]
+        terms = []
+        for n in range(B):
+            if not there[n].all():
+                continue
+            scores = [(x[0][n] * x[1][n] * x[2][n]).sum() / tau]
+            for k in range(B):
+                members = [(m, int(order[k])) for m, order in others]
+                alike = {int(group[row]) for _, row in members} == {int(group[n])}
+                if labels is None:
+                    alike = (
+                        False  # without labels a row may meet its own members, as Symile's shuffles have it
+                    )
+                if k != n and all(there[row, m] for m, row in members) and not alike:
+                    product = x[anchor][n].clone()
+                    for m, row in members:
+                        product = product * x[m][row]
+                    scores.append(product.sum() / tau)
+            terms.append(torch.stack(scores).logsumexp(0) - scores[0])
+        means.append(torch.stack(terms).mean())
+    given = {"present": present, "positives": labels}
+    spoiled = (
+        x
+        if present is None
+        else [
+            torch.where(on[:, None], part, torch.nan) for on, part in zip(present.unbind(1), x, strict=True)
+        ]
+    )
+    ours = symile(spoiled, tau, torch.Generator().manual_seed(4), **given)
+    assert ours.item() == pytest.approx(torch.stack(means).mean().item(), rel=1e-12)
+    shared = symile(Cosines(spoiled, **given), tau, torch.Generator().manual_seed(4))
+    assert shared.item() == ours.item()
+    for on, grad in zip(there.unbind(1), torch.autograd.grad(ours, x), strict=True):
+        assert grad.isfinite().all()
+        assert (grad[~on] == 0).all()
 
 
 @pytest.mark.parametrize("n", [3, 4])

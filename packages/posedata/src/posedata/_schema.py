@@ -5,15 +5,15 @@ One table serves the writer and the reader, so that what can be written is exact
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posedata._names import did_you_mean
 from posedata.skeleton import SKELETONS
 
 SCHEMA = 1
@@ -68,12 +68,6 @@ def column_spec(name: str) -> ColumnSpec:
     if name not in COLUMNS:
         raise ValueError(f"column {name!r} is not in the store's schema{did_you_mean(name, COLUMNS)}")
     return COLUMNS[name]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_meta(meta: Mapping[str, Any], where: Path) -> None:

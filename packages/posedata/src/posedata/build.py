@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata._names import KINDS
 from posedata._schema import check_fps
 from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
@@ -23,7 +24,6 @@ from posedata.store import PoseStore, StoreWriter, write_store
 from posedata.views import BOX_MARGIN, Rig, add_views
 
 IMAGE_SIZE = (192, 256)
-KINDS = ("rgb", "depth", "mask")
 Progress = Callable[[int, int], None]
 """Called with how many images are done, and of how many."""
 Chance = torch.Generator

@@ -9,8 +9,10 @@ from pathlib import Path
 from posedata.build import build_synthetic
 from posedata.cache import cached, code_key
 from posedata.prepare.format import get_format
+from posedata.prepare.listing import files_below
 from posedata.readers import prepare
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def open_source(
     cache: Path,
     *,
     synthetic: SyntheticPeople | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> PoseStore:
     """Open a store, or make it in the cache first; what has been made once is found again by its content.
 
@@ -70,6 +72,6 @@ def _state(path: Path) -> list[object]:
     """What tells one version of a source from another without reading it whole."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; set data.path to what data.format reads")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = [path] if path.is_file() else files_below(path)
     names = [p.name if p == path else p.relative_to(path).as_posix() for p in files]
     return [[n, p.stat().st_size, p.stat().st_mtime_ns] for n, p in zip(names, files, strict=True)]

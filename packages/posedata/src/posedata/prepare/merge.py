@@ -16,6 +16,7 @@ import numpy as np
 
 from posedata._schema import CAMERA_COLUMNS, NAME_LISTS, as_column, column_spec
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan
+from posedata.prepare.packed import unpacked
 
 _FILLS = {"valid": True, "camera": -1, "image": -1}
 """What a clip that lacks one of these columns means, where others have it."""
@@ -176,7 +177,7 @@ def collect(form: Format, source: str | Path) -> Dataset:
     """
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(Path(scratch), lambda text: None)
-        plan = form.plan(Path(source), context)
+        plan = form.plan(unpacked(Path(source), context), context)
         clips = [clip for unit in plan.units for clip in form.read(unit, context) if len(clip.joints)]
     if not clips:
         raise ValueError(f"{source}: has no frame; check what was selected")

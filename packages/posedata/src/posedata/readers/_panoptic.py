@@ -32,7 +32,7 @@ def scene_files(folder: Path) -> list[Path]:
     """The body files of a sequence, in the order of their frames; or the tar that holds them; or nothing."""
     inside = folder / FOLDER
     if inside.is_dir():
-        return sorted(p for p in inside.iterdir() if _SCENE.fullmatch(p.name))
+        return sorted(p for p in inside.iterdir() if _SCENE.fullmatch(p.name) and p.is_file())
     packed = folder / f"{FOLDER}.tar"
     return [packed] if packed.is_file() else []
 

@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped, UInt16
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._h5 import H5Array, H5File
 from posedata.readers._kinect import BATCH, Framing, batches, project
@@ -86,9 +87,12 @@ class Itop(Format):
                 units.append(Unit(f"{self.view} {part} {person}", tuple(files.values()), detail))
             split[part] = list(rows)
         if not units:
-            raise FileNotFoundError(
-                f"{source}: has no ITOP_{self.view}_*_labels.h5; give the folder that holds ITOP's files"
+            raise nothing_found(
+                source, f"has no ITOP_{self.view}_*_labels.h5", "give the folder that holds ITOP's files"
             )
+        other = next(view for view in VIEWS if view != self.view)
+        if any(_find(source, f"ITOP_{other}_{part}_labels.h5") for part in PARTS):
+            context.tell(f"{source}: holds the {other} view too, which is left out; --view {other} reads it")
         stride = stride_for(source, RATE, self.fps)
         return Plan(units, "ITOP", RATE / stride, "itop15", meta={"split": split, "view": self.view})
 
@@ -157,14 +161,15 @@ def _people(labels: Path) -> dict[str, np.ndarray]:
 def _find(source: Path, name: str) -> Path | None:
     """The file in the folder or below, plain or gzipped."""
     folder = source.parent if source.is_file() else source
+    every = files_below(folder)
     for wanted in (name, f"{name}.gz"):
-        if found := sorted(folder.rglob(wanted)):
+        if found := matching(every, wanted):
             return found[0]
     return None
 
 
 def _opened(file: Path, context: Context) -> Path:
-    return _unpack(file, context.scratch) if file.suffix == ".gz" else file
+    return _unpack(file, context.scratch) if file.suffix.lower() == ".gz" else file
 
 
 def _unpack(packed: Path, scratch: Path) -> Path:
@@ -178,9 +183,16 @@ def _unpack(packed: Path, scratch: Path) -> Path:
             _copy(read, write)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         unfinished.unlink(missing_ok=True)
-        raise ValueError(f"{packed}: does not unpack ({error}); download it anew") from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = "it is longer than any file of ITOP" if isinstance(error, _TooLongError) else "it is damaged"
+        raise ValueError(f"{packed}: does not unpack, {reason}; download it anew") from None
     unfinished.rename(target)
     return target
+
+
+class _TooLongError(ValueError):
+    """More came out of a packed file than should."""
 
 
 def _copy(read: gzip.GzipFile, write: BinaryIO) -> None:
@@ -188,7 +200,7 @@ def _copy(read: gzip.GzipFile, write: BinaryIO) -> None:
     while block := read.read(1 << 22):
         total += len(block)
         if total > _LARGEST_UNPACKED:
-            raise ValueError("it is longer than any file of ITOP")
+            raise _TooLongError
         write.write(block)
 
 
