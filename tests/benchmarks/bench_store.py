@@ -74,7 +74,7 @@ def _measure(place: Path, rows: int, images: int, repeat: int) -> list[dict[str,
         "the first picture of a shard": (shards[0], picture),
         "a picture after it": (0.0, after),
     }
-    return [{"step": step, "mib": mib, "seconds": seconds} for step, (mib, seconds) in told.items()]
+    return [{"step": s, "mib": round(mib), "seconds": round(sec, 4)} for s, (mib, sec) in told.items()]
 
 
 def _write(path: Path, rows: int, images: int) -> None:
