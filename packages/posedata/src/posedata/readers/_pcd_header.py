@@ -49,8 +49,8 @@ def check_pcd(path: Path) -> tuple[int, int]:
             due = point * count if header.encoding == "binary" else _LEAST_TEXT * numbers * count - 1
             if left < due:
                 raise ValueError(
-                    f"{path}: has {left} bytes of data, its header says {count} points, which need {due}; copy"
-                    " it anew"
+                    f"{path}: has {left} bytes of data, its header says {count} points, which need {due};"
+                    " copy it anew"
                 )
     return width, height
 
