@@ -230,14 +230,10 @@ def test_damaged_people_and_frames_are_counted_and_the_others_read(tmp_path: Pat
     seen = people(RNG, 3, 25)
     files = write_openpose(tmp_path / "in", {i: [seen[i % 3]] for i in range(3)})
     (tmp_path / "in" / "video_000000000007_keypoints.json").write_text('{"version"')
-    (tmp_path / "in" / "video_000000000008_keypoints.json").write_text(
-        '{"people": [{"pose_keypoints_2d": null}]}'
-    )
+    write(tmp_path / "in" / "video_000000000008_keypoints.json", {"people": [{"pose_keypoints_2d": None}]})
     text = '{"people": [{"pose_keypoints_2d": [' + "NaN, " * 74 + "1]}, {}]}"
     (tmp_path / "in" / "video_000000000009_keypoints.json").write_text(text)
-    (tmp_path / "in" / "video_000000000010_keypoints.json").write_text(
-        '{"people": [{"pose_keypoints_2d": [1, 2]}]}'
-    )
+    write(tmp_path / "in" / "video_000000000010_keypoints.json", {"people": [{"pose_keypoints_2d": [1, 2]}]})
     store, told = made(tmp_path, "openpose", tmp_path / "in")
     assert store.column("frame").tolist() == [0, 1, 2]
     assert len(files) == 3
