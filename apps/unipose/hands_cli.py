@@ -92,6 +92,8 @@ def predict(
     hands: Annotated[Side, typer.Option(help="which are in the picture; the rest is not drawn")] = Side.BOTH,
 ) -> None:
     """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
+    import numpy as np
+    from posedata.skeleton import get_skeleton
     from trainer.files import write_npz
 
     from unipose.hands.train import open_run
@@ -101,7 +103,9 @@ def predict(
     if out.suffix != ".npz":
         raise ValueError(f"{out}: write to a file that ends in .npz")
     found = run_network(open_run(run), picture, box)
-    write_npz(out, **found)
+    hand = get_skeleton("interhand42")
+    about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
+    write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})
     draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 
