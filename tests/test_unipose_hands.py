@@ -154,6 +154,9 @@ def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path:
         whole = predict(run, tmp_path / "large.png")
         np.testing.assert_allclose(found["pixels"], whole["pixels"], atol=1e-4)
         assert found["depth"].shape == (42, 1)
+        assert found["joint_names"][20] == "right_wrist"
+        assert str(found["skeleton"]) == "interhand42"
+        assert str(found["unit"]) == "pixels; depth in metres"
     assert (tmp_path / "out" / "p.png").stat().st_size > 1000
 
 

@@ -138,6 +138,8 @@ def test_the_command_writes_joints_and_a_picture(run: Path, tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip", "joints.json", "joints.npz", "picture.png"]
     with np.load(tmp_path / "joints.npz", allow_pickle=False) as file:
         assert str(file["skeleton"]) == "itop15"
+        assert file["joint_names"].tolist()[:2] == ["head_centre", "shoulder_centre"]
+        assert str(file["unit"]) == "metres, camera frame, y down"
         joints = file["joints"]
     told = json.loads((tmp_path / "joints.json").read_text())
     named = told["people"][0]["joints"]

@@ -23,13 +23,14 @@ from pointcloud_weak import DepthUnprojector, isolate_person, ray_loss, subsampl
 from pointcloud_weak.people import Person, find_people, nearest_body
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
+from posedata.keypoints import convert_keypoints
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
 from posedata.terminal import print_line
 from torch import Tensor
 from trainer.files import write_npz, write_text
 
-from unipose.detect import Detector, convert_keypoints, live_detector
+from unipose.detect import Detector, live_detector
 from unipose.film import MARGIN
 from unipose.model import Teacher
 from unipose.recipe import DataConfig
@@ -41,6 +42,7 @@ _LIMBS = (
     *_COCO.edges,
     *((_COCO.index(f"left_{part}"), _COCO.index(f"right_{part}")) for part in ("shoulder", "hip")),
 )
+UNIT = "metres, camera frame, y down"
 SAME = 0.5
 """Metres that a person's middle may move from one frame to the next and still be the same one."""
 
@@ -69,7 +71,8 @@ class Prediction:
     skeleton: Skeleton
 
     def save(self, path: Path) -> None:
-        """As .npz (every array, `skeleton`, `names`), or as .json (a list of people with named joints).
+        """As .npz (every array, `skeleton`, `joint_names`, `unit`, and the frames' `names`), or as .json (a list
+        of people with named joints).
 
         Raises:
             ValueError: another ending.
@@ -79,7 +82,8 @@ class Prediction:
             write_text(path, json.dumps(self._plain(), indent=1) + "\n")
             return
         arrays = {n: getattr(self, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
-        write_npz(path, names=np.array(self.names), skeleton=np.array(self.skeleton.name), **arrays)
+        about = {"skeleton": self.skeleton.name, "joint_names": self.skeleton.joints, "unit": UNIT}
+        write_npz(path, names=np.array(self.names), **{n: np.array(v) for n, v in about.items()}, **arrays)
 
     def _plain(self) -> dict[str, Any]:
         people = [
@@ -91,7 +95,7 @@ class Prediction:
             }
             for i in range(len(self.joints))
         ]
-        return {"skeleton": self.skeleton.name, "unit": "metres, camera frame, y down", "people": people}
+        return {"skeleton": self.skeleton.name, "unit": UNIT, "people": people}
 
 
 def check_ending(path: Path) -> None:
