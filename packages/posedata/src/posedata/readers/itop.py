@@ -44,6 +44,7 @@ _ROTATIONS = {
     "top": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
 }
 _LARGEST_UNPACKED = 64 << 30
+_FARTHEST = 50.0
 _PEOPLE = tuple(f"{person:02d}" for person in range(100))
 
 
@@ -252,6 +253,7 @@ def _images(
         for start in range(0, len(rows), BATCH):
             block = rows[start : start + BATCH]
             metres = _rows(depths, block)
+            _check_metres(file.path, metres)
             people = None if masks is None else _rows(masks, block)
             for i, box in enumerate(boxes[start : start + BATCH]):
                 depth = depth_from_cloud(metres[i]) if cloud else _millimetres(metres[i])
@@ -268,6 +270,16 @@ def _rows(array: H5Array, rows: Int[np.ndarray, " n"]) -> np.ndarray:
         return array[low:high][rows - low]
     order = np.argsort(rows, kind="stable")
     return array[rows[order]][np.argsort(order)]
+
+
+def _check_metres(path: Path, metres: Shaped[np.ndarray, " ..."]) -> None:
+    depth = metres[..., 2] if metres.shape[-1] == 3 else metres
+    known = depth[np.isfinite(depth) & (depth > 0)]
+    if known.size and float(np.median(known)) > _FARTHEST:
+        raise ValueError(
+            f"{path}: values of {known.min():.4g} to {known.max():.4g} metres; these look like millimetres,"
+            " ITOP's are metres; download the file anew"
+        )
 
 
 def _millimetres(metres: Shaped[np.ndarray, " ..."]) -> UInt16[np.ndarray, " ..."]:
