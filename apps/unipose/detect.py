@@ -114,8 +114,16 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
             at = place[person["image_id"]]
             if size > largest[at]:
                 largest[at], found[at] = size, values
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not COCO keypoints ({error}); see cocodataset.org, data format") from None
+    except KeyError as error:
+        raise ValueError(f"{path}: not COCO keypoints: it lacks {error}, or an image of that id") from None
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(
+            f"{path}: not COCO keypoints, a person's 17 of x, y, visibility; see cocodataset.org, data format"
+        ) from None
+    if not 0 <= found[..., 2].min(initial=0) <= found[..., 2].max(initial=0) <= 2:
+        raise ValueError(
+            f"{path}: visibilities reach {found[..., 2].max():g}; give COCO's 0, 1, 2, or 0 to 1"
+        )
     if found[..., 2].max(initial=0) > 1:
         found[..., 2] /= 2
     return torch.from_numpy(found)
@@ -162,9 +170,9 @@ def _rtmlib() -> Detector:
         ) from None
     try:
         network = Body(mode="lightweight", backend="onnxruntime", device="cpu")
-    except Exception as error:
+    except Exception:
         raise ValueError(
-            f"data.detector=rtmlib: its weights cannot be had ({error}); allow its download, or use mediapipe"
+            "data.detector=rtmlib: its weights are not here; allow its download, or use mediapipe"
         ) from None
 
     def run(image: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Depth in another unit, and intrinsics of another camera, are refused by name; what is lost is counted."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,73 @@ def test_the_command_takes_a_scale(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*words, "--depth-scale", "1000"]).exit_code == 0
     store = PoseStore.open(tmp_path / "store")
     np.testing.assert_array_equal(store.images(np.array([0]), "depth")[0], DEPTH)
+
+
+def eight_bits(folder: Path) -> Path:
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save(folder / "depth/000000.png")
+    return folder / "depth/000000.png"
+
+
+def cut(folder: Path) -> Path:
+    file = folder / "depth/000000.png"
+    file.write_bytes(file.read_bytes()[:60])
+    return file
+
+
+def text(folder: Path) -> Path:
+    (folder / "depth/000000.png").write_text("none")
+    return folder / "depth/000000.png"
+
+
+def pickled(folder: Path) -> Path:
+    np.save(folder / "depth/000000.npy", np.array([{}]), allow_pickle=True)
+    return folder / "depth/000000.npy"
+
+
+UNREADABLE = {
+    eight_bits: "is no depth image: has mode L, wanted 16-bit grey; save it so",
+    cut: "is no depth image: it is damaged, cut short, or no PNG; copy it anew",
+    text: "is no depth image: it is damaged, cut short, or no PNG; copy it anew",
+    pickled: "is no .npy array of numbers, or cut short; save it with numpy.save, or copy it anew",
+}
+
+
+@pytest.mark.parametrize("damage", UNREADABLE)
+def test_what_does_not_open_is_said_in_our_own_words(tmp_path: Path, damage: Callable[[Path], Path]) -> None:
+    folder = recording(tmp_path, DEPTH.astype(np.uint16))
+    file = damage(folder)
+    with pytest.raises(ValueError, match=r"000000") as error:
+        open_rgbd(file, folder / "intrinsics.json")[0]
+    assert str(error.value) == f"{file}: {UNREADABLE[damage]}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda told: told["annotations"][1].update(image_id=99),
+            "annotations 1 is of image_id 99, which is no",
+        ),
+        (
+            lambda told: told["images"][2].update(file_name="elsewhere.jpg"),
+            "is of image 'elsewhere', which is no",
+        ),
+        (lambda told: told["annotations"][1].pop("keypoints"), "annotations 1 lacks image_id or keypoints"),
+        (lambda told: told["images"][0].pop("id"), "images 0 lacks id or file_name"),
+        (lambda told: told["annotations"][0].update(image_id=[1]), "annotations 0 is of image_id [1], which"),
+    ],
+)
+def test_keypoints_that_name_no_frame_are_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    formats.write_rgbd(tmp_path / "clip")
+    table = tmp_path / "clip/keypoints.json"
+    told = json.loads(table.read_text())
+    change(told)
+    table.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=r"keypoints\.json: ") as error:
+        prepare("rgbd", tmp_path / "clip", tmp_path / "store")
+    assert said in str(error.value)
 
 
 CAMERAS = {

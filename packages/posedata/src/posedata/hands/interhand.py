@@ -78,6 +78,11 @@ def read_interhand(data: str | Path) -> InterHand:
         raise ValueError(
             f"{data}: no entry {error} for one of its pictures; download the split anew"
         ) from None
+    except (TypeError, ValueError, RuntimeError, IndexError):
+        raise ValueError(
+            f"{data}: it, or the cameras and joints beside it, hold arrays of other sizes than 42 joints,"
+            " boxes of 4 and cameras of 3x3; download the split anew"
+        ) from None
 
 
 def write_interhand(

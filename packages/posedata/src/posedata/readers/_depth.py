@@ -94,8 +94,10 @@ def _check_unit(path: Path, metres: Shaped[np.ndarray, " N"], scale: float, floa
 def _read_npy(path: Path) -> Shaped[np.ndarray, "H W"]:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: is no .npy array ({str(error)[:120]}); copy it anew") from None
+    except (ValueError, OSError, EOFError):
+        raise ValueError(
+            f"{path}: is no .npy array of numbers, or cut short; save it with numpy.save, or copy it anew"
+        ) from None
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size or max(array.shape) > _LARGEST:
         raise ValueError(
             f"{path}: is {array.dtype} {array.shape}, wanted (H, W) of uint16 or floats; save it so"

@@ -179,7 +179,10 @@ def _unpack(packed: Path, scratch: Path) -> Path:
             _copy(read, write)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         unfinished.unlink(missing_ok=True)
-        raise ValueError(f"{packed}: does not unpack ({error}); download it anew") from None
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk, say
+            raise OSError(f"{unfinished}: {error.strerror}, while {packed.name} is unpacked there") from None
+        why = str(error) if type(error) is ValueError else "it is damaged or cut short"
+        raise ValueError(f"{packed}: does not unpack: {why}; download it anew") from None
     unfinished.rename(target)
     return target
 

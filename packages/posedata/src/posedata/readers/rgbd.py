@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -152,13 +153,23 @@ def people_in(
     if not isinstance(images, list) or not isinstance(people, list):
         raise ValueError(f"{path}: has no lists 'images' and 'annotations'; write COCO keypoints")
     place = {name: number for number, name in enumerate(names)}
-    try:
-        of = {image["id"]: Path(str(image["file_name"])).stem for image in images}
-        found = [(place[of[person["image_id"]]], person["keypoints"]) for person in people]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: an annotation or image lacks or misnames {error}; name depth files"
-        ) from None
+    of: dict[Any, str] = {}
+    for i, image in enumerate(images):
+        if not isinstance(image, dict) or not {"id", "file_name"} <= set(image):
+            raise ValueError(f"{path}: images {i} lacks id or file_name; write both")
+        of[_key(image["id"])] = Path(str(image["file_name"])).stem
+    found = []
+    for i, person in enumerate(people):
+        if not isinstance(person, dict) or not {"image_id", "keypoints"} <= set(person):
+            raise ValueError(f"{path}: annotations {i} lacks image_id or keypoints; write both")
+        name = of.get(_key(person["image_id"]))
+        if name not in place:
+            what = f"image {name[:60]!r}" if name else f"image_id {str(person['image_id'])[:20]}"
+            raise ValueError(
+                f"{path}: annotations {i} is of {what}, which is no depth file; name images as depth files,"
+                f" e.g. {names[0] if names else '000000'}.png"
+            )
+        found.append((place[name], person["keypoints"]))
     found.sort(key=lambda pair: pair[0])
     points = [array_of(values, (17, 3), f"{path}: keypoints") for _, values in found]
     keypoints = np.array(points, np.float32).reshape(-1, 17, 3)
@@ -172,3 +183,8 @@ def people_in(
     if keypoints[..., 2].max(initial=0) > 1:
         keypoints[..., 2] /= 2
     return np.array([number for number, _ in found], dtype=np.int64), keypoints
+
+
+def _key(value: Any) -> Any:
+    """What a dict can be asked for: JSON's lists and objects as their text."""
+    return value if isinstance(value, (str, int, float)) else str(value)
