@@ -110,7 +110,7 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
             at = place[person["image_id"]]
             if size > largest[at]:
                 largest[at], found[at] = size, values
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path}: not COCO keypoints, at {what}; see cocodataset.org, data format") from None
     if (found[..., 2] == 2).any() and np.isin(found[..., 2], (0, 1, 2)).all():
         found[..., 2] /= 2
@@ -158,9 +158,9 @@ def _rtmlib() -> Detector:
         ) from None
     try:
         network = Body(mode="lightweight", backend="onnxruntime", device="cpu")
-    except Exception as error:
+    except Exception:
         raise ValueError(
-            f"data.detector=rtmlib: its weights cannot be had ({error}); allow its download, or use mediapipe"
+            "data.detector=rtmlib: its weights are not here; allow its download, or use mediapipe"
         ) from None
 
     def run(image: np.ndarray) -> np.ndarray:
