@@ -33,7 +33,7 @@ def read_keypoints(
             (`posedata.keypoints.take_keypoints`, `posedata.plausible.check_keypoints`).
     """
     points, notes = take_keypoints(read_array(path, "keypoints"), skeleton, str(path))
-    say(f"keypoints are read as {skeleton.name}; another set is named by --skeleton")
+    say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")
     _judge(points, skeleton, size, str(path), notes, say)
     return torch.from_numpy(points)
 

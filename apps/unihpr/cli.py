@@ -45,6 +45,7 @@ def train(
     runs: RunsOption = Path("runs"),
     resume: Resume = False,
     overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train the three steps, evaluate, and write the report."""
@@ -53,11 +54,11 @@ def train(
     print_recipe(loaded)
     from unihpr.train import train as run_training
 
-    trained, metrics = run_training(loaded, folder, found)
+    trained, metrics = run_training(loaded, folder, found, report=report)
     if not metrics:
         return  # another process tells
     _finish(trained, metrics, json)
-    console.print(f"run {folder}, report {folder / 'report.html'}")
+    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if report else ""))
 
 
 @app.command()

@@ -54,21 +54,24 @@ def train(
     runs: RunsOption = Path("runs"),
     resume: Resume = False,
     overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Film and isolate people, train the teacher, then the students, evaluate, and write the report."""
     loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or f"unipose-{Path(recipe).stem}")
     print_recipe(loaded)
-    from unipose.report import write_report
     from unipose.train import train as run_training
 
     trained, metrics = run_training(loaded, folder, found, stage.value)
     if not metrics:
         return  # another process tells
-    path = write_report(trained, metrics)
+    if report:
+        from unipose.report import write_report
+
+        write_report(trained, metrics)
     _finish(trained, metrics, json)
-    console.print(f"run {folder}, report {path}")
+    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if report else ""))
 
 
 @app.command()

@@ -242,10 +242,10 @@ def _joints(path: Path) -> Float[Tensor, "N 17 3"]:
     values = read_array(path, "joints")
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{path}: holds {values.dtype} values, want numbers")
+    if not values.size:
+        raise ValueError(f"{path}: has no frame; give one pose at least")
     if values.ndim != 3 or values.shape[1:] != (len(POSE), 3):
         raise ValueError(f"{path}: shape is {values.shape}, want (N, {len(POSE)}, 3) of {POSE.name}")
-    if not len(values):
-        raise ValueError(f"{path}: has no frame; give one pose at least")
     wrong = ~(np.abs(values) <= LARGEST).all(-1)
     if wrong.any():
         frame, joint = (int(i) for i in np.argwhere(wrong)[0])

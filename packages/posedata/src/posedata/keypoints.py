@@ -121,7 +121,7 @@ def _right_shape(values: np.ndarray, skeleton: Skeleton, where: str) -> None:
     elif values.ndim == 3 and shape[2] in (2, 3) and shape[1] != joints:
         same = [name for name, other in SKELETONS.items() if len(other) == shape[1]]
         cure = f"; {shape[1]} joints have {' and '.join(same)}: name it with --skeleton" if same else ""
-        cure = cure or f"; known skeletons: {', '.join(SKELETONS)}"
+        cure = cure or f"; sets that --skeleton knows: {', '.join(SKELETONS)}"
     if values.ndim != 3 or shape[1] != joints or shape[2] not in (2, 3):
         raise ValueError(f"{where}: shape is {shape}, want (N, {joints}, 2 or 3) for {skeleton.name}{cure}")
     if not len(values):

@@ -40,7 +40,8 @@ What a reader keeps to:
   raised by `plan` ends the run; one raised by `read` is a note, unless no unit at all could be read.
 - Paths that come out of a file (an image's name in an annotation) go through `inside`.
 
-Then `posedata.readers.__init__` imports the module, so that it is registered.
+Then `posedata.readers.__init__` imports the module, so that it is registered, and
+`python -m posedata.prepare.offers` writes down the format's title and options for `posedata prepare --help`.
 """
 
 from importlib import import_module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from posedata.prepare.format import ClipCamera
-from posedata.readers._safe_text import read_json
+from posedata.readers._safe_text import parse_json, read_json
 
 AXES = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """Their world (y down) to ours (z up)."""
@@ -127,10 +126,7 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
 def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]]:
     if len(data) > _LARGEST_SCENE:
         raise ValueError(f"{where}: is larger than any body file; download it anew")
-    try:
-        scene = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: is no JSON ({str(error)[:120]}); download it anew") from None
+    scene = parse_json(data.decode("utf-8", "replace"), where, constants=True)
     bodies = scene.get("bodies") if isinstance(scene, dict) else None
     if not isinstance(bodies, list):
         raise ValueError(f"{where}: has no list 'bodies'; download it anew")

@@ -216,15 +216,15 @@ def _with_poses(found: _Found, context: Context) -> _Found:
     """Those with positions; of the others a note a subject, or a sequence where the subject has others."""
     held = {key: kinds for key, kinds in found.items() if _has_poses(kinds)}
     subjects = {subject for subject, _ in held}
-    lacking: dict[str, set[str]] = {}
+    lacking: dict[str, set[str]] = {}  # kinds that lie there without positions
     for (subject, sequence), kinds in found.items():
         if not _has_poses(kinds):
             name = sequence if subject in subjects else subject
             lacking.setdefault(name, set()).update(kind for kind, _ in kinds)
-    for name, kinds in sorted(lacking.items()):
+    for name, there in sorted(lacking.items()):
         subject = name.split()[0]
-        text = f"{name}: {' and '.join(sorted(kinds))} without {_WORLD}; left out"
-        if _PIXELS in kinds:
+        text = f"{name}: {' and '.join(sorted(there))} without {_WORLD}; left out"
+        if _PIXELS in there:
             context.note(f"{text}, unpack Poses_{_WORLD}_{subject}.tgz")
         else:
             context.tell(text)
