@@ -54,7 +54,7 @@ def minimal(session: nox.Session, name: str) -> None:
     oldest = ("--resolution", "lowest-direct", "--upgrade")
     session.install(*oldest, *editable(folders), *group(f"packages/{name}", "test"))
     session.chdir(f"packages/{name}")
-    session.run("pytest", *session.posargs, env=one_thread())
+    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
 
 
 @nox.session
