@@ -2,8 +2,8 @@
 `python tests/mutate.py --json docs/results/mutation.json`.
 
 Each module of `MODULES` is mutated by mutmut, one change at a time, and its own quick test files run against
-every change. What survives is printed as a difference, unless it only changes the words of a message or
-`equivalent_mutants.json` says why nothing can notice it. Name modules to run only those: the rows of the
+every change. What survives is printed as a difference, unless it only changes the words of a message or the
+device of a tensor, or `equivalent_mutants.json` says why nothing can notice it. Name modules to run only those: the rows of the
 others are kept. docs/pages/mutation.md has the results and how to read them.
 """
 
@@ -40,14 +40,14 @@ MODULES: dict[str, tuple[str, ...]] = {
     "contrastive.temperature": ("test_info_nce.py",),
     "contrastive.margin": ("test_margin.py", "test_checks.py"),
     "contrastive.euclidean": ("test_euclidean_info_nce.py", "test_checks.py"),
-    "posediff.sampler": ("test_posediff_sampler.py",),
-    "posediff.schedule": ("test_posediff_sde.py",),
+    "posediff.sampler": ("test_posediff_sampler.py", "test_posediff_values.py"),
+    "posediff.schedule": ("test_posediff_sde.py", "test_posediff_values.py"),
     "posediff.sde": ("test_posediff_sde.py",),
-    "posediff.denoiser": ("test_posediff_network.py", "test_posediff_denoiser.py"),
-    "posediff.guidance": ("test_posediff_guidance.py",),
-    "posediff.hypotheses": ("test_posediff_hypotheses.py",),
-    "posediff.likelihood": ("test_posediff_likelihood.py",),
-    "posediff.difference": ("test_posediff_spread.py",),
+    "posediff.denoiser": ("test_posediff_network.py", "test_posediff_difference.py"),
+    "posediff.guidance": ("test_posediff_guidance.py", "test_posediff_values.py"),
+    "posediff.hypotheses": ("test_posediff_hypotheses.py", "test_posediff_values.py"),
+    "posediff.likelihood": ("test_posediff_likelihood.py", "test_posediff_values.py"),
+    "posediff.difference": ("test_posediff_difference.py",),
     "posediff.conditioned": ("test_posediff_decoder.py",),
     "posediff.decoder": ("test_posediff_decoder.py", "test_posediff_spread.py"),
     "posedata.metrics": ("test_metrics.py", "test_metrics_values.py"),
@@ -83,12 +83,16 @@ class Mutant(NamedTuple):
     now: str
 
     @property
-    def wording(self) -> bool:
-        """Whether only the text of a string differs, as messages'."""
-        return re.sub(_STRING, "", self.was) == re.sub(_STRING, "", self.now.replace("XX", ""))
+    def kind(self) -> str:
+        """What alone differs: the "wording" of a string, or the "device" where a tensor lies; else nothing."""
+        if re.sub(_STRING, "", self.was) == re.sub(_STRING, "", self.now.replace("XX", "")):
+            return "wording"
+        was, now = (re.sub(_DEVICE, "", line).replace(", )", ")") for line in (self.was, self.now))
+        return "device" if was == now or self.was.startswith("device = ") else ""
 
 
 _STRING = re.compile(r"""f?r?("[^"]*"|'[^']*')""")
+_DEVICE = re.compile(r",? ?device=[\w.\[\]]+|\.to\(([\w.]+\.device|None)\)")
 
 
 def main() -> None:
@@ -112,24 +116,22 @@ def measure(module: str, work: Path) -> dict[str, Any]:
     """Mutate one module; print its survivors; return its row."""
     began = time.monotonic()
     codes, survivors = mutate(module, work)
-    known = json.loads(EQUIVALENT.read_text()).get(module, []) if EQUIVALENT.is_file() else []
-    explained = {Mutant(entry["function"], entry["was"], entry["now"]) for entry in known}
-    wording = sum(mutant.wording for mutant in survivors)
-    open_ones = [m for m in survivors if not m.wording and m not in explained]
+    reasons = [entry for entry in json.loads(EQUIVALENT.read_text()) if re.fullmatch(entry["module"], module)]
+    count = {"wording": 0, "device": 0, "equivalent": 0, "survived": 0}
+    for mutant in survivors:
+        known = any(re.search(entry["change"], f"{mutant.was} -> {mutant.now}") for entry in reasons)
+        kind = mutant.kind or ("equivalent" if known else "survived")
+        count[kind] += 1
+        if kind == "survived":
+            print(f"{module}.{mutant.function}\n  - {mutant.was}\n  + {mutant.now}")
     row = {
         "module": module,
         "mutants": len(codes),
         "killed": len(codes) - len(survivors),
-        "wording": wording,
-        "equivalent": len(survivors) - wording - len(open_ones),
-        "survived": len(open_ones),
-        "score": (len(codes) - len(open_ones)) / max(1, len(codes)),
+        **count,
+        "score": (len(codes) - len(survivors)) / max(1, len(codes)),
         "seconds": round(time.monotonic() - began),
     }
-    for mutant in open_ones:
-        print(f"{module}.{mutant.function}\n  - {mutant.was}\n  + {mutant.now}")
-    for stale in explained - set(survivors):
-        print(f"{module}.{stale.function}: no longer survives, take it off {EQUIVALENT.name}: {stale.now}")
     print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     return row
 

@@ -292,8 +292,18 @@ def test_temperature_stays_in_range_and_comes_back() -> None:
     assert tau.log.grad.item() > 0
     tau.clamp_()
     assert tau.log.item() == pytest.approx(torch.tensor(0.1).log().item())
-    with pytest.raises(ValueError, match="outside"):
-        Temperature(1.0, 2.0, 3.0)
+    for wrong in ((1.0, 2.0, 3.0), (4.0, 2.0, 3.0), (1.0, 0.0, 3.0), (-1.0, -2.0, 3.0)):
+        with pytest.raises(ValueError, match="outside"):
+            Temperature(*wrong)
+    for edge in (2.0, 3.0):
+        assert Temperature(edge, 2.0, 3.0)().item() == pytest.approx(edge)
+    high = Temperature(2.5, 2.0, 3.0)
+    with torch.no_grad():
+        high.log.fill_(9.0)
+    assert high().item() == pytest.approx(3.0)
+    high.clamp_()
+    assert high.log.item() == pytest.approx(torch.tensor(3.0).log().item())
+    assert (Temperature(1.0).minimum, Temperature(1.0).maximum) == (0.01, 1e4)
 
 
 @pytest.mark.parametrize(
