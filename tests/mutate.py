@@ -3,8 +3,8 @@
 
 Each module of `MODULES` is mutated by mutmut, one change at a time, and its own quick test files run against
 every change. What survives is printed as a difference, unless it only changes the words of a message or the
-device of a tensor, or `equivalent_mutants.json` says why nothing can notice it. Name modules to run only those: the rows of the
-others are kept. docs/pages/mutation.md has the results and how to read them.
+device of a tensor, or `equivalent_mutants.json` says why nothing can notice it. Name modules to run only
+those: the rows of the others are kept. docs/pages/mutation.md has the results and how to read them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Mutant(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What alone differs: the "wording" of a string, or the "device" where a tensor lies; else nothing."""
+        """What alone differs: "wording" of a string, or the "device" where a tensor lies; else nothing."""
         if re.sub(_STRING, "", self.was) == re.sub(_STRING, "", self.now.replace("XX", "")):
             return "wording"
         was, now = (re.sub(_DEVICE, "", line).replace(", )", ")") for line in (self.was, self.now))
