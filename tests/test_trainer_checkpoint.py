@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from posediff import PoseDecoder
 from torch import nn
 from trainer.checkpoint import (
     CheckpointStore,
@@ -70,6 +71,19 @@ def test_load_weights_prefers_the_average_and_names_what_does_not_fit(tmp_path: 
         load_weights(path, {"net": nn.Linear(3, 2)})
     with pytest.raises(ValueError, match=r"net.weight is \(2, 3\), the model has \(2, 4\)"):
         load_weights(path, {"net": nn.Linear(4, 2, bias=False)})
+
+
+def test_load_weights_leaves_older_weights_to_the_module(tmp_path: Path) -> None:
+    """A decoder had one spread for all modalities, and no profile, and before that none at all."""
+    state = PoseDecoder(3, 2, condition_dim=4, hidden=8).state_dict()
+    old = {f"model/decoder.{name}": value for name, value in state.items() if name != "profile"}
+    for step, spread in ((1, {"model/decoder.spread": torch.tensor(0.25)}), (2, {})):
+        rest = {name: value for name, value in old.items() if name != "model/decoder.spread"}
+        path = CheckpointStore(tmp_path).save(step, {**rest, **spread}, {})
+        decoder = PoseDecoder(3, 2, condition_dim=4, hidden=8)
+        load_weights(path, {"decoder": decoder})
+        assert decoder.spread.tolist() == ([0.25] * 3 if spread else [0, 0, 0])
+        assert torch.equal(decoder.profile, torch.ones(3, 3, 2))
 
 
 @pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])

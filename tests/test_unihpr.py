@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from contrastive import Temperature
 from posedata.store import PoseStore
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from poseenc import image_encoder
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from trainer.loop import Trainer
 from trainer.runs import Run
 from typer.testing import CliRunner
@@ -77,6 +78,7 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
         error = metrics[branch]
         assert 0 < error["pa_mpjpe_mm"] < error["mpjpe_mm"]
         assert error["best_of_2_mpjpe_mm"] <= error["one_hypothesis_mpjpe_mm"]
+        assert 0 < error["inside_50"] < error["inside_80"] < error["inside_90"] < 1
     assert 0 <= metrics["keypoints"]["pck_005"] <= 1 < metrics["keypoints"]["epe_px"]
     assert sorted(metrics["retrieval"]) == sorted(PAIRS)
     for row in metrics["retrieval"].values():
@@ -98,11 +100,30 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
     ]
 
 
+def test_spreads_follow_each_branch_and_only_those_that_are_trained(trained: Path) -> None:
+    """The 2D decoder learns from images alone; four steps move a spread by at most 1 - 0.98⁴."""
+    state = load_file(trained / "checkpoints" / "finetune" / "step-00000004" / "tensors.safetensors")
+    three, two = (state[f"model/model.decoders.{target}.spread"] for target in ("3d", "2d"))
+    assert len(set(three.tolist())) == 3
+    assert ((three - 1).abs() > 1e-4).all()
+    assert ((three - 1).abs() < 0.1).all()
+    assert two[0] != 1
+    assert two[1:].tolist() == [1, 1]
+    assert state["model/model.decoders.3d.profile"][0, 0].max() < 0.96  # the pelvis does not move
+
+
 def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path: Path) -> None:
     before = json.loads((trained / "metrics.json").read_text())
-    command("typer", "apps/unihpr", "evaluate", trained, "--json", tmp_path / "r.json")
+    said = command("typer", "apps/unihpr", "evaluate", trained, "--json", tmp_path / "r.json")
+    assert re.search(r"3D from image[ │]+\d+%[ │]+\d+%[ │]+\d+%", said)
     row = json.loads((tmp_path / "r.json").read_text())["rows"][0]
-    for key in ("lift.mpjpe_mm", "image.pa_mpjpe_mm", "retrieval.2d_to_3d.top1", "cosine.2d_3d"):
+    for key in (
+        "lift.mpjpe_mm",
+        "image.inside_80",
+        "image.pa_mpjpe_mm",
+        "retrieval.2d_to_3d.top1",
+        "cosine.2d_3d",
+    ):
         value = before
         for part in key.split("."):
             value = value[part]

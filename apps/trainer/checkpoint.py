@@ -107,17 +107,23 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module], averaged: bool = 
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """`module.load_state_dict(state)`, naming the checkpoint and the first tensor at fault."""
-    own = module.state_dict()
-    for name in sorted(own.keys() ^ state.keys()):
+    """`module.load_state_dict(state)`, naming the checkpoint and the first tensor at fault.
+
+    What a module itself makes of an older version's weights is no fault.
+    """
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    try:
+        found = module.load_state_dict(state, strict=False)
+    except RuntimeError:
+        for name in shapes:
+            if name in state and state[name].shape != shapes[name]:
+                raise ValueError(
+                    f"{path}: {name} is {tuple(state[name].shape)}, the model has {tuple(shapes[name])}"
+                ) from None
+        raise
+    for name in sorted([*found.missing_keys, *found.unexpected_keys]):
         where = "the model" if name in state else "the checkpoint"
         raise ValueError(f"{path}: {name} is not in {where}; build the model with the recipe of this run")
-    for name, value in own.items():
-        if value.shape != state[name].shape:
-            raise ValueError(
-                f"{path}: {name} is {tuple(state[name].shape)}, the model has {tuple(value.shape)}"
-            )
-    module.load_state_dict(state)
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

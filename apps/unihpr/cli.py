@@ -227,10 +227,12 @@ def _finish(
     baselines: Sequence[Path] = (),
     part: Part = "test",
 ) -> None:
-    from unihpr.evaluate import summary
+    from unihpr.evaluate import CALIBRATION, calibration, summary
     from unihpr.train import save_results
 
     print_table(f"MPJPE, mm, {part} subjects", HEADER, summary(metrics))
+    if shares := calibration(metrics):
+        print_table("hypotheses: share of truth in their intervals", CALIBRATION, shares)
     if json:
         save_results(json, trained, metrics, baselines, part)
         console.print(f"results {json}")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from posedata.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
 from posedata.published import published_table
 from posediff import PoseDecoder
+from posediff.hypotheses import coverage
 from torch import Tensor
 
 from unihpr.data import Data, mean_pose
@@ -17,6 +18,9 @@ from unihpr.samples import Sample
 
 CROP_PX = 128.0
 """Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
+
+INTERVALS = (0.5, 0.8, 0.9)
+"""Central intervals of the hypotheses whose share of truth is counted."""
 
 Metrics = dict[str, Any]
 
@@ -101,7 +105,15 @@ def estimation(
         each = mpjpe_mm(drawn, truth)
         metrics["one_hypothesis_mpjpe_mm"] = float(each[0].mean())
         metrics[f"best_of_{config.hypotheses}_mpjpe_mm"] = float(best_of(each).mean())
+        metrics |= inside(drawn, truth)
     return metrics
+
+
+def inside(drawn: Float[Tensor, "S B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
+    """How often the truth's coordinates lie in the hypotheses' central intervals; the root, always 0, is left
+    out."""
+    shares = coverage(drawn[..., 1:, :], truth[..., 1:, :], truth.new_tensor(INTERVALS)).tolist()
+    return {f"inside_{level:.0%}".rstrip("%"): share for level, share in zip(INTERVALS, shares, strict=True)}
 
 
 def errors(predicted: Float[Tensor, "B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
@@ -185,6 +197,13 @@ def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
     return table
 
 
+def calibration(metrics: Metrics) -> list[tuple[str, ...]]:
+    """Rows (branch, share of truth in each of `INTERVALS`) of what draws; none without diffusion."""
+    branches = [(name, metrics[key]) for name, key, _ in (*ROWS[:3], RECONSTRUCT) if key in metrics]
+    keys = [f"inside_{level:.0%}".rstrip("%") for level in INTERVALS]
+    return [(name, *(f"{row[key]:.0%}" for key in keys)) for name, row in branches if keys[0] in row]
+
+
 def _paper(table: str, column: str, **row: object) -> str:
     """A number of UniHPR's own tables."""
     (found,) = [r for r in published_table(f"unihpr/{table}").rows if row.items() <= r.items()]
@@ -210,6 +229,11 @@ ROWS = (
     ("random retrieval", "baselines.random_retrieval", ""),
 )
 """What `summary` shows, and UniHPR's numbers on Human3.6M, mm."""
+
+RECONSTRUCT = ("3D from 3D", "reconstruct", "")
+
+CALIBRATION = ("truth inside the central", *(f"{level:.0%}" for level in INTERVALS))
+"""Header of `calibration`: what a share should be stands above it."""
 
 
 def _starts(sample: Sample, batch: int) -> Iterable[int]:

@@ -102,19 +102,20 @@ class UniHPR(nn.Module):
             generator=generator,
         )
 
-    def decoder_loss(
+    def decoder_terms(
         self,
         target: Literal["2d", "3d"],
         truth: Float[Tensor, "B J d"],
         embedding: Float[Tensor, "B dim"],
         modality: Modality,
         generator: torch.Generator | None = None,
-    ) -> Float[Tensor, ""]:
-        """Mean training loss of one branch."""
-        values = self._decoder(target).loss(
-            truth, condition(embedding), MODALITIES.index(modality), generator=generator
-        )
-        return values.mean()
+    ) -> tuple[Float[Tensor, ""], Tensor | None]:
+        """Mean training loss of one branch, and the residual that a diffusion decoder's spread follows."""
+        decoder, index = self._decoder(target), MODALITIES.index(modality)
+        if isinstance(decoder, MLPDecoder):
+            return decoder.loss(truth, condition(embedding), index).mean(), None
+        terms = decoder.terms(truth, condition(embedding), index, generator=generator)
+        return terms.loss.mean(), terms.residual
 
     def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:
         """Take the decoders' data scale from training data."""

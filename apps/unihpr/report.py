@@ -14,7 +14,7 @@ from trainer.runs import Run
 
 from unihpr import figures
 from unihpr.data import Data
-from unihpr.evaluate import Metrics, embed, summary
+from unihpr.evaluate import CALIBRATION, Metrics, calibration, embed, summary
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.protocol import branch_scores, published_rows
@@ -35,6 +35,9 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     report = Report(f"UniHPR: {run.name}")
     report.section("Results", "Held-out subjects; mm relative to the pelvis. Paper: UniHPR on Human3.6M.")
     report.table(("MPJPE, mm", "this run, % of mean pose", "paper"), summary(metrics))
+    if shares := calibration(metrics):
+        report.section("Calibration", "How often the truth's coordinates lie in the hypotheses' intervals.")
+        report.table(CALIBRATION, shares)
     report.section("Beside the papers", "Their numbers are on Human3.6M, ours on the data of this run.")
     header = ("method", "input", "MPJPE, mm", "PA-MPJPE, mm", "source")
     report.table(header, published_rows(branch_scores(metrics), ("h36m-p1", "h36m-p2")))

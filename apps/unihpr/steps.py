@@ -13,6 +13,7 @@ from contrastive import (
     triplet_info_nce,
     tuple_info_nce,
 )
+from posediff import PoseDecoder
 from torch import Tensor, nn
 from trainer.loop import Trainer
 from trainer.stage import Stage
@@ -75,6 +76,7 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
     model.train()
     temperature = Temperature(*config.temperature)
     modules = {"model": model, "temperature": temperature}
+    spreads = _Spreads(model, trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
         views = {"image": data.draw_images(config.batch, generator, trainer.share)}
@@ -95,16 +97,52 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
         for name in MODALITIES:
             x = embeddings[name]
             truth = everything if len(x) == len(everything) else views["image"]
-            values[f"3d/{name}"] = model.decoder_loss("3d", truth.joints, x, name, generator)
+            values[f"3d/{name}"] = spreads.seen(
+                "3d", model.decoder_terms("3d", truth.joints, x, name, generator)
+            )
         # 2D is decoded from images alone: a 2D pose decoded from a 2D pose teaches nothing.
-        values["2d/image"] = model.decoder_loss(
-            "2d", views["image"].keypoints, embeddings["image"], "image", generator
-        )
+        image = model.decoder_terms("2d", views["image"].keypoints, embeddings["image"], "image", generator)
+        values["2d/image"] = spreads.seen("2d", image)
         total = config.contrast * values.get("contrast", torch.zeros((), device=trainer.device))
         total = total + sum(values[key] for key in values if key.startswith(("3d/", "2d/")))
         return {"loss": total, **values}
 
-    return _stage("finetune", modules, config, batch, loss)
+    stage = _stage("finetune", modules, config, batch, loss)
+    stage.after_step = _both(stage.after_step, spreads.follow)
+    return stage
+
+
+class _Spreads:
+    """What a step's batches say of the spreads of the decoders, on all processes."""
+
+    def __init__(self, model: UniHPR, trainer: Trainer) -> None:
+        self.model, self.accelerator = model, trainer.accelerator
+        self.residuals: dict[str, Tensor] = {}
+
+    def seen(self, target: str, terms: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Add the residual to the step's; return the loss."""
+        loss, residual = terms
+        if residual is not None:
+            self.residuals[target] = self.residuals.get(target, 0.0) + residual
+        return loss
+
+    def follow(self) -> None:
+        residuals, self.residuals = self.residuals, {}
+        if self.accelerator.num_processes > 1:
+            residuals = self.accelerator.reduce(residuals, "sum")
+        for target, residual in residuals.items():
+            decoder = self.model.decoders[target]
+            assert isinstance(decoder, PoseDecoder)
+            decoder.follow(residual)
+
+
+def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        if first:
+            first()
+        second()
+
+    return call
 
 
 STEPS: dict[str, Callable[[UniHPR, Data, Recipe, Trainer], Stage]] = {

@@ -104,11 +104,13 @@ def train(lifter: Lifter, poses: Poses, steps: int, batch: int = 512) -> float:
         views = poses.draw("train", batch, generator)
         with torch.autocast("cpu", torch.bfloat16):
             condition = lifter.encode(views)
-            loss = lifter.decoder.loss(views.joints, condition, lifter.modality, generator=generator).mean()
+            terms = lifter.decoder.terms(views.joints, condition, lifter.modality, generator=generator)
+            loss = terms.loss.mean()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(lifter.parameters(), 1.0)
         optimiser.step()
+        lifter.decoder.follow(terms.residual)
         rate.step()
         if step % 100 == 99:
             print(f"step {step + 1}: loss {loss.item():.3f}, {time.process_time() - begin:.0f} s", flush=True)

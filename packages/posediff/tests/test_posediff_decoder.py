@@ -31,9 +31,13 @@ def train(decoder: PoseDecoder | MLPDecoder, steps: int) -> None:
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         rows = torch.randint(len(poses), (256,), generator=generator)
-        loss = decoder.loss(poses[rows], condition[rows], rows % 3, generator=generator).mean()
         optimiser.zero_grad()
-        loss.backward()
+        if isinstance(decoder, PoseDecoder):
+            terms = decoder.terms(poses[rows], condition[rows], rows % 3, generator=generator)
+            terms.loss.mean().backward()
+            decoder.follow(terms.residual)
+        else:
+            decoder.loss(poses[rows], condition[rows], rows % 3, generator=generator).mean().backward()
         optimiser.step()
         schedule.step()
     decoder.eval()
@@ -84,17 +88,36 @@ def test_likelihood_is_that_of_the_law() -> None:
     assert torch.corrcoef(torch.stack([found, expected]))[0, 1].item() > 0.9
 
 
-def test_spread_is_that_around_the_mean_and_old_weights_do_without() -> None:
+def test_spread_is_that_around_the_mean() -> None:
     """The law's std is 0.5 around its mean; the decoder's unit is the std of all poses."""
     decoder = trained()
-    assert (decoder.spread * decoder.std).item() == pytest.approx(SPREAD, rel=0.05)
-    old = {name: value for name, value in decoder.state_dict().items() if name != "spread"}
+    torch.testing.assert_close(decoder.spread * decoder.std, torch.full((3,), SPREAD), rtol=0.05, atol=0)
+    torch.testing.assert_close(decoder.profile, torch.ones(3, JOINTS, DIMS), rtol=0.1, atol=0)
+
+
+def test_weights_without_a_spread_load_and_mean_poses_not_differences() -> None:
+    decoder = trained()
+    old = {n: value for n, value in decoder.state_dict().items() if n not in ("spread", "profile")}
     other = small()
     other.load_state_dict(old)
-    assert other.spread == 0
+    assert other.spread.tolist() == [0, 0, 0]
     x, sigma, condition = torch.randn(3, 6), torch.tensor(0.7), law(3, 5)[0]
     expected = other.denoiser(x, sigma, other.features(condition, 0))
     torch.testing.assert_close(other.eval().denoise(condition, 0)(x, sigma), expected)
+    residual = other.terms(law(3, 5)[2], condition, 0).residual
+    other.follow(residual)
+    assert other.spread.tolist() == [0, 0, 0]
+
+
+def test_weights_with_one_spread_for_all_load() -> None:
+    decoder = small()
+    old = {n: value for n, value in decoder.state_dict().items() if n not in ("spread", "profile")}
+    decoder.load_state_dict({**old, "spread": torch.tensor(0.25)})
+    assert decoder.spread.tolist() == [0.25, 0.25, 0.25]
+    hidden = small(condition_dropout=0.2)
+    old = {n: v for n, v in hidden.state_dict().items() if n not in ("spread", "profile", "spread_unknown")}
+    hidden.load_state_dict({**old, "spread": torch.tensor(0.25)})
+    assert hidden.spread_unknown == 0.25  # hidden conditions were noised in the same unit
 
 
 def test_guidance_pushes_away_from_the_prior() -> None:
@@ -114,8 +137,6 @@ def test_loss_is_unreduced_repeats_by_generator_and_ignores_unknown_joints() -> 
     condition, _, poses = law(5, 0)
     weight = torch.ones(5, JOINTS)
     weight[2, 1] = 0
-    decoder.loss(poses, condition, 0, weight=weight)
-    decoder.eval()  # in training mode the spread follows the batches
 
     def loss(target: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -209,3 +230,41 @@ def test_observed_joints_and_masks() -> None:
     expected = torch.tensor([0.9 * 0.8 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7])
     torch.testing.assert_close(share, expected, rtol=0, atol=0.01)
     assert not hide_joints(torch.zeros_like(known), generator=generator).any()
+
+
+def test_wrong_input_is_refused_by_name() -> None:
+    decoder = small()
+    condition, _, poses = law(5, 0)
+    nan = poses.clone()
+    nan[2, 1, 0] = float("nan")
+    for target, given, modality, weight, message in (
+        (nan, condition, 0, None, "target: row 2, joint 1 is not finite; give it weight 0"),
+        (nan, condition, 0, torch.ones(5), "target: row 2, joint 1 is not finite"),
+        (poses[:0], condition[:0], 0, None, "not empty"),
+        (poses[:4], condition, 0, None, r"target must be \(5, 2, 3\)"),
+        (poses, condition[:, :7], 0, None, r"condition must be \(B, 8\), got \(5, 7\)"),
+        (poses, condition[0], 0, None, r"condition must be \(B, 8\)"),
+        (poses, condition, 3, None, "modality 3 is none of 0 to 2"),
+        (poses, condition, -1, None, "modality -1 is none of 0 to 2"),
+        (poses, condition, torch.tensor([0, 1, 2, 3, 0]), None, "modality 3 is none of 0 to 2"),
+        (poses, condition, torch.zeros(4, dtype=torch.long), None, r"\(5,\) long"),
+        (poses, condition, torch.zeros(5), None, r"\(5,\) long"),
+        (poses, condition, 0, torch.ones(4), r"weight must be \(5,\) or \(5, 2\)"),
+    ):
+        for kind in (decoder, MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=32)):
+            with pytest.raises(ValueError, match=message):
+                kind.loss(target, given, modality, weight=weight)
+    for options, message in (
+        ({"steps": 0}, "steps: 0; take a whole number, 1 or more"),
+        ({"steps": 2.5}, "steps: 2.5"),
+        ({"hypotheses": 0}, "hypotheses: 0; take a whole number, 1 or more"),
+        ({"hypotheses": True}, "hypotheses: True"),
+    ):
+        for sampler in ("dpmpp_2m_sde", "euler_maruyama"):
+            with pytest.raises(ValueError, match=message):
+                decoder.sample(condition, 0, sampler=sampler, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"condition must be \(B, 8\)"):
+        decoder.sample(condition[:, :7], 0)
+    with pytest.raises(ValueError, match="modality 3"):
+        decoder.mean(condition, 3)
+    assert decoder.sample(condition[:0], 0).shape == (1, 0, JOINTS, DIMS)  # nobody asked, no answer

@@ -25,7 +25,7 @@ class Conditioned(nn.Module):
         self, joints: int, dims: int, condition_dim: int, modalities: Sequence[str], modality_token: bool
     ) -> None:
         super().__init__()
-        self.joints, self.dims = joints, dims
+        self.joints, self.dims, self.condition_dim = joints, dims, condition_dim
         self.modalities = tuple(modalities)
         self.token = (
             nn.Embedding(len(self.modalities), condition_dim) if modality_token and condition_dim else None
@@ -53,6 +53,44 @@ class Conditioned(nn.Module):
             raise ValueError("poses have no finite, non-zero spread: check for NaN or a single repeated pose")
         self.mean_pose.copy_(mean)
         self.std.copy_(spread.sqrt())
+
+    def _check_condition(self, condition: Tensor, modality: int | Tensor) -> None:
+        if condition.ndim != 2 or condition.shape[1] != self.condition_dim:
+            raise ValueError(f"condition must be (B, {self.condition_dim}), got {tuple(condition.shape)}")
+        if isinstance(modality, Tensor):
+            right = modality.dtype == torch.long and modality.shape in ((), (1,), condition.shape[:1])
+            if not right:
+                raise ValueError(
+                    f"modality must be an index or ({len(condition)},) long, "
+                    f"got {tuple(modality.shape)} {modality.dtype}"
+                )
+            if modality.device.type != "cpu" or not len(condition):
+                return  # a GPU would have to be waited for
+            least, most = int(modality.min()), int(modality.max())
+        else:
+            least = most = modality
+        if not 0 <= least <= most < len(self.modalities):
+            wrong = least if least < 0 else most
+            raise ValueError(
+                f"modality {wrong} is none of 0 to {len(self.modalities) - 1}: {self.modalities}"
+            )
+
+    def _check_batch(
+        self, target: Tensor, condition: Tensor, modality: int | Tensor, weight: Tensor | None
+    ) -> None:
+        self._check_condition(condition, modality)
+        shape = (len(condition), self.joints, self.dims)
+        if target.shape != shape or not len(target):
+            raise ValueError(f"target must be {shape} and not empty, got {tuple(target.shape)}")
+        if weight is not None and weight.shape not in (shape[:1], shape[:2]):
+            raise ValueError(f"weight must be {shape[:1]} or {shape[:2]}, got {tuple(weight.shape)}")
+        if target.device.type == "cpu":  # a GPU would have to be waited for
+            wrong = ~target.isfinite().flatten(2).all(2)
+            if weight is not None:
+                wrong &= (weight if weight.ndim == 2 else weight[:, None]) > 0
+            if wrong.any():
+                row, joint = wrong.nonzero()[0].tolist()
+                raise ValueError(f"target: row {row}, joint {joint} is not finite; give it weight 0")
 
     def modality_index(self, modality: str) -> int:
         """The index of a modality's token by its name."""
@@ -91,6 +129,12 @@ class Conditioned(nn.Module):
             return self._reduce(difference.abs(), weight)
         distance = torch.linalg.vector_norm(difference.unflatten(-1, (self.joints, self.dims)), dim=-1)
         return (distance * weight).mean(-1)
+
+
+def check_count(field: str, value: int) -> None:
+    """Raise ValueError unless value is a whole number from 1 up."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{field}: {value}; take a whole number, 1 or more")
 
 
 def check_choice(field: str, value: str, choices: Collection[str]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice
+from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice, check_count
 from posediff.denoiser import PARAMETRISATIONS, PROCESSES, Denoiser
+from posediff.difference import about, followed, frame, residual_sums, sample_about
 from posediff.guidance import classifier_free, guided
 from posediff.likelihood import log_likelihood
 from posediff.network import ResidualMLP
@@ -21,9 +23,10 @@ from posediff.sde import Denoise
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """Range of levels, for data of unit variance: EDM's own (0.002 to 80 for data of std 0.5), top scaled."""
 
-AROUND_MEAN = (20.0, 0.1)
-"""Range that ``sample`` walks around a mean, in units of ``spread``. From 20 the differences themselves, some
-of which spread thrice as far as the rest, are lost in the noise; one step from 0.1 to none is enough."""
+AROUND_MEAN = (20.0, 0.05)
+"""Range that ``sample`` walks around a mean, in units of its ``spread``. From 20 the differences themselves,
+some of which spread thrice as far as the rest, are lost in the noise; a last step from 0.05 keeps the width
+of those that spread a third as far."""
 
 UNCENTRED = 0.25
 """What stands for ``spread`` where a decoder has none: poses given a condition spread less than poses do."""
@@ -34,8 +37,14 @@ AROUND_NOTHING = (80.0, 0.01)
 SHARE = 8
 """Neighbours in a batch that have a noise level in common, where the batch divides."""
 
-FOLLOW = 0.02
-"""How far ``spread`` moves towards a batch's in a step."""
+
+class Terms(NamedTuple):
+    """A training loss (B,), and what ``PoseDecoder.follow`` takes of its batch."""
+
+    loss: Tensor
+    residual: Tensor
+    """(modalities, 2, J d): of each modality's poses the sum of squared differences to their means, and the
+    sum of weights. Residuals add up: over the batches of a step, and over processes."""
 
 
 class PoseDecoder(Conditioned):
@@ -46,9 +55,16 @@ class PoseDecoder(Conditioned):
     whose order is the modality index; modality_token: off for the ablation. parametrisation: "edm", "subvp",
     "vp" or "ve" (`posediff.denoiser`). mean_loss: "l2", "l1" or "mpjpe" and mean_weight: see ``loss``.
     condition_dropout: share of conditions hidden in training, which classifier-free guidance needs.
+
+    Buffers: ``spread`` (modalities,), the rms difference of poses to their mean, by modality, in units of the
+    data's std: an image tells less than keypoints, and its hypotheses are that much wider. ``profile``
+    (modalities, J, d): the rms of each coordinate over ``spread``: keypoints tell depth least. ``follow``
+    moves them.
     """
 
     spread: Tensor
+    profile: Tensor
+    spread_unknown: Tensor
 
     def __init__(
         self,
@@ -79,15 +95,25 @@ class PoseDecoder(Conditioned):
         self.denoiser = Denoiser(self.network, PARAMETRISATIONS[parametrisation]())
         self.sde = PROCESSES[parametrisation]()
         self.centred = parametrisation == "edm" and bool(mean_weight) and condition_dim > 0
-        self.register_buffer("spread", torch.zeros(()))
+        self.register_buffer("spread", torch.full((len(self.modalities),), float(self.centred)))
+        self.register_buffer("profile", torch.ones(len(self.modalities), joints, dims))
+        if self.unknown is not None:  # poses given nothing spread by the data's std
+            self.register_buffer("spread_unknown", torch.ones(()))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Weights from before there was a spread were trained on poses, not on differences: 0 says so.
-        state_dict.setdefault(f"{prefix}spread", torch.zeros(()))
+        # Weights from before there was a spread were trained on poses, not on differences: 0 says so. Then
+        # there was one for all, hidden conditions included, and no profile.
+        spread = state_dict.setdefault(f"{prefix}spread", torch.zeros(()))
+        if spread.ndim == 0:
+            state_dict[f"{prefix}spread"] = spread.expand(len(self.modalities)).clone()
+            if self.unknown is not None:
+                state_dict.setdefault(f"{prefix}spread_unknown", spread)
+        state_dict.setdefault(f"{prefix}profile", torch.ones_like(self.profile))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def features(self, condition: Tensor, modality: int | Tensor) -> Tensor | None:
         """What the network takes of a condition (B, D): (B, layers, hidden). Compute once, use often."""
+        self._check_condition(condition, modality)
         return self._project(self._with_token(condition, modality))
 
     def loss(
@@ -112,19 +138,48 @@ class PoseDecoder(Conditioned):
         that the conditional mean; "l1" the coordinate-wise, "mpjpe" the joint-wise median.
 
         With "edm" and a mean, what is noised and denoised is the pose's difference to that mean, over its
-        rms (buffer ``spread``, followed in training mode): unit data again, however much a condition tells.
+        modality's rms (buffer ``spread``): unit data again, however much a condition tells. The buffer is
+        only read here: train with ``terms`` and ``follow``.
         """
+        return self.terms(target, condition, modality, generator=generator, weight=weight).loss
+
+    def terms(
+        self,
+        target: Tensor,
+        condition: Tensor,
+        modality: int | Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        weight: Tensor | None = None,
+    ) -> Terms:
+        """``loss``, and the batch's residual, to be given to ``follow`` after the optimiser's step."""
+        self._check_batch(target, condition, modality, weight)
         weight = self._joint_weight(target, weight)
         clean = self._standardise(target, weight)
-        features = self._project(self._hide(self._with_token(condition, modality), generator))
+        hidden = self._draw_hidden(len(clean), generator)
+        condition = self._with_token(condition, modality)
+        if hidden is not None and self.unknown is not None:
+            condition = torch.where(hidden[:, None], self.unknown, condition)
+        features = self._project(condition)
         total: Tensor | float = 0.0
+        residual, std = self.spread.new_zeros(len(self.modalities), 2, self.joints * self.dims), None
         if self.mean_weight:
             predicted = self._flat_mean(features, len(clean))
             total = self.mean_weight * self._regression_loss(predicted, clean, weight, self.mean_loss)
             if self.centred:
-                clean = self._centre(clean, predicted.detach(), weight)
-        error = self._denoising_loss(clean, features, generator)
-        return total + self._reduce(error, weight)
+                clean, std, residual = self._centre(clean, predicted.detach(), modality, weight, hidden)
+        error = self._denoising_loss(clean, features, std, generator)
+        return Terms(total + self._reduce(error, weight), residual)
+
+    @torch.no_grad()
+    def follow(self, residual: Tensor) -> None:
+        """Move ``spread`` and ``profile`` a little towards residuals: once a step, after the optimiser's.
+
+        residual: of ``terms``, (modalities, 2, J d), summed over all batches of the step and over processes.
+        """
+        spread, profile = followed(self.spread, self.profile.flatten(1), residual)
+        self.spread.copy_(spread)
+        self.profile.copy_(profile.view_as(self.profile))
 
     def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         """The pose expected given the condition, in one network evaluation. (B, D) to (B, J, d).
@@ -169,20 +224,24 @@ class PoseDecoder(Conditioned):
         schedule. A prior, or a decoder without a mean, starts at 80 or at its process' own end.
         """
         check_choice("sampler", sampler, [*ODE_SAMPLERS, *LEVEL_SDE_SAMPLERS, *SDE_SAMPLERS])
+        check_count("steps", steps)
+        check_count("hypotheses", hypotheses)
         denoise, centre = self._denoise(condition, modality, guidance)
         if correct is not None:
             denoise = guided(denoise, lambda flat: self._flatten(correct(self._restore(flat))))
         shape = (hypotheses, len(condition), self.joints * self.dims)
         noise = randn_like(self.std.new_empty(shape, dtype=condition.dtype), generator)
-        if sampler not in SDE_SAMPLERS:
-            levels = self._levels(steps, sigma_start, centre is not None).to(noise)
-            x = levels[0] * noise if centre is None else centre + levels[0] * noise
-            if sampler in ODE_SAMPLERS:
-                return self._restore(ODE_SAMPLERS[sampler](denoise, x, levels))
-            return self._restore(LEVEL_SDE_SAMPLERS[sampler](denoise, x, levels, generator=generator))
-        times = uniform_time(steps).to(noise)
-        noise = noise * self.sde.std(times[0])
-        return self._restore(SDE_SAMPLERS[sampler](denoise, noise, times, self.sde, generator=generator))
+        if sampler in SDE_SAMPLERS:
+            times = uniform_time(steps).to(noise)
+            noise = noise * self.sde.std(times[0])
+            return self._restore(SDE_SAMPLERS[sampler](denoise, noise, times, self.sde, generator=generator))
+        # Levels are walked in units of each row's spread, so that rows of several modalities go together.
+        unit = self.std.new_ones(()) if centre is None else self.spread[modality]
+        unit = torch.where(unit > 0, unit, UNCENTRED).to(noise)
+        levels = self._levels(steps, sigma_start, unit, centre is not None).to(noise)
+        run = ODE_SAMPLERS.get(sampler) or partial(LEVEL_SDE_SAMPLERS[sampler], generator=generator)
+        origin = torch.zeros_like(noise[0]) if centre is None else centre
+        return self._restore(sample_about(run, denoise, origin, unit, noise, levels))
 
     def log_likelihood(
         self, poses: Tensor, condition: Tensor, modality: int | Tensor, **options: Any
@@ -200,12 +259,13 @@ class PoseDecoder(Conditioned):
     def _project(self, condition: Tensor) -> Tensor | None:
         return self.network.project(condition) if condition.shape[-1] else None
 
-    def _hide(self, condition: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _draw_hidden(self, batch: int, generator: torch.Generator | None) -> Tensor | None:
+        """(B,): which conditions are hidden from the network."""
         if self.unknown is None or not self.training:
-            return condition
-        device = generator.device if generator is not None else condition.device
-        hidden = torch.rand(len(condition), 1, generator=generator, device=device) < self.condition_dropout
-        return torch.where(hidden.to(condition.device), self.unknown, condition)
+            return None
+        device = generator.device if generator is not None else self.unknown.device
+        drawn = torch.rand(batch, 1, generator=generator, device=device)[:, 0] < self.condition_dropout
+        return drawn.to(self.unknown.device)
 
     def _denoise(
         self, condition: Tensor, modality: int | Tensor, guidance: float
@@ -214,44 +274,47 @@ class PoseDecoder(Conditioned):
         features = self.features(condition, modality)
         has_mean = self.mean_weight and features is not None
         centre = self._flat_mean(features, len(condition)) if has_mean else None
-        conditional = self._about(centre, features)
+        conditional = self._about(centre, features, self.spread[modality], self._profile(modality))
         if not guidance:
             return conditional, centre
         if self.unknown is None:
             raise ValueError("guidance needs a decoder trained with condition_dropout > 0")
         nothing = self._project(self.unknown[None])
-        prior = self._about(self._flat_mean(nothing, 1) if self.mean_weight else None, nothing)
+        mean = self._flat_mean(nothing, 1) if self.mean_weight else None
+        prior = self._about(mean, nothing, self.spread_unknown, None)
         return classifier_free(conditional, prior, guidance), centre
 
-    def _about(self, centre: Tensor | None, features: Tensor | None) -> Denoise:
-        if centre is None or not self._is_centred():
+    def _about(
+        self, centre: Tensor | None, features: Tensor | None, unit: Tensor, std: Tensor | None
+    ) -> Denoise:
+        if centre is None or not self.centred:
             return lambda x, sigma: self.denoiser(x, sigma, features)
+        return about(lambda x, sigma: self.denoiser(x, sigma, features, std), centre, unit, SIGMA_MAX)
 
-        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-            level = sigma / self.spread
-            # Beyond the highest trained level only the direction of x is left to be known.
-            inside = (SIGMA_MAX / level).clamp(max=1) / self.spread
-            difference = self.denoiser(inside * (x - centre), inside * sigma, features)
-            return centre + self.spread * difference
+    def _profile(self, modality: int | Tensor) -> Tensor:
+        """``profile`` of the modality, (J d,), or of each row's, (B, J d)."""
+        return self.profile[modality].flatten(-2)
 
-        return denoise
-
-    def _is_centred(self) -> bool:
-        return self.centred and bool(self.spread > 0)
-
-    def _centre(self, clean: Tensor, centre: Tensor, weight: Tensor) -> Tensor:
-        """The difference to the centre over ``spread``, which then moves towards the rms difference."""
-        difference = clean - centre.to(clean)
-        known = self.spread > 0
-        if not self.training:
-            return torch.where(known, difference / self.spread.clamp(min=1e-6), clean)
-        centred = difference / torch.where(known, self.spread, 1.0)
-        rms = (self._reduce(difference**2, weight).sum() / weight.mean(-1).sum().clamp(min=1e-12)).sqrt()
-        self.spread.copy_(torch.where(known, torch.lerp(self.spread, rms, FOLLOW), rms))
-        return centred
+    def _centre(
+        self, clean: Tensor, centre: Tensor, modality: int | Tensor, weight: Tensor, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The difference to the centre over its unit, the stds that it has by coordinate, its residual."""
+        unit, std, centre = self.spread[modality], self._profile(modality), centre.to(clean)
+        if hidden is not None:
+            unit = torch.where(hidden, self.spread_unknown, unit)
+            std = torch.where(hidden[:, None], 1.0, std)
+            weight = torch.where(hidden[:, None], 0.0, weight)
+        weight = weight.repeat_interleave(self.dims, -1)
+        residual = residual_sums(clean - centre, weight, modality, len(self.modalities))
+        centre, unit = frame(centre, unit)
+        return (clean - centre) / unit[..., None], std, residual
 
     def _denoising_loss(
-        self, clean: Tensor, features: Tensor | None, generator: torch.Generator | None
+        self,
+        clean: Tensor,
+        features: Tensor | None,
+        std: Tensor | None,
+        generator: torch.Generator | None,
     ) -> Tensor:
         """(B, D), unreduced; runs of `SHARE` rows have one level, an axis of its own to the network."""
         batch = len(clean)
@@ -260,7 +323,9 @@ class PoseDecoder(Conditioned):
         noise = randn_like(clean, generator)
         together = [x.unflatten(0, (-1, share)) for x in (clean, noise)]
         grouped = None if features is None else features.unflatten(0, (-1, share))
-        return self.denoiser.loss(together[0], sigma, together[1], grouped).flatten(0, 1)
+        if std is not None and std.ndim == 2:
+            std = std.expand(batch, -1).unflatten(0, (-1, share))
+        return self.denoiser.loss(together[0], sigma, together[1], grouped, std).flatten(0, 1)
 
     def _draw_levels(self, n: int, generator: torch.Generator | None) -> Tensor:
         if self.parametrisation == "edm":
@@ -271,10 +336,14 @@ class PoseDecoder(Conditioned):
         silence = self.std.new_zeros(batch, self.joints * self.dims)
         return self.network(silence if features is None else silence.to(features), None, features)
 
-    def _levels(self, steps: int, start: float | None, around_mean: bool) -> Tensor:
+    def _levels(self, steps: int, start: float | None, unit: Tensor, around_mean: bool) -> Tensor:
         if around_mean:
-            unit = float(self.spread) if self._is_centred() else UNCENTRED
-            top, end = AROUND_MEAN[0] * unit, AROUND_MEAN[1] * unit
+            top, end = AROUND_MEAN
         else:
             top, end = min(AROUND_NOTHING[0], float(self.sde.sigma(torch.ones(())))), AROUND_NOTHING[1]
-        return geometric(steps, end, start or top)
+        if start is not None:
+            top = start / float(unit.min())
+            if not top > end:
+                last = end * float(unit.min())
+                raise ValueError(f"sigma_start: {start}; it must be above the last level, {last:.3g}")
+        return geometric(steps, end, top)

@@ -8,7 +8,7 @@ own stand behind one Denoiser. Data are taken to have standard deviation ``sigma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -38,7 +38,7 @@ class EDM:
     range of labels, 3 wide, nearly all of them would stand still.
     """
 
-    sigma_data: float = 1.0
+    sigma_data: float | Tensor = 1.0
     label_scale: float = 5.0
 
     def __call__(self, sigma: Tensor) -> Coefficients:
@@ -88,7 +88,8 @@ class Denoiser(nn.Module):
     """``network(x, label, condition)`` made into ``denoise(x, sigma, condition)``.
 
     x: (..., D). sigma: a scalar tensor, or one a row: x's leading shape, (...) or (..., 1). condition: handed
-    through.
+    through. std: of the data by coordinate, (..., D), where EDM's ``sigma_data`` is not that of all. A
+    network of zeros is then the exact denoiser of normal data with these stds.
     """
 
     def __init__(self, network: nn.Module, preconditioning: Preconditioning) -> None:
@@ -96,19 +97,35 @@ class Denoiser(nn.Module):
         self.network = network
         self.preconditioning = preconditioning
 
-    def forward(self, x: Tensor, sigma: Tensor, condition: Any = None) -> Tensor:
-        c = self.preconditioning(sigma[..., 0] if sigma.ndim == x.ndim else sigma)
-        out = self.network(_column(c.input) * x, c.noise, condition)
-        return _column(c.skip) * x + _column(c.out) * out
+    def forward(self, x: Tensor, sigma: Tensor, condition: Any = None, std: Tensor | None = None) -> Tensor:
+        c = self._coefficients(sigma[..., 0] if sigma.ndim == x.ndim else sigma, std)
+        return c.skip * x + c.out * self.network(c.input * x, c.noise, condition)
 
-    def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, condition: Any = None) -> Tensor:
+    def loss(
+        self,
+        clean: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        condition: Any = None,
+        std: Tensor | None = None,
+    ) -> Tensor:
         """Squared error of the network's own target: ``|D(x_0 + sigma n) - x_0|² / c_out²``.
 
         clean, noise: (..., D), noise standard normal; sigma: (...). Returns (..., D), unreduced. The weight
         1 / c_out² is EDM's (eq. 8) and, for noise prediction, the plain ``|F - n|²`` of GFPose.
         """
-        denoised = self(clean + _column(sigma) * noise, sigma, condition)
-        return ((denoised - clean) / _column(self.preconditioning(sigma).out)) ** 2
+        denoised = self(clean + _column(sigma) * noise, sigma, condition, std)
+        return ((denoised - clean) / self._coefficients(sigma, std).out) ** 2
+
+    def _coefficients(self, sigma: Tensor, std: Tensor | None) -> Coefficients:
+        """Those of x: (..., 1), or (..., D) where data spread by coordinate; the label's is (...)."""
+        if std is None:
+            c = self.preconditioning(sigma)
+            return Coefficients(_column(c.skip), _column(c.out), _column(c.input), c.noise)
+        if not isinstance(self.preconditioning, EDM):
+            raise TypeError(f"std by coordinate: {type(self.preconditioning).__name__} has none; use EDM")
+        c = replace(self.preconditioning, sigma_data=std)(sigma[..., None])
+        return c._replace(noise=c.noise[..., 0])
 
 
 def _column(values: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class MLPDecoder(Conditioned):
         weight: Tensor | None = None,
     ) -> Tensor:
         """As ``PoseDecoder.loss``, regression term only; the generator is unused. Returns (B,)."""
+        self._check_batch(target, condition, modality, weight)
         weight = self._joint_weight(target, weight)
         predicted = self._flat_mean(condition, modality)
         return self._regression_loss(predicted, self._standardise(target, weight), weight, self.mean_loss)
@@ -58,6 +59,7 @@ class MLPDecoder(Conditioned):
 
     def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         """(B, D) to (B, J, d)."""
+        self._check_condition(condition, modality)
         return self._restore(self._flat_mean(condition, modality))
 
 
