@@ -47,6 +47,17 @@ def tests_package(session: nox.Session, name: str) -> None:
 
 
 @nox.session
+@nox.parametrize("name", PACKAGES, ids=PACKAGES)
+def minimal(session: nox.Session, name: str) -> None:
+    """One package's tests with the oldest version of everything that it and they declare."""
+    folders = [*local_dependencies(name), f"packages/{name}"]
+    oldest = ("--resolution", "lowest-direct", "--upgrade")
+    session.install(*oldest, *editable(folders), *group(f"packages/{name}", "test"))
+    session.chdir(f"packages/{name}")
+    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and formatting."""
     session.install(*group(".", "lint"))
@@ -81,6 +92,13 @@ def bench(session: nox.Session) -> None:
         name = script.stem.removeprefix("bench_")
         if not session.posargs or name in session.posargs:
             session.run("python", str(script), "--json", str(folder / f"{name}.json"))
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Which small changes of the code the tests notice (docs/pages/mutation.md); name modules, or all."""
+    install_workspace(session, "test", "mutation")
+    session.run("python", "tests/mutate.py", *session.posargs, env=one_thread())
 
 
 @nox.session(venv_backend="none")
