@@ -180,7 +180,7 @@ def test_an_error_shows_a_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_all_that_prints_goes_through_the_terminal() -> None:
-    """No other console, and no `print` or `echo`, called or handed on, of text that may come out of a file."""
+    """No other console, no `print` or `echo`, called or handed on, of text that may come out of a file."""
     found = []
     for file in sorted([*ROOT.glob("apps/**/*.py"), *ROOT.glob("packages/*/src/**/*.py")]):
         tree = ast.parse(file.read_text())
