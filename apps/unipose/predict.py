@@ -70,8 +70,8 @@ class Prediction:
     skeleton: Skeleton
 
     def save(self, path: Path) -> None:
-        """As .npz (every array, `skeleton`, `joint_names`, `unit`, and the frames' `names`), or as .json (a list
-        of people with named joints).
+        """As .npz (every array, `skeleton`, `joint_names`, `unit`, and the frames' `names`), or as .json (a
+        list of people with named joints).
 
         Raises:
             ValueError: another ending.
