@@ -5,6 +5,7 @@ They lie beside the repository and are not part of it; without them the tests ar
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_motion_capture_teaches_vvipe(
     assert report["units"]["verdict"] == "ok"
     assert report["sides"]["verdict"] == "ok" or report["sides"]["verdict"].startswith("not judged")
     assert report["stature"]["verdict"] == "ok"
+    short = [fault.partition(":")[0] for fault in report["faults"]]
+    assert short == (["proportions"] if form == "bvh" else [])  # amc2bvh drops wrists
     assert contact_sheet(store).size[0] > 500
     (tmp_path / "split.json").write_text(json.dumps({"train": train, "test": test}))
     changes = (
@@ -46,6 +49,12 @@ def test_motion_capture_teaches_vvipe(
         f"data.split={tmp_path / 'split.json'}",
     )
     recipe = tiny(tmp_path / "cache", *changes, "vae={steps: 1, batch: 16}")
+    if form == "bvh":
+        with pytest.raises(
+            ValueError, match=r"no human has such proportions.*take the original, for CMU its ASF"
+        ):
+            train_vvipe(recipe, tmp_path / "run", only="vae", report=False)
+        recipe = replace(recipe, data=replace(recipe.data, accept_faults=True))
     trained, _ = train_vvipe(recipe, tmp_path / "run", only="vae", report=False)
     assert len(trained.run.curves("vae")) == rows
 
