@@ -238,9 +238,10 @@ def test_damaged_people_and_frames_are_counted_and_the_others_read(tmp_path: Pat
     assert store.column("frame").tolist() == [0, 1, 2]
     assert len(files) == 3
     assert told == [
-        f"{tmp_path}/in/video_000000000007_keypoints.json: is no JSON (ends too early at line 1, column 11); copy"
-        " it anew [the frame is left out]",
-        f"{tmp_path}/in: 3 people (first in frame 8) have keypoints that are no list of finite numbers; left out",
+        f"{tmp_path}/in/video_000000000007_keypoints.json: is no JSON (ends too early at line 1, column 11);"
+        " copy it anew [the frame is left out]",
+        f"{tmp_path}/in: 3 people (first in frame 8) have keypoints that are no list of finite numbers;"
+        " left out",
         f"{tmp_path}/in: 1 people (first in frame 10) have 2 numbers as keypoints, wanted 75; left out",
     ]
 
