@@ -128,8 +128,8 @@ def cut(file: Path, box: tuple[float, ...], size: int) -> np.ndarray:
     try:
         with Image.open(file) as picture:
             image = picture.convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{file}: not a readable picture ({error}); download it anew") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise ValueError(f"{file}: not a readable picture; download it anew") from None
     left, top, right, bottom = (edge + 0.5 for edge in box)
     corner = int(np.floor(left)), int(np.floor(top))
     window = image.crop((*corner, int(np.ceil(right)), int(np.ceil(bottom))))

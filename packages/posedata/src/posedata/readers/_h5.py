@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from posedata.readers._damage import CUT_SHORT
+
 FILTERS = frozenset({"gzip", "lzf", "shuffle", "fletcher32"})
 LARGEST_CHUNK = 1 << 28
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
@@ -33,8 +35,8 @@ class H5File:
             raise FileNotFoundError(f"{self.path}: no such file; give an HDF5 file")
         try:
             self._file = h5py.File(self.path, "r", locking=False)
-        except _DAMAGE as error:
-            raise ValueError(f"{self.path}: is no whole HDF5 file ({_line(error)}); copy it anew") from None
+        except _DAMAGE:
+            raise ValueError(f"{self.path}: is no whole HDF5 file ({CUT_SHORT}); copy it anew") from None
 
     def __enter__(self) -> H5File:
         return self
@@ -47,9 +49,10 @@ class H5File:
     def __contains__(self, name: str) -> bool:
         try:
             return name in self._file
-        except _DAMAGE as error:
-            reason = f"cannot be read ({_line(error)}); copy the file anew"
-            raise ValueError(f"{self.path}: {name} {reason}") from None
+        except _DAMAGE:
+            raise ValueError(
+                f"{self.path}: {name} cannot be read ({CUT_SHORT}); copy the file anew"
+            ) from None
 
     def array(self, name: str, shape: tuple[int | None, ...], kinds: str = "fiu") -> H5Array:
         """A data set of the file's root that has this shape (None: any length) and a dtype of these kinds.
@@ -72,7 +75,7 @@ class H5File:
         except _DAMAGE as error:
             if isinstance(error, ValueError) and str(error).startswith(where):
                 raise
-            raise ValueError(f"{where} cannot be read ({_line(error)}); copy the file anew") from None
+            raise ValueError(f"{where} cannot be read ({CUT_SHORT}); copy the file anew") from None
         return H5Array(found, where)
 
 
@@ -90,8 +93,8 @@ class H5Array:
         """Rows: a slice, or ascending indices. ValueError where the bytes are damaged."""
         try:
             return np.asarray(self._data[rows])
-        except _DAMAGE as error:
-            raise ValueError(f"{self._where} cannot be read ({_line(error)}); copy the file anew") from None
+        except _DAMAGE:
+            raise ValueError(f"{self._where} cannot be read ({CUT_SHORT}); copy the file anew") from None
 
     def all(self, largest: int = 1 << 30) -> np.ndarray:
         """The whole array; ValueError if it is of more than `largest` bytes."""
@@ -125,7 +128,3 @@ def _check_type(data: Any, shape: tuple[int | None, ...], kinds: str, where: str
     kind = "S" if text else data.dtype.kind
     if kind not in kinds or (kind == "O" and not text):
         raise ValueError(f"{where} is {data.dtype}, which is not what it should be; get the file anew")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

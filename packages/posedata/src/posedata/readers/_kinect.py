@@ -19,6 +19,7 @@ from PIL import Image
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.prepare.format import ClipCamera
+from posedata.readers._damage import DamagedError, reason
 
 BATCH = 32
 _MARGIN = 0.1
@@ -220,13 +221,13 @@ def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(_held(path), formats=("PNG",)) as image:
                 if image.mode not in ("I;16", "I;16B", "I"):
-                    raise ValueError(f"has mode {image.mode}, wanted 16-bit grey")
+                    raise DamagedError(f"it has mode {image.mode}, wanted 16-bit grey")
                 if max(image.size) > _LARGEST or (size is not None and image.size != size):
                     wanted = "at most 8192 a side" if size is None else f"{size[0]}x{size[1]}"
-                    raise ValueError(f"has {image.size[0]}x{image.size[1]} pixels, wanted {wanted}")
+                    raise DamagedError(f"it has {image.size[0]}x{image.size[1]} pixels, wanted {wanted}")
                 depth = np.asarray(image)
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no depth image ({_line(error)}); copy it anew") from None
+        raise ValueError(f"{path}: is no depth image ({reason(error)}); copy it anew") from None
     if depth.min(initial=0) < 0 or depth.max(initial=0) > 65535:
         raise ValueError(f"{path}: depth exceeds 16 bits; write millimetres as 16-bit grey")
     return depth.astype(np.uint16)
@@ -241,12 +242,12 @@ def read_colour(path: Path) -> UInt8[np.ndarray, "H W 3"]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(_held(path), formats=("PNG", "JPEG")) as image:
                 if max(image.size) > _LARGEST:
-                    raise ValueError(
-                        f"has {image.size[0]}x{image.size[1]} pixels, at most 8192 a side are read"
+                    raise DamagedError(
+                        f"it has {image.size[0]}x{image.size[1]} pixels, at most 8192 a side are read"
                     )
                 return np.asarray(image.convert("RGB"))
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no whole image ({_line(error)}); copy it anew") from None
+        raise ValueError(f"{path}: is no whole image ({reason(error)}); copy it anew") from None
 
 
 def register_colour(
@@ -277,9 +278,5 @@ def register_colour(
 def _held(path: Path) -> io.BytesIO:
     """The file in memory, where a chunk that claims two gigabytes can get no more than there is."""
     if path.stat().st_size > _LARGEST_IMAGE:
-        raise ValueError(f"has more than {_LARGEST_IMAGE >> 20} MiB")
+        raise DamagedError(f"it has more than {_LARGEST_IMAGE >> 20} MiB")
     return io.BytesIO(path.read_bytes())
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

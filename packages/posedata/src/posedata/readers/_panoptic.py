@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from posedata.prepare.format import ClipCamera
+from posedata.readers._damage import DamagedError, reason
 from posedata.readers._safe_text import parse_json, read_json
 
 AXES = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -114,13 +115,13 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
                 if match and member.isreg() and int(match[1]) % stride == 0:
                     found[int(match[1])] = member
                 if count > _MOST_MEMBERS:
-                    raise ValueError("it holds more files than any sequence")
+                    raise DamagedError("it holds more files than any sequence")
             for number, member in sorted(found.items()):
                 handle = archive.extractfile(member)
                 if handle is not None:
                     yield number, f"{path}: {member.name[-60:]}", handle.read(_LARGEST_SCENE + 1)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: is no whole tar ({str(error)[:120]}); download it anew") from None
+        raise ValueError(f"{path}: is no whole tar ({reason(error)}); download it anew") from None
 
 
 def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]]:
