@@ -19,7 +19,6 @@ from PIL import Image
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
 from posedata.prepare.format import ClipCamera
-from posedata.readers._damage import DamagedError, reason
 
 BATCH = 32
 _MARGIN = 0.1

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from posedata.prepare.format import ClipCamera
-from posedata.readers._damage import DamagedError, reason
 from posedata.readers._safe_text import parse_json, read_json
 
 AXES = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
