@@ -11,6 +11,7 @@ from posedata.prepare.run import prepare
 from posedata.readers.amass import Amass
 from posedata.readers.asf_amc import read_asf_amc
 from posedata.readers.bvh import read_bvh
+from posedata.readers.c3d import read_c3d
 from posedata.readers.coco import Coco
 from posedata.readers.h36m import H36m
 from posedata.readers.h36m_npz import read_h36m_npz
@@ -22,6 +23,7 @@ from posedata.readers.ntu import Ntu
 from posedata.readers.panoptic import Panoptic
 from posedata.readers.rgbd import Rgbd, RgbdFrame, RgbdSequence, open_rgbd
 from posedata.readers.tdpw import Tdpw
+from posedata.readers.trc import read_trc
 
 __all__ = [
     "FORMATS",
@@ -42,6 +44,8 @@ __all__ = [
     "prepare",
     "read_asf_amc",
     "read_bvh",
+    "read_c3d",
     "read_h36m_npz",
     "read_joints",
+    "read_trc",
 ]

@@ -91,9 +91,8 @@ class AmcMotion:
 class AsfAmc(Format):
     """Every AMC file of a folder (or one) with the ASF beside it, as Human3.6M-17 in metres, z up.
 
-    The ASF of an AMC is the one in its folder for the same subject number, the one with which its name begins,
-    or the only one there. Where frame
-    numbers are missing, column `frame` has the gap.
+    The ASF of an AMC is the one in its folder for the same subject number, the one with which its name
+    begins, or the only one there. Where frame numbers are missing, column `frame` has the gap.
     """
 
     name = "asf_amc"
