@@ -82,8 +82,13 @@ def write_c3d(
 
 
 def naive_c3d(path: Path) -> np.ndarray:
-    """(T, M, 3) of little-endian floats, one `struct.unpack` a point; NaN where the residual is negative."""
+    """(T, M, 3) of little-endian floats, one `struct.unpack` a point; NaN where the residual is negative.
+
+    Raises ValueError for other files.
+    """
     raw = path.read_bytes()
+    if raw[(raw[0] - 1) * 512 + 3] != PROCESSORS["<"] or struct.unpack_from("<f", raw, 12)[0] > 0:
+        raise ValueError(path.name)
     points, analogue, first, last = struct.unpack_from("<4H", raw, 2)
     (block,) = struct.unpack_from("<H", raw, 16)
     at, frames = (block - 1) * 512, []
@@ -122,3 +127,18 @@ def write_trc(
         lines.append("\t".join([str(first + n), f"{(first + n - 1) / rate:.5f}", *cells]))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def naive_trc(path: Path) -> np.ndarray:
+    """(T, M, 3) by splitting lines at their tabs; cells that are empty or no number are NaN."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    count = len([cell for cell in lines[3].split("\t") if cell.strip()]) - 2
+    frames = []
+    for line in lines[5:]:
+        cells = line.split("\t")[2 : 2 + 3 * count]
+        if line.strip():
+            cells += [""] * (3 * count - len(cells))
+            frames.append([float(cell) if cell.strip() else np.nan for cell in cells])
+    places = np.array(frames).reshape(len(frames), count, 3)
+    places[np.isnan(places).any(axis=-1)] = np.nan
+    return places
