@@ -1,4 +1,4 @@
-"""Reads a real file as `prepare` does and as a naive reader does: how far apart the two are, what was told."""
+"""Reads a real file as `prepare` and as a naive reader does: how far apart the two are, what was told."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from naive_bvh import naive_joints
 from posedata.prepare import get_format
 from posedata.prepare.format import Clip, Context
 from posedata.readers._c3d import read_c3d
+from posedata.readers._markers import _known, people
 from posedata.readers.asf_amc import bone_ends, read_amc, read_asf
 from posedata.readers.bvh import UNITS
 from posedata.readers.trc import parse as read_trc
@@ -44,9 +45,34 @@ def check(path: Path) -> dict[str, Any]:
         row["outcome"] = "; ".join(note.removeprefix(f"{path}: ") for note in notes) or "read"
     except ValueError as error:
         clip, row["outcome"] = None, "refused: " + str(error).removeprefix(f"{path}: ")
+    row["outcome"] = row["outcome"] if len(row["outcome"]) < 240 else row["outcome"][:240] + " ..."
     if clip is not None or form in ("c3d", "trc"):
         row["compared_with"], row["largest_deviation_mm"] = _COMPARE[form](path, clip)
-    return row
+    return row | (_estimates(path) if form == "trc" else {})
+
+
+def _estimates(path: Path) -> dict[str, float]:
+    """How far joints from markers on the skin lie from joint centres, where a file has both (in millimetres).
+
+    With medial and lateral markers, and (`lateral`) without the medial ones.
+    """
+    places = people(path, read_trc(path, lambda text: None))[""]
+    centres = {side + part: places.get(side + part) for side in "LR" for part in ("HJC", "KJC", "AJC", "SJC")}
+    if any(place is None for place in centres.values()) or "LASI" not in places:
+        return {}
+    skin = {name: place for name, place in places.items() if not name.endswith("JC")}
+    lateral = {name: place for name, place in skin.items() if name[1:] not in ("MFC", "MMAL")}
+    out = {}
+    for key, part, joint, markers in (
+        ("hips_mm", "HJC", "hip", skin),
+        ("shoulders_mm", "SJC", "shoulder", skin),
+        ("knees_lateral_mm", "KJC", "knee", lateral),
+        ("ankles_lateral_mm", "AJC", "ankle", lateral),
+    ):
+        known, _ = _known(markers, 0.001)
+        far = [known[f"{s}_{joint}"] - centres[s[0].upper() + part] for s in ("left", "right")]
+        out[key] = float(np.nanmean(np.linalg.norm(far, axis=-1)))
+    return out
 
 
 def _read(form: str, path: Path, note: Callable[[str], None]) -> Clip:
