@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from posedata.prepare import get_format
+from posedata.prepare.format import Clip, Context
+from posedata.skeleton import get_skeleton
 
 PROCESSORS = {"<": 84, "vax": 85, ">": 86}
 
@@ -142,3 +145,58 @@ def naive_trc(path: Path) -> np.ndarray:
     places = np.array(frames).reshape(len(frames), count, 3)
     places[np.isnan(places).any(axis=-1)] = np.nan
     return places
+
+
+H36M = get_skeleton("h36m17").joints
+POSE = {
+    "left_hip": (0.09, 0.0, 0.92), "left_knee": (0.1, 0.03, 0.5), "left_ankle": (0.1, -0.02, 0.08),
+    "left_shoulder": (0.18, -0.02, 1.42), "left_elbow": (0.22, -0.03, 1.12), "left_wrist": (0.24, 0.05, 0.87),
+    "thorax": (0.0, -0.01, 1.45), "neck": (0.0, 0.02, 1.53), "head": (0.0, 0.03, 1.72),
+}  # fmt: skip
+"""A standing person in metres, z up, facing -y; the right side is the left one mirrored."""
+PARTS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+
+
+def person(frames: int = 4) -> dict[str, np.ndarray]:
+    """Joints (T, 3) of somebody who walks on along -y, 1 cm a frame."""
+    whole = dict(POSE) | {n.replace("left", "right"): (-p[0], *p[1:]) for n, p in POSE.items() if "left" in n}
+    on = np.arange(frames)[:, None] * np.array([0, -0.01, 0])
+    return {name: np.array(place) + on for name, place in whole.items()}
+
+
+def y_up(places: np.ndarray) -> np.ndarray:
+    """(x, y, z) with z up to y up, as OpenSim has it."""
+    return np.stack([places[..., 0], places[..., 2], -places[..., 1]], axis=-1)
+
+
+def stacked(named: dict[str, np.ndarray]) -> np.ndarray:
+    return np.stack(list(named.values()), axis=1)
+
+
+def centres(true: dict[str, np.ndarray], form: str) -> dict[str, np.ndarray]:
+    """Joint centres with the labels of a model."""
+    words = {
+        "vicon": dict(zip(PARTS, ("{L}FEP", "{L}FEO", "{L}TIO", "{L}CLO", "{L}HUO", "{L}RAO"), strict=True)),
+        "hjc": {part: "{L}" + part[0].upper() + "JC" for part in PARTS},
+        "opensim": {part: "{L}_" + part[0].upper() + "JC" for part in PARTS},
+        "ours": {part: "{side}_" + part for part in PARTS},
+        "words": {part: "{Side}" + part.title() for part in PARTS},
+        "dotted": {part: "{Side}." + part.title() for part in PARTS},
+    }[form]
+    out = {}
+    for side in ("left", "right"):
+        for part, label in words.items():
+            out[label.format(L=side[0].upper(), side=side, Side=side.title())] = true[f"{side}_{part}"]
+    return out | {"Head": true["head"], "Neck": true["neck"]}
+
+
+def read(form: str, path: Path, **options: object) -> tuple[list[Clip], list[str]]:
+    notes: list[str] = []
+    reader, context = get_format(form, **options), Context(path.parent, notes.append)
+    clips = [clip for unit in reader.plan(path, context).units for clip in reader.read(unit, context)]
+    return clips, notes
+
+
+def check(clip: Clip, true: dict[str, np.ndarray], names: Sequence[str], atol: float = 1e-6) -> None:
+    for name in names:
+        np.testing.assert_allclose(clip.joints[:, H36M.index(name)], true[name], atol=atol, err_msg=name)
