@@ -94,6 +94,13 @@ def bench(session: nox.Session) -> None:
             session.run("python", str(script), "--json", str(folder / f"{name}.json"))
 
 
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Which small changes of the code the tests notice (docs/pages/mutation.md); name modules, or all."""
+    install_workspace(session, "test", "mutation")
+    session.run("python", "tests/mutate.py", *session.posargs, env=one_thread())
+
+
 @nox.session(venv_backend="none")
 def dev(session: nox.Session) -> None:
     """Make `.venv` with everything editable and every tool."""

@@ -58,7 +58,7 @@ class Fitting:
 
     def __init__(self, trainer: Trainer, stage: Stage) -> None:
         self.run, self.config, self.accelerator = trainer.run, trainer.config, trainer.accelerator
-        self.precision = trainer.precision
+        self.precision, self.whole = trainer.precision, trainer.whole
         if self.config.evaluate_every and stage.evaluate is None:
             raise ValueError(
                 f"loop.evaluate_every: {stage.name} is not evaluated while it is trained; leave it at 0"
@@ -110,7 +110,8 @@ class Fitting:
         for part in range(self.config.accumulate):
             batch, generator = self._draw(part)
             with self.accelerator.accumulate(self.objective):
-                values = self.objective(batch, generator)
+                with self.whole if self.whole.processes > 1 else contextlib.nullcontext():
+                    values = self.objective(batch, generator)
                 self._require_finite(values["loss"], "loss", batch)
                 self.accelerator.backward(values["loss"])
                 if self.accelerator.sync_gradients and self.config.clip is not None:
@@ -129,14 +130,17 @@ class Fitting:
             self.ema.update()
 
     def _draw(self, part: int) -> tuple[Any, torch.Generator]:
-        """The batch of this step, and the generator for the loss; every source of chance seeded."""
+        """The batch of this step, and the generator for the loss; every source of chance seeded.
+
+        All processes draw the same: what is of rows, for the whole batch (`trainer.whole`).
+        """
         at = (self.config.seed, self.stage.name, self.step, part)
-        shared = torch.Generator(self.accelerator.device).manual_seed(seed_of(*at))
-        rank = self.accelerator.process_index
-        own = torch.Generator(self.accelerator.device).manual_seed(seed_of(*at, "loss", rank))
-        torch.manual_seed(seed_of(*at, "torch", rank))
-        random.seed(seed_of(*at, "python", rank))
-        return self.stage.batch(self.step, shared), own
+        of_batch, of_loss = (torch.Generator(self.accelerator.device) for _ in range(2))
+        of_batch.manual_seed(seed_of(*at))
+        of_loss.manual_seed(seed_of(*at, "loss", 0))
+        torch.manual_seed(seed_of(*at, "torch", 0))
+        random.seed(seed_of(*at, "python", 0))
+        return self.stage.batch(self.step, of_batch), of_loss
 
     def _require_finite(self, value: Tensor, what: str, batch: Any) -> None:
         if not torch.isfinite(value).all():

@@ -32,10 +32,9 @@ def read_keypoints(
         FileNotFoundError, ValueError: no such file, or no keypoints of that skeleton in pixels
             (`posedata.keypoints.take_keypoints`, `posedata.plausible.check_keypoints`).
     """
-    points, notes = take_keypoints(read_array(path, "keypoints"), skeleton, str(path))
+    values = read_array(path, "keypoints")
     say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")
-    _judge(points, skeleton, size, str(path), notes, say)
-    return torch.from_numpy(points)
+    return checked_keypoints(values, skeleton, str(path), size, say)
 
 
 def store_keypoints(store: PoseStore, name: str, say: Say = print_line) -> Float[Tensor, "N J 3"]:
@@ -49,9 +48,28 @@ def store_keypoints(store: PoseStore, name: str, say: Say = print_line) -> Float
         known = ", ".join(c.removeprefix("keypoints_") for c in store.columns if c.startswith("keypoints_"))
         there = f"name one of: {known}" if known else "make views with 'posedata views'"
         raise ValueError(f"{store.path}: has no column {column}; {there}")
-    where = f"{store.path}, {column}"
-    points, notes = take_keypoints(np.array(store.column(column)), store.skeleton, where)
-    _judge(points, store.skeleton, None, where, notes, say)
+    values = np.array(store.column(column))
+    return checked_keypoints(values, store.skeleton, f"{store.path}, {column}", say=say)
+
+
+def checked_keypoints(
+    values: np.ndarray,
+    skeleton: Skeleton,
+    where: str,
+    size: tuple[int, int] | None = None,
+    say: Say = print,
+) -> Float[Tensor, "N J 3"]:
+    """Somebody's array as keypoints with confidence.
+
+    Raises:
+        ValueError: what `posedata.keypoints.take_keypoints` or `posedata.plausible.check_keypoints` finds.
+    """
+    points, notes = take_keypoints(values, skeleton, where)
+    errors, warnings = check_keypoints(points, skeleton, size)
+    if errors:
+        raise ValueError(f"{where}: {'; '.join(errors)}")
+    for text in [f"note: {note}" for note in notes] + [f"warning: {warning}" for warning in warnings]:
+        say(text)
     return torch.from_numpy(points)
 
 
@@ -78,20 +96,3 @@ def read_array(path: Path, what: str) -> np.ndarray:
     if not isinstance(values, np.ndarray):
         raise ValueError(f"{path}: is an .npz of {', '.join(values)[:80]}; save one of them as .npy")
     return values
-
-
-def _judge(
-    points: np.ndarray,
-    skeleton: Skeleton,
-    size: tuple[int, int] | None,
-    where: str,
-    notes: list[str],
-    say: Say,
-) -> None:
-    errors, warnings = check_keypoints(points, skeleton, size)
-    if errors:
-        raise ValueError(f"{where}: {'; '.join(errors)}")
-    for note in notes:
-        say(f"note: {note}")
-    for warning in warnings:
-        say(f"warning: {warning}")

@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import ProjectConfiguration
+from posedata.terminal import print_line
 from torch import Tensor
 
 from trainer.fitting import DivergedError, Fitting, seed_of
 from trainer.machine import machine, now
 from trainer.precision import choose_precision
+from trainer.processes import join_processes, patient
 from trainer.runs import Existing, Run
 from trainer.stage import LoopConfig, Stage
+from trainer.whole import WholeBatch
 
 __all__ = ["DivergedError", "Trainer", "seed_of"]
 
@@ -30,6 +33,7 @@ class Trainer:
 
     Attributes:
         precision: of autocast: `no`, `bf16` or `fp16`.
+        whole: what a loss needs to be that of the whole batch (`trainer.whole`).
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class Trainer:
     ) -> None:
         self.run, self.config, self.data = run, config, data
         self.card = dict(card or {})
-        state = PartialState(cpu=config.device == "cpu")
+        state = join_processes(config)
         began = run.precision() if existing == "resume" else None
         self.precision, self._why = choose_precision(config.precision, state.device, began)
         self.accelerator = Accelerator(
@@ -54,6 +58,7 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        self.whole = WholeBatch(self.accelerator.num_processes, self.accelerator.process_index)
         torch.manual_seed(seed_of(config.seed, "weights"))  # a model is made after its trainer
         self._offset = 0  # steps of the stages before, so that trackers see one growing count
         self._tracking = False
@@ -63,22 +68,14 @@ class Trainer:
         Run.start(self.run.path, recipe, existing)
         if self.accelerator.is_main_process:
             if self._why:
-                print(f"precision {self.precision}: {self._why}")
+                print_line(f"precision {self.precision}: {self._why}")
             self.run.log_start({"time": now(), "machine": machine(), "precision": self.precision})
-        self.accelerator.wait_for_everyone()
+        with patient(self.config):
+            self.accelerator.wait_for_everyone()
 
     def share(self, rows: Tensor) -> Tensor:
-        """This process's part of a batch that every process drew alike: equal, contiguous, in rank order.
-
-        Raises:
-            ValueError: the rows do not divide by the number of processes.
-        """
-        processes = self.accelerator.num_processes
-        if len(rows) % processes:
-            raise ValueError(
-                f"a batch of {len(rows)} does not divide by {processes} processes; change its size"
-            )
-        return rows.chunk(processes)[self.accelerator.process_index]
+        """This process's part of a batch that every process drew alike (`WholeBatch.share`)."""
+        return self.whole.share(rows)
 
     def fit(self, stage: Stage) -> dict[str, float]:
         """Train a stage from its last checkpoint, or from the start, to its end.
@@ -91,22 +88,25 @@ class Trainer:
         Raises:
             DivergedError: loss or gradient is not finite; the batch is saved in the run folder and named.
             ValueError: the run's checkpoint belongs to other data or another model.
+            TimeoutError: another process ended, or took longer than `loop.timeout`.
         """
-        fitting = Fitting(self, stage)
-        fitting.restore()
-        if fitting.step < stage.steps:
-            self._track(fitting.step)
-            fitting.train(self._offset)
-        if fitting.ema:
-            fitting.ema.copy_to_module()
-        self._offset += stage.steps
-        self.accelerator.wait_for_everyone()
-        self.accelerator.free_memory()
+        with patient(self.config):
+            fitting = Fitting(self, stage)
+            fitting.restore()
+            if fitting.step < stage.steps:
+                self._track(fitting.step)
+                fitting.train(self._offset)
+            if fitting.ema:
+                fitting.ema.copy_to_module()
+            self._offset += stage.steps
+            self.accelerator.wait_for_everyone()
+            self.accelerator.free_memory()
         return fitting.metrics
 
     def close(self) -> None:
-        """Close the trackers."""
-        self.accelerator.end_training()
+        """Close the trackers; the processes stay joined for a further training."""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def _track(self, step: int) -> None:
         if self._tracking or not self.config.trackers:

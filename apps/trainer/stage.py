@@ -30,6 +30,8 @@ class LoopConfig:
             stages are evaluated on the people kept for validation; with 0, not at all.
         keep: how many checkpoints besides the best.
         trackers: `wandb` must be installed.
+        timeout: seconds that a process waits for the others, while the first prepares data or evaluates,
+            before it gives up.
     """
 
     seed: int = 0
@@ -43,6 +45,7 @@ class LoopConfig:
     checkpoint_every: Positive = 500
     keep: Positive = 2
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    timeout: Annotated[float, Range(above=0)] = 86400.0
 
 
 @dataclasses.dataclass
@@ -57,8 +60,10 @@ class Stage:
         steps: optimizer steps.
         batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
             and keep `trainer.share(rows)`.
-        loss: (batch, generator) -> {"loss": scalar, others for the log}. The generator differs by process. It
-            calls `modules` directly; autocast and gradient averaging are arranged around it.
+        loss: (batch, generator) -> {"loss": scalar, others for the log}. It calls `modules` directly;
+            autocast, gradient averaging and `trainer.whole` are arranged around it. The generator draws the
+            same on every process: draw for the whole batch here too (`trainer.whole.draws`). Where the loss
+            is not a plain mean over rows, compute it of all rows (`trainer.whole.gather`).
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.

@@ -109,8 +109,8 @@ def run_baseline(
         run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint, existing
     )
     data = Data(stores, recipe.data, trainer.device)
-    watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
-    held_out = data_on_one(data, part)
+    watched = data_on_one(data, "validation", recipe.loop) if recipe.loop.evaluate_every else None
+    held_out = data_on_one(data, part, recipe.loop)
     trainer.start(recipe, existing)
     found: dict[str, Metrics] = {}
     for name, noise in (("exact", 0.0), ("detector", 1.0)):

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from accelerate import PartialState
-from posedata.terminal import print_line
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
+from trainer.processes import first_alone
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
+from trainer.stage import LoopConfig
 
 from unihpr.data import Data, Stores, prepare_stores
 from unihpr.evaluate import Metrics, evaluate, watch
@@ -49,7 +49,7 @@ def train(
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
-    watched = data_on_one(data, "validation").test() if recipe.loop.evaluate_every else None
+    watched = data_on_one(data, "validation", recipe.loop).test() if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
@@ -69,17 +69,14 @@ def train(
 
 def prepare_on_one(recipe: Recipe) -> Stores:
     """Stores made by the first process while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        say = print_line if state.is_main_process else (lambda text: None)
+    with first_alone(recipe.loop) as say:
         return prepare_stores(recipe.data, say)
 
 
-def data_on_one(data: Data, part: Part) -> Data:
+def data_on_one(data: Data, part: Part, loop: LoopConfig) -> Data:
     """`Data.on`, rendered by the first process while the others wait."""
-    state = PartialState()
-    with state.main_process_first():
-        return data.on(part, print_line if state.is_main_process else (lambda text: None))
+    with first_alone(loop) as say:
+        return data.on(part, say)
 
 
 def open_run(folder: Path, with_data: bool = True) -> Trained:

@@ -114,6 +114,9 @@ def predict(
     intrinsics: Annotated[
         Path | None, typer.Option(help="JSON, where it does not lie beside the depth")
     ] = None,
+    depth_scale: Annotated[
+        float | None, typer.Option(help="units of a metre in the depth images, e.g. 5000 for TUM's")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="draw image, cloud and skeletons here (PNG)")] = None,
     frame: Annotated[int, typer.Option(min=0, help="which frame to draw or view")] = 0,
     view: Annotated[bool, typer.Option("--view", help="open Open3D's window when done")] = False,
@@ -133,7 +136,7 @@ def predict(
     check_ending(out)
     if view:
         viewer.check_display()
-    recording = open_rgbd(source, intrinsics)
+    recording = open_rgbd(source, intrinsics, depth_scale)
     if frame >= len(recording):
         raise ValueError(f"--frame {frame}: {source} has frames 0 to {len(recording) - 1}")
     found = find(

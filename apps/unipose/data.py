@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from accelerate import PartialState
 from posedata.terminal import print_line
 from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
+from trainer.processes import first_alone
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -46,9 +46,7 @@ class Data:
 def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
     """Data, and clips to follow training on (where `loop.evaluate_every` is set), made by the first process
     while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        say = print_line if state.is_main_process else (lambda text: None)
+    with first_alone(recipe.loop) as say:
         data = prepare(recipe.data, say)
         return data, open_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
 

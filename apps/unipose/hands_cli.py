@@ -95,6 +95,8 @@ def predict(
     """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
     if out.suffix != ".npz":
         raise ValueError(f"{out}: write to a file that ends in .npz")
+    import numpy as np
+    from posedata.skeleton import get_skeleton
     from trainer.files import write_npz
 
     from unipose.hands.train import open_run
@@ -102,7 +104,9 @@ def predict(
     from unipose.hands.use import predict as run_network
 
     found = run_network(open_run(run), picture, box)
-    write_npz(out, **found)
+    hand = get_skeleton("interhand42")
+    about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
+    write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})
     draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 

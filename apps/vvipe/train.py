@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer, seed_of
 from trainer.poses import Part
+from trainer.processes import first_alone, join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -234,6 +234,5 @@ def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str)
 
 def open_on_one(recipe: Recipe) -> Data:
     """A recipe's data on its device; stores are made by the first process while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        return open_data(recipe.data, state.device, print if state.is_main_process else (lambda text: None))
+    with first_alone(recipe.loop) as say:
+        return open_data(recipe.data, join_processes(recipe.loop).device, say)

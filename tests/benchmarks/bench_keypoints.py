@@ -4,7 +4,7 @@
 
 A clip is a frame, or thirty of one recording in a row by one camera, the hardest case: all frames look alike.
 Rows tell, by skeleton and posture, of what share of clips read in their right order anything is said (false
-alarms), and what share is found of those read as the other skeleton of as many joints.
+alarms), and what share is found of those read as the other skeleton of as many joints; in percent.
 """
 
 import sys
@@ -70,8 +70,9 @@ def main(
                     false += check_keypoints(points, get_skeleton(name), (1000, 1000)) != ([], [])
                     other = OTHER.get(name)
                     found += bool(other and check_keypoints(points, get_skeleton(other)).errors)
-                row[f"false_{length}"] = false / clips
-                row[f"found_{length}"] = found / clips if name in OTHER else None
+                row[f"false_{length}"] = 100 * false / clips
+                if name in OTHER:
+                    row[f"found_{length}"] = 100 * found / clips
             rows.append(row)
             print(row)
     if json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,19 +68,24 @@ class Hands:
         generator: torch.Generator,
         share: Callable[[Tensor], Tensor],
         augmentation: HandAugmentation,
+        draws: AbstractContextManager[object] | None = None,
     ) -> dict[str, Tensor]:
         """A training batch: images, targets, and which joints of them are valid.
 
-        Every process draws the rows of the whole batch, keeps its share, and changes each of its pictures
-        by a seed that goes with it.
+        Every process draws the rows of the whole batch, and how their pictures are changed, and keeps its
+        share.
+
+        Args:
+            draws: in which the augmentation's generator draws for the whole batch (`WholeBatch.draws`).
         """
         rows = torch.randint(len(self), (count,), generator=generator, device=generator.device)
         seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device)
-        rows, seeds = share(rows), share(seeds)
-        own = torch.Generator(generator.device).manual_seed(int(seeds[0]))
-        images, targets, valid = augment_hands(
-            self.images(rows), self.targets[rows], self.trained[rows], own, augmentation
-        )
+        rows, chance = share(rows), torch.Generator(generator.device).manual_seed(int(seeds[0]))
+        images = self.images(rows)
+        with draws or nullcontext():
+            images, targets, valid = augment_hands(
+                images, self.targets[rows], self.trained[rows], chance, augmentation
+            )
         return {"images": images, "targets": targets, "valid": valid}
 
 

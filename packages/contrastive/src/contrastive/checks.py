@@ -22,11 +22,11 @@ def check_temperature(temperature: float | Tensor) -> None:
         raise ValueError(f"temperature: {value:.3g}; it must be positive and finite")
 
 
-def check_shapes(features: Sequence[Tensor], least: int = 2) -> None:
-    """Refuses all but `least` or more floating-point tensors (B, D) of one shape, precision and device."""
+def check_shapes(features: Sequence[Tensor]) -> None:
+    """Refuses all but two or more floating-point tensors (B, D) of one shape, precision and device."""
     shapes = [tuple(x.shape) for x in features]
-    if len(shapes) < least or len(set(shapes)) > 1 or len(shapes[0]) != 2:
-        raise ValueError(f"features: shapes {shapes}; pass {_WORDS[least]} tensors (B, D) of one shape")
+    if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
+        raise ValueError(f"features: shapes {shapes}; pass two or more tensors (B, D) of one shape")
     if not shapes[0][1]:
         raise ValueError(f"features: shapes {shapes}; rows of no numbers cannot be compared")
     for number, x in enumerate(features):
@@ -69,6 +69,3 @@ def check_rows(
             cure = "apply normalize(x, dim=1) first" if norm else "leave it out, or say so by `present`"
             raise ValueError(f"{place}: row {row} has norm {norm:.3g}; {cure}")
         raise ValueError(f"{place}: row {row} is too large to be squared")
-
-
-_WORDS = {1: "one or more", 2: "two or more"}

@@ -114,13 +114,15 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
                 if match and member.isreg() and int(match[1]) % stride == 0:
                     found[int(match[1])] = member
                 if count > _MOST_MEMBERS:
-                    raise ValueError("it holds more files than any sequence")
+                    raise ValueError(f"{path}: holds more files than any sequence; download it anew")
             for number, member in sorted(found.items()):
                 handle = archive.extractfile(member)
                 if handle is not None:
                     yield number, f"{path}: {member.name[-60:]}", handle.read(_LARGEST_SCENE + 1)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: is no whole tar ({str(error)[:120]}); download it anew") from None
+        if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
+            raise
+        raise ValueError(f"{path}: is no whole tar; download it anew") from None
 
 
 def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]]:

@@ -45,6 +45,7 @@ _ROTATIONS = {
     "top": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
 }
 _LARGEST_UNPACKED = 64 << 30
+_FARTHEST = 50.0
 _PEOPLE = tuple(f"{person:02d}" for person in range(100))
 
 
@@ -183,8 +184,9 @@ def _unpack(packed: Path, scratch: Path) -> Path:
             _copy(read, write)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk, say
+            told = f"{error.strerror}, while {packed.name} is unpacked there"
+            raise OSError(error.errno, told, str(unfinished)) from None
         reason = "it is longer than any file of ITOP" if isinstance(error, _TooLongError) else "it is damaged"
         raise ValueError(f"{packed}: does not unpack, {reason}; download it anew") from None
     unfinished.rename(target)
@@ -264,6 +266,7 @@ def _images(
         for start in range(0, len(rows), BATCH):
             block = rows[start : start + BATCH]
             metres = _rows(depths, block)
+            _check_metres(file.path, metres)
             people = None if masks is None else _rows(masks, block)
             for i, box in enumerate(boxes[start : start + BATCH]):
                 depth = depth_from_cloud(metres[i]) if cloud else _millimetres(metres[i])
@@ -280,6 +283,16 @@ def _rows(array: H5Array, rows: Int[np.ndarray, " n"]) -> np.ndarray:
         return array[low:high][rows - low]
     order = np.argsort(rows, kind="stable")
     return array[rows[order]][np.argsort(order)]
+
+
+def _check_metres(path: Path, metres: Shaped[np.ndarray, " ..."]) -> None:
+    depth = metres[..., 2] if metres.shape[-1] == 3 else metres
+    known = depth[np.isfinite(depth) & (depth > 0)]
+    if known.size and float(np.median(known)) > _FARTHEST:
+        raise ValueError(
+            f"{path}: values of {known.min():.4g} to {known.max():.4g} metres; these look like millimetres,"
+            " ITOP's are metres; download the file anew"
+        )
 
 
 def _millimetres(metres: Shaped[np.ndarray, " ..."]) -> UInt16[np.ndarray, " ..."]:
