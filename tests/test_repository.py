@@ -1,4 +1,4 @@
-"""What a stranger looks for in a repository: licences, types, files about it, hooks that check what CI does."""
+"""What a stranger looks for in a repository: licences, types, files about it, hooks that match CI."""
 
 import re
 import tomllib
