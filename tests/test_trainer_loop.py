@@ -1,12 +1,14 @@
 """The loop against closed forms: accumulation, clipping, averaging, and what it does when a loss fails."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from contrastive import Temperature
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from trainer.loop import DivergedError, Trainer, seed_of
@@ -177,6 +179,35 @@ def test_the_loss_runs_in_the_recipe_s_precision(tmp_path: Path) -> None:
     trainer.fit(stage(net, lambda step, g: x))
     assert trainer.run.curves()[0]["loss"] == 1.0, "1.001 is 1 in bfloat16"
     assert net.weight.dtype == torch.float32
+
+
+def test_a_temperature_pushed_past_its_limit_comes_back_at_once(tmp_path: Path) -> None:
+    """Three steps downwards, then one up; only the last leaves the limit, by a whole step."""
+    temperature = Temperature(0.2, minimum=0.1)
+    directions = (1.0, 1.0, 1.0, -1.0)
+    seen: list[float] = []
+
+    def loss(sign: float, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"loss": sign * temperature()}
+
+    def after_step() -> None:
+        temperature.clamp_()
+        seen.append(temperature.log.exp().item())
+
+    optimizer = torch.optim.SGD(temperature.parameters(), lr=5.0)
+    open_trainer(tmp_path / "run", replace(CONFIG, ema=0.0)).fit(
+        Stage(
+            "demo",
+            {"temperature": temperature},
+            optimizer,
+            4,
+            lambda step, g: directions[step],
+            loss,
+            after_step=after_step,
+        )
+    )
+    assert seen == pytest.approx([0.1, 0.1, 0.1, 0.1 * math.exp(5.0 * 0.1)], rel=1e-6)
+    assert temperature.log.exp().item() == pytest.approx(seen[-1], rel=1e-6), "averages follow the hook"
 
 
 def test_away_from_a_terminal_it_says_a_plain_line(

@@ -1,41 +1,24 @@
-"""The training loop, for any app: a Stage says what to optimise, a Trainer does it on any device.
+"""The training loop, for any app: a Stage says what to optimise, a Trainer does it on any device."""
 
-Every draw of step n depends on (seed, stage, n) alone: generators, and torch's and python's own, are seeded
-anew each step. So a resumed run repeats an uninterrupted one exactly, and an evaluation cannot disturb it.
-"""
-
-import contextlib
-import dataclasses
 import hashlib
-import math
-import random
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import ProjectConfiguration, broadcast_object_list
-from torch import Tensor, nn
+from accelerate.utils import ProjectConfiguration
+from posedata.terminal import print_line
+from torch import Tensor
 
-from trainer.checkpoint import (
-    load_checkpoint,
-    load_state,
-    pack_optimizer,
-    prefixed,
-    unpack_optimizer,
-    unprefixed,
-)
-from trainer.diverged import save_batch
-from trainer.ema import EMA
-from trainer.machine import library_versions
-from trainer.progress import StageProgress
+from trainer.fitting import DivergedError, Fitting, seed_of
+from trainer.machine import machine, now
+from trainer.precision import choose_precision
+from trainer.processes import join_processes, patient
 from trainer.runs import Existing, Run
 from trainer.stage import LoopConfig, Stage
+from trainer.whole import WholeBatch
 
-
-class DivergedError(ValueError):
-    """The loss or its gradient stopped being finite."""
+__all__ = ["DivergedError", "Trainer", "seed_of"]
 
 
 class Trainer:
@@ -46,22 +29,36 @@ class Trainer:
         config: the loop's part of the recipe.
         card: what every checkpoint should carry besides ("recipe", ...).
         data: fingerprint of the training data; a run resumes only on the same.
+        existing: what `start` will be told to do with a run that the folder holds.
+
+    Attributes:
+        precision: of autocast: `no`, `bf16` or `fp16`.
+        whole: what a loss needs to be that of the whole batch (`trainer.whole`).
     """
 
     def __init__(
-        self, run: Run, config: LoopConfig, card: Mapping[str, Any] | None = None, data: str = ""
+        self,
+        run: Run,
+        config: LoopConfig,
+        card: Mapping[str, Any] | None = None,
+        data: str = "",
+        existing: Existing = "resume",
     ) -> None:
         self.run, self.config, self.data = run, config, data
         self.card = dict(card or {})
+        state = join_processes(config)
+        began = run.precision() if existing == "resume" else None
+        self.precision, self._why = choose_precision(config.precision, state.device, began)
         self.accelerator = Accelerator(
             cpu=config.device == "cpu",
-            mixed_precision=config.precision,
+            mixed_precision=self.precision,
             gradient_accumulation_steps=config.accumulate,
             log_with=[_installed(name) for name in config.trackers] or None,
             project_config=ProjectConfiguration(str(run.path), logging_dir=str(run.path / "tensorboard")),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.device = self.accelerator.device
+        self.whole = WholeBatch(self.accelerator.num_processes, self.accelerator.process_index)
         torch.manual_seed(seed_of(config.seed, "weights"))  # a model is made after its trainer
         self._offset = 0  # steps of the stages before, so that trackers see one growing count
         self._tracking = False
@@ -69,20 +66,16 @@ class Trainer:
     def start(self, recipe: Any, existing: Existing) -> None:
         """Open the run's folder (`Run.start`) for all processes: once the models stand."""
         Run.start(self.run.path, recipe, existing)
-        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            if self._why:
+                print_line(f"precision {self.precision}: {self._why}")
+            self.run.log_start({"time": now(), "machine": machine(), "precision": self.precision})
+        with patient(self.config):
+            self.accelerator.wait_for_everyone()
 
     def share(self, rows: Tensor) -> Tensor:
-        """This process's part of a batch that every process drew alike: equal, contiguous, in rank order.
-
-        Raises:
-            ValueError: the rows do not divide by the number of processes.
-        """
-        processes = self.accelerator.num_processes
-        if len(rows) % processes:
-            raise ValueError(
-                f"a batch of {len(rows)} does not divide by {processes} processes; change its size"
-            )
-        return rows.chunk(processes)[self.accelerator.process_index]
+        """This process's part of a batch that every process drew alike (`WholeBatch.share`)."""
+        return self.whole.share(rows)
 
     def fit(self, stage: Stage) -> dict[str, float]:
         """Train a stage from its last checkpoint, or from the start, to its end.
@@ -95,22 +88,25 @@ class Trainer:
         Raises:
             DivergedError: loss or gradient is not finite; the batch is saved in the run folder and named.
             ValueError: the run's checkpoint belongs to other data or another model.
+            TimeoutError: another process ended, or took longer than `loop.timeout`.
         """
-        fitting = _Fitting(self, stage)
-        fitting.restore()
-        if fitting.step < stage.steps:
-            self._track(fitting.step)
-            fitting.train(self._offset)
-        if fitting.ema:
-            fitting.ema.copy_to_module()
-        self._offset += stage.steps
-        self.accelerator.wait_for_everyone()
-        self.accelerator.free_memory()
+        with patient(self.config):
+            fitting = Fitting(self, stage)
+            fitting.restore()
+            if fitting.step < stage.steps:
+                self._track(fitting.step)
+                fitting.train(self._offset)
+            if fitting.ema:
+                fitting.ema.copy_to_module()
+            self._offset += stage.steps
+            self.accelerator.wait_for_everyone()
+            self.accelerator.free_memory()
         return fitting.metrics
 
     def close(self) -> None:
-        """Close the trackers."""
-        self.accelerator.end_training()
+        """Close the trackers; the processes stay joined for a further training."""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def _track(self, step: int) -> None:
         if self._tracking or not self.config.trackers:
@@ -129,226 +125,6 @@ class Trainer:
         }
         self.accelerator.init_trackers("polypose", init_kwargs={n: options[n] for n in self.config.trackers})
         self._tracking = True
-
-
-class _Objective(nn.Module):
-    """Makes the loss a module's forward, which is what Accelerate knows to wrap."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self.modules_of_stage = nn.ModuleDict(dict(stage.modules))
-        self.loss = stage.loss
-
-    def forward(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.loss(batch, generator)
-
-
-class _Fitting:
-    """One stage in training: all that changes from step to step."""
-
-    def __init__(self, trainer: Trainer, stage: Stage) -> None:
-        self.run, self.config, self.accelerator = trainer.run, trainer.config, trainer.accelerator
-        if self.config.evaluate_every and stage.evaluate is None:
-            raise ValueError(
-                f"loop.evaluate_every: {stage.name} is not evaluated while it is trained; leave it at 0"
-            )
-        self.stage = stage
-        self.card = {**trainer.card, "config": dataclasses.asdict(trainer.config), "data": trainer.data}
-        self.store = trainer.run.checkpoints(stage.name, trainer.config.keep)
-        objective = _Objective(stage)
-        self.model = objective.modules_of_stage.to(trainer.device)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.objective = self.accelerator.prepare(objective)
-        self.optimizer = self.accelerator.prepare(stage.optimizer)
-        self.ema = EMA(self.model, trainer.config.ema) if trainer.config.ema is not None else None
-        self.step, self.seconds, self.best, self.lr = 0, 0.0, math.inf, 0.0
-        self.metrics: dict[str, float] = {}
-        self.sums: dict[str, Tensor] = {}
-
-    # ---- the loop
-
-    def train(self, offset: int) -> None:
-        config, stage = self.config, self.stage
-        began = time.monotonic() - self.seconds
-        with StageProgress(
-            stage.name, stage.steps, self.step, not self.accelerator.is_main_process
-        ) as progress:
-            while self.step < stage.steps:
-                self._optimise()
-                self.step += 1
-                self.seconds = time.monotonic() - began
-                last = self.step == stage.steps
-                if last or self.step % config.log_every == 0:
-                    progress.update(self.step, self._log(offset))
-                improved = False
-                if stage.evaluate and (last or _due(self.step, config.evaluate_every)):
-                    progress.say("evaluating")
-                    improved = self._evaluate(offset)
-                if last or improved or self.step % config.checkpoint_every == 0:
-                    progress.say("saving")
-                    self._save(improved)
-
-    def _optimise(self) -> None:
-        """One optimizer step: `accumulate` batches forward and backward, clip, step, average."""
-        self.lr = float(self.optimizer.param_groups[0]["lr"])
-        for part in range(self.config.accumulate):
-            batch, generator = self._draw(part)
-            with self.accelerator.accumulate(self.objective):
-                values = self.objective(batch, generator)
-                self._require_finite(values["loss"], "loss", batch)
-                self.accelerator.backward(values["loss"])
-                if self.accelerator.sync_gradients and self.config.clip is not None:
-                    norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip)
-                    if self.config.precision != "fp16":  # whose scaler skips steps that overflow
-                        self._require_finite(norm, "gradient", batch)
-                self.optimizer.step()
-                self.optimizer.zero_grad()
-            for name, value in values.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value.detach().float() / self.config.accumulate
-        if self.stage.scheduler:
-            self.stage.scheduler.step()
-        if self.stage.after_step:
-            self.stage.after_step()
-        if self.ema:
-            self.ema.update()
-
-    def _draw(self, part: int) -> tuple[Any, torch.Generator]:
-        """The batch of this step, and the generator for the loss; every source of chance seeded."""
-        at = (self.config.seed, self.stage.name, self.step, part)
-        shared = torch.Generator(self.accelerator.device).manual_seed(seed_of(*at))
-        rank = self.accelerator.process_index
-        own = torch.Generator(self.accelerator.device).manual_seed(seed_of(*at, "loss", rank))
-        torch.manual_seed(seed_of(*at, "torch", rank))
-        random.seed(seed_of(*at, "python", rank))
-        return self.stage.batch(self.step, shared), own
-
-    def _require_finite(self, value: Tensor, what: str, batch: Any) -> None:
-        if not torch.isfinite(value).all():
-            rank = f"-rank{self.accelerator.process_index}" if self.accelerator.num_processes > 1 else ""
-            path = self.run.path / f"diverged-{self.stage.name}-{self.step:08d}{rank}.safetensors"
-            save_batch(batch, path)
-            raise DivergedError(
-                f"{what} is {value.item()} at step {self.step} of {self.stage.name}: its batch is saved in "
-                f"{path}; look at it, or lower the learning rate"
-            )
-
-    # ---- what it tells
-
-    def _log(self, offset: int) -> str:
-        """Record the means since the last record."""
-        since = self.step % self.config.log_every or self.config.log_every
-        means = {name: value / since for name, value in self.sums.items()}
-        self.sums = {}
-        if self.accelerator.num_processes > 1:
-            means = self.accelerator.reduce(means, "mean")
-        numbers = {name: float(value) for name, value in means.items()}
-        numbers["lr"] = self.lr
-        self._record(numbers, offset)
-        return f"loss {numbers['loss']:.4g}"
-
-    def _evaluate(self, offset: int) -> bool:
-        """Measure; True where the stage's metric is the best so far."""
-        assert self.stage.evaluate is not None
-        if self.accelerator.is_main_process:
-            averaged = self.ema.applied() if self.ema else contextlib.nullcontext()
-            with torch.no_grad(), _eval_mode(self.model), averaged:
-                self.metrics = self.stage.evaluate()
-            self._record({f"eval/{name}": value for name, value in self.metrics.items()}, offset)
-        (self.metrics,) = broadcast_object_list([self.metrics])
-        if self.stage.best is None:
-            return False
-        if self.stage.best not in self.metrics:
-            raise ValueError(
-                f"{self.stage.name}: best is {self.stage.best}, evaluate gives {[*self.metrics]}"
-            )
-        watched = self.metrics[self.stage.best]
-        improved = watched < self.best
-        self.best = min(self.best, watched)
-        return improved
-
-    def _record(self, numbers: dict[str, float], offset: int) -> None:
-        self.accelerator.log(
-            {f"{self.stage.name}/{n}": v for n, v in numbers.items()}, step=offset + self.step
-        )
-        if self.accelerator.is_main_process:
-            at = {"stage": self.stage.name, "step": self.step, "seconds": round(self.seconds, 3)}
-            self.run.log({**at, **numbers})
-
-    # ---- what it keeps
-
-    def _save(self, improved: bool) -> None:
-        if self.accelerator.is_main_process:
-            tensors = prefixed(self.model.state_dict(), "model/")
-            if self.ema:
-                tensors |= prefixed(self.ema.average, "ema/")
-            packed, optimizer = pack_optimizer(self.stage.optimizer)
-            tensors |= prefixed(packed, "optimizer/")
-            tensors |= prefixed(self.sums, "sums/")
-            scaler, scheduler = self.accelerator.scaler, self.stage.scheduler
-            card = {
-                **self.card,
-                "metrics": self.metrics,
-                "improved": improved,
-                "best": self.best if math.isfinite(self.best) else None,
-                "seconds": self.seconds,
-                "ema_updates": self.ema.updates if self.ema else None,
-                "optimizer": optimizer,
-                "scheduler": scheduler.state_dict() if scheduler else None,
-                "scaler": scaler.state_dict() if scaler else None,
-                "versions": library_versions(),
-            }
-            self.store.save(self.step, tensors, card)
-        self.accelerator.wait_for_everyone()
-
-    def restore(self) -> None:
-        """Go back to the stage's last checkpoint, and the log with it."""
-        path = self.store.path()
-        if path is not None:
-            self._load(path)
-        if self.accelerator.is_main_process:
-            self.run.truncate(self.stage.name, self.step)
-        self.accelerator.wait_for_everyone()
-
-    def _load(self, path: Any) -> None:
-        tensors, card = load_checkpoint(path)
-        if card["data"] != self.card["data"]:
-            raise ValueError(
-                f"{path}/card.json: trained on data {card['data']}, resumed on {self.card['data']}; "
-                "give it the same data, or start another run"
-            )
-        load_state(self.model, unprefixed(tensors, "model/"), path)
-        unpack_optimizer(self.stage.optimizer, unprefixed(tensors, "optimizer/"), card["optimizer"])
-        if self.stage.scheduler:
-            self.stage.scheduler.load_state_dict(card["scheduler"])
-        if self.ema:
-            for name, value in unprefixed(tensors, "ema/").items():
-                self.ema.average[name].copy_(value)
-            self.ema.updates = card["ema_updates"]
-        if self.accelerator.scaler and card["scaler"]:
-            self.accelerator.scaler.load_state_dict(card["scaler"])
-        self.sums = {n: v.to(self.accelerator.device) for n, v in unprefixed(tensors, "sums/").items()}
-        self.step, self.seconds, self.metrics = card["step"], card["seconds"], card["metrics"]
-        self.best = math.inf if card["best"] is None else card["best"]
-
-
-def seed_of(*parts: object) -> int:
-    """A 63-bit seed that depends on every part."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8]) >> 1
-
-
-@contextlib.contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
 
 
 def _installed(tracker: str) -> str:

@@ -1,5 +1,6 @@
-"""Where and with what a number was measured, in words."""
+"""What this machine is: in words, where a number was measured; and whether it computes in bfloat16."""
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -7,6 +8,10 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 LIBRARIES = ("torch", "torchvision", "numpy", "accelerate", "safetensors", "timm", "open3d-cpu", "open3d")
 
@@ -22,6 +27,27 @@ def machine() -> str:
     if torch.cuda.is_available():
         words.append(torch.cuda.get_device_name())
     return ", ".join(words)
+
+
+def native_bf16(device: "torch.device") -> bool:
+    """Whether the device computes in bfloat16, and does not merely hold it or imitate it.
+
+    A CPU is asked through oneDNN, which does the products: one that it has no instructions for multiplies
+    in a reference product, many times slower than float32. Devices not known here do not.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
+
+
+def now() -> str:
+    """The time, to the second, with its zone."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def library_versions() -> dict[str, str]:

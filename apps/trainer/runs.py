@@ -2,6 +2,7 @@
 
 runs/NAME/recipe.yaml     the whole recipe, every value spelled out
 runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
+runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when, where, in which precision
 runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
 runs/NAME/checkpoints/    see `trainer.checkpoint`
 runs/NAME/tensorboard/    the tracker's files
@@ -9,6 +10,7 @@ runs/NAME/tensorboard/    the tracker's files
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,6 +100,15 @@ class Run:
             raise FileNotFoundError(f"{self.path}: no {which} checkpoint of stage {stage}; train first")
         return path
 
+    def precision(self) -> str | None:
+        """What the run's checkpoints were computed in: `no`, `bf16` or `fp16`; None where there is none."""
+        for path in sorted(self.path.glob("checkpoints/*/step-*/card.json")):
+            card = json.loads(path.read_text())
+            found = card.get("precision", card.get("config", {}).get("precision"))
+            if found is not None:
+                return str(found)
+        return None
+
     def require(self, steps: Mapping[str, int], data: str | None = None) -> None:
         """Raise unless these stages (those of 0 steps aside) are finished, and were trained on these data.
 
@@ -136,6 +147,11 @@ class Run:
         with self.log_file.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
+    def log_start(self, record: dict[str, Any]) -> None:
+        """Append one line to starts.jsonl."""
+        with (self.path / "starts.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
     def curves(self, stage: str | None = None) -> list[dict[str, Any]]:
         """The records of log.jsonl, of one stage or of all; a line cut short by a kill is left out."""
         if not self.log_file.is_file():
@@ -165,9 +181,16 @@ class Run:
         return self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
 
 
+def precisions(folder: Path) -> str:
+    """What the runs below a folder were computed in."""
+    found = {Run(file.parent).precision() for file in folder.rglob("recipe.yaml")}
+    return " and ".join(sorted(name for name in found if name))
+
+
 def _same_recipe(stored: Path, recipe: Any) -> None:
     found = differences(load_recipe(stored, type(recipe)), recipe)
-    changed = [text for text in found if not text.startswith("evaluation.")]
+    # what `auto` stands for was decided when the run began
+    changed = [text for text in found if not re.match(r"evaluation\.|loop\.precision: \w+ -> auto", text)]
     if changed:
         raise ValueError(
             f"{stored}: cannot resume with another recipe ({'; '.join(changed)}); use another --name"

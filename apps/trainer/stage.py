@@ -1,13 +1,16 @@
 """What an app tells the loop: the settings of a recipe, and one optimisation problem at a time."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.recipe import Count, Positive, Range
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,8 @@ class LoopConfig:
     Attributes:
         seed: decides every source of chance in training.
         device: `auto` takes a GPU where there is one.
-        precision: of autocast.
+        precision: of autocast. `auto` is bf16 where the device computes in it natively, else float32 (`no`);
+            a resumed run keeps what it began with.
         accumulate: batches per step.
         clip: the largest gradient norm.
         ema: decay of the averaged weights, which are then the ones evaluated.
@@ -26,11 +30,13 @@ class LoopConfig:
             stages are evaluated on the people kept for validation; with 0, not at all.
         keep: how many checkpoints besides the best.
         trackers: `wandb` must be installed.
+        timeout: seconds that a process waits for the others, while the first prepares data or evaluates,
+            before it gives up.
     """
 
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     accumulate: Positive = 1
     clip: Annotated[float | None, Range(above=0)] = 1.0
     ema: Annotated[float | None, Range(at_least=0, below=1)] = None
@@ -39,6 +45,7 @@ class LoopConfig:
     checkpoint_every: Positive = 500
     keep: Positive = 2
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    timeout: Annotated[float, Range(above=0)] = 86400.0
 
 
 @dataclasses.dataclass
@@ -53,8 +60,10 @@ class Stage:
         steps: optimizer steps.
         batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
             and keep `trainer.share(rows)`.
-        loss: (batch, generator) -> {"loss": scalar, others for the log}. The generator differs by process. It
-            calls `modules` directly; autocast and gradient averaging are arranged around it.
+        loss: (batch, generator) -> {"loss": scalar, others for the log}. It calls `modules` directly;
+            autocast, gradient averaging and `trainer.whole` are arranged around it. The generator draws the
+            same on every process: draw for the whole batch here too (`trainer.whole.draws`). Where the loss
+            is not a plain mean over rows, compute it of all rows (`trainer.whole.gather`).
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.

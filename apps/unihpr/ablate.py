@@ -13,7 +13,7 @@ from trainer.checkpoint import load_weights
 from trainer.loop import DivergedError
 from trainer.recipe import to_plain
 from trainer.results import write_results
-from trainer.runs import Run
+from trainer.runs import Run, precisions
 
 from unihpr.data import prepare_stores
 from unihpr.evaluate import Metrics, embed, retrieval
@@ -177,7 +177,7 @@ def ablate(
         raise ValueError("; ".join(diverged))
     rows = [summary(table, name, records) for name in table.variants]
     if json:
-        _write(json, rows, records, recipe, seeds)
+        _write(json, rows, records, recipe, seeds, precisions(folder))
     return [tuple(_shown(row[key], key) for key in _keys(table)) for row in rows]
 
 
@@ -189,7 +189,7 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
         metrics: Metrics = jsonlib.loads(stored.read_text())
         if all(_has(metrics, key) for key in table.measured):
             return metrics
-    trained, metrics = train(recipe, run, "resume")
+    trained, metrics = train(recipe, run, "resume", report=False)
     if any(key.startswith("aligned.") for key in table.measured):
         metrics["aligned"] = after_alignment(trained)
         trained.run.write_metrics(metrics)
@@ -247,7 +247,9 @@ def _spread(values: list[float], key: str) -> float | str:
     return values[0] if len(values) == 1 else f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
 
 
-def _write(json: Path, rows: list[Record], records: list[Record], recipe: Recipe, seeds: int) -> None:
+def _write(
+    json: Path, rows: list[Record], records: list[Record], recipe: Recipe, seeds: int, precision: str
+) -> None:
     write_results(
         json,
         rows,
@@ -255,6 +257,7 @@ def _write(json: Path, rows: list[Record], records: list[Record], recipe: Recipe
         seeds=list(range(recipe.loop.seed, recipe.loop.seed + seeds)),
         runs=records,
         recipe=to_plain(recipe),
+        precision=precision,
     )
 
 

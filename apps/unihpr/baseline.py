@@ -105,10 +105,12 @@ def run_baseline(
     """
     stores = prepare_on_one(recipe)
     run = Run(folder)
-    trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint)
+    trainer = Trainer(
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint, existing
+    )
     data = Data(stores, recipe.data, trainer.device)
-    watched = data_on_one(data, "validation") if recipe.loop.evaluate_every else None
-    held_out = data_on_one(data, part)
+    watched = data_on_one(data, "validation", recipe.loop) if recipe.loop.evaluate_every else None
+    held_out = data_on_one(data, part, recipe.loop)
     trainer.start(recipe, existing)
     found: dict[str, Metrics] = {}
     for name, noise in (("exact", 0.0), ("detector", 1.0)):
@@ -124,6 +126,7 @@ def run_baseline(
             data=held_out.stores.fingerprint,
             seeds=[recipe.loop.seed],
             recipe=to_plain(recipe),
+            precision=run.precision(),
             part=part,
         )
     return [(name, m["mpjpe_mm"], m["pa_mpjpe_mm"]) for name, m in found.items()]

@@ -88,7 +88,8 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
         everything = Sample.cat(list(views.values()))
         n = len(views["image"])
         embeddings: dict[Modality, Tensor] = {"image": model.embed("image", views["image"])}
-        embeddings |= model.embeddings(everything, ("2d", "3d"))
+        with trainer.whole.rows(*map(len, views.values())):
+            embeddings |= model.embeddings(everything, ("2d", "3d"))
         values: Losses = {}
         if config.contrast:
             with_image = {name: x[:n] for name, x in embeddings.items()}
@@ -165,24 +166,22 @@ def _contrast(
     values = {"pair": pairwise_info_nce(cosines, tau)}
     total = values["pair"]
     if config.triplet:
-        # Processes that share a batch must share its negatives: they then agree on a seed.
-        chance = None if many else generator
-        values[config.beside] = _beside(cosines, config, tau, chance, many)
+        values[config.beside] = _beside(cosines, config, tau, generator, many)
         total = total + config.triplet * values[config.beside]
     paired = {f"cosine/{name}": _cosine(x, y) for name, (x, y) in pairs(embeddings).items()}
     return {"contrast": total, **values, **paired, "temperature": tau.detach()}
 
 
 def _beside(
-    cosines: Cosines, config: StageConfig, tau: Tensor, chance: torch.Generator | None, many: bool
+    cosines: Cosines, config: StageConfig, tau: Tensor, generator: torch.Generator, many: bool
 ) -> Tensor:
     """L_triplet, or one of its peers."""
     if config.beside == "gram":
         return tuple_info_nce(cosines, tau, "gram")
     if config.beside == "symile":
         # A product of three unit vectors is smaller than their cosines by √D; its temperature follows.
-        return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, chance, gather=many)
-    return triplet_info_nce(cosines, tau, config.negatives, chance)
+        return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, generator, gather=many)
+    return triplet_info_nce(cosines, tau, config.negatives, generator)
 
 
 def _many(trainer: Trainer) -> bool:
@@ -204,7 +203,11 @@ def _stage(
     parameters = _decayed([p for m in modules.values() for p in m.parameters()], config.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=config.lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
-    return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler)
+    temperature = modules["temperature"]
+    assert isinstance(temperature, Temperature)
+    return Stage(
+        name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=temperature.clamp_
+    )
 
 
 def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, object]]:

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
+from trainer.processes import first_alone
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
+from trainer.stage import LoopConfig
 
 from unihpr.data import Data, Stores, prepare_stores
 from unihpr.evaluate import Metrics, evaluate, watch
@@ -33,20 +34,22 @@ class Trained:
     data: Data
 
 
-def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[Trained, Metrics]:
-    """Train by a recipe into a run folder, then evaluate and write the report.
+def train(
+    recipe: Recipe, folder: Path, existing: Existing = "refuse", *, report: bool = True
+) -> tuple[Trained, Metrics]:
+    """Train by a recipe into a run folder, then evaluate and, unless told not to, write the report.
 
     Raises:
         ValueError, FileNotFoundError: the recipe's data or weights cannot be had, or the folder holds a run.
     """
     stores, run = prepare_on_one(recipe), Run(folder)
     card = {"recipe": to_plain(recipe), "app": "unihpr"}
-    trainer = Trainer(run, recipe.loop, card, stores.fingerprint)
+    trainer = Trainer(run, recipe.loop, card, stores.fingerprint, existing)
     data = Data(stores, recipe.data, trainer.device)
     begun = existing == "resume" and any(run.checkpoints(step).path() for step in ("align_image", "finetune"))
     model = (UniHPR.of_checkpoint if begun else UniHPR)(recipe.model).to(trainer.device)
     model.fit_scale(*data.scale())
-    watched = data_on_one(data, "validation").test() if recipe.loop.evaluate_every else None
+    watched = data_on_one(data, "validation", recipe.loop).test() if recipe.loop.evaluate_every else None
     trainer.start(recipe, existing)
     for name, step in STEPS.items():
         if getattr(recipe, name).steps:
@@ -58,24 +61,22 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process:
         metrics = measure(trained)
-        write_report(run, model, data, recipe, metrics)
+        if report:
+            write_report(run, model, data, recipe, metrics)
     trainer.close()
     return trained, metrics
 
 
 def prepare_on_one(recipe: Recipe) -> Stores:
     """Stores made by the first process while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        say = print if state.is_main_process else (lambda text: None)
+    with first_alone(recipe.loop) as say:
         return prepare_stores(recipe.data, say)
 
 
-def data_on_one(data: Data, part: Part) -> Data:
+def data_on_one(data: Data, part: Part, loop: LoopConfig) -> Data:
     """`Data.on`, rendered by the first process while the others wait."""
-    state = PartialState()
-    with state.main_process_first():
-        return data.on(part, print if state.is_main_process else (lambda text: None))
+    with first_alone(loop) as say:
+        return data.on(part, say)
 
 
 def open_run(folder: Path, with_data: bool = True) -> Trained:
@@ -133,6 +134,7 @@ def save_results(
         data=trained.data.on(part).stores.fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

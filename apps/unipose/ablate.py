@@ -7,6 +7,7 @@ from typing import Any
 from pointcloud_weak.losses import TERMS
 from trainer.recipe import to_plain
 from trainer.results import write_results
+from trainer.runs import precisions
 
 from unipose.recipe import Recipe
 from unipose.train import train
@@ -50,5 +51,12 @@ def ablate(recipe: Recipe, folder: Path, json: Path | None) -> list[tuple[Any, .
         data = trained.data.fingerprint
         records.append({"variant": name} | {key: metrics["test"]["teacher"][key] for key in MEASURED})
     if json:
-        write_results(json, records, data=data, seeds=[recipe.loop.seed], recipe=to_plain(recipe))
+        write_results(
+            json,
+            records,
+            data=data,
+            seeds=[recipe.loop.seed],
+            recipe=to_plain(recipe),
+            precision=precisions(folder),
+        )
     return [tuple(record.values()) for record in records]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from accelerate import PartialState
+from posedata.terminal import print_line
 from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
+from trainer.processes import first_alone
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -45,14 +46,12 @@ class Data:
 def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
     """Data, and clips to follow training on (where `loop.evaluate_every` is set), made by the first process
     while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        say = print if state.is_main_process else (lambda text: None)
+    with first_alone(recipe.loop) as say:
         data = prepare(recipe.data, say)
         return data, open_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
 
 
-def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Data:
     """Open a recipe's data; what has to be filmed or isolated first is kept in its cache.
 
     Raises:
@@ -61,7 +60,9 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
     return Data(open_part(config, "train", say), open_part(config, "test", say))
 
 
-def open_part(config: DataConfig, part: Part | Literal["train"], say: Callable[[str], None] = print) -> Clips:
+def open_part(
+    config: DataConfig, part: Part | Literal["train"], say: Callable[[str], None] = print_line
+) -> Clips:
     """The clips of one part of the split; of `validation` at most as many as of the test.
 
     Raises:

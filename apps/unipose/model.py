@@ -18,6 +18,7 @@ from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.tokens import exact
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from trainer.whole import ALONE, WholeBatch
 
 from unipose.recipe import StudentConfig, TeacherConfig
 
@@ -168,12 +169,14 @@ class Student(nn.Module):
         pictures: Float[Tensor, "B C S S"],
         target: Float[Tensor, "B J 3"],
         weight: Float[Tensor, "B J"],
+        whole: WholeBatch = ALONE,
     ) -> dict[str, Tensor]:
-        """The anchor network's losses."""
+        """The anchor network's losses, means over the joints of the whole batch that have a weight."""
         with quick_attention(pictures.device):
             said = self.net.estimates(pictures)
         with exact(target):
-            return self.net.loss(Estimate(said.joints.float(), said.points.float()), target, weight)
+            estimate = Estimate(*(whole.gather(x.float(), 1) for x in said))
+            return self.net.loss(estimate, whole.gather(target), whole.gather(weight))
 
 
 def depth_picture(

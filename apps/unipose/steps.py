@@ -96,16 +96,17 @@ def student(
 
     def loss(rows: Int[Tensor, " B"], generator: torch.Generator) -> Losses:
         device = trainer.device
-        pictures, target = vary(
-            frames.pictures(model.kind, rows, device),
-            targets[rows].to(device),
-            frames.skeleton,
-            config.turn,
-            config.mirror,
-            generator,
-            model.kind,
-        )
-        return model.loss(pictures, target, weight[rows].to(device))
+        with trainer.whole.draws():
+            pictures, target = vary(
+                frames.pictures(model.kind, rows, device),
+                targets[rows].to(device),
+                frames.skeleton,
+                config.turn,
+                config.mirror,
+                generator,
+                model.kind,
+            )
+        return model.loss(pictures, target, weight[rows].to(device), trainer.whole)
 
     return _stage(name, model, config, batch, loss)
 
@@ -121,12 +122,9 @@ def _drawer(
         seen = torch.rand(config.batch, generator=generator, device=generator.device)
         mine = trainer.share(torch.arange(config.batch, device=generator.device))
         turn = Turn(turn.rotation[mine], turn.mirrored[mine], clips.skeleton)
-        return _TeacherBatch(
-            clips.batch(index[mine], generator),
-            turn,
-            seen[mine] < recipe.model.image_share,
-            step / max(1, config.steps),
-        )
+        with trainer.whole.draws():
+            batch = clips.batch(index[mine], generator)
+        return _TeacherBatch(batch, turn, seen[mine] < recipe.model.image_share, step / max(1, config.steps))
 
     return draw
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import PartialState
 from jaxtyping import Float
 from pointcloud_weak.pseudo import pseudo_labels
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part as SplitPart
+from trainer.processes import join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -89,7 +89,7 @@ def train(
         existing = "resume"
     data, watched = prepare_on_one(recipe)
     card = {"recipe": to_plain(recipe), "app": "unipose"}
-    trainer = Trainer(run, recipe.loop, card, data.fingerprint)
+    trainer = Trainer(run, recipe.loop, card, data.fingerprint, existing)
     models = _build(recipe, data.train)
     trainer.start(recipe, existing)
     if part == "student":
@@ -172,7 +172,7 @@ def open_run(folder: Path) -> Trained:
     data = prepare(recipe.data)
     begun = any(run.checkpoints(f"student_{kind}").path() for kind in KINDS)
     run.require(_steps(recipe, students=begun), data.fingerprint)
-    device = PartialState(cpu=recipe.loop.device == "cpu").device
+    device = join_processes(recipe.loop).device
     return Trained(run, recipe, _found(_build(recipe, data.train, trained=True), run, device), data)
 
 
@@ -235,6 +235,7 @@ def save_results(path: Path, trained: Trained, metrics: Metrics, part: SplitPart
         seeds=[trained.recipe.loop.seed],
         metrics={key: value for key, value in metrics.items() if key != part},
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from trainer.recipe import to_plain
 from trainer.results import write_results
+from trainer.runs import precisions
 
 from vvipe.compare import autoencoder, cell_name, finished, flat, seeds_of, summarise
 from vvipe.recipe import Recipe
@@ -83,6 +84,7 @@ def ablate(recipe: Recipe, folder: Path, seeds: int, json: Path | None) -> list[
             seeds=list(seeds_of(recipe, seeds)),
             runs=records,
             recipe=to_plain(recipe),
+            precision=precisions(folder),
         )
     return [tuple(row.values()) for row in rows]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.recipe import load_recipe, to_plain
 from trainer.results import write_results
-from trainer.runs import Run
+from trainer.runs import Run, precisions
 
 from vvipe.data import Data
 from vvipe.evaluate import Metrics, nearest_2d
@@ -54,6 +54,7 @@ def compare(
             seeds=list(seeds_of(recipe, seeds)),
             runs=records,
             recipe=to_plain(recipe),
+            precision=precisions(folder),
         )
     return [_line(row) for row in rows]
 

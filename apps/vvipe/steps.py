@@ -7,10 +7,12 @@ import torch
 from contrastive import margin_triplet
 from contrastive.euclidean import distance_info_nce
 from posedata.similar import pose_distances, within
+from poseenc.gaussian import Gaussian
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
 from torch import Tensor, nn
 from trainer.loop import Trainer
 from trainer.stage import Stage
+from trainer.whole import ALONE, WholeBatch
 
 from vvipe.data import Batch, Data
 from vvipe.model import PRVIPE, VVIPE
@@ -28,7 +30,7 @@ def vae(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
         return data.draw_poses(config.batch, generator, trainer.share, config.align)
 
     def loss(pose: Tensor, generator: torch.Generator) -> Losses:
-        return vae_loss(model, pose, config, generator)
+        return vae_loss(model, pose, config, generator, trainer.whole)
 
     return _stage("vae", vae_modules(model), model.vae.parameters(), config, batch, loss)
 
@@ -38,15 +40,26 @@ def vae_modules(model: VVIPE) -> dict[str, nn.Module]:
     return {"vae": model.vae, "body": model.body}
 
 
-def vae_loss(model: VVIPE, pose: Tensor, config: VaeConfig, generator: torch.Generator) -> Losses:
-    """L_mse + L_KL + L_triplet of a batch of poses, equation 2; the triplet is of the posterior's means."""
+def vae_loss(
+    model: VVIPE, pose: Tensor, config: VaeConfig, generator: torch.Generator, whole: WholeBatch = ALONE
+) -> Losses:
+    """L_mse + L_KL + L_triplet of a batch of poses, equation 2; the triplet is of the posterior's means.
+
+    Args:
+        whole: the batch that these poses are a share of; triplets are mined in all of it.
+    """
     posterior = model.vae.encode(pose)
-    drawn = posterior.sample(1, generator)[:, 0]
+    with whole.draws():
+        drawn = posterior.sample(1, generator)[:, 0]
+    poses = whole.gather(pose)
     values = {
         "mse": (model.decode(drawn) - pose).square().mean(),
         "kl": posterior.kl_to_normal().mean(),
         "triplet": margin_triplet(
-            posterior.mean, pose_distances(pose, pose), margin=config.margin, apart=config.apart
+            whole.gather(posterior.mean),
+            pose_distances(poses, poses),
+            margin=config.margin,
+            apart=config.apart,
         ),
     }
     total = values["mse"] + config.kl * values["kl"] + config.triplet * values["triplet"]
@@ -71,19 +84,27 @@ def mapping(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage
         )
 
     def loss(drawn: Batch, generator: torch.Generator) -> Losses:
-        return mapping_loss(model, drawn, config)
+        return mapping_loss(model, drawn, config, trainer.whole)
 
     learnt = [p for p in model.parameters() if p.requires_grad]
     return _stage("mapping", {"model": model}, learnt, config, batch, loss)
 
 
-def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig) -> Losses:
-    """The mean over views of MSE and triplet, and where wanted the contrast between views."""
+def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig, whole: WholeBatch = ALONE) -> Losses:
+    """The mean over views of MSE and triplet, and where wanted the contrast between views.
+
+    Args:
+        whole: the batch that this one is a share of; triplets are mined in all of it.
+    """
     views = batch.views.keypoints.shape[1]
     embedded = model.embed(batch.views.flatten()).float().unflatten(0, (-1, views)).unbind(1)
-    apart = pose_distances(batch.pose, batch.pose)
     truth = model.embed_pose(batch.pose) if config.pretrained else None
-    rebuilt = model.decode(torch.cat(embedded))
+    with whole.rows(*[len(batch.pose)] * views):
+        rebuilt = model.decode(torch.cat(embedded))
+    poses = whole.gather(batch.pose)
+    apart = pose_distances(poses, poses)
+    embedded = [whole.gather(x) for x in embedded]
+    truth = None if truth is None else whole.gather(truth)
     values = {"mse": (rebuilt - batch.pose.repeat(views, 1, 1)).square().mean()}
     triplets = [
         margin_triplet(x, apart, margin=config.margin, apart=config.apart, others=truth) for x in embedded
@@ -106,19 +127,26 @@ def matching(model: PRVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
         return data.draw(config.batch, 2, recipe.augment, generator, trainer.share)
 
     def loss(drawn: Batch, generator: torch.Generator) -> Losses:
-        return matching_loss(model, drawn, recipe, generator)
+        return matching_loss(model, drawn, recipe, generator, trainer.whole)
 
     return _stage("matching", {"model": model}, model.parameters(), config, batch, loss)
 
 
-def matching_loss(model: PRVIPE, batch: Batch, recipe: Recipe, generator: torch.Generator) -> Losses:
-    """Triplet ratio + positive pairs + divergence (PR-VIPE, section 3), weighted as the recipe says."""
+def matching_loss(
+    model: PRVIPE, batch: Batch, recipe: Recipe, generator: torch.Generator, whole: WholeBatch = ALONE
+) -> Losses:
+    """Triplet ratio + positive pairs + divergence (PR-VIPE, section 3), weighted as the recipe says.
+
+    Args:
+        whole: the batch that this one is a share of; the loss is of all of it.
+    """
     config = recipe.matching
-    found = model.distribution(batch.views.flatten())
+    found = Gaussian(*(whole.gather(x) for x in model.distribution(batch.views.flatten())))
+    poses = whole.gather(batch.pose)
     drawn = found.sample(config.draws, generator).unflatten(0, (-1, 2))
     mean = found.mean.detach().unflatten(0, (-1, 2))
     between = torch.cdist(mean[:, 0], mean[:, 1])
-    negative = ~within(batch.pose, batch.pose, config.apart, beyond=2.0)
+    negative = ~within(poses, poses, config.apart, beyond=2.0)
     chosen = semi_hard(between, between.diagonal(), negative)
     anchor, other = drawn[:, 0], drawn[:, 1]
     to_positive = matching_distance(anchor, other, model.matching)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import PartialState
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer, seed_of
 from trainer.poses import Part
+from trainer.processes import first_alone, join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -69,7 +69,9 @@ def train(
     if data is None:
         data = open_on_one(recipe)
     run = Run(folder)
-    trainer = Trainer(run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint)
+    trainer = Trainer(
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "vvipe"}, data.fingerprint, existing
+    )
     torch.manual_seed(seed_of(recipe.loop.seed, "weights"))
     model = build(recipe).to(trainer.device)
     model.body.lengths.copy_(data.body.lengths)
@@ -170,6 +172,7 @@ def save_results(path: Path, trained: Trained, table: list[dict[str, Any]], part
         data=trained.test_data.on(part).fingerprint,
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
+        precision=trained.run.precision(),
         part=part,
     )
 
@@ -231,6 +234,5 @@ def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str)
 
 def open_on_one(recipe: Recipe) -> Data:
     """A recipe's data on its device; stores are made by the first process while the others wait."""
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        return open_data(recipe.data, state.device, print if state.is_main_process else (lambda text: None))
+    with first_alone(recipe.loop) as say:
+        return open_data(recipe.data, join_processes(recipe.loop).device, say)

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from posedata.hands import WRISTS
-from poseenc.anchor import A2JTransformer
+from poseenc.anchor import A2JTransformer, Estimate
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
+from trainer.processes import first_alone, join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
@@ -55,9 +55,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     Raises:
         ValueError, FileNotFoundError: the recipe's data or weights cannot be had, or the folder holds a run.
     """
-    state = PartialState(cpu=recipe.loop.device == "cpu")
-    with state.main_process_first():
-        say = print if state.is_main_process else lambda text: None
+    with first_alone(recipe.loop) as say:
         stores = prepare(recipe.data, say)
         watched = prepare_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
     run = Run(folder)
@@ -65,7 +63,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     torch.manual_seed(recipe.loop.seed)
     model = make_model(recipe, trained=begun)
     trainer = Trainer(
-        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores)
+        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unipose hands"}, fingerprint(*stores), existing
     )
     trainer.start(recipe, existing)
     model.to(trainer.device)
@@ -105,7 +103,7 @@ def measure(trained: Trained, part: Part = "test") -> Rows:
     """
     recipe, stores = trained.recipe, prepare(trained.recipe.data)
     trained.run.require({STAGE: recipe.train.steps}, fingerprint(*stores))
-    device = PartialState(cpu=recipe.loop.device == "cpu").device
+    device = join_processes(recipe.loop).device
     held_out = stores[1] if part == "test" else prepare_part(recipe.data, part)
     rows = evaluate(trained.model.to(device), *(Hands.open(s, device) for s in (stores[0], held_out)))
     trained.run.write_metrics({"rows": rows, "training_seconds": _seconds(trained.run)}, part)
@@ -123,6 +121,7 @@ def save_results(path: Path, trained: Trained, rows: Rows, part: Part = "test") 
         seeds=[trained.recipe.loop.seed],
         recipe=to_plain(trained.recipe),
         training_seconds=_seconds(trained.run),
+        precision=trained.run.precision(),
         part=part,
     )
 
@@ -135,11 +134,12 @@ def _stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return hands.draw(config.batch, generator, trainer.share, config.augmentation)
+        return hands.draw(config.batch, generator, trainer.share, config.augmentation, trainer.whole.draws())
 
     def loss(sample: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        said = model.estimates(sample["images"])
-        return model.loss(said, sample["targets"], sample["valid"].float())
+        gather = trainer.whole.gather  # the mean is over valid joints
+        said = Estimate(*(gather(x, 1) for x in model.estimates(sample["images"])))
+        return model.loss(said, gather(sample["targets"]), gather(sample["valid"].float()))
 
     return Stage(STAGE, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
 

@@ -14,8 +14,11 @@ class ClippedLinear(nn.Linear):
     """A linear map whose weight is used at Frobenius norm at most 1 (``tf.clip_by_norm`` of the authors)."""
 
     def forward(self, input: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-        scale = 1.0 / torch.linalg.matrix_norm(self.weight).clamp(min=1.0)
-        return functional.linear(input, self.weight * scale, self.bias)
+        return functional.linear(input, self.clipped(), self.bias)
+
+    def clipped(self) -> Float[Tensor, "out in"]:
+        """The weight that is used."""
+        return self.weight / torch.linalg.matrix_norm(self.weight).clamp(min=1.0)
 
 
 class ResidualMLP(nn.Module):
@@ -39,10 +42,10 @@ class ResidualMLP(nn.Module):
         max_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.first = _layer(inputs, hidden, dropout, max_norm)
+        self.first = _Layer(inputs, hidden, dropout, max_norm, first=True)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                _layer(hidden, hidden, dropout, max_norm), _layer(hidden, hidden, dropout, max_norm)
+                _Layer(hidden, hidden, dropout, max_norm), _Layer(hidden, hidden, dropout, max_norm)
             )
             for _ in range(blocks)
         )
@@ -100,7 +103,41 @@ def linear(inputs: int, outputs: int, max_norm: bool = False) -> nn.Linear:
     return layer
 
 
-def _layer(inputs: int, outputs: int, dropout: float, max_norm: bool) -> nn.Sequential:
-    return nn.Sequential(
-        linear(inputs, outputs, max_norm), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
-    )
+class _Layer(nn.Sequential):
+    """Linear, BN, ReLU, dropout.
+
+    In training the statistics of the batch take off again what is the same for all rows: the bias, and inputs
+    that do not vary, such as the flags of joints that all have. Their gradients would be zero but for
+    rounding, of which an adaptive optimiser makes whole steps, other ones on every machine. So the bias has
+    none then, and the inputs of the first layer count from their mean, which changes no value.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, dropout: float, max_norm: bool, first: bool = False
+    ) -> None:
+        super().__init__(
+            linear(inputs, outputs, max_norm), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
+        )
+        self.from_mean = first
+
+    def forward(self, x: Float[Tensor, "B inputs"]) -> Float[Tensor, "B outputs"]:
+        layer, norm, *rest = self
+        if not norm.training:
+            return super().forward(x)
+        assert isinstance(layer, nn.Linear)
+        weight = layer.clipped() if isinstance(layer, ClippedLinear) else layer.weight
+        if self.from_mean:
+            mean = _batch_mean(x.detach())
+            x = functional.linear(x - mean, weight) + functional.linear(mean, weight, layer.bias).detach()
+        else:
+            x = functional.linear(x, weight, layer.bias.detach())
+        for part in (norm, *rest):
+            x = part(x)
+        return x
+
+
+def _batch_mean(x: Float[Tensor, "B inputs"]) -> Float[Tensor, " inputs"]:
+    """By batch normalisation, which knows the whole batch where several processes share one."""
+    mean, var = torch.zeros_like(x[0]), torch.ones_like(x[0])
+    functional.batch_norm(x, mean, var, training=True, momentum=1.0)
+    return mean

@@ -73,6 +73,9 @@ class A2JTransformer(nn.Module):
         self.place, self.rescale = mlp(3 * (dim // 2), dim, dim), mlp(dim, dim, dim)
         self.offsets = nn.ModuleList(_head(dim, joints * 3) for _ in range(layers[1]))
         self.logits = nn.ModuleList(_head(dim, joints) for _ in range(layers[1]))
+        for head in self.logits:
+            # the softmax over anchors does not see it: it would learn from rounding
+            head[-1].bias.register_hook(torch.zeros_like)  # type: ignore[index]
         anchors = self.grid.points()
         extent = torch.tensor([size, size, high - low])
         self.register_buffer("anchors", anchors, persistent=False)

@@ -1,0 +1,62 @@
+"""The processes of a training: how they find each other, and how long one waits for another."""
+
+from __future__ import annotations
+
+import atexit
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch.distributed
+from accelerate import PartialState
+from posedata.terminal import print_line
+
+from trainer.stage import LoopConfig
+
+_BROKEN = re.compile(r"timed? ?out|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
+
+
+def join_processes(config: LoopConfig) -> PartialState:
+    """This process among those that train together, on the device that the recipe says."""
+    first = not torch.distributed.is_initialized()
+    state = PartialState(cpu=config.device == "cpu", timeout=timedelta(seconds=config.timeout))
+    if first and torch.distributed.is_initialized():
+        atexit.register(_part)
+    return state
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def first_alone(config: LoopConfig) -> Iterator[Callable[[str], None]]:
+    """Inside the block the first process goes ahead while the others wait; yields what to tell the user by.
+
+    Raises:
+        TimeoutError: it took longer than `loop.timeout`.
+    """
+    state = join_processes(config)
+    with patient(config), state.main_process_first():
+        yield print_line if state.is_main_process else (lambda text: None)
+
+
+@contextmanager
+def patient(config: LoopConfig) -> Iterator[None]:
+    """Say what it means that another process has not come.
+
+    Raises:
+        TimeoutError: one took longer than `loop.timeout`, or ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _BROKEN.search(str(error)):
+            raise
+        raise TimeoutError(
+            "another process of this training ended, or kept this one waiting for longer than loop.timeout"
+            f" ({config.timeout:g} s): see what it says; where it only takes long (to prepare data, to"
+            " evaluate), set loop.timeout higher, and go on with --resume"
+        ) from error
