@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
-    session.run("pytest", *session.posargs, env=one_thread())
+    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
 
 
 @nox.session
@@ -43,7 +43,18 @@ def tests_package(session: nox.Session, name: str) -> None:
     folders = [*local_dependencies(name), f"packages/{name}"]
     session.install(*editable(folders), *group(f"packages/{name}", "test"))
     session.chdir(f"packages/{name}")
-    session.run("pytest", *session.posargs, env=one_thread())
+    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
+
+
+@nox.session
+@nox.parametrize("name", PACKAGES, ids=PACKAGES)
+def minimal(session: nox.Session, name: str) -> None:
+    """One package's tests with the oldest version of everything that it and they declare."""
+    folders = [*local_dependencies(name), f"packages/{name}"]
+    oldest = ("--resolution", "lowest-direct", "--upgrade")
+    session.install(*oldest, *editable(folders), *group(f"packages/{name}", "test"))
+    session.chdir(f"packages/{name}")
+    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
 
 
 @nox.session
@@ -83,6 +94,13 @@ def bench(session: nox.Session) -> None:
             session.run("python", str(script), "--json", str(folder / f"{name}.json"))
 
 
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Which small changes of the code the tests notice (docs/pages/mutation.md); name modules, or all."""
+    install_workspace(session, "test", "mutation")
+    session.run("python", "tests/mutate.py", *session.posargs, env=one_thread())
+
+
 @nox.session(venv_backend="none")
 def dev(session: nox.Session) -> None:
     """Make `.venv` with everything editable and every tool."""
@@ -119,6 +137,15 @@ def local_dependencies(name: str) -> list[str]:
     project = nox.project.load_toml(f"packages/{name}/pyproject.toml")["project"]
     needed = {requirement.partition(" @ ")[0] for requirement in project["dependencies"]}
     return [f"packages/{other}" for other in PACKAGES if other in needed]
+
+
+def every_core() -> tuple[str, ...]:
+    """Tests on every core, eight at most, a module on one of them: what it trains, it trains once.
+
+    The modules that train come first, as collected, so that none is left for the end. `-- -n 0` undoes it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ("-n", str(min(cores, 8)), "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 def one_thread() -> dict[str, str]:

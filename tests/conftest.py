@@ -1,5 +1,6 @@
 """What every test of the apps starts from."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -12,3 +13,9 @@ def fresh_accelerate() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def pytest_collection_finish() -> None:
+    """Accelerate collects garbage in every stage: not through half a million objects of imported modules."""
+    gc.collect()
+    gc.freeze()

@@ -1,12 +1,23 @@
 """From a data section to poses and to rows of different people."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer.poses import SyntheticConfig, open_poses, part_rows, split_poses
+import unihpr.data
+import unihpr.recipe
+import unipose.data
+import unipose.recipe
+import vvipe.data
+import vvipe.recipe
+from posedata.examine import examine
+from posedata.store import PoseStore
+from trainer.poses import SyntheticConfig, check_poses, open_poses, part_rows, split_poses
+
+OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
 
 PEOPLE = SyntheticConfig(subjects=3, test_subjects=1, clips=1, frames=6)
 
@@ -17,6 +28,7 @@ class Section:
     format: str = "synthetic"
     path: Path | None = None
     split: Path | None = None
+    accept_faults: bool = False
     synthetic: SyntheticConfig = PEOPLE
 
 
@@ -64,3 +76,107 @@ def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
     split.write_text(json.dumps({"train": list(store.names("subject")), "test": []}))
     with pytest.raises(ValueError, match="part 'test' has no frames"):
         split_poses(replace(section, split=split), store)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> PoseStore:
+    folder = tmp_path_factory.mktemp("people")
+    section = Section(folder, synthetic=SyntheticConfig(subjects=3, test_subjects=1, clips=4, frames=12))
+    return open_poses(section, say=lambda text: None)
+
+
+def joints_file(path: Path, people: PoseStore, joints: np.ndarray) -> Path:
+    columns = {"seq": "sequence", "subject": "subject", "action": "action"}
+    index = {name: np.array(people.column(column)) for name, column in columns.items()}
+    names = {f"{name}_names": np.array(people.names(column)) for name, column in columns.items()}
+    np.savez(path, joints=joints, fps=30, **index, **names)
+    return path
+
+
+WRONG: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "millimetres": (
+        lambda j: j * 1000,
+        "a thigh of .* these look like millimetres; divide the joints by 1000",
+    ),
+    "y up": (lambda j: j[..., [0, 2, 1]] * np.float32([1, 1, -1]), "people stand along y, not along z"),
+    "swapped": (lambda j: j[:, [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]], "bend backwards"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_nonsense_stops_before_anything_is_made_of_it(people: PoseStore, tmp_path: Path, case: str) -> None:
+    change, message = WRONG[case]
+    file = joints_file(tmp_path / "poses.npz", people, change(np.array(people.column("joints"))))
+    section, said = Section(tmp_path / "data", format="joints", path=file), []
+    with pytest.raises(ValueError, match=message) as error:
+        open_poses(section, say=said.append)
+    assert str(error.value).startswith(f"{file}: ")
+    assert str(error.value).endswith("set data.accept_faults=true")
+    assert len(said) == 1  # that it is read
+    with pytest.raises(ValueError, match=message):
+        open_poses(section, say=said.append)
+    store = open_poses(replace(section, accept_faults=True), say=said.append)
+    whole = examine(store).faults
+    assert all(fault.split(": ")[0] in str(error.value) for fault in whole)  # as inspect says
+
+
+def test_what_is_right_is_not_spoken_of_and_what_is_odd_once(people: PoseStore, tmp_path: Path) -> None:
+    joints, said = np.array(people.column("joints")), []
+    file = joints_file(tmp_path / "poses.npz", people, joints)
+    open_poses(Section(tmp_path / "data", format="joints", path=file), say=said.append)
+    assert len(said) == 1
+    joints[:12] = joints[0]
+    file = joints_file(tmp_path / "still.npz", people, joints)
+    section = Section(tmp_path / "data", format="joints", path=file)
+    for _ in range(2):
+        open_poses(section, say=said.append)
+    assert len(said) == 3
+    assert said[2].startswith(f"{file}: motion: 1 of 12 sequences stand still to the last bit")
+
+
+def test_accepted_faults_are_said(people: PoseStore, tmp_path: Path) -> None:
+    file = joints_file(tmp_path / "poses.npz", people, 100 * np.array(people.column("joints")))
+    said: list[str] = []
+    open_poses(Section(tmp_path, format="joints", path=file, accept_faults=True), say=said.append)
+    assert "these look like centimetres" in said[1]
+
+
+@pytest.mark.parametrize("app", ["unihpr", "vvipe", "unipose"])
+def test_every_app_stops(people: PoseStore, tmp_path: Path, app: str) -> None:
+    file = joints_file(tmp_path / "poses.npz", people, 1000 * np.array(people.column("joints")))
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"test": [people.names("subject")[-1]], "train": "all other subjects"}))
+    section = {"format": "joints", "path": file, "split": split, "cache": tmp_path / "cache"}
+    begin: dict[str, Callable[[], object]] = {
+        "unihpr": lambda: unihpr.data.prepare_stores(unihpr.recipe.DataConfig(**section)),  # type: ignore[arg-type]
+        "vvipe": lambda: vvipe.data.open_data(vvipe.recipe.DataConfig(**section)),  # type: ignore[arg-type]
+        "unipose": lambda: unipose.data.prepare(unipose.recipe.DataConfig(**section)),  # type: ignore[arg-type]
+    }
+    with pytest.raises(ValueError, match="these look like millimetres"):
+        begin[app]()
+    assert [path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith("joints-")] == []
+
+
+@pytest.mark.skipif(not OWN_MM.is_dir(), reason="needs ../shared/cases")
+def test_own_joints_in_millimetres(tmp_path: Path) -> None:
+    config = unihpr.recipe.DataConfig(
+        format="joints", path=OWN_MM / "poses.npz", split=OWN_MM / "split.json", cache=tmp_path
+    )
+    with pytest.raises(
+        ValueError, match=r"poses.npz: units: a thigh of 437 m is not human: these look like mil"
+    ):
+        unihpr.data.prepare_stores(config)
+
+
+def test_other_counts_than_published_are_no_reason_to_stop(people: PoseStore, tmp_path: Path) -> None:
+    from posedata.store import write_store
+
+    rows = {name: np.array(people.column(name)) for name in ("joints", "subject", "sequence", "frame")}
+    names = {name: people.meta[name] for name in ("subjects", "sequences")}
+    names["subjects"] = ["S1", "S5", "S9"]
+    meta = {"skeleton": "h36m17", "fps": 50, "source": "test", "licence": "none", "format": "h36m"}
+    store = PoseStore.open(write_store(tmp_path / "part", rows, meta | names))
+    assert any("published" in fault for fault in examine(store).faults)
+    said: list[str] = []
+    check_poses(store, store.path, False, said.append)
+    assert any("96 rows where 389,938 are published" in text for text in said), said

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from trainer.loop import Trainer
 from trainer.recipe import load_recipe
 from trainer.runs import Run
 from typer.testing import CliRunner
+from typer_front import typer_front
 from unipose import steps
 from unipose.ablate import VARIANTS, variant
 from unipose.cli import app
@@ -30,7 +29,6 @@ from unipose.recipe import RECIPES, Recipe
 from unipose.train import labels, measure, open_run, train
 from unipose_tiny import TINY, tiny
 
-BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = [f"{name}{twin}" for name in ("student_depth", "student_rgb", "teacher") for twin in ("", "_twin")]
 
@@ -44,11 +42,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(cache: Path) -> Path:
     """A run folder made by the owner's spelling of the command."""
     runs = cache / "runs"
-    words = ["apps/unipose", "train", "--runs", str(runs), "--name", "tiny", *overrides(cache)]
-    done = subprocess.run(
-        [str(BIN / "typer"), *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    typer_front("apps/unipose", "train", "--runs", runs, "--name", "tiny", *overrides(cache))
     return runs / "tiny"
 
 
@@ -92,7 +86,7 @@ def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path
 
 
 def test_stages_apart_are_the_stages_together(trained: Path, cache: Path, tmp_path: Path) -> None:
-    given = ("--runs", tmp_path, "--name", "tiny", *overrides(cache))
+    given = ("--runs", tmp_path, "--name", "tiny", "--no-report", *overrides(cache))
     said = command("train", "--stage", "student", *given, code=2)
     assert "train first" in said
     assert "stored_points: 96" in command("train", "--stage", "teacher", *given)  # the recipe, in whole
@@ -107,7 +101,7 @@ def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_pat
     shutil.copytree(trained, runs / "tiny")
     for stage in ("teacher", "student_depth"):
         shutil.rmtree(runs / "tiny" / "checkpoints" / stage / "step-00000004")
-    command("train", "--runs", runs, "--name", "tiny", "--resume", *overrides(cache))
+    command("train", "--runs", runs, "--name", "tiny", "--resume", "--no-report", *overrides(cache))
     assert curves(runs / "tiny") == curves(trained)
 
 

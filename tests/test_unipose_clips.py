@@ -11,11 +11,12 @@ import pytest
 import torch
 from posedata.build import build_synthetic
 from posedata.camera import Camera
+from posedata.keypoints import convert_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from unipose.baselines import depth_lookup, torso_depth
 from unipose.clips import Clips, open_clips, windows
-from unipose.detect import convert_keypoints, detect, live_detector, read_coco_keypoints
+from unipose.detect import detect, live_detector, read_coco_keypoints
 from unipose.film import choose_clips, facing_x, film
 from unipose.model import Turn, depth_picture, median_depth
 from unipose.pictures import Frames, vary
@@ -185,18 +186,29 @@ def test_coco_keypoints_take_the_largest_person(tmp_path: Path) -> None:
     torch.testing.assert_close(itop[0, 8], torso)
     assert 0 <= itop[..., 2].min() <= itop[..., 2].max() <= 1
     (tmp_path / "bad.json").write_text('{"annotations": [{"keypoints": [1]}]}')
-    with pytest.raises(ValueError, match="not COCO keypoints"):
+    with pytest.raises(ValueError, match="not COCO keypoints, at the list of images; see cocodataset"):
         read_coco_keypoints(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [(100, "confidence reaches 100, want 0 to 1; divide it by 100"), (1.25, "reaches 1.25.*clip it to 1")],
+)
+def test_scores_of_a_coco_file_are_confidences(tmp_path: Path, score: float, message: str) -> None:
+    person = {"image_id": 0, "keypoints": [v for k in range(17) for v in (10.0 * k, 20.0, score)]}
+    (tmp_path / "c.json").write_text(json.dumps([person]))
+    with pytest.raises(ValueError, match=message):
+        read_coco_keypoints(tmp_path / "c.json")
 
 
 def test_keypoint_files_hold_every_row(store: PoseStore, config: DataConfig, tmp_path: Path) -> None:
     coco = replace(config, format="rgbd", detector="coco")
     with pytest.raises(ValueError, match=r"data\.keypoints is not set"):
         detect(store, np.arange(2), coco, 0)
-    person = {"image_id": 0, "keypoints": [1.0, 2.0, 2] * 17}
+    person = {"image_id": 0, "keypoints": [10.0, 20.0, 2] * 17}
     (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 0}], "annotations": [person]}))
     one = replace(coco, keypoints=(tmp_path / "c.json",))
-    assert detect(store, np.arange(1), one, 0)[0, 0].tolist() == [1.0, 2.0, 1.0]
+    assert detect(store, np.arange(1), one, 0)[0, 0].tolist() == [10.0, 20.0, 1.0]
     with pytest.raises(ValueError, match="1 frames have keypoints"):
         detect(store, np.arange(2), one, 0)
 

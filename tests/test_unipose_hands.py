@@ -1,6 +1,7 @@
 """Two hands end to end, small: train, evaluate and predict as commands, and what they leave behind."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from unipose.hands.data import Hands
 from unipose.hands.evaluate import evaluate
 from unipose.hands.recipe import RECIPES, Recipe
 from unipose.hands.train import make_model, open_run
-from unipose.hands.use import predict
+from unipose.hands.use import check_box, predict
 from unipose.hands_cli import app
 
 SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
@@ -154,6 +155,9 @@ def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path:
         whole = predict(run, tmp_path / "large.png")
         np.testing.assert_allclose(found["pixels"], whole["pixels"], atol=1e-4)
         assert found["depth"].shape == (42, 1)
+        assert found["joint_names"][20] == "right_wrist"
+        assert str(found["skeleton"]) == "interhand42"
+        assert str(found["unit"]) == "pixels; depth in metres"
     assert (tmp_path / "out" / "p.png").stat().st_size > 1000
 
 
@@ -177,6 +181,42 @@ def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "good.png"]
     said = command("evaluate", tmp_path / "nothing", code=2)
     assert "no such run" in said
+
+
+OUTSIDE = [
+    ((100, 100, 140, 140), "lies outside {}, which has 80x60 pixels; give x0, y0, x1, y1 in them"),
+    ((-90, -90, 2, 2), "lies to 100% outside {}, which has 80x60 pixels"),
+    ((-1e9, -1e9, 1e9, 1e9), "lies to 100% outside"),
+    ((0.1, 0.2, 0.6, 0.9), "is smaller than 4 pixels; give pixels, not shares of the picture"),
+    ((5, 5, math.inf, 9), "is not finite; give four numbers of pixels"),
+    ((30, 30, 20, 20), "(x, y, width, height is x y x+width y+height)"),
+]
+
+
+@pytest.mark.parametrize(("box", "said"), OUTSIDE)
+def test_a_box_that_is_not_of_its_picture_is_refused(
+    tmp_path: Path, box: tuple[float, float, float, float], said: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^--box ") as error:
+        check_box(box, Path("p.png"), (-0.5, -0.5, 79.5, 59.5))
+    assert said.format("p.png") in str(error.value)
+
+
+def test_a_box_partly_outside_is_told_and_one_to_the_edge_is_not(trained: Path, tmp_path: Path) -> None:
+    whole, picture = (-0.5, -0.5, 79.5, 59.5), Path("p.png")
+    for within in ((0, 0, 80, 60), (10, 10, 40, 40), whole):
+        assert check_box(within, picture, whole) is None
+    said = check_box((-20.5, -0.5, 19.5, 39.5), picture, whole)
+    assert said == (
+        "--box -20.5 -0.5 19.5 39.5: lies to 50% outside p.png, which has 80x60 pixels; that part is black"
+    )
+    Image.new("RGB", (80, 60)).save(tmp_path / "p.png")
+    heard: list[str] = []
+    predict(open_run(trained), tmp_path / "p.png", (-20.5, -0.5, 19.5, 39.5), heard.append)
+    assert [text.partition(":")[0] for text in heard] == ["--box -20.5 -0.5 19.5 39.5"]
+    words = ("predict", trained, tmp_path / "p.png", tmp_path / "o.npz", "--box", 90, 70, 120, 100)
+    assert "lies outside" in " ".join(command(*words, code=2).split())
+    assert not (tmp_path / "o.npz").exists()
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason="the shared InterHand2.6M sample is not here")

@@ -126,6 +126,46 @@ def test_keypoints_say_who_is_looked_at(run: Path, tmp_path: Path) -> None:
     assert x0 < u < x1
 
 
+def test_another_cameras_intrinsics_are_told(run: Path, tmp_path: Path) -> None:
+    """Of one image its own camera says nothing, one of 0.6 of the focal length that people are too tall."""
+    said: list[str] = []
+    source = _recording(tmp_path, [[(-0.5, 2.5), (0.6, 3.0)]])
+    predict(run, open_rgbd(source), draws=1, say=said.append)
+    assert said == []
+    (tmp_path / "intrinsics.json").write_text(json.dumps(CAMERA | {"fx": 180, "fy": 180}))
+    predict(run, open_rgbd(source), draws=1, say=said.append)
+    assert any(
+        "m tall or more; give the intrinsics of this camera at this resolution" in text for text in said
+    )
+
+
+def test_joints_outside_the_picture_are_nobodys(run: Path, tmp_path: Path) -> None:
+    recording = open_rgbd(_recording(tmp_path, [[(-0.5, 2.5), (0.6, 3.0)]]))
+    table = _coco(tmp_path / "keypoints.json", [("000", 0.6, 3.0), ("000", 9.0, 3.0)])
+    said: list[str] = []
+    found = predict(run, recording, keypoints=table, draws=1, say=said.append)
+    assert len(found.joints) == 1
+    (text,) = said
+    assert text.startswith("000: somebody is left out: 17 of 17 2D joints lie outside its 320x240 pixels")
+
+
+def test_what_is_lost_of_the_depth_is_told(run: Path, tmp_path: Path) -> None:
+    source = _recording(tmp_path, [[(0.0, 2.5)]])
+    metres = _pillars([(0.0, 2.5)]) / 1000
+    metres[0, :7] = np.nan
+    (source / "depth/000.png").unlink()
+    np.save(source / "depth/000.npy", metres)
+    said: list[str] = []
+    predict(run, open_rgbd(source), draws=1, say=said.append)
+    assert any(text.endswith("pixels of depth left out: 7 not finite") for text in said)
+    np.save(source / "depth/000.npy", metres * 1000)
+    words = ["predict", str(run), str(source), str(tmp_path / "joints.npz")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "these look like millimetres" in " ".join(result.output.split())
+    assert CliRunner().invoke(app, [*words, "--depth-scale", "1000"]).exit_code == 0
+
+
 def test_the_command_writes_joints_and_a_picture(run: Path, tmp_path: Path) -> None:
     source = _recording(tmp_path / "clip", [[(0.0, 2.5)]])
     picture = tmp_path / "picture.png"
@@ -138,6 +178,8 @@ def test_the_command_writes_joints_and_a_picture(run: Path, tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip", "joints.json", "joints.npz", "picture.png"]
     with np.load(tmp_path / "joints.npz", allow_pickle=False) as file:
         assert str(file["skeleton"]) == "itop15"
+        assert file["joint_names"].tolist()[:2] == ["head_centre", "shoulder_centre"]
+        assert str(file["unit"]) == "metres, camera frame, y down"
         joints = file["joints"]
     told = json.loads((tmp_path / "joints.json").read_text())
     named = told["people"][0]["joints"]
@@ -189,7 +231,9 @@ def test_a_half_trained_teacher_is_not_asked(run: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not REAL.is_file(), reason="the real frame lies beside the repository, not in it")
 def test_five_people_before_a_real_kinect(run: Path) -> None:
     """All five are found, each where they stand (1.8 to 2.8 m away), with points of a person's size."""
-    found: Prediction = predict(run, open_rgbd(REAL))
+    said: list[str] = []
+    found: Prediction = predict(run, open_rgbd(REAL), say=said.append)
+    assert said == []
     near = np.sort(np.median(found.points[..., 2], axis=1))[:5]
     np.testing.assert_allclose(near, [1.84, 2.03, 2.36, 2.57, 2.78], atol=0.08)
     five = np.argsort(np.median(found.points[..., 2], axis=1))[:5]

@@ -90,7 +90,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(cache: Path) -> Path:
     """A run of UniHPR that was not followed."""
-    return followed(unihpr.cli.app, cache, (*UNIHPR, PEOPLE, f"data.cache={cache}"), 0)
+    return followed(unihpr.cli.app, cache, (*UNIHPR, PEOPLE, f"data.cache={cache}"), 0, "--no-report")
 
 
 def test_unihpr(cache: Path, alone: Path, tmp_path: Path) -> None:
@@ -161,6 +161,7 @@ def test_vvipe(tmp_path: Path) -> None:
     assert subjects(data.store, data.on("validation").test_rows) == KEPT
     assert subjects(data.store, data.test_rows) == {4}
     assert learnt(path) == learnt(followed(vvipe.cli.app, tmp_path, settings, 0, "--no-report"))
+    assert "kept for validation" in (path / "report.html").read_text()
 
 
 def test_unipose(tmp_path: Path) -> None:
@@ -176,7 +177,8 @@ def test_unipose(tmp_path: Path) -> None:
     assert subjects(clips.store) == KEPT
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert {row["frames"] for row in rows} == {"validation"}
-    assert learnt(path) == learnt(followed(unipose.cli.app, tmp_path, settings, 0))
+    assert learnt(path) == learnt(followed(unipose.cli.app, tmp_path, settings, 0, "--no-report"))
+    assert "kept for validation" in (path / "report.html").read_text()
 
 
 def test_hands(tmp_path: Path) -> None:

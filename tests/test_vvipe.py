@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
+from typer_front import typer_front
 from vvipe.ablate import PAPER, ablated
 from vvipe.cli import app
 from vvipe.compare import autoencoder, finished
@@ -21,9 +20,6 @@ from vvipe.data import open_data
 from vvipe.recipe import Recipe
 from vvipe.train import open_run, train
 from vvipe_tiny import camera_store, overrides, tiny
-
-BIN = Path(sys.executable).parent
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(cache: Path) -> Path:
     """A run folder made by the owner's spelling of the command."""
-    words = ["apps/vvipe", "train", "--runs", str(cache / "runs"), "--name", "tiny", *overrides(cache)]
-    done = subprocess.run(
-        [str(BIN / "typer"), *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    typer_front("apps/vvipe", "train", "--runs", cache / "runs", "--name", "tiny", *overrides(cache))
     return cache / "runs" / "tiny"
 
 
@@ -295,7 +287,7 @@ def test_coco_and_h36m_keypoints_of_one_person_embed_alike(
     assert (tmp_path / "a.png").stat().st_size > 1000
     picture = tmp_path / "deep" / "a.no"
     vvipe("lift", trained, tmp_path / "coco.npy", tmp_path / "d.npz", "--picture", picture, code=2)
-    assert (tmp_path / "d.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+    assert not (tmp_path / "d.npz").exists()
     vvipe(
         "lift", trained, tmp_path / "coco.npy", tmp_path / "d.npz", "--picture", picture.with_suffix(".png")
     )
@@ -346,7 +338,7 @@ def test_what_is_no_array_of_numbers_is_named(trained: Path, tmp_path: Path) -> 
         "a.txt": "not a whole .npy",
         "a.npy": "not a whole .npy",
         "cut.npz": "not a whole .npy",
-        "none.npy": "is empty",
+        "none.npy": "has no frame",
     }.items():
         for words in (
             ("lift", trained, tmp_path / name, tmp_path / "o.npz"),

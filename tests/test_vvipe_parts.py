@@ -151,11 +151,11 @@ def test_a_batch_holds_recorded_views_or_fresh_ones_of_its_poses(data: Data) -> 
 def test_keypoints_of_coco_and_h36m_meet(data: Data) -> None:
     coco = get_skeleton("coco17")
     assert set(KEYPOINTS.joints) - set(coco.joints) == {"neck"}
-    points = torch.randn(2, 17, 3)
+    points = torch.cat([torch.randn(2, 17, 2), torch.rand(2, 17, 1) + 0.1], dim=-1)
     made = read_keypoints(points, coco)
     torch.testing.assert_close(made[:, KEYPOINTS.index("neck")], points[:, coco.index("nose")])
     torch.testing.assert_close(made[:, KEYPOINTS.index("left_ankle")], points[:, coco.index("left_ankle")])
-    assert normalise(made[..., :2]).isfinite().all()
+    assert normalise(made[..., :2], made[..., 2]).isfinite().all()
 
 
 def test_losses_are_what_the_paper_adds_up(data: Data, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from posedata.terminal import visible
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
@@ -18,5 +20,5 @@ def plain_errors() -> Iterator[None]:
     except (ValueError, OSError) as error:
         if os.environ.get("POLYPOSE_TRACEBACK"):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(visible(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
         sys.exit(2)

@@ -19,7 +19,9 @@ def main() -> None:
     try:
         sys.argv[1:] = rewrite(sys.argv[1:])
     except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from posedata.terminal import visible
+
+        print(visible(f"error: {error}"), file=sys.stderr)
         sys.exit(2)
     stock()
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import ProjectConfiguration
+from posedata.terminal import print_line
 from torch import Tensor
 
 from trainer.fitting import DivergedError, Fitting, seed_of
@@ -67,7 +68,7 @@ class Trainer:
         Run.start(self.run.path, recipe, existing)
         if self.accelerator.is_main_process:
             if self._why:
-                print(f"precision {self.precision}: {self._why}")
+                print_line(f"precision {self.precision}: {self._why}")
             self.run.log_start({"time": now(), "machine": machine(), "precision": self.precision})
         with patient(self.config):
             self.accelerator.wait_for_everyone()

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from posedata.terminal import Terminal
 
 from trainer.poses import Part
-from trainer.runs import Existing
 
-console = Console()
+if TYPE_CHECKING:
+    from trainer.runs import Existing
+
+console = Terminal()
 
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
 SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
@@ -26,7 +27,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="continue the run where i
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
 
 
-def existing(resume: bool, overwrite: bool) -> Existing:
+def existing(resume: bool, overwrite: bool) -> "Existing":
     """What to do with a run of this name. Raises ValueError where both are given."""
     if resume and overwrite:
         raise ValueError("--resume and --overwrite exclude each other; give one")
@@ -37,11 +38,14 @@ def print_recipe(recipe: Any) -> None:
     """The whole recipe, every default spelled out."""
     from trainer.recipe import to_yaml
 
-    console.print(to_yaml(recipe), style="dim", highlight=False)
+    for line in to_yaml(recipe).splitlines():
+        console.print(line, style="dim", highlight=False)
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table with one decimal."""
+    from rich.table import Table
+
     table = Table(title=title)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right")

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from posedata.source import SyntheticPeople, open_source
-from posedata.store import PoseStore
+from posedata.terminal import print_line
 
 from trainer.recipe import Count, Positive
+
+if TYPE_CHECKING:
+    import numpy as np
+    from posedata.examine import Findings
+    from posedata.store import PoseStore
 
 Part = Literal["test", "validation"]
 """What people that training never sees are for: the last number, or the choice of settings."""
 
 PARTS = ("train", "test", "validation")
 """Of a split, in the order in which seeds are counted."""
+
+_SAMPLE, _SEQUENCES, _IMAGES = 4000, 100, 32
+_SEEN: dict[tuple[Path, str], Findings] = {}
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Source(Protocol):
         path: what the format reads; not for `synthetic`.
         split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
         cache: where prepared stores are kept, by content.
+        accept_faults: train although something is wrong with the poses (`check_poses`).
         synthetic: the people of `synthetic`.
     """
 
@@ -57,10 +64,14 @@ class Source(Protocol):
     @property
     def cache(self) -> Path: ...
     @property
+    def accept_faults(self) -> bool: ...
+    @property
     def synthetic(self) -> SyntheticConfig: ...
 
 
-def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str], None] = print) -> PoseStore:
+def open_poses(
+    config: Source, skeleton: str | None = None, say: Callable[[str], None] = print_line
+) -> PoseStore:
     """Open a recipe's poses; what is not a store yet is prepared in the cache first.
 
     Args:
@@ -68,8 +79,11 @@ def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str],
         say: told what takes long.
 
     Raises:
-        ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
+        ValueError, FileNotFoundError: the data cannot be had, or something is wrong with them; the message
+            says what to set.
     """
+    from posedata.source import SyntheticPeople, open_source
+
     made = config.synthetic
     if config.format == "synthetic" and config.path is not None:
         raise ValueError(
@@ -87,7 +101,39 @@ def open_poses(config: Source, skeleton: str | None = None, say: Callable[[str],
         raise ValueError(
             f"{store.path}: skeleton is {store.skeleton.name}, {skeleton} is needed; convert the store"
         )
+    if config.format != "synthetic":
+        check_poses(store, config.path or store.path, config.accept_faults, say)
     return store
+
+
+def check_poses(
+    store: PoseStore, source: Path, accept: bool, say: Callable[[str], None] = print_line
+) -> None:
+    """Look at some of a store's rows as `posedata inspect` does, and say what is odd, once in a process.
+
+    Rows that differ from published counts are said and no reason to stop: training may want a part.
+
+    Args:
+        source: what the user gave, for the message.
+        accept: say what is wrong too, and go on.
+
+    Raises:
+        ValueError: something is wrong; the message says what, and how to train all the same.
+    """
+    from posedata.examine import examine
+
+    key = (store.path, store.fingerprint)
+    new = key not in _SEEN
+    if new:
+        _SEEN[key] = examine(store, sample=_SAMPLE, sequences=_SEQUENCES, images=_IMAGES, counts=False)
+    found = _SEEN[key]
+    if found.faults and not accept:
+        raise ValueError(
+            f"{source}: {'; '.join(found.faults)}. 'posedata inspect {store.path}' tells more; to train on it"
+            " as it is, set data.accept_faults=true"
+        )
+    for text in (*found.faults, *found.warnings) if new else ():
+        say(f"{source}: {text}")
 
 
 def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
@@ -124,4 +170,6 @@ def part_rows(parts: Mapping[str, np.ndarray], part: Part | Literal["train"]) ->
 
 def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
     """At most so many of the rows, evenly spaced."""
+    import numpy as np
+
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import torch.distributed
 from accelerate import PartialState
+from posedata.terminal import print_line
 
 from trainer.stage import LoopConfig
 
@@ -39,7 +40,7 @@ def first_alone(config: LoopConfig) -> Iterator[Callable[[str], None]]:
     """
     state = join_processes(config)
     with patient(config), state.main_process_first():
-        yield print if state.is_main_process else (lambda text: None)
+        yield print_line if state.is_main_process else (lambda text: None)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
+from posedata.terminal import Terminal, print_line
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -15,7 +15,7 @@ class StageProgress:
     def __init__(self, name: str, total: int, start: int = 0, quiet: bool = False) -> None:
         self.name, self.total, self.start = name, total, start
         self.quiet = quiet
-        self.console = Console()
+        self.console = Terminal()
         self.began = self.said = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, TextColumn("{task.fields[text]}"), console=self.console)
@@ -39,9 +39,7 @@ class StageProgress:
             self.said = now
             rate = (step - self.start) / max(now - self.began, 1e-9)
             left = (self.total - step) / rate if rate else 0.0
-            print(
-                f"{self.name} {step}/{self.total}  {text}  {rate:.1f} steps/s  {left:.0f} s left", flush=True
-            )
+            print_line(f"{self.name} {step}/{self.total}  {text}  {rate:.1f} steps/s  {left:.0f} s left")
 
     def say(self, doing: str) -> None:
         """Name what is being done now, "evaluating" for instance."""

@@ -30,6 +30,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posedata.terminal import visible
+
 from trainer.errors import plain_errors
 from trainer.files import write_text
 from trainer.machine import command_line, commit, library_versions, machine
@@ -123,9 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with plain_errors():
         stale = [file for file in options.files if render_tables(file, options.check)]
     for file in stale:
-        print(
-            f"{file}: stale, run python -m trainer.results {file}" if options.check else f"{file}: rendered"
-        )
+        said = f"stale, run python -m trainer.results {file}" if options.check else "rendered"
+        print(visible(f"{file}: {said}"))
     return 1 if options.check and stale else 0
 
 

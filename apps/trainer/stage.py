@@ -1,13 +1,16 @@
 """What an app tells the loop: the settings of a recipe, and one optimisation problem at a time."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.recipe import Count, Positive, Range
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
         metrics: Metrics = jsonlib.loads(stored.read_text())
         if all(_has(metrics, key) for key in table.measured):
             return metrics
-    trained, metrics = train(recipe, run, "resume")
+    trained, metrics = train(recipe, run, "resume", report=False)
     if any(key.startswith("aligned.") for key in table.measured):
         metrics["aligned"] = after_alignment(trained)
         trained.run.write_metrics(metrics)

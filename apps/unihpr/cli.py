@@ -45,19 +45,20 @@ def train(
     runs: RunsOption = Path("runs"),
     resume: Resume = False,
     overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train the three steps, evaluate, and write the report."""
-    from unihpr.train import train as run_training
-
-    loaded = _load(recipe, set_)
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or Path(recipe).stem)
     print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite))
+    from unihpr.train import train as run_training
+
+    trained, metrics = run_training(loaded, folder, found, report=report)
     if not metrics:
         return  # another process tells
     _finish(trained, metrics, json)
-    console.print(f"run {folder}, report {folder / 'report.html'}")
+    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if report else ""))
 
 
 @app.command()
@@ -75,8 +76,6 @@ def evaluate(
     part: PartOption = "test",
 ) -> None:
     """Measure a finished run on its test views: a table, and JSON (keys: docs/pages/metrics.md)."""
-    from unihpr.train import measure, open_run
-
     if protocol:
         if part != "test":
             raise ValueError("--protocol scores the test; leave --part out")
@@ -84,6 +83,8 @@ def evaluate(
         return
     if baseline and not json:
         raise ValueError("--baseline adds a row to the JSON: give --json too")
+    from unihpr.train import measure, open_run
+
     trained = open_run(run)
     _finish(trained, measure(trained, part), json, baseline, part)
 
@@ -113,10 +114,11 @@ def baseline(
     part: PartOption = "test",
 ) -> None:
     """Train SimpleBaseline on a recipe's data, with exact and with detector keypoints, and measure it."""
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
+    folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
     from unihpr.baseline import run_baseline
 
-    folder = runs / (name or f"{Path(recipe).stem}-simplebaseline")
-    rows = run_baseline(_load(recipe, set_), folder, existing(resume, overwrite), json, part)
+    rows = run_baseline(loaded, folder, found, json, part)
     print_table(f"SimpleBaseline, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
 
 
@@ -132,10 +134,10 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """Train variants of a recipe and compare them: its components, or the losses. Resumes by itself."""
+    loaded = _load(recipe, set_)
     from unihpr.ablate import ablate as run_ablation
     from unihpr.ablate import comparison
 
-    loaded = _load(recipe, set_)
     table = comparison(variants, loaded)
     folder = runs / (name or f"{Path(recipe).stem}-{'ablation' if variants == 'components' else variants}")
     rows = run_ablation(loaded, folder, seeds, json, table)
@@ -148,7 +150,7 @@ def ablate(
 def embed(
     run: RunArgument,
     store: StoreArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     modality: Annotated[str, typer.Option(help="image, 2d, 3d or all")] = "all",
     keypoints: Annotated[str, typer.Option(help="the store's column: keypoints_NAME")] = "true",
 ) -> None:
@@ -183,14 +185,19 @@ def retrieve(
 def lift(
     run: RunArgument,
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, J, 2 or 3) in pixels: x, y and confidence")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
     focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
-    skeleton: Annotated[str, typer.Option(help="of the keypoints")] = "h36m17",
+    skeleton: Annotated[
+        str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")
+    ] = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
-    """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis."""
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis.
+
+    `valid` (N,) tells the frames that hold a person; the joints of others are NaN.
+    """
     from unihpr.use import lift_keypoints
 
     shape = lift_keypoints(run, keypoints, out, size, focal, skeleton, hypotheses, picture)
@@ -204,7 +211,9 @@ def interpolate(
     store: StoreArgument,
     first: Annotated[int, typer.Argument(help="a row of the store")],
     last: Annotated[int, typer.Argument(help="another")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
+    out: Annotated[
+        Path, typer.Argument(help="an .npz or .csv to write; a PNG of the same name goes beside it")
+    ],
     steps: Annotated[int, typer.Option(min=2, help="poses, both ends included")] = 9,
 ) -> None:
     """Decode 3D poses along the great arc between the embeddings of two poses."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from posedata.build import render_store
+from posedata.cache import cached, code_key
+from posedata.files import building
+from posedata.keypoints import convert_keypoints
 from posedata.noise import DetectorNoise
 from posedata.shape import random_shapes
-from posedata.source import content_key
+from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
 from torch import Tensor
+from trainer.keypoints import store_keypoints
 from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
 
 from unihpr.recipe import DataConfig
@@ -49,7 +55,7 @@ class Stores:
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
-def prepare_stores(config: DataConfig, say: Callable[[str], None] = print) -> Stores:
+def prepare_stores(config: DataConfig, say: Callable[[str], None] = print_line) -> Stores:
     """Make the stores that a recipe names, or find them in its cache.
 
     Raises:
@@ -79,7 +85,7 @@ class Data:
         self.views = self._views(stores.train_views, config.frame)
         self.images = stores.train_views
 
-    def on(self, part: Part, say: Callable[[str], None] = print) -> Data:
+    def on(self, part: Part, say: Callable[[str], None] = print_line) -> Data:
         """The same training data with another part of the split to measure on, as many views of it.
 
         Raises:
@@ -180,16 +186,29 @@ class Data:
         return replace(sample, images=_pixels(store, rows).to(self.device))
 
 
-def store_sample(store: PoseStore, frame: Frame, keypoints: str = "true", images: bool = False) -> Sample:
-    """Every view of a store, with its own keypoints (`keypoints_NAME`).
+def store_sample(
+    store: PoseStore,
+    frame: Frame,
+    keypoints: str = "true",
+    images: bool = False,
+    say: Callable[[str], None] = print_line,
+) -> Sample:
+    """Every view of a store, with its own keypoints (`keypoints_NAME`), as Human3.6M's joints.
+
+    Joints are NaN where they are not valid, and of a store without 3D.
 
     Raises:
         ValueError: the store has no cameras, no such keypoints, or (where asked) no images.
     """
+    source, pose = store.skeleton, get_skeleton(SKELETON)
     camera = store.camera()
-    columns = store.tensors(["joints", f"keypoints_{keypoints}", "boxes"])
-    points = columns[f"keypoints_{keypoints}"]
-    sample = from_keypoints(points, camera, box=columns["boxes"], joints=columns["joints"], frame=frame)
+    columns = store.tensors(["joints", "boxes", *(["valid"] if "valid" in store else [])])
+    joints = columns["joints"]
+    if "valid" in columns:
+        joints = torch.where(columns["valid"][..., None], joints, torch.nan)
+    points = convert_keypoints(store_keypoints(store, keypoints, say), source, pose)
+    joints = source.convert(joints, pose, lossy=not bool(joints.isfinite().any()))
+    sample = from_keypoints(points, camera, box=columns["boxes"], joints=joints, frame=frame)
     return replace(sample, images=_pixels(store, torch.arange(len(store)))) if images else sample
 
 
@@ -207,18 +226,14 @@ def _rendered(
 ) -> PoseStore:
     width, height = config.image_size
     seed = config.seed + PARTS.index(part)
-    key = content_key([poses.fingerprint, rows.tolist(), config.rig, config.image_size, seed])
-    path = config.cache / f"{part}-views-{key}"
-    if not path.is_dir():
+    rig = get_rig(config.rig)
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), config.image_size, seed, code_key("posedata.build")]
+
+    def render(path: Path) -> None:
         say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
-        seen = config.cache / f"{part}-cameras-{key}"
-        add_views(poses.path, seen, get_rig(config.rig), 1, None, seed, rows=rows, overwrite=True)
-        render_store(
-            seen,
-            path,
-            size=config.image_size,
-            seed=seed,
-            workers=config.workers,
-            kinds=("rgb",),
-        )
-    return PoseStore.open(path)
+        with building(path) as steps:
+            seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
+            size, workers = config.image_size, config.workers
+            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
+
+    return PoseStore.open(cached(config.cache, f"{part}-views", key, render))

@@ -102,7 +102,7 @@ def estimation(
             ],
             dim=1,
         )  # fmt: skip
-        each = mpjpe_mm(drawn, truth)
+        each = mpjpe_mm(drawn, truth.expand_as(drawn))
         metrics["one_hypothesis_mpjpe_mm"] = float(each[0].mean())
         metrics[f"best_of_{config.hypotheses}_mpjpe_mm"] = float(best_of(each).mean())
         metrics |= inside(drawn, truth)

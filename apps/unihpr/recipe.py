@@ -45,6 +45,7 @@ class DataConfig:
         path: what the format reads; not for `synthetic`.
         split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
         cache: where prepared stores and rendered images are kept, by content.
+        accept_faults: train although something is wrong with the poses, which training says first.
         rig: named range of virtual cameras (`posedata.views.RIGS`).
         images, test_images: how many views are rendered for training and for the test.
         image_size: width and height in pixels.
@@ -59,6 +60,7 @@ class DataConfig:
     path: Path | None = None
     split: Path | None = None
     cache: Path = Path("data")
+    accept_faults: bool = False
     rig: str = "mocap"
     images: Positive = 4000
     test_images: Positive = 1000

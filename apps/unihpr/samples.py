@@ -51,6 +51,14 @@ class Sample:
         """The same sample elsewhere."""
         return self._map(lambda value: value.to(device))
 
+    def holds(self, modality: Literal["image", "2d", "3d"]) -> Bool[Tensor, " B"]:
+        """Which rows have a person: `2d` a keypoint seen in a box with a size, `3d` a whole pose."""
+        if modality == "2d":
+            return (self.confidence > 0).any(-1) & self.token.isfinite().all(-1) & (self.token[:, 2] > 0)
+        if modality == "3d":
+            return self.joints.isfinite().all(-1).all(-1)
+        return torch.ones_like(self.token[:, 0], dtype=torch.bool)
+
     def mirrored(self, which: Bool[Tensor, " B"]) -> Sample:
         """The sample with some rows mirrored: images too, left and right exchanged."""
         skeleton = get_skeleton("h36m17")

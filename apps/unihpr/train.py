@@ -34,8 +34,10 @@ class Trained:
     data: Data
 
 
-def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[Trained, Metrics]:
-    """Train by a recipe into a run folder, then evaluate and write the report.
+def train(
+    recipe: Recipe, folder: Path, existing: Existing = "refuse", *, report: bool = True
+) -> tuple[Trained, Metrics]:
+    """Train by a recipe into a run folder, then evaluate and, unless told not to, write the report.
 
     Raises:
         ValueError, FileNotFoundError: the recipe's data or weights cannot be had, or the folder holds a run.
@@ -59,7 +61,8 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process:
         metrics = measure(trained)
-        write_report(run, model, data, recipe, metrics)
+        if report:
+            write_report(run, model, data, recipe, metrics)
     trainer.close()
     return trained, metrics
 

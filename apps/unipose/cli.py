@@ -54,21 +54,24 @@ def train(
     runs: RunsOption = Path("runs"),
     resume: Resume = False,
     overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
     json: JsonOption = None,
 ) -> None:
     """Film and isolate people, train the teacher, then the students, evaluate, and write the report."""
-    from unipose.report import write_report
-    from unipose.train import train as run_training
-
-    loaded = _load(recipe, set_)
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or f"unipose-{Path(recipe).stem}")
     print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage.value)
+    from unipose.train import train as run_training
+
+    trained, metrics = run_training(loaded, folder, found, stage.value)
     if not metrics:
         return  # another process tells
-    path = write_report(trained, metrics)
+    if report:
+        from unipose.report import write_report
+
+        write_report(trained, metrics)
     _finish(trained, metrics, json)
-    console.print(f"run {folder}, report {path}")
+    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if report else ""))
 
 
 @app.command()
@@ -92,10 +95,10 @@ def evaluate(
             raise ValueError("--protocol scores a file; leave --part out")
         _score(protocol, predictions, truth, json)
         return
-    from unipose.train import measure, open_run
-
     if run is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
+    from unipose.train import measure, open_run
+
     trained = open_run(run)
     _finish(trained, measure(trained, part), json, part)
 
@@ -111,6 +114,9 @@ def predict(
     intrinsics: Annotated[
         Path | None, typer.Option(help="JSON, where it does not lie beside the depth")
     ] = None,
+    depth_scale: Annotated[
+        float | None, typer.Option(help="units of a metre in the depth images, e.g. 5000 for TUM's")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="draw image, cloud and skeletons here (PNG)")] = None,
     frame: Annotated[int, typer.Option(min=0, help="which frame to draw or view")] = 0,
     view: Annotated[bool, typer.Option("--view", help="open Open3D's window when done")] = False,
@@ -118,6 +124,8 @@ def predict(
     draws: Annotated[int, typer.Option(min=1, help="choices of points tried; the best pose is taken")] = 9,
 ) -> None:
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
+    if picture and picture.suffix != ".png":
+        raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from posedata.readers import open_rgbd
     from trainer.files import write_png
 
@@ -126,11 +134,9 @@ def predict(
     from unipose.predict import predict as find
 
     check_ending(out)
-    if picture and picture.suffix != ".png":
-        raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     if view:
         viewer.check_display()
-    recording = open_rgbd(source, intrinsics)
+    recording = open_rgbd(source, intrinsics, depth_scale)
     if frame >= len(recording):
         raise ValueError(f"--frame {frame}: {source} has frames 0 to {len(recording) - 1}")
     found = find(
@@ -172,21 +178,21 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """Stage A with every weak loss off in turn, and without the pictures. Resumes by itself."""
+    loaded, folder = _load(recipe, set_), runs / (name or f"unipose-{Path(recipe).stem}-ablation")
     from unipose.ablate import ABLATION_COLUMNS
     from unipose.ablate import ablate as run_ablation
 
-    folder = runs / (name or f"unipose-{Path(recipe).stem}-ablation")
-    rows = run_ablation(_load(recipe, set_), folder, json)
+    rows = run_ablation(loaded, folder, json)
     print_table("Teacher, held-out people", ABLATION_COLUMNS, rows)
 
 
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
+    if predictions is None or truth is None:
+        raise ValueError("--protocol needs two files: give --predictions and --truth")
     from trainer.results import write_results
 
     from unipose.protocols import evaluate_protocol, joint_rows, table_rows
 
-    if predictions is None or truth is None:
-        raise ValueError("--protocol needs two files: give --predictions and --truth")
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"
     print_table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))

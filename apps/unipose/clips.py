@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +13,12 @@ from jaxtyping import Float, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.losses import Evidence, KeypointDepth, keypoint_depth
 from posedata.boxes import bounding_box
+from posedata.cache import cached, code_key
+from posedata.digests import check_digests, write_digests
+from posedata.files import building, put
 from posedata.skeleton import get_skeleton
-from posedata.source import content_key
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
 
 from unipose.detect import detect
@@ -125,7 +126,7 @@ def open_clips(
     config: DataConfig,
     part: str,
     seed: int,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Clips:
     """Detect, cut out and isolate the people of a store's clips, or find that in the cache.
 
@@ -145,12 +146,18 @@ def open_clips(
                 f"{store.path}: crops move within a clip; prepare it with whole images (posedata --size full)"
             )
     chosen = {name: value for name, value in asdict(config).items() if name in _MATTERS}
-    files = [[str(p), p.stat().st_mtime_ns] for p in config.keypoints if p.is_file()]
-    key = content_key([store.fingerprint, clips.tolist(), chosen, files, seed])
-    path = config.cache / f"unipose-{part}-people-{key}"
-    if not path.is_dir():
+    files = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in config.keypoints if p.is_file()]
+    code = code_key(
+        "unipose.clips", "unipose.detect", "unipose.square", packages=("posedata", "pointcloud_weak")
+    )
+
+    def isolate(path: Path) -> None:
         say(f"isolating people in {clips.size} {part} frames: {path}")
         _write(path, *_isolated(store, clips, config, seed))
+
+    key = [store.fingerprint, clips.tolist(), chosen, files, seed, code]
+    path = cached(config.cache, f"unipose-{part}-people", key, isolate)
+    check_digests(path)
     arrays = {name: np.load(path / f"{name}.npy") for name in ARRAYS}
     return Clips(store, arrays, config, json.loads((path / "meta.json").read_text())["dropped"])
 
@@ -249,13 +256,9 @@ def _box(store: PoseStore, keypoints: Tensor, size: int) -> Tensor | None:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], dropped: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with building(path) as folder:
         for name, values in arrays.items():
-            np.save(partial / f"{name}.npy", values)
-        (partial / "meta.json").write_text(json.dumps({"dropped": dropped}) + "\n")
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            np.save(folder / f"{name}.npy", values)
+        (folder / "meta.json").write_text(json.dumps({"dropped": dropped}) + "\n")
+        write_digests(folder)
+        put(folder, path)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from posedata.terminal import print_line
 from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
 from trainer.processes import first_alone
 
@@ -50,7 +51,7 @@ def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
         return data, open_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
 
 
-def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Data:
     """Open a recipe's data; what has to be filmed or isolated first is kept in its cache.
 
     Raises:
@@ -59,7 +60,9 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> Data:
     return Data(open_part(config, "train", say), open_part(config, "test", say))
 
 
-def open_part(config: DataConfig, part: Part | Literal["train"], say: Callable[[str], None] = print) -> Clips:
+def open_part(
+    config: DataConfig, part: Part | Literal["train"], say: Callable[[str], None] = print_line
+) -> Clips:
     """The clips of one part of the split; of `validation` at most as many as of the test.
 
     Raises:

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from posedata.boxes import bounding_box
+from posedata.keypoints import convert_keypoints
 from posedata.noise import DetectorNoise
-from posedata.skeleton import Skeleton, get_skeleton
+from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from torch import Tensor
+from trainer.keypoints import checked_keypoints
 
 from unipose.recipe import DataConfig, NoiseConfig
 
@@ -44,7 +46,8 @@ def detect(
         found = noisy_keypoints(store, rows, config.noise, seed)
         return convert_keypoints(found, store.skeleton, to)
     if config.detector == "store":
-        pixels = torch.from_numpy(np.array(store.column("keypoints_detector")[rows]))
+        given = np.array(store.column("keypoints_detector")[rows])
+        pixels = checked_keypoints(given, store.skeleton, f"{store.path}, keypoints_detector")
         return convert_keypoints(_in_images(pixels, store, rows), store.skeleton, to)
     if config.detector == "coco":
         if not config.keypoints:
@@ -79,46 +82,39 @@ def noisy_keypoints(
     return torch.cat([seen, (confidence * visible)[..., None]], dim=-1)
 
 
-def convert_keypoints(
-    keypoints: Float[Tensor, "n K 3"], source: Skeleton, to: Skeleton
-) -> Float[Tensor, "n J 3"]:
-    """Keypoints of another joint set; a joint made of several has their weighted mean confidence."""
-    if source.name == to.name:
-        return keypoints
-    made = source.convert(keypoints, to, lossy=True)
-    return torch.cat([made[..., :2], made[..., 2:].clamp(0, 1)], dim=-1)
-
-
 def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
     """The keypoints of a COCO JSON, one person an image (the largest), by ascending image id.
 
-    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores between stay as they are.
+    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or not COCO keypoints.
+        FileNotFoundError, ValueError: no such file, or not COCO keypoints in pixels.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a COCO JSON with keypoints")
+    what = "the file"
     try:
         content = json.loads(path.read_text())
         people: list[dict[str, Any]] = content["annotations"] if isinstance(content, dict) else content
+        what = "the list of images"
         images = [i["id"] for i in content["images"]] if isinstance(content, dict) else []
         images = sorted(images or {p["image_id"] for p in people})
         found = np.zeros((len(images), 17, 3), np.float32)
         largest = np.full(len(images), -1.0)
         place = {image: i for i, image in enumerate(images)}
-        for person in people:
+        for number, person in enumerate(people):
+            what = f"annotation {number}"
             values = np.asarray(person["keypoints"], np.float32).reshape(17, 3)
             seen = values[values[:, 2] > 0]
             size = float(np.prod(np.ptp(seen[:, :2], axis=0))) if len(seen) else 0.0
             at = place[person["image_id"]]
             if size > largest[at]:
                 largest[at], found[at] = size, values
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not COCO keypoints ({error}); see cocodataset.org, data format") from None
-    if found[..., 2].max(initial=0) > 1:
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"{path}: not COCO keypoints, at {what}; see cocodataset.org, data format") from None
+    if (found[..., 2] == 2).any() and np.isin(found[..., 2], (0, 1, 2)).all():
         found[..., 2] /= 2
-    return torch.from_numpy(found)
+    return checked_keypoints(found, COCO, str(path))
 
 
 def live_detector(name: str) -> Detector:
@@ -162,9 +158,9 @@ def _rtmlib() -> Detector:
         ) from None
     try:
         network = Body(mode="lightweight", backend="onnxruntime", device="cpu")
-    except Exception as error:
+    except Exception:
         raise ValueError(
-            f"data.detector=rtmlib: its weights cannot be had ({error}); allow its download, or use mediapipe"
+            "data.detector=rtmlib: its weights are not here; allow its download, or use mediapipe"
         ) from None
 
     def run(image: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,11 @@ from jaxtyping import Float, Int
 from posedata._schema import CAMERA_COLUMNS
 from posedata.boxes import bounding_box
 from posedata.build import render_store
+from posedata.cache import cached, code_key
+from posedata.files import building
 from posedata.skeleton import Skeleton
-from posedata.source import content_key
 from posedata.store import PoseStore, write_store
+from posedata.terminal import print_line
 from posedata.views import Rig, sample_cameras
 from torch import Tensor
 
@@ -42,7 +43,7 @@ def film(
     config: DataConfig,
     part: str,
     seed: int,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> PoseStore:
     """A store of RGB-D frames, the frames of a clip side by side; found again in the cache.
 
@@ -56,16 +57,14 @@ def film(
         part: of the split: goes into the name.
         seed: of cameras, clothes, rooms and the sensor's noise.
     """
-    key = content_key(
-        [poses.fingerprint, clips.tolist(), config.image_size, config.kinect, config.facing, seed]
-    )
-    path = config.cache / f"unipose-{part}-{key}"
-    if not path.is_dir():
+    code = code_key(__name__)  # RIG and MARGIN are in it
+    key = [poses.fingerprint, clips.tolist(), config.image_size, config.kinect, config.facing, seed, code]
+
+    def shoot(path: Path) -> None:
         side = (config.image_size, config.image_size)
         say(f"filming {len(clips)} {part} clips of {clips.shape[1]} frames, {side[0]}x{side[1]}: {path}")
-        config.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unipose-", dir=config.cache) as folder:
-            seen = write_store(Path(folder) / "cameras", _columns(poses, clips, config, seed), _meta(poses))
+        with building(path) as steps:
+            seen = write_store(steps / "cameras", _columns(poses, clips, config, seed), _meta(poses))
             render_store(
                 seen,
                 path,
@@ -75,7 +74,8 @@ def film(
                 kinect=config.kinect,
                 alike=np.repeat(np.arange(len(clips)), clips.shape[1]),
             )
-    return PoseStore.open(path)
+
+    return PoseStore.open(cached(config.cache, f"unipose-{part}", key, shoot))
 
 
 def choose_clips(

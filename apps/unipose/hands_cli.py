@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from trainer.errors import plain_errors
 from trainer.options import (
     JsonOption,
@@ -20,6 +19,7 @@ from trainer.options import (
     console,
     existing,
     print_recipe,
+    print_table,
 )
 
 if TYPE_CHECKING:
@@ -51,13 +51,14 @@ def train(
     from trainer.recipe import load_recipe
 
     from unipose.hands.recipe import RECIPES, Recipe
+
+    loaded, found = load_recipe(recipe, Recipe, set_, RECIPES), existing(resume, overwrite)
+    print_recipe(loaded)
+    folder = runs / (name or Path(recipe).stem)
     from unipose.hands.train import save_results
     from unipose.hands.train import train as run_training
 
-    loaded = load_recipe(recipe, Recipe, set_, RECIPES)
-    print_recipe(loaded)
-    folder = runs / (name or Path(recipe).stem)
-    trained, rows = run_training(loaded, folder, existing(resume, overwrite))
+    trained, rows = run_training(loaded, folder, found)
     if not rows:
         return  # another process tells
     _table(rows)
@@ -92,28 +93,28 @@ def predict(
     hands: Annotated[Side, typer.Option(help="which are in the picture; the rest is not drawn")] = Side.BOTH,
 ) -> None:
     """Hands in a picture: `pixels` (42, 2) and `depth` (42, 1) from each hand's wrist, metres."""
+    if out.suffix != ".npz":
+        raise ValueError(f"{out}: write to a file that ends in .npz")
+    import numpy as np
+    from posedata.skeleton import get_skeleton
     from trainer.files import write_npz
 
     from unipose.hands.train import open_run
     from unipose.hands.use import draw
     from unipose.hands.use import predict as run_network
 
-    if out.suffix != ".npz":
-        raise ValueError(f"{out}: write to a file that ends in .npz")
     found = run_network(open_run(run), picture, box)
-    write_npz(out, **found)
+    hand = get_skeleton("interhand42")
+    about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
+    write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})
     draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 
 
 def _table(rows: "Rows") -> None:
-    table = Table(title="MPJPE, mm, hands aligned at their wrists")
-    for column in ("", "single", "two", "all", "2D, px"):
-        table.add_column(column, justify="right" if column else "left")
     keys = ("single_mpjpe_mm", "two_mpjpe_mm", "all_mpjpe_mm", "epe_px")
-    for row in rows:
-        table.add_row(row["method"], *(f"{row[key]:.1f}" if key in row else "" for key in keys))
-    console.print(table)
+    cells = [(row["method"], *(row.get(key, "") for key in keys)) for row in rows]
+    print_table("MPJPE, mm, hands aligned at their wrists", ("", "single", "two", "all", "2D, px"), cells)
 
 
 if __name__ == "__main__":

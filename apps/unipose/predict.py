@@ -20,15 +20,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, ray_loss, subsample
-from pointcloud_weak.people import Person, find_people, nearest_body
+from pointcloud_weak.people import Person, doubt_people, doubt_size, find_people, nearest_body
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
+from posedata.keypoints import convert_keypoints
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
+from posedata.terminal import print_line
 from torch import Tensor
 from trainer.files import write_npz, write_text
 
-from unipose.detect import Detector, convert_keypoints, live_detector
+from unipose.detect import Detector, live_detector
 from unipose.film import MARGIN
 from unipose.model import Teacher
 from unipose.recipe import DataConfig
@@ -40,6 +42,7 @@ _LIMBS = (
     *_COCO.edges,
     *((_COCO.index(f"left_{part}"), _COCO.index(f"right_{part}")) for part in ("shoulder", "hip")),
 )
+UNIT = "metres, camera frame, y down"
 SAME = 0.5
 """Metres that a person's middle may move from one frame to the next and still be the same one."""
 
@@ -68,7 +71,8 @@ class Prediction:
     skeleton: Skeleton
 
     def save(self, path: Path) -> None:
-        """As .npz (every array, `skeleton`, `names`), or as .json (a list of people with named joints).
+        """As .npz (every array, `skeleton`, `joint_names`, `unit`, and the frames' `names`), or as .json (a
+        list of people with named joints).
 
         Raises:
             ValueError: another ending.
@@ -78,7 +82,8 @@ class Prediction:
             write_text(path, json.dumps(self._plain(), indent=1) + "\n")
             return
         arrays = {n: getattr(self, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
-        write_npz(path, names=np.array(self.names), skeleton=np.array(self.skeleton.name), **arrays)
+        about = {"skeleton": self.skeleton.name, "joint_names": self.skeleton.joints, "unit": UNIT}
+        write_npz(path, names=np.array(self.names), **{n: np.array(v) for n, v in about.items()}, **arrays)
 
     def _plain(self) -> dict[str, Any]:
         people = [
@@ -90,7 +95,7 @@ class Prediction:
             }
             for i in range(len(self.joints))
         ]
-        return {"skeleton": self.skeleton.name, "unit": "metres, camera frame, y down", "people": people}
+        return {"skeleton": self.skeleton.name, "unit": UNIT, "people": people}
 
 
 def check_ending(path: Path) -> None:
@@ -119,7 +124,7 @@ def predict(
     device: str = "cpu",
     draws: int = 9,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> Prediction:
     """Everybody's joints in every frame.
 
@@ -135,7 +140,8 @@ def predict(
         device: where the network runs.
         draws: how many choices of points are tried.
         seed: of these choices.
-        say: told who could not be isolated.
+        say: told who could not be isolated, what was left out of the depth, and what looks wrong with the
+            camera.
 
     Raises:
         ValueError, FileNotFoundError: no run, no people, or a file that is not what it should be.
@@ -147,9 +153,13 @@ def predict(
     look = None if detector is None else live_detector(detector)
     generator = torch.Generator().manual_seed(seed)
     seen: list[_Seen] = []
+    for text in recording.notes:
+        say(text)
     for number, frame in enumerate(recording):
         unproject = DepthUnprojector(frame.camera)
         people = list(_people(frame, number, unproject, given, look))
+        if doubt := doubt_people([person for _, person in people if person is not None]):
+            say(f"{frame.name}: {doubt}")
         bodies = [_limbs(frame, joints) for joints, _ in people]
         for place, (joints, person) in enumerate(people):
             try:
@@ -159,7 +169,11 @@ def predict(
             except ValueError as error:
                 say(f"{frame.name}: somebody is left out: {error}")
                 continue
+            if doubt := doubt_size(found.points):
+                say(f"{frame.name}: {doubt}")
             seen.append(found)
+    if lost := recording.losses():
+        say(f"{recording.name}: {lost}")
     if not seen:
         raise ValueError(
             f"{recording.name}: nobody was found; give 2D joints, or check that depth shows people"
@@ -230,6 +244,14 @@ def _isolate(
     """The square around a person as training saw it, and the person's points in it."""
     size = config.image_size
     found, sure = torch.from_numpy(joints), torch.from_numpy(joints[:, 2] >= 0.3)
+    height, width = frame.depth.shape
+    inside = (joints[:, :2] > -0.5).all(1) & (joints[:, :2] < [width - 0.5, height - 0.5]).all(1)
+    if sure.any() and 2 * int((inside & sure.numpy()).sum()) <= int(sure.sum()):
+        out = int(sure.sum()) - int((inside & sure.numpy()).sum())
+        raise ValueError(
+            f"{out} of {int(sure.sum())} 2D joints lie outside its {width}x{height} pixels; give them in"
+            " pixels of the depth image"
+        )
     if sure.any():
         box = bounding_box(found[:, :2], sure, margin=MARGIN, aspect=1.0)
     elif person is not None:

@@ -187,8 +187,10 @@ def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("joints", "valid", "skeleton") if name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path}: is no readable npz ({str(error)[:100]}); write it anew") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise ValueError(
+            f"{path}: is no npz of numbers and text, or cut short; write it with numpy.savez"
+        ) from None
     joints = arrays.get("joints")
     skeleton = _skeleton(arrays, protocol)
     if joints is None or joints.dtype.kind != "f" or joints.shape[1:] != (len(skeleton), 3):

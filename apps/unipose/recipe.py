@@ -34,6 +34,7 @@ class DataConfig:
         path: what the format reads; not for `synthetic`.
         split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
         cache: where stores, films and isolated points are kept, by content.
+        accept_faults: train although something is wrong with the poses, which training says first.
         skeleton: of the networks.
         clips, test_clips: how many are filmed (of an `rgbd` store: at most so many are taken).
         frames: T, frames of a clip.
@@ -53,6 +54,7 @@ class DataConfig:
     path: Path | None = None
     split: Path | None = None
     cache: Path = Path("data")
+    accept_faults: bool = False
     skeleton: str = "itop15"
     clips: Positive = 1000
     test_clips: Positive = 200

@@ -30,7 +30,9 @@ SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) o
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
 KeypointsOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
-SkeletonOption = Annotated[str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, ...")]
+SkeletonOption = Annotated[
+    str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, openpose25, ...")
+]
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
 SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
 
@@ -51,13 +53,12 @@ def train(
     json: JsonOption = None,
 ) -> None:
     """Prepare data, train both stages, evaluate, and write the report."""
-
-    from vvipe.train import train as run_training
-
-    loaded = _load(recipe, set_)
+    loaded, found = _load(recipe, set_), existing(resume, overwrite)
     folder = runs / (name or f"vvipe-{Path(recipe).stem}")
     print_recipe(loaded)
-    trained, metrics = run_training(loaded, folder, existing(resume, overwrite), stage, report=report)
+    from vvipe.train import train as run_training
+
+    trained, metrics = run_training(loaded, folder, found, stage, report=report)
     if metrics:
         _tell(trained, metrics, json)
     console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if metrics and report else ""))
@@ -75,20 +76,21 @@ def evaluate(
     part: PartOption = "test",
 ) -> None:
     """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
-    from vvipe.train import measure, open_run
-
     if protocol or store:
-        from vvipe.protocol import hit_protocol, score_hits
-
         if not (protocol and store):
             raise ValueError("--protocol and --store go together; give both")
         if part != "test":
             raise ValueError("--protocol scores the whole --store; leave --part out")
+        from vvipe.protocol import hit_protocol, score_hits
+        from vvipe.train import open_run
+
         scored = hit_protocol(protocol)
         found = score_hits(open_run(run), store, scored, keypoints, json)
         header = ("method", "input", *scored.columns, "source")
         print_table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
         return
+    from vvipe.train import measure, open_run
+
     trained = open_run(run)
     _tell(trained, measure(trained, part), json, peer, part)
 
@@ -118,12 +120,13 @@ def compare(
     json: JsonOption = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
+    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
+    other = (Path(beside).stem, _load(beside, set_)) if beside else None
+    loaded = _load(recipe, set_)
     from vvipe.compare import COLUMNS
     from vvipe.compare import compare as run_comparison
 
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
-    other = (Path(beside).stem, _load(beside, set_)) if beside else None
-    rows = run_comparison(_load(recipe, set_), folder, seeds, json, other)
+    rows = run_comparison(loaded, folder, seeds, json, other)
     print_table("Hit@k, percent", COLUMNS, rows)
 
 
@@ -138,11 +141,11 @@ def ablate(
     json: JsonOption = None,
 ) -> None:
     """The paper's section 5: no triplet, no alignment, no pre-trained decoder, no augmentation. Resumes."""
+    loaded, folder = _load(recipe, set_), runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
     from vvipe.ablate import ABLATION_COLUMNS
     from vvipe.ablate import ablate as run_ablation
 
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
-    print_table("Ablation", ABLATION_COLUMNS, run_ablation(_load(recipe, set_), folder, seeds, json))
+    print_table("Ablation", ABLATION_COLUMNS, run_ablation(loaded, folder, seeds, json))
 
 
 @app.command()
@@ -150,7 +153,7 @@ def ablate(
 def embed(
     run: RunArgument,
     source: SourceArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz, or NAME.index to retrieve from")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv, or NAME.index to retrieve from")],
     modality: Annotated[Modality, typer.Option(help="of the source")] = "2d",
     keypoints: KeypointsOption = "true",
     skeleton: SkeletonOption = "coco17",
@@ -187,11 +190,14 @@ def retrieve(
 def lift(
     run: RunArgument,
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, K, 2 or 3): x, y and confidence")],
-    out: Annotated[Path, typer.Argument(help="an .npz to write")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     skeleton: SkeletonOption = "coco17",
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
-    """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame."""
+    """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame.
+
+    `valid` (N,) tells the frames that show a hip and a shoulder; the joints of others are NaN.
+    """
     from vvipe.use import lift as lift_file
 
     console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture)}")
@@ -201,7 +207,7 @@ def lift(
 @plain_errors()
 def generate(
     run: RunArgument,
-    out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG goes beside it")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv to write; a PNG goes beside it")],
     around: Annotated[Path | None, typer.Option(help="a store or an .npy of joints; none: the prior")] = None,
     row: Annotated[int, typer.Option(help="which of its poses")] = 0,
     amount: AmountOption = [0.2, 0.3, 0.4, 0.5],  # noqa: B006

@@ -18,6 +18,7 @@ from posedata.camera import Camera
 from posedata.noise import DetectorNoise
 from posedata.similar import distinct, pose_distances
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
 from torch import Tensor
 from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
@@ -33,13 +34,26 @@ CANDIDATES = 3
 
 @dataclass(frozen=True)
 class Views:
-    """Normalised keypoints (`poses.normalise`) and confidences, with any leading shape."""
+    """Normalised keypoints (`poses.normalise`) and confidences, with any leading shape.
+
+    Keypoints are NaN where a view shows no hip or no shoulder: they have no centre or no scale.
+    """
 
     keypoints: Float[Tensor, "*n 13 2"]
     confidence: Float[Tensor, "*n 13"]
 
     def __getitem__(self, index: object) -> Views:
         return Views(self.keypoints[index], self.confidence[index])  # type: ignore[index]
+
+    @classmethod
+    def of(cls, points: Float[Tensor, "*n 13 3"]) -> Views:
+        """Views of keypoints in pixels with confidences."""
+        return cls(normalise(points[..., :2], points[..., 2]), points[..., 2])
+
+    @property
+    def valid(self) -> Bool[Tensor, "*n"]:
+        """Which views have a centre and a scale."""
+        return self.keypoints.isfinite().all(-1).all(-1)
 
     def flatten(self) -> Views:
         """All views in one row."""
@@ -79,7 +93,7 @@ def see(
         hit = torch.rand(len(pixels), 1, generator=generator, device=generator.device).to(pixels) < share
         pixels, confidence = torch.where(hit[..., None], seen, pixels), torch.where(hit, sure, confidence)
     points = read_keypoints(torch.cat([pixels, confidence[..., None]], dim=-1), POSE)
-    return Views(normalise(points[..., :2]), points[..., 2])
+    return Views.of(points)
 
 
 class Data:
@@ -193,8 +207,8 @@ class Data:
                 roll=_radians(augment.roll),
                 depth=augment.depth,
             )
-            points = read_keypoints(points, POSE)
-            return Views(normalise(points), torch.ones_like(points[..., 0]))
+            sure = torch.ones_like(points[..., :1])
+            return Views.of(read_keypoints(torch.cat([points, sure], dim=-1), POSE))
         rig = Rig(
             elevation=_radians(augment.elevation),
             roll=_radians(augment.roll),
@@ -253,7 +267,7 @@ class Test:
 
 
 def open_data(
-    config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print
+    config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print_line
 ) -> Data:
     """The data that a recipe names, made or found in its cache.
 

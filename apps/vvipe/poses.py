@@ -15,6 +15,7 @@ from posedata.canonical import (
     universal_lengths,
     with_bone_lengths,
 )
+from posedata.keypoints import convert_keypoints
 from posedata.skeleton import Skeleton, get_skeleton
 from torch import Tensor
 
@@ -41,14 +42,19 @@ KEYPOINTS = Skeleton("body13", _JOINTS, tuple(_parent(name) for name in _JOINTS)
 seventeen call the neck."""
 
 
-def read_keypoints(points: Float[Tensor, "B K C"], skeleton: Skeleton) -> Float[Tensor, "B 13 C"]:
-    """Keypoints of `coco17`, `h36m17` or another set, with or without confidence, as those of `KEYPOINTS`."""
-    return skeleton.convert(points, KEYPOINTS, lossy=True)
+def read_keypoints(points: Float[Tensor, "B K 3"], skeleton: Skeleton) -> Float[Tensor, "B 13 3"]:
+    """Keypoints of `coco17`, `h36m17` or another set, with confidence, as those of `KEYPOINTS`."""
+    return convert_keypoints(points, skeleton, KEYPOINTS)
 
 
-def normalise(keypoints: Float[Tensor, "*batch 13 2"]) -> Float[Tensor, "*batch 13 2"]:
-    """Centred on the hips, in units of twice the torso seen (`posedata.canonical.normalise_on_torso`)."""
-    return normalise_on_torso(keypoints, KEYPOINTS)
+def normalise(
+    keypoints: Float[Tensor, "*batch 13 2"], confidence: Float[Tensor, "*batch 13"]
+) -> Float[Tensor, "*batch 13 2"]:
+    """Centred on the hips, in units of twice the torso seen (`posedata.canonical.normalise_on_torso`).
+
+    Joints of confidence 0 do not count; NaN where no hip or no shoulder was seen.
+    """
+    return normalise_on_torso(keypoints, KEYPOINTS, confidence > 0)
 
 
 @dataclass(frozen=True)

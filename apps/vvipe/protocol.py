@@ -67,6 +67,11 @@ def score_hits(
     views = views[protocol.subset(joints, store.skeleton).numpy()]
     joints = torch.from_numpy(np.array(store.column("joints")[views[:, 0]]))
     embedded = embed_any(trained, path, "2d", keypoints, "")[torch.from_numpy(views)]
+    if lost := int((~embedded.isfinite().all(-1)).any(-1).sum()):
+        raise ValueError(
+            f"{path}: in {lost} of {len(views)} frames some camera's keypoints_{keypoints} show no hip or no"
+            " shoulder; name keypoints that do with --keypoints"
+        )
     hits = protocol.hits(joints, store.skeleton)
     scores: dict[str, Any] = {"frames": len(views), **protocol.score(embedded, hits, protocol.pairs(names))}
     if unseen := protocol.pairs(names, unseen=True):

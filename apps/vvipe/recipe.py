@@ -23,6 +23,7 @@ class DataConfig:
         path: what the format reads; not for `synthetic`.
         split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
         cache: where prepared stores are kept, by content.
+        accept_faults: train although something is wrong with the poses, which training says first.
         train_poses: frames to train on, evenly through the training subjects'.
         test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
         distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
@@ -34,6 +35,7 @@ class DataConfig:
     path: Path | None = None
     split: Path | None = None
     cache: Path = Path("data")
+    accept_faults: bool = False
     train_poses: Positive = 20_000
     test_poses: Positive = 1000
     distinct: NonNegative = 0.02

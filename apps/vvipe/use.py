@@ -2,41 +2,52 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from posedata.keypoints import LARGEST, frames_told
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
-from trainer.files import write_npz, write_png
+from trainer.arrays import check_ending, write_embeddings, write_poses
+from trainer.files import write_png
+from trainer.keypoints import Say, read_array, read_keypoints, store_keypoints, tell_invalid
 from trainer.results import write_results
 
 from vvipe.data import Views
 from vvipe.evaluate import embed_views
 from vvipe.model import VVIPE
-from vvipe.poses import POSE, normalise, read_keypoints
+from vvipe.poses import POSE
+from vvipe.poses import read_keypoints as as_thirteen
 from vvipe.train import Trained, need_eyes, open_run
 
 INDEX = ".index"
+BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; relative to the pelvis"
 
 
 def embed_source(
-    run: Path, source: Path, out: Path, modality: str, keypoints: str, skeleton: str
+    run: Path, source: Path, out: Path, modality: str, keypoints: str, skeleton: str, say: Say = print_line
 ) -> tuple[int, ...]:
-    """Embed a store or a file and write the embeddings: an .npz, or an index to retrieve from (`.index`).
+    """Embed a store or a file and write the embeddings, `embedding` and `valid`: an .npz or .csv, or an index
+    to retrieve from (`.index`), which has no place for a row without a person.
 
     Returns: the shape written.
     """
-    embedded = embed_any(open_run(run), source, modality, keypoints, skeleton)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_ending(out, more=(INDEX,))
+    embedded = embed_any(open_run(run), source, modality, keypoints, skeleton, say)
+    valid = embedded.isfinite().all(1)
     if out.suffix == INDEX:
+        if not bool(valid.all()):
+            rows = frames_told((~valid).nonzero()[:, 0].numpy())
+            raise ValueError(f"{source}: {rows} cannot be embedded, and an index has no gaps; write an .npz")
+        out.parent.mkdir(parents=True, exist_ok=True)
         EmbeddingIndex(gallery_on_sphere(embedded)).save(out)
     else:
-        _save(out, {"embedding": embedded})
+        write_embeddings(out, {"embedding": embedded.numpy()}, valid.numpy())
     return tuple(embedded.shape)
 
 
@@ -50,29 +61,37 @@ def retrieve(
     keypoints: str,
     skeleton: str,
     json: Path | None,
+    say: Say = print_line,
 ) -> list[tuple[Any, ...]]:
     """Rows (query, gallery rows found, error of the first in mm where both are stores).
+
+    Queries and rows of the gallery without a person are left out, and told.
 
     Args:
         k: how many to find; of a smaller gallery, all.
     """
     trained = open_run(run)
-    query = embed_any(trained, queries, source, keypoints, skeleton)
+    query = embed_any(trained, queries, source, keypoints, skeleton, say)
+    able = query.isfinite().all(1).nonzero()[:, 0]
     if gallery.suffix == INDEX:
         index = EmbeddingIndex.load(gallery)
+        there = torch.arange(len(index))
     else:
-        index = EmbeddingIndex(gallery_on_sphere(embed_any(trained, gallery, target, keypoints, skeleton)))
+        known = embed_any(trained, gallery, target, keypoints, skeleton, say)
+        there = known.isfinite().all(1).nonzero()[:, 0]
+        index = EmbeddingIndex(gallery_on_sphere(known[there]))
     if not len(index):
         raise ValueError(f"{gallery}: has no rows; give a gallery to retrieve from")
-    found = index.search(queries_for_sphere(query), min(k, len(index))).row
-    error = _errors(trained, queries, gallery, found[:, 0])
-    rows = [
-        (i, " ".join(map(str, row)), "" if error is None else float(error[i]))
-        for i, row in enumerate(found.tolist())
+    found = there[index.search(queries_for_sphere(query[able]), min(k, len(index))).row]
+    error = _errors(trained, queries, gallery, able, found[:, 0])
+    rows: list[tuple[Any, ...]] = [
+        (query_row, " ".join(map(str, row)), "" if error is None else float(error[i]))
+        for i, (query_row, row) in enumerate(zip(able.tolist(), found.tolist(), strict=True))
     ]
     if json:
         records = [
-            {"query": i, "gallery": row} | ({} if error is None else {"pa_mpjpe_mm": float(error[i])})
+            {"query": rows[i][0], "gallery": row}
+            | ({} if error is None else {"pa_mpjpe_mm": float(error[i])})
             for i, row in enumerate(found.tolist())
         ]
         write_results(json, records)
@@ -80,19 +99,27 @@ def retrieve(
 
 
 @torch.no_grad()
-def lift(run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None) -> tuple[int, ...]:
-    """Lift keypoints of a file and write `joints`: metres of the universal skeleton, in the body frame."""
+def lift(
+    run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print_line
+) -> tuple[int, ...]:
+    """Lift keypoints of a file and write `joints`, metres of the universal skeleton in the body frame, and
+    `valid`: a frame that shows no hip or no shoulder has neither centre nor scale, and its joints are NaN."""
+    check_ending(out, picture)
+    views = read_file(keypoints, skeleton, say)
     trained = open_run(run)
     need_eyes(trained)
     model = _vvipe(trained)
-    views = read_file(keypoints, skeleton)
-    embedded = embed_views(model, views, trained.recipe.evaluation.batch)
-    joints = model.body.get().torso * model.decode(embedded)
-    shape = _save(out, {"joints": joints})["joints"]
-    if picture:
+    valid = views.valid
+    tell_invalid(valid, "no pose", say)
+    joints = torch.full((len(valid), len(POSE), 3), torch.nan)
+    if bool(valid.any()):
+        embedded = embed_views(model, views[valid], trained.recipe.evaluation.batch)
+        joints[valid] = model.body.get().torso * model.decode(embedded)
+    shape = write_poses(out, joints.numpy(), POSE, BODY, valid.numpy())
+    if picture and bool(valid.any()):
         from vvipe import figures
 
-        shown = range(min(6, len(joints)))
+        shown = valid.nonzero()[:6, 0].tolist()
         rows = [[("2D", figures.flat(views.keypoints[i])), ("3D", figures.upright(joints[i]))] for i in shown]
         write_png(picture, figures.gallery(rows), bbox_inches="tight")
     return shape
@@ -109,26 +136,30 @@ def generate(
     """
     from vvipe import figures
 
+    picture = out.with_suffix(".png")
+    check_ending(out, picture)
     trained = open_run(run)
     model = _vvipe(trained)
     torso = model.body.get().torso
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(count, model.config.dim, generator=generator)
     if store is None:
-        poses = torso * model.decode(directions)
+        poses, axes = torso * model.decode(directions), ["sample"]
         cells = [[(f"sample {i + 1}", figures.upright(pose)) for i, pose in enumerate(poses[:8])]]
     else:
         start = _pose_of(trained, store)
         if not 0 <= row < len(start):
             raise ValueError(f"{store}: has no row {row}; give one of 0 to {len(start) - 1}")
-        poses = torso * around(model, start[row], directions, amounts)
+        if not bool(start[row].isfinite().all()):
+            raise ValueError(f"{store}: row {row} has no whole pose; give another")
+        poses, axes = torso * around(model, start[row], directions, amounts), ["direction", "amount"]
         cells = [
             [("pose", figures.upright(torso * start[row]))]
             + [(f"{a:g} z{i + 1}", figures.upright(p)) for a, p in zip(amounts, line, strict=True)]
             for i, line in enumerate(poses[:4])
         ]
-    shape = _save(out, {"joints": poses})["joints"]
-    write_png(out.with_suffix(".png"), figures.gallery(cells), bbox_inches="tight")
+    shape = write_poses(out, poses.numpy(), POSE, BODY, axes=axes)
+    write_png(picture, figures.gallery(cells), bbox_inches="tight")
     return shape
 
 
@@ -143,14 +174,16 @@ def around(
 
 @torch.no_grad()
 def embed_any(
-    trained: Trained, source: Path, modality: str, keypoints: str, skeleton: str
+    trained: Trained, source: Path, modality: str, keypoints: str, skeleton: str, say: Say = print_line
 ) -> Float[Tensor, "N dim"]:
-    """Embeddings of a store's views or poses, or of the keypoints or joints of an .npy.
+    """Embeddings of a store's views or poses, or of the keypoints or joints of an .npy; NaN where a row has
+    no person (`Views.valid`, a pose that is not whole).
 
     Args:
         modality: `2d` or `3d`.
         keypoints: the store's column, keypoints_NAME.
         skeleton: of an .npy's keypoints.
+        say: told which rows have none, and what the keypoints are taken for.
     """
     if modality not in ("2d", "3d"):
         raise ValueError(f"no modality is called {modality}; choose one of: 2d, 3d")
@@ -158,60 +191,77 @@ def embed_any(
     if modality == "3d":
         poses = _pose_of(trained, source)
         model = _vvipe(trained)
-        return torch.cat([model.embed_pose(part) for part in poses.split(batch)])
-    need_eyes(trained)
-    if _is_file(source):
-        return embed_views(trained.model, read_file(source, skeleton), batch)
-    store = PoseStore.open(source)
-    name = f"keypoints_{keypoints}"
-    if name not in store:
-        raise ValueError(f"{source}: has no column {name}; make views with 'posedata views', or name others")
-    points = read_keypoints(torch.from_numpy(np.array(store.column(name))), store.skeleton)
-    return embed_views(trained.model, _as_views(points), batch)
+        valid = poses.isfinite().all(-1).all(-1)
+        parts = [model.embed_pose(part) for part in poses[valid].split(batch)] if bool(valid.any()) else []
+    else:
+        need_eyes(trained)
+        if _is_file(source):
+            views = read_file(source, skeleton, say)
+        else:
+            store = PoseStore.open(source)
+            views = Views.of(as_thirteen(store_keypoints(store, keypoints, say), store.skeleton))
+        valid = views.valid
+        parts = [embed_views(trained.model, views[valid], batch)] if bool(valid.any()) else []
+    tell_invalid(valid, "no embedding", say)
+    if not parts:
+        raise ValueError(f"{source}: no row holds a person; there is nothing to embed")
+    found = torch.cat(parts)
+    out = found.new_full((len(valid), found.shape[1]), torch.nan)
+    out[valid] = found
+    return out
 
 
-def read_file(path: Path, skeleton: str) -> Views:
+def read_file(path: Path, skeleton: str, say: Say = print_line) -> Views:
     """Keypoints of an .npy: (N, K, 2), or (N, K, 3) with confidences; of confidence 0 where not seen.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or not keypoints of that skeleton.
     """
-    values, source = _read(path), get_skeleton(skeleton)
-    if values.ndim != 3 or values.shape[1] != len(source) or values.shape[2] not in (2, 3):
-        raise ValueError(
-            f"{path}: shape is {values.shape}, want (N, {len(source)}, 2 or 3) for {skeleton}; "
-            "name its skeleton with --skeleton"
-        )
-    return _as_views(read_keypoints(torch.from_numpy(values), source))
-
-
-def _as_views(points: Float[Tensor, "N 13 C"]) -> Views:
-    sure = points[..., 2] if points.shape[-1] == 3 else torch.ones_like(points[..., 0])
-    return Views(normalise(points[..., :2]), sure)
+    source = get_skeleton(skeleton)
+    return Views.of(as_thirteen(read_keypoints(path, source, say=say), source))
 
 
 def _pose_of(trained: Trained, source: Path) -> Float[Tensor, "N 17 3"]:
-    """Poses as the model embeds them, of a store or of an .npy of (N, 17, 3) joints in any unit and frame."""
+    """Poses as the model embeds them, of a store or of an .npy of (N, 17, 3) joints in any unit and frame;
+    NaN where a joint of a store's pose is not valid."""
     if _is_file(source):
-        values = _read(source)
-        if values.shape[1:] != (len(POSE), 3):
-            raise ValueError(f"{source}: shape is {values.shape}, want (N, {len(POSE)}, 3) of {POSE.name}")
-        joints = torch.from_numpy(values)
+        joints = _joints(source)
     else:
         store = PoseStore.open(source)
         joints = torch.from_numpy(np.array(store.column("joints")))
+        if "valid" in store:
+            joints[~torch.from_numpy(np.array(store.column("valid")))] = torch.nan
         joints = store.skeleton.convert(joints, POSE)
-    return trained.model.body.get().pose(joints, trained.recipe.vae.align)
+    whole = joints.isfinite().all(-1).all(-1)
+    poses = torch.full_like(joints, torch.nan)
+    poses[whole] = trained.model.body.get().pose(joints[whole], trained.recipe.vae.align)
+    return poses
 
 
-def _errors(trained: Trained, queries: Path, gallery: Path, first: Tensor) -> Tensor | None:
-    """PA-MPJPE in mm of what was found first, where both are stores of known poses."""
+def _joints(path: Path) -> Float[Tensor, "N 17 3"]:
+    values = read_array(path, "joints")
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: holds {values.dtype} values, want numbers")
+    if not values.size:
+        raise ValueError(f"{path}: has no frame; give one pose at least")
+    if values.ndim != 3 or values.shape[1:] != (len(POSE), 3):
+        raise ValueError(f"{path}: shape is {values.shape}, want (N, {len(POSE)}, 3) of {POSE.name}")
+    wrong = ~(np.abs(values) <= LARGEST).all(-1)
+    if wrong.any():
+        frame, joint = (int(i) for i in np.argwhere(wrong)[0])
+        place = ", ".join(f"{x:.4g}" for x in values[frame, joint])
+        raise ValueError(f"{path}: frame {frame}, {POSE.joints[joint]}: is at ({place}); leave the frame out")
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _errors(trained: Trained, queries: Path, gallery: Path, asked: Tensor, first: Tensor) -> Tensor | None:
+    """PA-MPJPE in mm of what was found first for the queries asked, where both are stores of known poses."""
     from posedata.metrics import pa_mpjpe_mm
 
     if not (queries.is_dir() and gallery.is_dir()) or not len(first) or bool((first < 0).any()):
         return None
     torso = trained.model.body.get().torso
-    return torso * pa_mpjpe_mm(_pose_of(trained, gallery)[first], _pose_of(trained, queries))
+    return torso * pa_mpjpe_mm(_pose_of(trained, gallery)[first], _pose_of(trained, queries)[asked])
 
 
 def _vvipe(trained: Trained) -> VVIPE:
@@ -225,25 +275,3 @@ def _vvipe(trained: Trained) -> VVIPE:
 def _is_file(source: Path) -> bool:
     """Whether it is to be read as an .npy; else it is a store."""
     return source.suffix == ".npy" or source.is_file()
-
-
-def _read(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; give an .npy")
-    try:
-        with path.open("rb") as file:
-            values = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, BadZipFile):
-        raise ValueError(f"{path}: not a whole .npy of numbers; write one with numpy.save") from None
-    if not isinstance(values, np.ndarray):
-        raise ValueError(f"{path}: is an .npz of {', '.join(values)}; save one of them as .npy")
-    if not values.size:
-        raise ValueError(f"{path}: is empty; give one pose at least")
-    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise ValueError(f"{path}: holds NaN, infinity or no numbers; give missing joints confidence 0")
-    return values.astype(np.float32)
-
-
-def _save(out: Path, arrays: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    write_npz(out, **{name: x.numpy() for name, x in arrays.items()})
-    return {name: tuple(x.shape) for name, x in arrays.items()}

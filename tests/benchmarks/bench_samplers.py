@@ -127,7 +127,7 @@ def decoder_rows(lifter: Lifter, poses: Poses) -> Iterator[dict[str, Any]]:
 
 
 def quality(drawn: Tensor, truth: Tensor, best_of: tuple[int, ...]) -> dict[str, float]:
-    errors = mpjpe_mm(drawn, truth)
+    errors = mpjpe_mm(drawn, truth.expand_as(drawn))
     levels = torch.tensor([0.5, 0.9])
     # The root is at the origin by definition: its spread says nothing.
     half, most = coverage(drawn[..., 1:, :], truth[..., 1:, :], levels).tolist()

@@ -6,17 +6,19 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from posedata.cache import cached, code_key
 from posedata.camera import Camera
 from posedata.hands import KINDS, augment_hands, build_hands, encode, read_interhand, write_interhand
 from posedata.hands.augment import HandAugmentation
-from posedata.source import content_key
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from torch import Tensor
-from trainer.poses import Part
+from trainer.poses import Part, check_poses
 
 from unipose.hands.recipe import DataConfig
 
@@ -87,7 +89,7 @@ class Hands:
         return {"images": images, "targets": targets, "valid": valid}
 
 
-def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[PoseStore, PoseStore]:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> tuple[PoseStore, PoseStore]:
     """The stores to train on and to test on, made or found in the cache.
 
     Raises:
@@ -97,7 +99,7 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print) -> tuple[Pos
     return make(config, "train", say), make(config, "test", say)
 
 
-def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print) -> PoseStore:
+def prepare_part(config: DataConfig, part: Part, say: Callable[[str], None] = print_line) -> PoseStore:
     """Pictures to measure on: the test's, or as many (of InterHand2.6M all) of its validation part.
 
     Raises:
@@ -115,14 +117,16 @@ def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> Pose
     count = config.images if part == "train" else config.test_images
     seed = 2 * config.seed + {"train": 0, "test": 1, "validation": 1_000_000}[part]
     chosen = [count, seed, config.size, config.interacting, config.tilt, config.background]
-    path = config.cache / f"hands-{part}-{content_key(chosen)}"
-    if not path.is_dir():
+
+    def render(path: Path) -> None:
         say(f"rendering {count} {part} pictures of hands, {config.size}x{config.size}: {path}")
         build_hands(
             path, count, seed=seed, interacting=config.interacting, tilt=config.tilt, size=config.size,
             background=None if config.background == "any" else config.background, workers=config.workers,
         )  # fmt: skip
-    return PoseStore.open(path)
+
+    key = [*chosen, code_key("posedata.hands.build")]
+    return PoseStore.open(cached(config.cache, f"hands-{part}", key, render))
 
 
 def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore:
@@ -132,9 +136,15 @@ def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore
     file = config.path / "annotations" / name / f"InterHand2.6M_{name}_data.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; data.path must be InterHand2.6M's folder")
-    state = [str(file.name), file.stat().st_size, file.stat().st_mtime_ns, config.size]
-    path = config.cache / f"interhand-{part}-{content_key(state)}"
-    if not path.is_dir():
+    beside = sorted(file.parent.glob(f"InterHand2.6M_{name}_*.json"))  # cameras and 3D joints too
+    state = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in beside]
+
+    def cut(path: Path) -> None:
         say(f"cutting the pictures of {file}: {path}")
-        write_interhand(read_interhand(file), config.path / "images" / name, path, size=config.size)
-    return PoseStore.open(path)
+        write_interhand(read_interhand(file), images, path, size=config.size)
+
+    images = config.path / "images" / name
+    key = [state, config.size, code_key("posedata.hands.interhand")]
+    store = PoseStore.open(cached(config.cache, f"interhand-{part}", key, cut))
+    check_poses(store, file, config.accept_faults, say)
+    return store

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from posedata.hands import HandAugmentation
-from posedata.hands.scene import TILT
+from posedata.hands.ranges import TILT, HandAugmentation
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 
@@ -20,6 +19,7 @@ class DataConfig:
         format: `synthetic` (rendered), or `interhand` (InterHand2.6M).
         path: InterHand2.6M's folder, with annotations/SPLIT and images/SPLIT; not for `synthetic`.
         cache: where rendered or cut pictures are kept, by content.
+        accept_faults: train although something is wrong with the poses, which training says first.
         images, test_images: how many are rendered; of InterHand2.6M all are used.
         size: side of the square crops, px.
         interacting: share of rendered scenes with two hands.
@@ -32,6 +32,7 @@ class DataConfig:
     format: Literal["synthetic", "interhand"] = "synthetic"
     path: Path | None = None
     cache: Path = Path("data")
+    accept_faults: bool = False
     images: Positive = 4000
     test_images: Positive = 500
     size: Positive = 256

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from contrastive import leading_eigenvalue_of_three
+from contrastive.cubic import largest_root, slopes
 
 DTYPES = {torch.float32: 6e-7, torch.float64: 5e-15}
 
@@ -84,6 +85,40 @@ def test_gradient_stays_a_subgradient_next_to_degeneracy() -> None:
             grad = torch.autograd.grad(leading_eigenvalue_of_three(*leaf).sum(), leaf)[0]
             assert grad.isfinite().all()
             assert grad.abs().max() <= 1.05
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("signs", [(-1, -1, -1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])
+def test_every_slope_at_a_double_root_is_the_mean_over_the_top_space(
+    dtype: torch.dtype, signs: tuple[int, int, int]
+) -> None:
+    """Two top eigenvectors: the mean of 2 v_i v_j is a third, with the cosine's sign, at any size."""
+    for size in (0.5, 0.3, 1e-3, 1e-15):
+        cosines = torch.tensor([size * sign for sign in signs], dtype=dtype)
+        found = torch.stack(slopes(*cosines, largest_root(*cosines)))
+        torch.testing.assert_close(found, torch.tensor(signs, dtype=dtype) / 3, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cosines", [(0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.0, -0.5, 0.0), (0.0, 0.0, 0.5)])
+def test_slopes_where_cosines_vanish(dtype: torch.dtype, cosines: tuple[float, float, float]) -> None:
+    """Of a single pair |a| grows by its sign; the others, and all at the triple root, stand still."""
+    given = torch.tensor(cosines, dtype=dtype)
+    found = torch.stack(slopes(*given, largest_root(*given)))
+    torch.testing.assert_close(found, given.sign(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("noise", [1e-1, 1e-2, 1e-3, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8])
+def test_slopes_obey_eulers_identity_through_the_double_root(dtype: torch.dtype, noise: float) -> None:
+    """λ1 - 1 is homogeneous of degree one: a ∂a + b ∂b + c ∂c gives it back, where slopes are blended too."""
+    generator = torch.Generator().manual_seed(3)
+    offset = noise * torch.randn(3, 2000, generator=generator, dtype=torch.float64)
+    for signs in ((-1, -1, -1), (1, -1, 1)):
+        cosines = (0.5 * torch.tensor(signs)[:, None] + offset).to(dtype)
+        t = largest_root(*cosines)
+        back = (torch.stack(slopes(*cosines, t)) * cosines).sum(0)
+        torch.testing.assert_close(back, t, rtol=0, atol=2e-3 if dtype == torch.float32 else 1e-6)
 
 
 def test_broadcasts() -> None:

@@ -233,6 +233,37 @@ def test_supervised_pulls_all_positives() -> None:
     )
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_joint_is_the_sum_of_both_terms(name: str) -> None:
+    x = [part.detach() for part in unit(B)]
+    pair, triplet = naive_pairs(x, 0.2, name).item(), naive_triplet(x, 0.2, name).item()
+    assert joint_info_nce(x, 0.2, **CASES[name]).item() == pytest.approx(pair + triplet, rel=1e-9)
+    weighted = joint_info_nce(x, 0.2, weight=0.3, **CASES[name]).item()
+    assert weighted == pytest.approx(pair + 0.3 * triplet, rel=1e-9)
+    two = {**CASES[name]}
+    if "present" in two:
+        two["present"] = PRESENT[:, :2]
+    pairwise = pairwise_info_nce(x[:2], 0.2, **two).item()
+    assert info_nce(x[0], x[1], 0.2, **two).item() == pairwise
+    if name != "plain":
+        assert pairwise != info_nce(x[0], x[1], 0.2).item()
+
+
+def test_supervised_means_are_over_samples_that_are_there() -> None:
+    x, tau = unit(B), 0.2
+    total = 0.0
+    for m, n in permutations(range(3), 2):
+        rows = []
+        for r in range(B):
+            wanted = PRESENT[:, n] & (LABELS[r] == LABELS)
+            if PRESENT[r, m] and wanted.any():
+                log_p = (x[m][r] @ x[n][PRESENT[:, n]].T / tau).log_softmax(0)
+                rows.append(log_p[wanted[PRESENT[:, n]]].mean())
+        total -= torch.stack(rows).mean().item() / 2
+    ours = supervised_info_nce(x, tau, positives=LABELS, present=PRESENT)
+    assert ours.item() == pytest.approx(total, rel=1e-12)
+
+
 def test_triplets_do_not_see_signs_and_pairs_do() -> None:
     x, *_ = unit(B)
     assert triplet_info_nce([x, -x, x], 0.2).item() == pytest.approx(triplet_info_nce([x, x, x], 0.2).item())
@@ -292,8 +323,18 @@ def test_temperature_stays_in_range_and_comes_back() -> None:
     assert tau.log.grad.item() > 0
     tau.clamp_()
     assert tau.log.item() == pytest.approx(torch.tensor(0.1).log().item())
-    with pytest.raises(ValueError, match="outside"):
-        Temperature(1.0, 2.0, 3.0)
+    for wrong in ((1.0, 2.0, 3.0), (4.0, 2.0, 3.0), (1.0, 0.0, 3.0), (-1.0, -2.0, 3.0)):
+        with pytest.raises(ValueError, match="outside"):
+            Temperature(*wrong)
+    for edge in (2.0, 3.0):
+        assert Temperature(edge, 2.0, 3.0)().item() == pytest.approx(edge)
+    high = Temperature(2.5, 2.0, 3.0)
+    with torch.no_grad():
+        high.log.fill_(9.0)
+    assert high().item() == pytest.approx(3.0)
+    high.clamp_()
+    assert high.log.item() == pytest.approx(torch.tensor(3.0).log().item())
+    assert (Temperature(1.0).minimum, Temperature(1.0).maximum) == (0.01, 1e4)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,20 @@ def test_anchor_without_a_negative_does_not_count() -> None:
     assert (torch.autograd.grad(loss, x)[0] == 0).all()
 
 
+def test_a_negative_exactly_that_far_is_apart_enough() -> None:
+    at = torch.tensor([0.0, 1.0, 2.0, 4.0])
+    assert mine((at[:, None] - at).abs(), apart=1.0).negative.tolist() == [2, 3, 0, 1]
+
+
+def test_the_mean_is_over_anchors_that_have_a_triplet() -> None:
+    x = torch.tensor([[0.0], [0.5], [2.0], [0.1]], dtype=torch.float64)
+    assert margin_triplet(x, DISTANCES, apart=1.96).item() == pytest.approx(0.5 - 0.1 + 1)
+    same = torch.ones(4, 2, dtype=torch.float64)
+    assert margin_triplet(same, DISTANCES, margin=0.7).item() == pytest.approx(0.7)
+    apart = torch.tensor([[0.0], [0.0], [5.0], [3.0]], dtype=torch.float64)  # 0 lies on its positive
+    assert margin_triplet(apart, DISTANCES, apart=1.96, margin=4.0).item() == pytest.approx(0.0 - 3.0 + 4.0)
+
+
 def test_loss_by_hand() -> None:
     x = torch.tensor([[0.0], [0.5], [2.0], [0.1]], dtype=torch.float64)
     # anchor (positive, negative): 0 (1, 3), 1 (2, 0), 2 (1, 0), 3 (2, 0), margin 1

@@ -15,6 +15,7 @@ from contrastive import (
     singular_values,
     triangle_area,
 )
+from contrastive.similarity import modalities
 from torch import Tensor
 
 HALF = 0.75**0.5
@@ -52,6 +53,26 @@ def test_singular_values_and_volume(n: int) -> None:
     torch.testing.assert_close(singular_values(edges), values.flip(1))
     torch.testing.assert_close(gram_volume(edges), values.prod(1))
     torch.testing.assert_close(gram(edges), torch.stack(x, 1) @ torch.stack(x, 1).mT)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 8])
+def test_every_number_of_modalities_is_told_from_its_pairs_alone(n: int) -> None:
+    pairs = n * (n - 1) // 2
+    assert modalities([torch.zeros(2)] * pairs) == n
+    for wrong in {pairs - 1, pairs + 1} - {m * (m - 1) // 2 for m in range(2, 10)}:
+        with pytest.raises(ValueError, match="pass every pair once"):
+            modalities([torch.zeros(2)] * wrong)
+
+
+def test_any_leading_shape() -> None:
+    x = [part.unflatten(0, (5, 8)) for part in vectors(3)]
+    for function in (
+        multilinear_product,
+        lambda x: gram_volume(cosines(x)),
+        lambda x: mean_cosine(cosines(x)),
+    ):
+        flat = function([part.flatten(0, 1) for part in x])
+        torch.testing.assert_close(function(x), flat.unflatten(0, (5, 8)))
 
 
 def test_two_modalities_keep_the_sign() -> None:

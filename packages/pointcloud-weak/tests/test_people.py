@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pointcloud_weak import DepthUnprojector
-from pointcloud_weak.people import find_people, nearest_body
+from pointcloud_weak.people import Person, doubt_people, doubt_size, find_people, nearest_body
 from posedata import Camera
 from torch import Tensor
 
@@ -95,3 +95,23 @@ def test_half_precision_depth_is_taken() -> None:
     depth, _ = _scene([(0.0, 2.5, 1.7)])
     found = find_people(depth.half(), DepthUnprojector(CAMERA))
     assert [person.height for person in found] == [pytest.approx(1.7, abs=0.03)]
+
+
+def _person(height: float) -> Person:
+    return Person(torch.zeros(1, 1, dtype=torch.bool), torch.zeros(4), height, 2.0)
+
+
+def test_people_who_are_all_cut_off_at_the_top_cast_doubt_on_the_camera() -> None:
+    assert doubt_people([]) is None
+    assert doubt_people([_person(1.7), _person(2.15)]) is None  # one tall person of two
+    said = doubt_people([_person(2.2), _person(2.15), _person(1.3)])
+    assert said is not None
+    assert said.startswith("2 of 3 people are 2.1 m tall or more; give the intrinsics of this camera")
+
+
+def test_points_of_a_persons_size_cast_none() -> None:
+    points = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.5, 1.7, 0.3])
+    assert doubt_size(points) is None
+    assert doubt_size(points[:10] * 9) is None  # too few to tell
+    assert str(doubt_size(points * 3)).startswith("the points measure 4.9 m; give the intrinsics")
+    assert str(doubt_size(points / 1000)).startswith("the points measure 0.0016 m")

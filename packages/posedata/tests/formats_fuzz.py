@@ -233,8 +233,9 @@ def read_all(name: str, data: DataSet, scratch: Path) -> int:
                 raise ValueError(f"{unit.files[0]}: {images} images came where {due} are due")
             if count:
                 columns.pop("camera", None), columns.pop("image", None)
-                check_columns(columns, {"skeleton": plan.skeleton}, None, unit.files[0])
-                _check_finite(columns, unit.files[0])
+                meta = {"skeleton": plan.skeleton}
+                check_columns(columns, meta, None, unit.files[0])
+                _check_finite(columns, meta, unit.files[0])
                 assert columns["joints"].shape[1] == len(SKELETONS[plan.skeleton])
             rows += count
     return rows

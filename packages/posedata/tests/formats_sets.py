@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import formats_detections
 import formats_h36m
 import formats_photo
 import formats_rgbd
@@ -183,6 +184,35 @@ def write_hands(folder: Path) -> DataSet:
     return DataSet(folder, files, {"size": "8x8"})
 
 
+def write_openpose(folder: Path) -> DataSet:
+    seen = formats_detections.people(np.random.default_rng(9), 3, 25)
+    frames = {i: [person] for i, person in enumerate(seen)}
+    return DataSet(folder, formats_detections.write_openpose(folder, frames), {"rate": 30.0})
+
+
+def write_alphapose(folder: Path) -> DataSet:
+    seen = formats_detections.people(np.random.default_rng(9), 3, 17)
+    entries = [formats_detections.alphapose_entry(f"{i}.jpg", person, idx=1) for i, person in enumerate(seen)]
+    file = formats_detections.write(folder / "alphapose-results.json", entries)
+    return DataSet(folder, [file], {"rate": 30.0})
+
+
+def write_mmpose(folder: Path) -> DataSet:
+    seen = formats_detections.people(np.random.default_rng(9), 2, 17)
+    frames = [
+        {"frame_id": i, "instances": [formats_detections.mmpose_instance(p)]} for i, p in enumerate(seen)
+    ]
+    meta = formats_detections.mmpose_meta(formats_detections.COCO_17)
+    file = formats_detections.write(folder / "results_a.json", {"meta_info": meta, "instance_info": frames})
+    return DataSet(folder, [file], {"rate": 30.0})
+
+
+def write_coco_results(folder: Path) -> DataSet:
+    seen = formats_detections.people(np.random.default_rng(9), 2, 17)
+    entries = [formats_detections.alphapose_entry(i, person) for i, person in enumerate(seen)]
+    return DataSet(folder, [formats_detections.write(folder / "results.json", entries)])
+
+
 def _depth(name: str, **options: Any) -> Callable[[Path], DataSet]:
     def write(folder: Path) -> DataSet:
         return DataSet(folder, formats_rgbd.WRITERS[name](folder), options)
@@ -199,6 +229,10 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
     "mpi_inf_3dhp": write_mpi_inf_3dhp,
     "3dpw": write_3dpw,
     "coco": write_coco,
+    "coco_results": write_coco_results,
+    "openpose": write_openpose,
+    "alphapose": write_alphapose,
+    "mmpose": write_mmpose,
     "amass": write_amass,
     "interhand": write_hands,
     "itop": lambda folder: DataSet(

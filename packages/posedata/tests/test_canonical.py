@@ -122,3 +122,45 @@ def test_normalised_keypoints_do_not_know_place_zoom_or_shape() -> None:
 
 def test_keypoints_on_one_point_stay_finite() -> None:
     assert (normalise_on_torso(torch.full((1, 17, 2), 5.0), COCO) == 0).all()
+
+
+def _corners(*unseen: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """A person from the front: shoulders 40 wide, hips 24, a torso of 50, a wrist; and which were seen."""
+    points = torch.zeros(1, 17, 2)
+    for name, place in {
+        "left_shoulder": (120, 100),
+        "right_shoulder": (80, 100),
+        "left_hip": (112, 150),
+        "right_hip": (88, 150),
+        "left_wrist": (130, 160),
+    }.items():
+        points[0, COCO.index(name)] = torch.tensor(place)
+    seen = (points != 0).any(-1)
+    for name in unseen:
+        points[0, COCO.index(name)] = torch.tensor([9e3, -9e3])
+        seen[0, COCO.index(name)] = False
+    return points, seen
+
+
+def test_centre_and_scale_come_from_what_was_seen() -> None:
+    diagonal = (32**2 + 50**2) ** 0.5  # left shoulder to right hip, and the reverse
+    wrist = COCO.index("left_wrist")
+    for unseen in ((), ("left_hip",), ("right_hip",), ("left_shoulder",)):
+        normal = normalise_on_torso(*_wrapped(unseen))
+        want = torch.tensor([30.0, 10.0]) / (2 * diagonal)
+        torch.testing.assert_close(normal[0, wrist], want)
+        for name in unseen:
+            assert normal[0, COCO.index(name)].tolist() == [0, 0]
+    one_side = normalise_on_torso(*_wrapped(("left_hip", "left_shoulder")))
+    torso = (8**2 + 50**2) ** 0.5
+    torch.testing.assert_close(one_side[0, wrist], torch.tensor([42.0, 10.0]) / (2 * torso))
+
+
+def _wrapped(unseen: tuple[str, ...]) -> tuple:
+    points, seen = _corners(*unseen)
+    return points, COCO, seen
+
+
+def test_without_hips_or_without_shoulders_there_is_neither_centre_nor_scale() -> None:
+    for part in ("hip", "shoulder"):
+        assert normalise_on_torso(*_wrapped((f"left_{part}", f"right_{part}"))).isnan().all()

@@ -1,5 +1,6 @@
 """COCO's keypoints: a store without 3D, and the real photograph where it is at hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from posedata.readers._safe_text import read_json, read_xml
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 
+CASES = Path(__file__).resolve().parents[3] / "../shared/cases"
 REAL = Path(__file__).resolve().parents[3] / "../shared/data/coco"
 
 
@@ -52,7 +54,7 @@ def test_images_become_crops_and_a_missing_one_is_told(tmp_path: Path, data: dic
     told: list[str] = []
     out = prepare("coco", tmp_path / "raw", tmp_path / "out", size="12x16", told=told.append)
     store = PoseStore.open(out)
-    assert "000000000114.jpg: is missing" in told[0]
+    assert [text for text in told if "000000000114.jpg: is missing" in text]
     assert store.column("image").tolist() == [0, 1, 2, 3, -1, -1]
     shades = store.images(np.arange(4)).reshape(4, -1).max(axis=1)
     np.testing.assert_allclose(shades, [60, 60, 180, 180], atol=2)
@@ -73,31 +75,55 @@ def test_names_that_lead_outside_are_not_followed(tmp_path: Path, data: dict[str
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda d: d["annotations"][1].update(keypoints=[1] * 50),
-            r"annotations\[1\]: keypoints is no list of 51",
-        ),
-        (
-            lambda d: d["annotations"][1].update(keypoints=[3] * 51),
-            r"annotations\[1\]: keypoints have a visibility",
-        ),
-        (
-            lambda d: d["annotations"][1].update(bbox=[1, 2, "x", 3]),
-            r"annotations\[1\]: bbox is no list of 4",
-        ),
-        (lambda d: d["annotations"][1].update(image_id=5), r"annotations\[1\]: image_id is of no image"),
-        (lambda d: d["images"][0].pop("file_name"), "images has an entry without id or file_name"),
         (lambda d: d["categories"][0].update(keypoints=["nose"]), "categories list other keypoints"),
+        (lambda d: d["categories"][0].update(keypoints="nose"), "keypoints is no list of names"),
+        (
+            lambda d: d["categories"][0].update(name="horse"),
+            "no category is called 'person', there are horse",
+        ),
         (lambda d: d.update(annotations={}), "annotations is no list of objects"),
-        (lambda d: d["annotations"].clear(), "has no person with a keypoint"),
+        (lambda d: d.update(images=None), "images is no list of objects"),
+        (lambda d: d["annotations"].clear(), "its list of annotations is empty"),
+        (
+            lambda d: d["images"].clear(),
+            "has no person .* 6 annotations .* are of an image that is not listed",
+        ),
+        (lambda d: _scale(d, 1 / 640), "all keypoints lie between .*, so they are no pixels"),
     ],
 )
-def test_faults_are_named(tmp_path: Path, data: dict[str, Any], change, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_faults_of_the_whole_file_are_named(
+    tmp_path: Path, data: dict[str, Any], change: Callable[[Any], Any], message: str
+) -> None:
     change(data)
     path = write_coco(tmp_path, "train2017", data)
     with pytest.raises(ValueError, match=message) as caught:
         get_format("coco").plan(tmp_path, Context(tmp_path, lambda text: None))
     assert str(caught.value).startswith(str(path))
+
+
+def _scale(data: dict[str, Any], factor: float) -> None:
+    for person in data["annotations"]:
+        points = np.array(person["keypoints"], float).reshape(-1, 3) * [factor, factor, 1]
+        person["keypoints"] = points.ravel().tolist()
+
+
+CASE_ROWS = {
+    "coco_animals": (1, "are of other categories than people"),
+    "coco_float_vis": (2, "other than 0, 1, 2"),
+    "coco_no_bbox": (2, "have no box"),
+    "coco_outside": (1, "far outside their image"),
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+@pytest.mark.parametrize("name", CASE_ROWS)
+def test_the_cases(tmp_path: Path, name: str) -> None:
+    told: list[str] = []
+    store = PoseStore.open(prepare("coco", CASES / name, tmp_path / "out", told=told.append))
+    rows, text = CASE_ROWS[name]
+    assert len(store) == rows
+    assert len(told) == 1
+    assert text in told[0]
 
 
 def test_text_of_strangers_is_bounded(tmp_path: Path) -> None:

@@ -133,8 +133,9 @@ def test_a_skeleton_that_is_not_cmus_is_refused_by_bone_names(two_bones: Path) -
 
 def test_an_amc_needs_one_asf_that_fits(two_bones: Path) -> None:
     (two_bones / "other.asf").write_text(ASF)
+    (two_bones / "two.amc").rename(two_bones / "three.amc")
     with pytest.raises(ValueError, match="2 ASF files fit it there"):
-        read_asf_amc(two_bones / "two.amc")
+        read_asf_amc(two_bones / "three.amc")
 
 
 def test_names_of_files() -> None:

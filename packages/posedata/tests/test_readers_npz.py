@@ -54,6 +54,8 @@ def test_joints_npz_becomes_rows_with_frame_numbers(tmp_path: Path) -> None:
         ("seq", np.array([0, 1, 0, 1, 0, 1, 0, 1, 0]), "not consecutive"),
         ("seq", np.zeros(8, int), r"seq has shape \(8,\)"),
         ("joints", np.zeros((9, 15, 3)), r"joints has shape \(9, 15, 3\)"),
+        ("joints", np.zeros((9, 17, 3), complex), "joints is an array of complex128, wanted real numbers"),
+        ("joints", np.zeros((9, 17, 3), bool), "joints is an array of bool, wanted real numbers"),
         ("parents", np.arange(17), "parents are not those of h36m17"),
         ("seq_names", np.array([{}, {}], dtype=object), "holds pickled objects"),
     ],

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,86 @@ def test_ntu_and_smpl_and_3dhp_parents_are_the_published_ones() -> None:
 def test_panoptic15_is_the_first_fifteen_of_panoptic19() -> None:
     assert get_skeleton("panoptic19").joints[:15] == get_skeleton("panoptic15").joints
     assert get_skeleton("panoptic19").joints[15:] == ("left_eye", "left_ear", "right_eye", "right_ear")
+
+
+# As the owners print them: OpenPose's POSE_BODY_25_BODY_PARTS, the first 26 of Halpe-FullBody's README,
+# MediaPipe's list of pose landmarks.
+PUBLISHED = {
+    "openpose25": (
+        "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee "
+        "LAnkle REye LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
+    ),
+    "halpe26": (
+        "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee Rknee "
+        "LAnkle RAnkle Head Neck Hip LBigToe RBigToe LSmallToe RSmallToe LHeel RHeel"
+    ),
+    "mediapipe33": (
+        "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear "
+        "right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+        "right_wrist left_pinky right_pinky left_index right_index left_thumb right_thumb left_hip right_hip "
+        "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index"
+    ),
+}
+OURS = {
+    "neck": "shoulder_centre",
+    "mid_hip": "pelvis",
+    "mouth_left": "left_mouth",
+    "mouth_right": "right_mouth",
+}
+OURS |= {f"{s}_{theirs}": f"{s}_{ours}" for s in ("left", "right") for theirs, ours in
+         (("pinky", "little1"), ("index", "index1"), ("thumb", "thumb2"))}  # fmt: skip
+
+
+def _ours(theirs: str, skeleton: str) -> str:
+    """LBigToe -> left_big_toe; the few words that mean another joint here, by `OURS`."""
+    if skeleton != "mediapipe33":
+        sided = re.fullmatch(r"([LR])([A-Zk].*)", theirs)  # "Rknee" so printed
+        side = {"L": "left_", "R": "right_"}[sided[1]] if sided else ""
+        theirs = side + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sided[2] if sided else theirs).lower()
+    if theirs == "hip" and skeleton == "halpe26":
+        return "pelvis"
+    return OURS.get(theirs, theirs)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_joints_stand_in_the_order_their_owner_publishes(name: str) -> None:
+    skeleton = get_skeleton(name)
+    assert list(skeleton.joints) == [_ours(word, name) for word in PUBLISHED[name].split()]
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "right"),
+    [("openpose25", [5, 7, 12, 14, 16, 18, 19, 21], [2, 4, 9, 11, 15, 17, 22, 24]),
+     ("halpe26", [1, 5, 9, 11, 15, 20, 22, 24], [2, 6, 10, 12, 16, 21, 23, 25]),
+     ("mediapipe33", [1, 7, 9, 11, 15, 17, 21, 27, 31], [4, 8, 10, 12, 16, 18, 22, 28, 32])],
+)  # fmt: skip
+def test_mirror_pairs_published_indices(name: str, left: list[int], right: list[int]) -> None:
+    assert [get_skeleton(name).mirror[i] for i in left] == right
+
+
+@pytest.mark.parametrize("name", ["openpose25", "halpe26", "mediapipe33", "coco17"])
+def test_detectors_sets_become_human36m(name: str) -> None:
+    source, h36m = get_skeleton(name), get_skeleton("h36m17")
+    joints = pose(source, dims=2)
+    # A person's own points: what is a midpoint by definition is one.
+    for made, parts in (("pelvis", "hip"), ("shoulder_centre", "shoulder")):
+        if made in source.joints:
+            joints[:, source.index(made)] = (
+                at(joints, source, f"left_{parts}") + at(joints, source, f"right_{parts}")
+            ) / 2
+    made = source.convert(joints, h36m, lossy=True)
+    hips = (at(joints, source, "left_hip") + at(joints, source, "right_hip")) / 2
+    shoulders = (at(joints, source, "left_shoulder") + at(joints, source, "right_shoulder")) / 2
+    eyes = (at(joints, source, "left_eye") + at(joints, source, "right_eye")) / 2
+    top = at(joints, source, "head") if name == "halpe26" else eyes
+    want = [hips] + [
+        at(joints, source, f"{s}_{j}") for s in ("right", "left") for j in ("hip", "knee", "ankle")
+    ]
+    want += [(hips + shoulders) / 2, shoulders, at(joints, source, "nose"), top]
+    want += [
+        at(joints, source, f"{s}_{j}") for s in ("left", "right") for j in ("shoulder", "elbow", "wrist")
+    ]
+    torch.testing.assert_close(made, torch.stack(want, dim=1))
 
 
 def test_conversion_goes_by_name_and_knows_the_usual_17_of_3dhp() -> None:

@@ -27,3 +27,14 @@ def test_missing_paths_are_named(tmp_path: Path) -> None:
         open_source("joints", None, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no\.npz: no such file"):
         open_source("joints", tmp_path / "no.npz", tmp_path)
+
+
+def test_a_source_is_read_anew_when_its_reader_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = SyntheticPeople(subjects=1, clips=1, frames=5)
+    said: list[str] = []
+    for code in ("a", "b", "b"):
+        monkeypatch.setattr("posedata.source.code_key", lambda *modules, code=code: code)
+        open_source("synthetic", None, tmp_path, synthetic=people, say=said.append)
+    assert len(said) == 2

@@ -2,15 +2,13 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from posedata.digests import write_digests
 from posedata.store import PoseStore, StoreWriter, write_store
 
 META = {
@@ -84,6 +82,22 @@ def test_split_by_subject_covers_all_rows_once(folder: Path, tmp_path: Path) -> 
         np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(12))
     with pytest.raises(ValueError, match="'bob' is in two parts"):
         store.split({"test": ["bob"], "train": ["ann", "bob"]})
+    wrong = {
+        "two parts are 'all other subjects'": {"test": "all other subjects", "train": "all other subjects"},
+        "part 'test' is 'bob'; give a list": {"test": "bob"},
+        r"part 'test' is \[3\]; give a list": {"test": [3]},
+        "part 'test' is None; give a list": {"test": None},
+    }
+    for message, parts in wrong.items():
+        (tmp_path / "split.json").write_text(json.dumps(parts))
+        with pytest.raises(ValueError, match=rf"split\.json: {message}"):
+            store.split(tmp_path / "split.json")
+    (tmp_path / "split.json").write_text('{\n"test": [}')
+    with pytest.raises(ValueError, match=r"split\.json: is not JSON from line 2 on; mend or replace it$"):
+        store.split(tmp_path / "split.json")
+    (tmp_path / "split.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"split\.json: is not JSON"):
+        store.split(tmp_path / "split.json")
     with pytest.raises(FileNotFoundError, match="no such split file"):
         store.split(tmp_path / "absent.json")
 
@@ -94,6 +108,26 @@ def test_tensors_are_copies_on_the_device(folder: Path) -> None:
     tensors["joints"].zero_()
     assert tensors["subject"].tolist() == [0, 0]
     assert float(np.abs(store.column("joints")[5]).sum()) > 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([3, 12], r"there is no row 12; give numbers from 0 to 11"),
+        ([-1], "there is no row -1"),
+        ([0.5], r"rows are float64 \(1,\); give a list of row numbers"),
+        ([[1]], r"rows are int64 \(1, 1\)"),
+    ],
+)
+def test_rows_that_are_not_there_are_named(folder: Path, rows: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"store: {message}"):
+        PoseStore.open(folder).tensors(["joints"], rows=np.array(rows))
+
+
+def test_a_mask_of_all_rows_serves_as_rows(folder: Path) -> None:
+    store = PoseStore.open(folder)
+    late = store.column("frame") > 9
+    assert store.tensors(["frame"], rows=late)["frame"].tolist() == [10, 11]
 
 
 def test_camera_of_rows_projects_through_the_table(tmp_path: Path) -> None:
@@ -156,168 +190,47 @@ def test_fingerprint_does_not_depend_on_how_images_were_handed_over(tmp_path: Pa
     assert len(prints) == 1
 
 
-def test_tampering_is_found_by_verify(folder: Path) -> None:
-    values = np.load(folder / "joints.npy")
-    values[0, 0, 0] += 1
-    np.save(folder / "joints.npy", values)
-    PoseStore.open(folder)
-    with pytest.raises(ValueError, match=r"fingerprint is .* prepare the store anew"):
-        PoseStore.open(folder, verify=True)
-
-
-@pytest.mark.parametrize("chunk", [1, 5, 12])
-def test_columns_that_grow_are_the_same_store(tmp_path: Path, folder: Path, chunk: int) -> None:
-    columns = make_columns()
-    with StoreWriter(tmp_path / "grown", META, scratch=tmp_path) as writer:
-        for start in range(0, 12, chunk):
-            writer.append_columns({name: values[start : start + chunk] for name, values in columns.items()})
-        writer.add_json("sources.json", {"from": "a test"})
-    grown = PoseStore.open(tmp_path / "grown", verify=True)
-    assert (
-        grown.fingerprint == PoseStore.open(folder).fingerprint
-    )  # what lies beside the columns is no part of it
-    assert json.loads((tmp_path / "grown/sources.json").read_text()) == {"from": "a test"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["grown", "store"]
-
-
-def test_a_growing_column_keeps_its_shape_and_is_given_once(tmp_path: Path) -> None:
-    joints = make_columns()["joints"]
-    with StoreWriter(tmp_path / "s", META) as writer:
-        writer.append_columns({"joints": joints})
-        with pytest.raises(ValueError, match="'joints' is given twice"):
-            writer.add_columns({"joints": joints})
-        with pytest.raises(ValueError, match=r"joints: float32 \(16, 3\) does not go with float32 \(17, 3\)"):
-            writer.append_columns({"joints": joints[:, :16]})
-    assert len(PoseStore.open(tmp_path / "s")) == 12
-
-
-def test_a_number_that_is_none_is_found_far_down_a_column(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("posedata._writer._CHECKED_ROWS", 5)
-    columns = make_columns()
-    columns["joints"][11, 2, 1] = np.inf
-    with pytest.raises(ValueError, match="'joints' is not finite at row 11, item 2"):
-        write_store(tmp_path / "s", columns, META)
-
-
-def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
-    def fail() -> None:
-        with StoreWriter(tmp_path / "s", META) as writer:
-            writer.add_columns(make_columns())
-            writer.add_images(np.zeros((2, 4, 4, 3), np.uint8))
-            raise RuntimeError("half-way")
-
-    with pytest.raises(RuntimeError, match="half-way"):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
-    script = """
-        import os, signal, sys
-        import numpy as np
-        from posedata.store import StoreWriter
-        meta = {"skeleton": "h36m17", "fps": 30, "source": "t", "licence": "t"}
-        with StoreWriter(sys.argv[1], meta) as writer:
-            writer.add_columns({"joints": np.zeros((4, 17, 3))})
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "store")], check=False
-    )
-    assert run.returncode == -signal.SIGKILL
-    assert not (tmp_path / "store").exists()
-    assert [p.suffix for p in tmp_path.iterdir()] == [".partial"]
-
-
-def test_an_existing_store_is_kept_unless_overwriting(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="exists already"):
-        write_store(folder, make_columns(), META)
-    write_store(folder, make_columns(8), META, overwrite=True)
-    assert len(PoseStore.open(folder)) == 8
-    assert [p.name for p in tmp_path.iterdir()] == ["store"]
-
-
-@pytest.mark.parametrize("content", ["[]", '{"fps": 30}', "{", None])
-def test_overwriting_spares_what_is_no_store(tmp_path: Path, content: str | None) -> None:
-    kept = tmp_path / "thesis" / ("notes.txt" if content is None else "meta.json")
-    kept.parent.mkdir()
-    kept.write_text(content or "years of work")
-    for out in (kept.parent, kept):
-        with pytest.raises(FileExistsError, match="is no pose store, so it is not overwritten; choose"):
-            StoreWriter(out, META, overwrite=True)
-    assert kept.read_text() == (content or "years of work")
-    (tmp_path / "empty").mkdir()
-    assert len(PoseStore.open(write_store(tmp_path / "empty", make_columns(), META, overwrite=True))) == 12
-
-
-def test_what_appears_while_a_store_is_written_is_spared(tmp_path: Path) -> None:
-    def write() -> None:
-        with StoreWriter(tmp_path / "store", META, overwrite=True) as writer:
-            writer.add_columns(make_columns())
-            (tmp_path / "store").mkdir()
-            (tmp_path / "store" / "notes.txt").touch()
-
-    with pytest.raises(FileExistsError, match="is no pose store"):
-        write()
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["notes.txt", "store"]
-
-
-BROKEN_COLUMNS = {
-    "joints": (None, "column 'joints' is missing"),
-    "subject": (np.full(12, 3), r"column 'subject' row 0 is 3, outside 0\.\.2 of the subjects"),
-    "frame": (np.arange(11), "column 'frame' has 11 rows where 12 are due"),
-    "boxes": (np.zeros((12, 3)), r"column 'boxes' has shape \(12, 3\)"),
-    "action": (np.zeros(12), "column 'action' is float64, the schema wants int32"),
-    "camera": (np.zeros(12, int), "column 'camera' row 0 is 0"),
-    "camera_focal": (np.ones((2, 2)), "the camera table lacks camera_centre"),
-    "keypoint_true": (np.zeros((12, 17, 3)), "column 'keypoint_true' is not in the store's schema"),
-    "keypoints_true": (np.full((12, 17, 3), np.nan), "'keypoints_true' is not finite at row 0, item 0"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN_COLUMNS)
-def test_a_broken_column_is_refused_when_writing(tmp_path: Path, name: str) -> None:
-    values, message = BROKEN_COLUMNS[name]
-    columns = make_columns() | {name: values}
-    columns = {key: value for key, value in columns.items() if value is not None}
-    with pytest.raises(ValueError, match=message):
-        write_store(tmp_path / "s", columns, META)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_joint_must_be_marked_invalid(tmp_path: Path) -> None:
-    columns = make_columns()
-    columns["joints"][3, 5] = np.nan
-    with pytest.raises(ValueError, match="'joints' is not finite at row 3, item 5"):
-        write_store(tmp_path / "s", columns, META)
-    columns["valid"] = np.isfinite(columns["joints"]).all(-1)
-    assert PoseStore.open(write_store(tmp_path / "s", columns, META)).column("valid").sum() == 12 * 17 - 1
+Breaks = Callable[[Path], object]
 
 
 def _truncate(folder: Path) -> None:
     os.truncate(folder / "joints.npy", (folder / "joints.npy").stat().st_size - 100)
+    write_digests(folder)
 
 
-def _edit_meta(**changes: object) -> object:
+def _edit_meta(**changes: object) -> Breaks:
     def edit(folder: Path) -> None:
         meta = json.loads((folder / "meta.json").read_text()) | changes
         (folder / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if v is not None}))
+        write_digests(folder)
 
     return edit
 
 
+def _write_meta(folder: Path) -> None:
+    (folder / "meta.json").write_text("{")
+    write_digests(folder)
+
+
 def _pickled(folder: Path) -> None:
     np.save(folder / "frame.npy", np.array([{}] * 12, dtype=object), allow_pickle=True)
+    write_digests(folder)
+
+
+def _save(name: str, values: np.ndarray) -> Breaks:
+    def save(folder: Path) -> None:
+        np.save(folder / name, values)
+        write_digests(folder)
+
+    return save
 
 
 BROKEN_FOLDERS = {
-    "truncated": (_truncate, r"joints\.npy: is damaged or truncated .* prepare the store anew"),
-    "pickled": (_pickled, r"frame\.npy: is damaged or truncated"),
+    "truncated": (_truncate, r"joints\.npy: is damaged \(2476 bytes where 2576 are due\); delete store"),
+    "pickled": (_pickled, r"frame\.npy: is damaged \(an array of objects\)"),
     "no column": (lambda f: (f / "frame.npy").unlink(), r"frame\.npy: missing though meta\.json lists it"),
     "no meta": (lambda f: (f / "meta.json").unlink(), r"meta\.json: missing"),
-    "not json": (lambda f: (f / "meta.json").write_text("{"), r"meta\.json: is not JSON"),
+    "not json": (_write_meta, r"meta\.json: is not JSON; delete store and make it anew"),
     "schema": (_edit_meta(schema=99), r"meta\.json: schema is 99, this version reads 1"),
     "skeleton": (_edit_meta(skeleton="h36m16"), "skeleton 'h36m16' is not known"),
     "other skeleton": (_edit_meta(skeleton="coco17", rows=3), "rows is 3, the columns have 12"),
@@ -325,7 +238,10 @@ BROKEN_FOLDERS = {
     "no licence": (_edit_meta(licence=None), "field 'licence' is missing"),
     "names": (_edit_meta(actions=["walk"]), r"'action' row 3 is 1, outside 0\.\.0 of the actions"),
     "named twice": (_edit_meta(actions=["walk", "walk"]), "actions names one twice"),
-    "wrong dtype": (lambda f: np.save(f / "frame.npy", np.zeros(12, np.int64)), "'frame' is int64"),
+    "no list": (_edit_meta(columns="joints"), "columns, images or image_size make no sense"),
+    "a path": (_edit_meta(columns=["joints", "keypoints_/../x"]), "columns, images or image_size make no"),
+    "images": (_edit_meta(images={"count": "7", "per_shard": 0, "kinds": ["rgb"]}), "or image_size make no"),
+    "wrong dtype": (_save("frame.npy", np.zeros(12, np.int64)), "'frame' is int64"),
 }
 
 

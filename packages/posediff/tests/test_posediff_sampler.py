@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from posediff.sampler import (
+    LEVEL_SDE_SAMPLERS,
     ODE_SAMPLERS,
     SDE_SAMPLERS,
     dpmpp_2m,
@@ -17,7 +18,7 @@ from posediff.sampler import (
     predictor_corrector,
 )
 from posediff.schedule import geometric, karras, levels_of, uniform_time
-from posediff.sde import VE, VP, Denoise, SubVP
+from posediff.sde import VE, VP, Denoise, SubVP, score
 from torch import Tensor
 
 
@@ -183,7 +184,131 @@ def test_generator_makes_runs_repeat_and_rows_do_not_depend_on_their_batch() -> 
     assert torch.equal(alone, together[:1])
 
 
+STOCHASTIC = ["euler_maruyama", "reverse_diffusion", "predictor_corrector", "dpmpp_2m_sde"]
+
+
+def walk(name: str, start: Tensor, steps: int, seed: int) -> Tensor:
+    """A sampler that draws, over so many steps, from a normal law of std 0.5."""
+    generator = torch.Generator().manual_seed(seed)
+    if name == "dpmpp_2m_sde":
+        return dpmpp_2m_sde(gaussian(0.3, 0.5), start, geometric(steps, 0.1, 5.0), generator=generator)
+    return SDE_SAMPLERS[name](gaussian(0.3, 0.5), start, uniform_time(steps), SubVP(), generator=generator)
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_every_draw_comes_from_the_generator(name: str) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = walk(name, normal(8), 5, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1)
+    assert torch.equal(walk(name, normal(8), 5, seed=1), first)
+    assert not torch.equal(walk(name, normal(8), 5, seed=2), first)
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_the_last_step_adds_no_noise_and_the_one_before_does(name: str) -> None:
+    corrected = name == "predictor_corrector"  # Langevin's noise comes before the step
+    one = [walk(name, normal(8), 1, seed) for seed in (1, 2)]
+    assert torch.equal(*one) is not corrected
+    two = [walk(name, normal(8), 2, seed) for seed in (1, 2)]
+    assert not torch.equal(*two)
+
+
+@pytest.mark.parametrize("sde", [VP(), SubVP(), VE(0.01, 50.0)])
+@pytest.mark.parametrize("corrections", [0, 1, 2])
+def test_sde_samplers_by_their_equations(sde: SubVP, corrections: int) -> None:
+    """Song et al. 2021, eq. 6 by Euler-Maruyama, and algorithm 2 around it: the same draws, step by step."""
+    denoise, times, start = gaussian(0.3, 0.5), uniform_time(6), normal(50)
+    generator = torch.Generator().manual_seed(4)
+    x = start
+    for i in range(6):
+        t, dt = times[i], times[i] - times[i + 1]
+        for _ in range(corrections):
+            step = 2 * 0.16**2 * sde.std(t) ** 2
+            noise = torch.randn(x.shape, generator=generator)
+            x = x + step * score(sde, denoise, x, t) + (2 * step) ** 0.5 * noise
+        x = x + (sde.rate(t) / 2 * x + sde.diffusion(t) ** 2 * score(sde, denoise, x, t)) * dt
+        if i < 5:
+            x = x + sde.diffusion(t) * dt**0.5 * torch.randn(x.shape, generator=generator)
+    expected = x / sde.scale(times[6])
+    names = ["euler_maruyama", "reverse_diffusion"] if not corrections else ["predictor_corrector"]
+    for name in names:
+        more = {"corrections": corrections} if corrections else {}
+        found = SDE_SAMPLERS[name](
+            denoise, start, times, sde, generator=torch.Generator().manual_seed(4), **more
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_langevin_step_is_that_of_the_signal_to_noise_ratio() -> None:
+    """On a process that stands still a correction is all that happens: its drift and noise by hand."""
+
+    class Still:
+        scale = std = sigma = staticmethod(torch.ones_like)
+        rate = diffusion = staticmethod(torch.zeros_like)
+        time = staticmethod(lambda sigma: sigma)
+
+    start = torch.full((200_000, 1), 3.0)
+    moved = predictor_corrector(  # data of variance 1.5 with noise of variance 1
+        gaussian(0.0, 1.5**0.5),
+        start,
+        uniform_time(1),
+        Still(),
+        snr=0.3,
+        generator=torch.Generator().manual_seed(0),
+    )
+    step = 2 * 0.3**2
+    assert moved.mean().item() == pytest.approx(3.0 * (1 - step / 2.5), abs=5e-3)
+    assert moved.std().item() == pytest.approx(math.sqrt(2 * step), rel=0.01)
+
+
+@pytest.mark.parametrize("eta", [0.25, 0.5, 1.0])
+def test_eta_keeps_the_variance_of_every_level_and_a_part_of_the_noise(eta: float) -> None:
+    """Of data that are all 0 a step from 4 to 1 keeps a share 4^-eta of the noise, draws the rest anew."""
+    start = 4.0 * normal(200_000)
+    levels = torch.tensor([4.0, 1.0])
+    moved = dpmpp_2m_sde(
+        lambda x, sigma: torch.zeros_like(x),
+        start,
+        levels,
+        eta=eta,
+        generator=torch.Generator().manual_seed(1),
+    )
+    assert moved.std().item() == pytest.approx(1.0, rel=0.01)
+    kept = (moved * start).mean() / 4.0
+    assert kept.item() == pytest.approx(4.0**-eta, abs=0.01)
+
+
+@pytest.mark.parametrize("eta", [0.25, 0.5, 0.75])
+def test_eta_between_the_ode_and_the_sde_has_the_law_too(eta: float) -> None:
+    levels = geometric(60, 0.02, 20.0)
+    for std in (0.3, 1.0, 3.0):
+        drawn = dpmpp_2m_sde(
+            gaussian(0.3, std),
+            20 * normal(40_000),
+            levels,
+            eta=eta,
+            generator=torch.Generator().manual_seed(2),
+        )
+        assert drawn.std().item() == pytest.approx(std, rel=0.03)
+
+
 def test_callback_sees_every_step() -> None:
-    seen: list[int] = []
-    heun(gaussian(0.0, 1.0), normal(1), karras(4, 0.01, 5.0), callback=lambda i, x: seen.append(i))
-    assert seen == [0, 1, 2, 3]
+    """And what it is shown last is the answer, of samplers on times but for their scale."""
+    times, levels = uniform_time(4), karras(4, 0.01, 5.0)
+    for name, sampler in {**ODE_SAMPLERS, **LEVEL_SDE_SAMPLERS, **SDE_SAMPLERS}.items():
+        seen: list[int] = []
+        shown: list[Tensor] = []
+
+        def callback(i: int, x: Tensor, seen: list[int] = seen, shown: list[Tensor] = shown) -> None:
+            seen.append(i)
+            shown.append(x)
+
+        if name in SDE_SAMPLERS:
+            end = sampler(gaussian(0.0, 1.0), normal(2), times, SubVP(), callback=callback)  # type: ignore[call-arg]
+            torch.testing.assert_close(end, shown[-1] / SubVP().scale(times[-1]))
+        else:
+            end = sampler(gaussian(0.0, 1.0), normal(2), levels, callback=callback)
+            assert torch.equal(end, shown[-1])
+        assert seen == [0, 1, 2, 3], name

@@ -91,7 +91,7 @@ def test_errors_name_file_row_and_size(tmp_path):
     EmbeddingIndex(torch.eye(64)).save(tmp_path / "cut.npy")
     whole = (tmp_path / "cut.npy").read_bytes()
     (tmp_path / "cut.npy").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.npy: not a whole"):
+    with pytest.raises(ValueError, match=r"cut\.npy: damaged or cut short; save the index again"):
         EmbeddingIndex.load(tmp_path / "cut.npy")
     np.save(tmp_path / "flat.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"flat\.npy: holds float64 \(3,\)"):
@@ -132,3 +132,114 @@ def test_faiss_finds_the_same():
     assert (graph.row[:, 0] == torch.arange(50)).float().mean() > 0.9
     with pytest.raises(ValueError, match="factory 'Flatt'"):
         FaissIndex(exact, "Flatt")
+
+
+GALLERY = np.random.default_rng(0).normal(size=(20, 6)) * 50
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, ">f8", np.int64, np.int8])
+def test_numpy_arrays_are_taken_as_their_numbers(kind):
+    array = GALLERY.astype(kind)
+    exact = array.astype(np.float64)
+    unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+    index = EmbeddingIndex(array)
+    np.testing.assert_allclose(index.vectors(), unit, atol=1e-6)
+    found = index.search(array[::-3], 2, leave_out=np.array([[0, 2]] * 7))
+    cosine = unit[::-3] @ unit.T
+    cosine[:, :2] = -np.inf
+    assert found.row.tolist() == np.argsort(-cosine, axis=1)[:, :2].tolist()
+    assert FaissIndex(index).search(array[::-3], 1).row.tolist() == [[row] for row in range(19, -1, -3)]
+    whole = torch.from_numpy(exact).to(torch.float16 if kind == np.float16 else torch.float64)
+    torch.testing.assert_close(EmbeddingIndex(whole).search(array[::-3], 3), index.search(array[::-3], 3))
+
+
+@pytest.mark.parametrize("of", [EmbeddingIndex, lambda e: EmbeddingIndex(np.eye(6)).search(e)])
+def test_arrays_that_are_no_embeddings_are_refused_by_name(of):
+    name = "embeddings" if of is EmbeddingIndex else "queries"
+    nan = GALLERY.copy()
+    nan[4, 2] = np.nan
+    for wrong, message in (
+        (nan, rf"{name}\[4\] is not finite \(1 such rows\)"),
+        (np.full((3, 6), np.inf), rf"{name}\[0\] is not finite \(3 such rows\)"),
+        (GALLERY + 1j, rf"{name}: complex128 \(20, 6\); pass real numbers"),
+        (torch.from_numpy(GALLERY + 1j), rf"{name}: torch.complex128"),
+        (GALLERY > 0, rf"{name}: bool"),
+        (torch.from_numpy(GALLERY > 0), rf"{name}: torch.bool"),
+        (GALLERY.astype(str), rf"{name}: <U"),
+        (GALLERY.astype(object), rf"{name}: object"),
+        (GALLERY[0], rf"{name}: \(6,\); pass \(rows, width\), one embedding also as \(1, width\)"),
+        (GALLERY[:, :0], rf"{name}: \(20, 0\)"),
+        (GALLERY[None], rf"{name}: \(1, 20, 6\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            of(wrong)
+
+
+def test_faiss_refuses_as_the_exact_index_does():
+    graph = FaissIndex(EmbeddingIndex(GALLERY))
+    with pytest.raises(ValueError, match="queries have 5 dimensions, the gallery has 6"):
+        graph.search(GALLERY[:, :5])
+    with pytest.raises(ValueError, match="queries: complex128"):
+        graph.search(GALLERY + 1j)
+    with pytest.raises(ValueError, match="k is 0"):
+        graph.search(GALLERY, 0)
+
+
+def test_wrong_numbers_of_a_search_are_named():
+    index = EmbeddingIndex(GALLERY)
+    for options, message in (
+        ({"k": True}, "k is True"),
+        ({"tile": 0}, "tile is 0"),
+        ({"leave_out": np.zeros((19, 2), int)}, r"leave_out: \(19, 2\) .* each of 20 queries"),
+        ({"leave_out": torch.zeros(20, 2)}, r"leave_out: \(20, 2\) torch.float32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            index.search(GALLERY, **options)
+
+
+def test_very_large_and_very_small_embeddings_keep_their_direction():
+    for scale in (1e30, 1e-30):
+        index = EmbeddingIndex(torch.eye(3) * scale)
+        assert torch.equal(torch.from_numpy(index.vectors()), torch.eye(3))
+    half = EmbeddingIndex(torch.full((1, 4), 60_000.0, dtype=torch.float16))
+    assert half.vectors().tolist() == [[0.5, 0.5, 0.5, 0.5]]
+
+
+def test_any_flipped_bit_of_a_saved_index_is_noticed(tmp_path):
+    path = tmp_path / "gallery.npy"
+    EmbeddingIndex(GALLERY).save(path)
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(np.load(path), EmbeddingIndex(GALLERY).vectors())
+    for place in range(0, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        with pytest.raises(
+            ValueError, match=r"gallery\.npy: damaged or cut short; save the index again from"
+        ):
+            EmbeddingIndex.load(path)
+    array = len(whole) - 64 - len("polypose-index-sha256:")
+    for length in (0, 5, 60, 200, array - 1, array + 1, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"gallery\.npy: damaged or cut short"):
+            EmbeddingIndex.load(path)
+    path.write_bytes(whole)
+    assert len(EmbeddingIndex.load(path)) == 20
+
+
+def test_an_index_without_a_digest_opens_where_its_rows_are_of_unit_length(tmp_path):
+    path = tmp_path / "old.npy"
+    vectors = EmbeddingIndex(np.concatenate([GALLERY, np.zeros((1, 6))])).vectors()
+    np.save(path, vectors)
+    assert len(EmbeddingIndex.load(path)) == 21
+    for wrong in (2.0, np.nan):
+        spoiled = vectors.copy()
+        spoiled[7] *= wrong
+        np.save(path, spoiled)
+        with pytest.raises(ValueError, match=r"old\.npy: row 7 is not of unit length; save the index again"):
+            EmbeddingIndex.load(path)
+
+
+def test_an_index_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OSError, match="there"):
+        EmbeddingIndex(GALLERY).save(tmp_path / "there")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["there"]

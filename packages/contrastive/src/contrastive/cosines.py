@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from contrastive.checks import check_batch, check_rows, check_shapes
 from contrastive.gather import Gather
 
 Present = Sequence[Tensor] | Tensor
@@ -37,7 +38,7 @@ class Cosines:
         positives: Tensor | None = None,
         gather: bool | Gather = False,
     ) -> None:
-        _check(features)
+        check_shapes(features)
         self.gather = Gather() if gather is True else gather or None
         if self.gather is not None and self.gather.size == 1:
             self.gather = None
@@ -47,6 +48,7 @@ class Cosines:
         start = sum(counts[: self.gather.rank]) if self.gather else 0
         self.own = slice(start, start + rows)
         self.n, self.size = len(features), sum(counts)
+        check_batch(self.size)
         local_present = _columns(present, features)
         self.present = None if local_present is None else self.all_rows(local_present)
         local = [x if x.dtype == torch.float64 else x.float() for x in features]
@@ -54,7 +56,7 @@ class Cosines:
             local = [
                 torch.where(on[:, None], x, 0) for x, on in zip(local, local_present.unbind(1), strict=True)
             ]
-        _check_norms(local)
+        check_rows(local, local_present, unit=True)
         self.local = local
         self.all = [self.all_rows(x) for x in local]
         self.same = None if positives is None else self._mask(positives)
@@ -137,15 +139,20 @@ class Cosines:
         return torch.where(counted[:, None], logits.masked_fill(~candidates, -torch.inf), 0), counted
 
     def _mask(self, positives: Tensor) -> Tensor:
-        every = self.all_rows(positives)
-        if every.ndim == 1:
-            every = every[:, None] == every
-        if every.shape != (self.size, self.size) or every.dtype != torch.bool:
-            shape, rows = tuple(positives.shape), self.own.stop - self.own.start
+        rows, kind = self.own.stop - self.own.start, positives.dtype
+        labels = positives.shape == (rows,) and not (kind.is_floating_point or kind.is_complex)
+        if kind == torch.bool:
+            labels = False
+        if not labels and (positives.shape != (rows, self.size) or kind != torch.bool):
             raise ValueError(
-                f"positives: {shape} {positives.dtype}; pass integer labels ({rows},) "
+                f"positives: {tuple(positives.shape)} {kind}; pass integer labels ({rows},) "
                 f"or a boolean mask ({rows}, {self.size})"
             )
+        every = self.all_rows(positives)
+        if labels:
+            every = every[:, None] == every
+        elif every.device.type == "cpu" and not torch.equal(every, every.mT):
+            raise ValueError("positives: the mask is not symmetric; use mask | mask.T")
         return every | torch.eye(self.size, dtype=torch.bool, device=every.device)
 
 
@@ -173,22 +180,3 @@ def _columns(present: Present | None, features: Sequence[Tensor]) -> Tensor | No
             f"here {len(features)} of ({len(features[0])},)"
         )
     return columns
-
-
-def _check(features: Sequence[Tensor]) -> None:
-    shapes = [tuple(x.shape) for x in features]
-    if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
-        raise ValueError(f"features: shapes {shapes}; pass two or more tensors (B, D) of one shape")
-
-
-def _check_norms(features: Sequence[Tensor]) -> None:
-    """Refuses rows that are neither unit nor absent; on a CPU only, as a GPU would have to be waited for."""
-    for number, x in enumerate(features):
-        if x.device.type == "cpu":
-            squares = x.detach().square().sum(1)
-            if (((squares - 1).abs() > 0.05) & (squares > 0)).any():
-                off = torch.where(squares > 0, (squares - 1).abs(), 0).argmax()
-                norm = squares[off].sqrt().item()
-                raise ValueError(
-                    f"features[{number}]: row {off} has norm {norm:.3g}; apply normalize(x, dim=1) first"
-                )

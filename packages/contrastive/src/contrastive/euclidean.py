@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from contrastive.checks import check_batch, check_rows, check_shapes, check_temperature
+
 
 def distance_info_nce(
     features: Sequence[Tensor], temperature: float | Tensor, *, alike: Tensor | None = None
@@ -21,12 +23,17 @@ def distance_info_nce(
         alike: (B, B) samples that are too alike to be each other's negatives; the diagonal is not read.
 
     Raises:
-        ValueError: fewer than two parties, or of different shapes.
+        ValueError: fewer than two parties, or of different shapes; an empty batch; τ not positive; on a CPU,
+            a row that is not finite.
     """
-    if len(features) < 2 or any(x.shape != features[0].shape for x in features):
-        shapes = ", ".join(str(tuple(x.shape)) for x in features)
-        raise ValueError(f"features: need two or more of one shape (B, D), not {shapes or 'none'}")
+    check_temperature(temperature)
+    check_shapes(features)
+    check_batch(len(features[0]))
+    check_rows(features)
+    features = [x if x.dtype == torch.float64 else x.float() for x in features]
     count, width = features[0].shape
+    if alike is not None and (alike.shape != (count, count) or alike.dtype != torch.bool):
+        raise ValueError(f"alike: {tuple(alike.shape)} {alike.dtype}; pass a boolean mask ({count}, {count})")
     target = torch.arange(count, device=features[0].device)
     hidden = None
     if alike is not None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from contrastive.checks import check_temperature
 from contrastive.cosines import Cosines, Present
 from contrastive.cubic import excess
 from contrastive.gather import Gather
@@ -49,6 +50,7 @@ def pairwise_info_nce(
 
     A pair's mean runs over the samples that have both of its modalities.
     """
+    check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     terms = [_direction(shared, x, y, temperature) for x, y in permutations(range(shared.n), 2)]
     return torch.stack(terms).sum() / 2
@@ -78,6 +80,7 @@ def triplet_info_nce(
     A triplet that lacks a member does not count, nor does one whose members are all `positives` of each
     other. λ1 does not see signs: (x, -x, x) scores as (x, x, x), so add `pairwise_info_nce`.
     """
+    check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     if shared.n != 3:
         raise ValueError(
@@ -106,6 +109,7 @@ def supervised_info_nce(
 
     The other losses merely leave positives out of the negatives.
     """
+    check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     if shared.same is None:
         raise ValueError("positives: none given; pass labels or a mask, or use pairwise_info_nce")
@@ -135,6 +139,7 @@ def joint_info_nce(
     gather: bool | Gather = False,
 ) -> Tensor:
     """L_cl = L_pair + α L_triplet (UniHPE, equation 4) on one set of cosine matrices; `weight` is α."""
+    check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     triplet = triplet_info_nce(shared, temperature, negatives, generator)
     return pairwise_info_nce(shared, temperature) + weight * triplet

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from contrastive.checks import check_batch, check_rows, check_shapes
+
 
 class Mined(NamedTuple):
     """Row indices (B,) of each anchor's positive and negative, and whether it has both."""
@@ -20,9 +22,17 @@ def mine(distances: Tensor, apart: float = 0.1) -> Mined:
     Args:
         distances: (B, B) between samples, in the unit of `apart`; the diagonal is not read.
         apart: the negative must be at least this much further than the positive, else the next is taken.
+
+    Raises:
+        ValueError: the distances are not (B, B), or none; on a CPU, one of them is not a number.
     """
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or not len(distances):
+        raise ValueError(f"distances: {tuple(distances.shape)}; pass (B, B), B at least 1")
     itself = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
     ahead = distances.masked_fill(itself, torch.inf)
+    if distances.device.type == "cpu" and ahead.isnan().any():
+        row, column = ahead.isnan().nonzero()[0].tolist()
+        raise ValueError(f"distances: NaN between {row} and {column}; leave out samples without a distance")
     near, positive = ahead.min(1)
     negatives = ahead.masked_fill(ahead < (near + apart)[:, None], torch.inf)
     negatives = negatives.scatter(1, positive[:, None], torch.inf)
@@ -47,9 +57,18 @@ def margin_triplet(
             anchors a 2D encoder at embeddings of 3D poses.
 
     The paper prints the two distances swapped; this is the sign that pulls the positive closer.
+
+    Raises:
+        ValueError: shapes that do not fit, an empty batch; on a CPU, a row that is not finite.
     """
-    mined = mine(distances, apart)
     others = embeddings if others is None else others
+    check_shapes([embeddings, others])
+    check_batch(len(embeddings))
+    check_rows([embeddings], name="embeddings")
+    check_rows([others], name="others")
+    if distances.shape != (len(embeddings), len(embeddings)):
+        raise ValueError(f"distances: {tuple(distances.shape)} for {len(embeddings)} embeddings; pass (B, B)")
+    mined = mine(distances, apart)
     to_positive = _norm(embeddings - others[mined.positive])
     to_negative = _norm(embeddings - others[mined.negative])
     loss = (to_positive - to_negative + margin).clamp_min(0)

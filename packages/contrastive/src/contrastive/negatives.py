@@ -54,6 +54,10 @@ def sampled_loss(
     """Cross-entropy of every local anchor's own triplet against B - 1 sampled ones, shape (b,)."""
     if negatives not in _DRAW:
         raise ValueError(f"negatives: {negatives!r}; choose all, sampled or paper_sampled")
+    if shared.size < 2:
+        raise ValueError(
+            f"features: a batch of {shared.size} row has no triplet to sample; take at least two rows"
+        )
     a, b, c = shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)
     if generator is None and shared.gather is not None:
         seed = shared.gather.first(torch.randint(2**62, (1,), device=c.device))

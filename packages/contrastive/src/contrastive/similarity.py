@@ -90,10 +90,15 @@ def singular_values(edges: Sequence[Tensor]) -> Tensor:
 
 def multilinear_product(vectors: Sequence[Tensor]) -> Tensor:
     """Σ_d of the product over modalities (Symile); of vectors (..., D), as no cosine determines it."""
+    return multilinear_rows(vectors).sum(-1)
+
+
+def multilinear_rows(vectors: Sequence[Tensor]) -> Tensor:
+    """The elementwise product over modalities, (..., D)."""
     product = vectors[0]
     for vector in vectors[1:]:
         product = product * vector
-    return product.sum(-1)
+    return product
 
 
 def _root(square: Tensor) -> Tensor:

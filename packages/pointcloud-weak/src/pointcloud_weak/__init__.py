@@ -1,28 +1,32 @@
 """Depth to point cloud, point-cloud networks, and losses that teach them 3D joints from 2D detections."""
 
-from .cloud import DepthUnprojector, clusters, fit_plane, normals, voxel_downsample
-from .isolate import Isolation, isolate_person
-from .losses import (
-    Evidence,
-    KeypointDepth,
-    SkinOffset,
-    WeakWeights,
-    acceleration_loss,
-    behind_loss,
-    bone_lengths,
-    bone_range_loss,
-    bone_variance_loss,
-    keypoint_depth,
-    lift_loss,
-    mirrored_bones,
-    ray_loss,
-    support_loss,
-    symmetry_loss,
-    weak_loss,
-    weak_terms,
-)
-from .ops import ball_query, farthest_points, subsample, voxels
-from .people import Person, find_people, nearest_body
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cloud import DepthUnprojector, clusters, fit_plane, normals, voxel_downsample
+    from .isolate import Isolation, isolate_person
+    from .losses import (
+        Evidence,
+        KeypointDepth,
+        SkinOffset,
+        WeakWeights,
+        acceleration_loss,
+        behind_loss,
+        bone_lengths,
+        bone_range_loss,
+        bone_variance_loss,
+        keypoint_depth,
+        lift_loss,
+        mirrored_bones,
+        ray_loss,
+        support_loss,
+        symmetry_loss,
+        weak_loss,
+        weak_terms,
+    )
+    from .ops import ball_query, farthest_points, subsample, voxels
+    from .people import Person, find_people, nearest_body
 
 __all__ = [
     "DepthUnprojector",
@@ -57,3 +61,43 @@ __all__ = [
     "weak_loss",
     "weak_terms",
 ]
+
+_HOMES = {
+    "pointcloud_weak.cloud": ("DepthUnprojector", "clusters", "fit_plane", "normals", "voxel_downsample"),
+    "pointcloud_weak.isolate": ("Isolation", "isolate_person"),
+    "pointcloud_weak.losses": (
+        "Evidence",
+        "KeypointDepth",
+        "SkinOffset",
+        "WeakWeights",
+        "acceleration_loss",
+        "behind_loss",
+        "bone_lengths",
+        "bone_range_loss",
+        "bone_variance_loss",
+        "keypoint_depth",
+        "lift_loss",
+        "mirrored_bones",
+        "ray_loss",
+        "support_loss",
+        "symmetry_loss",
+        "weak_loss",
+        "weak_terms",
+    ),
+    "pointcloud_weak.ops": ("ball_query", "farthest_points", "subsample", "voxels"),
+    "pointcloud_weak.people": ("Person", "find_people", "nearest_body"),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,6 +19,8 @@ _UPRIGHT = 0.7
 _NEAREST = 0.3
 _TILE = 0.1
 _WIDE = 1.2
+_CUT = 0.1
+_FEW, _SMALL, _LARGE = 50, 0.25, 2.6
 
 
 class Person(NamedTuple):
@@ -86,6 +88,32 @@ def find_people(
         if _is_person(above, mine, beside, top):
             people.append(_person(metres, rows[mine], top))
     return sorted(people, key=lambda person: person.distance)
+
+
+def doubt_people(people: list[Person], *, tallest: float = 2.2) -> str | None:
+    """Why the camera's intrinsics may be another's, judged by those who were found; None without a doubt.
+
+    A focal length that is too short makes everybody larger: people reach up to `tallest`, where they are cut
+    off, and one is found as several.
+    """
+    cut = sum(person.height > tallest - _CUT for person in people)
+    if 2 * cut <= len(people) or not cut:
+        return None
+    return (
+        f"{cut} of {len(people)} people are {tallest - _CUT:.1f} m tall or more; give the intrinsics of this"
+        " camera at this resolution, their focal length looks too short"
+    )
+
+
+def doubt_size(points: Float[Tensor, "N 3"]) -> str | None:
+    """Why one person's points, metres, cannot be a person's: larger than anybody, or no more than a hand."""
+    if len(points) < _FEW:
+        return None
+    extent = points.quantile(0.98, dim=0) - points.quantile(0.02, dim=0)
+    largest = float(extent.max())
+    if _SMALL <= largest <= _LARGE:
+        return None
+    return f"the points measure {largest:.2g} m; give the intrinsics of this camera and the unit of its depth"
 
 
 def nearest_body(points: Float[Tensor, "N 3"], bodies: list[Float[Tensor, "_s 2 3"]]) -> Int[Tensor, " N"]:

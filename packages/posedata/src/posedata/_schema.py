@@ -5,14 +5,15 @@ One table serves the writer and the reader, so that what can be written is exact
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posedata._names import did_you_mean
 from posedata.skeleton import SKELETONS
 
 SCHEMA = 1
@@ -22,6 +23,7 @@ IMAGE_KINDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "mask": (np.uint8, ()),
 }
 NAME_LISTS = {"subject": "subjects", "sequence": "sequences", "action": "actions"}
+FILE_NAME = re.compile(r"[\w.-]+")
 REQUIRED_META = ("skeleton", "fps", "source", "licence")
 
 
@@ -61,17 +63,11 @@ def column_spec(name: str) -> ColumnSpec:
 
     Raises ValueError, with the nearest known name, for a column that no store has.
     """
-    if name.startswith("keypoints_") and len(name) > len("keypoints_"):
+    if name.startswith("keypoints_") and FILE_NAME.fullmatch(name.removeprefix("keypoints_")):
         return _KEYPOINTS
     if name not in COLUMNS:
         raise ValueError(f"column {name!r} is not in the store's schema{did_you_mean(name, COLUMNS)}")
     return COLUMNS[name]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_meta(meta: Mapping[str, Any], where: Path) -> None:
@@ -93,8 +89,23 @@ def check_meta(meta: Mapping[str, Any], where: Path) -> None:
 
 def check_fps(fps: Any, what: str) -> None:
     """Raise ValueError, which begins with `what`, unless it is a positive, finite number."""
-    if not isinstance(fps, int | float) or not 0 < fps < float("inf"):
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
         raise ValueError(f"{what} is {fps!r}; give frames per second as a positive number")
+
+
+def as_column(name: str, values: Any, where: Path | str) -> np.ndarray:
+    """Values as a column's type. ValueError where that would change them: complex or bool numbers, text,
+    fractions for whole numbers, whole numbers that are too large."""
+    array, dtype = np.asarray(values), np.dtype(column_spec(name).dtype)
+    if array.dtype.kind not in {"f": "fiu", "i": "iu", "b": "b"}[dtype.kind]:
+        raise ValueError(f"{where}: column {name!r} is {array.dtype}, the schema wants {dtype}; convert it")
+    if dtype.kind == "i" and array.size:
+        limits = np.iinfo(dtype)
+        for value in (int(array.min()), int(array.max())):
+            if not limits.min <= value <= limits.max:
+                raise ValueError(f"{where}: column {name!r} has {value}; {dtype} cannot hold that")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused with its row
+        return np.ascontiguousarray(array, dtype=dtype)
 
 
 def check_shape(name: str, array: np.ndarray, joints: int, length: int | None, where: Path) -> None:

@@ -6,17 +6,19 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from posedata._schema import IMAGE_KINDS, SCHEMA, check_columns, check_meta, column_spec
+from posedata._npy import GrowingNpy, digest
+from posedata._schema import IMAGE_KINDS, NAME_LISTS, SCHEMA, as_column, check_columns, check_meta
+from posedata.digests import NAME, write_digests
+from posedata.files import building, put, standing, sync, sync_folder
+from posedata.skeleton import get_skeleton
 
 SHARD_IMAGES = 2048
 _CHECKED_ROWS = 1 << 16
@@ -57,11 +59,8 @@ class StoreWriter:
         refuse_existing(self.path, overwrite)
 
     def __enter__(self) -> StoreWriter:
-        parent = self.path.resolve().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._scratch or parent
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=scratch))
-        self._folder.chmod(0o755)
+        self._place = contextlib.ExitStack()
+        self._folder = self._place.enter_context(building(self.path, self._scratch))
         return self
 
     def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
@@ -69,12 +68,12 @@ class StoreWriter:
         for name, values in columns.items():
             if name in self._columns or name in self._growing:
                 raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
-            array = _as_schema(name, np.asarray(values), self.path)
+            array = as_column(name, values, self.path)
             target = self._folder / f"{name}.npy"
             with target.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
-                _sync(file)
-            self._digests[name] = _digest(array)
+                sync(file)
+            self._digests[name] = digest(array)
             self._columns[name] = np.load(target, mmap_mode="r", allow_pickle=False)
 
     def append_columns(self, columns: Mapping[str, np.ndarray]) -> None:
@@ -82,17 +81,23 @@ class StoreWriter:
         for name, values in columns.items():
             if name in self._columns:
                 raise ValueError(f"{self.path}: column {name!r} is given twice; add each once")
-            array = _as_schema(name, np.asarray(values), self.path)
+            array = as_column(name, values, self.path)
             if name not in self._growing:
                 self._growing[name] = GrowingNpy(self._folder / f"{name}.npy", array)
             self._growing[name].append(array)
 
     def add_json(self, name: str, value: Any) -> None:
         """Put a further file beside the columns; it is no part of the fingerprint."""
+        try:
+            text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(
+                f"{self.path}: {name} is given what JSON cannot hold; give text, finite numbers, lists and"
+                " objects of them"
+            ) from None
         with (self._folder / name).open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            _sync(file)
+            file.write(text + "\n")
+            sync(file)
 
     def add_images(
         self,
@@ -117,13 +122,13 @@ class StoreWriter:
                 self._finish()
         finally:
             self._columns.clear()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._place.close()
 
     def _finish(self) -> None:
         check_columns(self._columns, self.meta, self._images.count, self.path)
-        _check_finite(self._columns, self.path)
+        _check_finite(self._columns, self.meta, self.path)
         digests = {**self._digests, **self._images.digests}
-        meta = {"schema": SCHEMA, **self.meta, "rows": len(self._columns["joints"])}
+        meta = {"schema": SCHEMA, **self.meta, "rows": len(self._columns["joints"]), "digests": NAME}
         meta["columns"] = sorted(self._columns)
         if self._images.count:
             meta["images"] = self._images.describe()
@@ -131,8 +136,10 @@ class StoreWriter:
         meta["fingerprint"] = fingerprint(digests, meta)
         self.add_json("meta.json", meta)
         self._columns.clear()
-        _sync_folder(self._folder)
-        _rename(self._folder, self.path, self._overwrite)
+        write_digests(self._folder)
+        sync_folder(self._folder)
+        refuse_existing(self.path, self._overwrite)  # it may have appeared meanwhile
+        put(self._folder, self.path)
 
 
 def write_store(
@@ -149,10 +156,11 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
     A pose store may go (its meta.json says so) and an empty folder, and nothing else.
     """
-    if not os.path.lexists(path):
+    if not os.path.lexists(standing(path)):
         return
     if not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another name, or allow overwriting")
+    path = standing(path)
     if not (_is_store(path) or (path.is_dir() and not any(path.iterdir()))):
         raise FileExistsError(f"{path}: is no pose store, so it is not overwritten; choose another name")
 
@@ -165,11 +173,6 @@ def fingerprint(digests: Mapping[str, str], meta: Mapping[str, Any]) -> str:
     for name in sorted(digests):
         total.update(f"{name} {digests[name]}\n".encode())
     return total.hexdigest()
-
-
-def digest_file(path: Path) -> str:
-    """The digest of a column or shard on disk, as the writer computed it."""
-    return _digest(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 class _ImageShards:
@@ -229,76 +232,7 @@ class _ImageShards:
                 )
 
 
-class GrowingNpy:
-    """An .npy file whose first axis grows from 0, with the item shape and dtype of `like`.
-
-    The header is rewritten in place when it is closed, which returns the digest of the content.
-    """
-
-    def __init__(self, path: Path, like: np.ndarray) -> None:
-        self.path = path
-        self._shape, self._dtype, self._length = like.shape[1:], like.dtype, 0
-        self._hash = hashlib.sha256()
-        self._file = path.open("wb")
-        self._header()
-        self._start = self._file.tell()
-
-    def append(self, array: np.ndarray) -> None:
-        if array.shape[1:] != self._shape or array.dtype != self._dtype:
-            raise ValueError(
-                f"{self.path.stem}: {array.dtype} {array.shape[1:]} does not go with"
-                f" {self._dtype} {self._shape}; give the same shape throughout"
-            )
-        data = _bytes(array)
-        self._file.write(data.data)
-        self._hash.update(data.data)
-        self._length += len(array)
-
-    def close(self, *, sync: bool = False) -> str:
-        self._file.seek(0)
-        self._header()
-        if self._file.tell() != self._start:
-            raise RuntimeError(f"{self.path}: the npy header changed its length; use a newer numpy")
-        if sync:
-            _sync(self._file)
-        self._file.close()
-        self._hash.update(_head(self._dtype, (self._length, *self._shape)))
-        return self._hash.hexdigest()
-
-    def _header(self) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": (self._length, *self._shape),
-        }
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-
-def _bytes(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def _head(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    return f"{dtype.str} {shape}".encode()
-
-
-def _digest(array: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    step = max(1, (1 << 24) // max(1, array[:1].nbytes))
-    for start in range(0, len(array), step):
-        digest.update(_bytes(array[start : start + step]).data)
-    digest.update(_head(array.dtype, array.shape))
-    return digest.hexdigest()
-
-
-def _as_schema(name: str, array: np.ndarray, where: Path) -> np.ndarray:
-    dtype = np.dtype(column_spec(name).dtype)
-    if array.dtype.kind not in {"f": "fiu", "i": "iu", "b": "b"}[dtype.kind]:
-        raise ValueError(f"{where}: column {name!r} is {array.dtype}, the schema wants {dtype}; convert it")
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
+def _check_finite(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: Path) -> None:
     """Joints must be finite where `valid` says so (everywhere without it); the rest always."""
     for name, array in columns.items():
         if array.dtype.kind != "f":
@@ -311,10 +245,26 @@ def _check_finite(columns: Mapping[str, np.ndarray], where: Path) -> None:
                 bad &= columns["valid"][rows]
             if bad.any():
                 row, item = (int(i) for i in np.argwhere(bad)[0])
-                raise ValueError(
-                    f"{where}: column {name!r} is not finite at row {start + row}, item {item}; drop that row"
-                    " or mark the joint invalid in 'valid'"
-                )
+                raise ValueError(f"{where}: {_not_finite(name, start + row, item, columns, meta)}")
+
+
+def _not_finite(
+    name: str, row: int, item: int, columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+) -> str:
+    """Which number of a column is NaN or infinite, and what to do about it."""
+    if name.startswith("camera_"):
+        return f"column {name!r} is not finite in camera {row}; mend that camera's calibration"
+    place = f"row {row}"
+    if {"sequence", "frame"} <= columns.keys():
+        sequence = meta[NAME_LISTS["sequence"]][columns["sequence"][row]]
+        place += f" (sequence {sequence!r}, frame {columns['frame'][row]})"
+    if name == "boxes":
+        return f"column 'boxes' is not finite in {place}; give every row a box, or leave the row out"
+    joint = get_skeleton(meta["skeleton"]).joints[item]
+    cure = "leave that frame out, or give it confidence 0 and any finite pixel"
+    if name == "joints":
+        cure = "leave that frame out at its source, or write a column 'valid' that is false there"
+    return f"column {name!r} is not finite in {place}, joint {joint}; {cure}"
 
 
 def _read_rows(array: np.ndarray, rows: slice) -> np.ndarray:
@@ -324,35 +274,9 @@ def _read_rows(array: np.ndarray, rows: slice) -> np.ndarray:
     return np.load(array.filename, mmap_mode="r", allow_pickle=False)[rows]
 
 
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # Windows opens no folder
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _is_store(path: Path) -> bool:
     try:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and "schema" in meta
-
-
-def _rename(source: Path, target: Path, overwrite: bool) -> None:
-    refuse_existing(target, overwrite)  # it may have appeared meanwhile
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.resolve().parent))
-        target.rename(old / target.name)
-        source.rename(target)
-        shutil.rmtree(old)
-    else:
-        source.rename(target)
-    _sync_folder(target.resolve().parent)

@@ -50,7 +50,11 @@ def kabsch(
         (..., 3, 3), det +1. Where the best rotation is not unique (points on one line, all zero, a perfect
         mirror image with equal spreads) one of the best; gradients stay finite there, as the directions in
         which R is undetermined get none. A NaN among the points makes its own rotation NaN, no other.
+
+    Raises:
+        ValueError: the two have another number of points, there is none, or weights do not fit them.
     """
+    _check(source, target, weights)
     wide = source.double() if weights is None else source.double() * weights.double()[..., None]
     covariance = target.double().mT @ wide
     return rotation_from_covariance(covariance).to(source.dtype)
@@ -73,7 +77,11 @@ def procrustes(
         weights: (..., N), non-negative; equal if left out. Points of weight zero may hold anything finite.
 
     Returns:
-        ``Similarity`` in the dtype of ``source``. A source without extent gets scale 1.
+        ``Similarity`` in the dtype of ``source``. A source without extent gets scale 1. Where all weights are
+        zero nothing is known: NaN.
+
+    Raises:
+        ValueError: as of ``kabsch``.
     """
     found = _procrustes(source.double(), target.double(), scale, weights)
     return Similarity(*(part.to(source.dtype) for part in found))
@@ -94,8 +102,13 @@ def align(
 def root_relative(
     joints: Float[Tensor, "*batch J d"], root: int | tuple[int, ...] = 0
 ) -> Float[Tensor, "*batch J d"]:
-    """Joints less the root joint, or less the mean of several (both hips, where there is no pelvis)."""
+    """Joints less the root joint, or less the mean of several (both hips, where there is no pelvis).
+
+    Raises ValueError for a root that is no joint; a negative one counts from no end.
+    """
     roots = [root] if isinstance(root, int) else list(root)
+    if not roots or not all(0 <= index < joints.shape[-2] for index in roots):
+        raise ValueError(f"root {root}: give the index of a joint, 0 to {joints.shape[-2] - 1}")
     return joints - joints[..., roots, :].mean(dim=-2, keepdim=True)
 
 
@@ -110,12 +123,23 @@ def rotation_from_covariance(
     return rotation.movedim(-1, 0).reshape(covariance.shape).to(covariance.dtype)
 
 
+def _check(source: Tensor, target: Tensor, weights: Tensor | None) -> None:
+    count = source.shape[-2]
+    if not count or target.shape[-2] != count:
+        raise ValueError(
+            f"source has {count} points, target {target.shape[-2]}; give the same points, one or more"
+        )
+    if weights is not None and weights.shape[-1] != count:
+        raise ValueError(f"weights are of {weights.shape[-1]} points, there are {count}; give one each")
+
+
 def _procrustes(source: Tensor, target: Tensor, scale: bool, weights: Tensor | None) -> Similarity:
+    _check(source, target, weights)
     if weights is None:
         source_mean, target_mean = source.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
     else:
         share = weights.double()[..., None]
-        share = share / share.sum(-2, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        share = share / share.sum(-2, keepdim=True)
         source_mean, target_mean = (
             (share * source).sum(-2, keepdim=True),
             (share * target).sum(-2, keepdim=True),
@@ -127,7 +151,7 @@ def _procrustes(source: Tensor, target: Tensor, scale: bool, weights: Tensor | N
     factor = torch.ones_like(rotation[..., 0, 0])
     if scale:
         spread = (weighted * source).sum((-2, -1))
-        has_extent = spread > torch.finfo(torch.float64).tiny
+        has_extent = ~(spread <= torch.finfo(torch.float64).tiny)  # so that NaN stays NaN
         fitted = (rotation * covariance).sum((-2, -1)) / torch.where(has_extent, spread, factor)
         factor = torch.where(has_extent, fitted, factor)
     turned_mean = factor[..., None] * (rotation * source_mean).sum(-1)

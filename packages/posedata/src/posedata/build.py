@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +12,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata._names import KINDS
 from posedata._schema import check_fps
 from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.camera import Camera
+from posedata.files import building
 from posedata.noise import DetectorNoise
+from posedata.processes import in_processes
 from posedata.store import PoseStore, StoreWriter, write_store
 from posedata.views import BOX_MARGIN, Rig, add_views
 
 IMAGE_SIZE = (192, 256)
-KINDS = ("rgb", "depth", "mask")
 Progress = Callable[[int, int], None]
 """Called with how many images are done, and of how many."""
 Chance = torch.Generator
@@ -72,12 +70,11 @@ def build_synthetic(
     columns, meta = _motion(subjects, clips, frames, float(fps), seed)
     if rig is None:
         return write_store(out, columns, meta, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".steps", dir=out.parent) as steps:
-        poses = write_store(Path(steps) / "poses", columns, meta)
+    with building(out) as steps:
+        poses = write_store(steps / "poses", columns, meta)
         if images is None:
             return add_views(poses, out, rig, per_frame, noise, seed, overwrite=overwrite)
-        views = add_views(poses, Path(steps) / "views", rig, per_frame, noise, seed)
+        views = add_views(poses, steps / "views", rig, per_frame, noise, seed)
         return render_store(
             views,
             out,
@@ -155,11 +152,15 @@ def render_store(
         raise ValueError(f"{source.path}: skeleton is {source.skeleton.name}; only {known} can be dressed")
     if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds of image {list(kinds)}: choose some of {', '.join(KINDS)}")
-    picked = _renderable(source) if rows is None else np.asarray(rows)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size is {size}; give width and height in pixels, at least 1 each")
+    picked = _renderable(source) if rows is None else source.checked(rows)
+    if not len(picked):
+        raise ValueError(f"{source.path}: no row is chosen; choose some, or leave `rows` out for all")
     boxes = _boxes(source, picked, size)
     if alike is not None and alike.shape != (len(source),):
         raise ValueError(f"alike has shape {alike.shape}; give a number for each of {len(source)} rows")
-    task = _Task(source.path, size, seed, kinect, kinds, alike, background)
+    task = _Task(source.path, source.fingerprint, size, seed, kinect, kinds, alike, background)
     visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
     image = np.full(len(source), -1, dtype=np.int32)
     image[picked] = np.arange(len(picked))
@@ -184,6 +185,7 @@ class _Task:
     """What is the same for all rows; sent to each worker once."""
 
     store: Path
+    fingerprint: str
     size: tuple[int, int]
     seed: int
     kinect: bool
@@ -203,6 +205,8 @@ class _RowRenderer:
     def __init__(self, task: _Task) -> None:
         self._task = task
         self._store = PoseStore.open(task.store)
+        if self._store.fingerprint != task.fingerprint:
+            raise ValueError(f"{task.store}: was replaced while pictures were made of it; run again")
         self._paint = _PAINTERS[self._store.skeleton.name](task)
 
     def chunk(self, rows: np.ndarray, boxes: np.ndarray) -> _Chunk:
@@ -257,42 +261,32 @@ _PAINTERS: dict[str, Callable[[_Task], Painter]] = {"h36m17": _body_painter, "in
 """What can be dressed, by skeleton."""
 
 
-_in_this_process: _RowRenderer | None = None
+_task: _Task | None = None
+_renderer: _RowRenderer | None = None
 
 
 def _start_worker(task: _Task) -> None:
-    global _in_this_process
-    torch.set_num_threads(1)
-    _in_this_process = _RowRenderer(task)
+    global _task
+    _task = task
 
 
-def _work(rows: np.ndarray, boxes: np.ndarray) -> _Chunk:
-    assert _in_this_process is not None
-    return _in_this_process.chunk(rows, boxes)
+def _work(chunk: tuple[np.ndarray, np.ndarray]) -> _Chunk:
+    global _renderer
+    assert _task is not None
+    _renderer = _renderer or _RowRenderer(_task)
+    return _renderer.chunk(*chunk)
 
 
 def _rendered(task: _Task, rows: np.ndarray, boxes: np.ndarray, workers: int) -> Iterator[_Chunk]:
     """Chunks in the order of the rows; never more than a few wait in memory."""
     chunks = [(rows[i : i + _CHUNK], boxes[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
     workers = min(workers, len(chunks))
-    if workers <= 1:
-        renderer = _RowRenderer(task)
-        for chunk in chunks:
-            yield renderer.chunk(*chunk)
+    if workers > 1:
+        yield from in_processes(_work, chunks, workers, _start_worker, task)
         return
-    # A forked child would inherit torch's thread pool in a state that hangs.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
-        waiting: deque[Future[_Chunk]] = deque()
-        try:
-            for chunk in chunks:
-                waiting.append(pool.submit(_work, *chunk))
-                if len(waiting) >= 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    renderer = _RowRenderer(task)
+    for chunk in chunks:
+        yield renderer.chunk(*chunk)
 
 
 def _renderable(store: PoseStore) -> np.ndarray:
@@ -302,7 +296,10 @@ def _renderable(store: PoseStore) -> np.ndarray:
     able = (store.column("camera") >= 0) & whole.any(-1)
     rows = np.flatnonzero(able)
     if not len(rows):
-        raise ValueError(f"{store.path}: no row has a camera and all its joints; nothing can be rendered")
+        raise ValueError(
+            f"{store.path}: no row has a camera and all its joints; choose"
+            " another source, or fill the missing joints first"
+        )
     return rows
 
 

@@ -8,7 +8,7 @@ are compared. The unit is the torso: the way from the pelvis over the spine to t
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from posedata.align import kabsch, root_relative
@@ -17,6 +17,8 @@ from posedata.skeleton import Skeleton
 _HELD = ("left_hip", "right_hip", "spine")
 _WHERE = ((0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _TORSO_2D = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_HIPS_TO_SHOULDERS = 0.6
+"""The width of the hips over that of the shoulders, as joints have it."""
 
 
 def body_rotation(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3 3"]:
@@ -80,18 +82,42 @@ def in_torsos(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[
 
 
 def normalise_on_torso(
-    keypoints: Float[Tensor, "*batch J 2"], skeleton: Skeleton
+    keypoints: Float[Tensor, "*batch J 2"],
+    skeleton: Skeleton,
+    seen: Bool[Tensor, "*batch J"] | None = None,
 ) -> Float[Tensor, "*batch J 2"]:
     """PR-VIPE's 2D input: the middle of the hips at the origin, the torso half a unit.
 
     The torso is the largest of the six distances among shoulders and hips. It needs neither a box nor a
     camera. Keypoints whose shoulders and hips all coincide stay centred but are not scaled.
+
+    Args:
+        seen: which joints count; all, if left out. Where one hip was not seen, the middle lies beside the
+            other one, by 0.3 of the way from shoulder to shoulder (by nothing, unless both were seen).
+
+    Returns:
+        (..., J, 2). A joint that was not seen is at the origin. NaN throughout where no hip or no shoulder
+        was seen, which leaves no centre or no scale.
     """
-    hips = root_relative(keypoints, (skeleton.index("left_hip"), skeleton.index("right_hip")))
-    corners = hips[..., [skeleton.index(name) for name in _TORSO_2D], :]
-    apart = torch.linalg.vector_norm(corners[..., :, None, :] - corners[..., None, :, :], dim=-1)
-    size = apart.amax(dim=(-2, -1))[..., None, None]
-    return hips / torch.where(size > 0, 2 * size, 1.0)
+    corners = [skeleton.index(name) for name in _TORSO_2D]
+    if seen is None:
+        seen = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
+    keypoints = torch.where(seen[..., None], keypoints, 0)
+    there = seen[..., corners]
+    shoulders, hips = keypoints[..., corners[:2], :], keypoints[..., corners[2:], :]
+    across = torch.where(there[..., :2].all(-1)[..., None], shoulders[..., 0, :] - shoulders[..., 1, :], 0)
+    side = (there[..., 3].to(across) - there[..., 2].to(across))[..., None]  # 1 where only the right was seen
+    count = there[..., 2:].sum(-1)[..., None]
+    centre = hips.sum(-2) / count + _HIPS_TO_SHOULDERS / 2 * side * across
+    apart = torch.linalg.vector_norm(
+        keypoints[..., corners, None, :] - keypoints[..., None, corners, :], dim=-1
+    )
+    size = torch.where(there[..., :, None] & there[..., None, :], apart, 0).amax(dim=(-2, -1))[
+        ..., None, None
+    ]
+    scaled = (keypoints - centre[..., None, :]) / torch.where(size > 0, 2 * size, 1.0)
+    known = there[..., :2].any(-1) & there[..., 2:].any(-1)
+    return torch.where(seen[..., None], scaled, 0).masked_fill(~known[..., None, None], torch.nan)
 
 
 def _root_first(skeleton: Skeleton) -> list[int]:

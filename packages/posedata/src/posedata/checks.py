@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from posedata.prepare.format import FORMATS, Format, Total
 from posedata.skeleton import Skeleton
@@ -19,9 +21,11 @@ from posedata.store import PoseStore
 OK = "ok"
 STATURE = (1.2, 2.2)
 """Metres between which a person's height lies."""
-_SAMPLE = 20_000
+SAMPLE = 20_000
+"""Rows that are looked at, evenly spread, unless more or fewer are asked for."""
 _WALK = (0.6, 2.5)
 _STRIDES = 50
+_BLOCK = 1 << 16
 _HEADS = {"head": 0.0, "head_centre": 0.12, "nose": 0.12}
 _SOLE = 0.08
 
@@ -62,7 +66,7 @@ def compare_totals(store: PoseStore) -> list[dict[str, Any]]:
     return out
 
 
-def reprojection(store: PoseStore) -> dict[str, dict[str, Any]]:
+def reprojection(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, dict[str, Any]]:
     """By keypoint column: distance in pixels from the projected joints (`median_px`, `p95_px`, `largest_px`).
 
     Exact keypoints must coincide to 2 px for 95 in 100; a detector's must lie, in the middle, within a
@@ -72,7 +76,7 @@ def reprojection(store: PoseStore) -> dict[str, dict[str, Any]]:
     if not columns or "camera" not in store or not (store.column("camera") >= 0).any():
         return {}
     able = np.flatnonzero(store.column("camera") >= 0)
-    rows = able[_spread(len(able))]
+    rows = able[spread(len(able), sample)]
     projected = store.camera(rows).project(torch.from_numpy(np.array(store.column("joints")[rows]))).numpy()
     out = {}
     for name in columns:
@@ -97,7 +101,7 @@ def reprojection(store: PoseStore) -> dict[str, dict[str, Any]]:
     return out
 
 
-def left_and_right(store: PoseStore) -> dict[str, Any]:
+def left_and_right(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, Any]:
     """Whether who walks has the left foot on the left of the way: `frames` judged, `share` of them that do.
 
     Walking is a pelvis (or the middle of the hips) that moves on by 0.6 to 2.5 m/s over half a second. The
@@ -108,7 +112,7 @@ def left_and_right(store: PoseStore) -> dict[str, Any]:
     known = [name for name in sides if name in skeleton.joints]
     if "left_hip" not in known or "frame" not in store or "sequence" not in store:
         return {"frames": 0, "share": None, "verdict": "not judged: needs hips, sequences and frame numbers"}
-    start = _spread(max(len(store) - k, 0))
+    start = spread(max(len(store) - k, 0), sample)
     same = store.column("sequence")[start] == store.column("sequence")[start + k]
     same &= store.column("frame")[start + k] - store.column("frame")[start] == k
     start = start[same]
@@ -132,7 +136,7 @@ def left_and_right(store: PoseStore) -> dict[str, Any]:
     return {"frames": len(side), "share": round(share, 4), "verdict": verdict}
 
 
-def stature(store: PoseStore) -> dict[str, Any]:
+def stature(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, Any]:
     """How tall people are by their bones, `height_m` by subject: legs, trunk to head, and an allowance.
 
     Medians over frames; 8 cm below the ankles, 12 cm above the middle of a head. Unlike the extent of a
@@ -142,7 +146,7 @@ def stature(store: PoseStore) -> dict[str, Any]:
     if chain is None:
         return {"height_m": {}, "verdict": "not judged: the skeleton has no legs or no head"}
     bones, allowance = chain
-    rows = _spread(len(store))
+    rows = spread(len(store), sample)
     joints = _poses(store, rows)
     lengths = sum(
         weight * np.linalg.norm(joints[:, [a]] - joints[:, [b]], axis=-1)[:, 0] for a, b, weight in bones
@@ -158,6 +162,56 @@ def stature(store: PoseStore) -> dict[str, Any]:
     told = ", ".join(f"{name} {height:.3g} m" for name, height in list(odd.items())[:3])
     verdict = f"nobody is so tall: {told}; check the unit" if odd else OK
     return {"height_m": heights, "verdict": verdict}
+
+
+def bone_lengths(store: PoseStore, rows: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
+    """By bone ("parent to child"): `mean_mm`, `typical_drift`, `drift`, and the `worst` sequence.
+
+    Drift is the standard deviation of the length within a sequence over its mean: 0 for a rigid skeleton,
+    below 0.01 for most markers, more where a marker slipped or frames are broken. Typical is the median
+    over sequences, `drift` the largest.
+
+    Args:
+        rows: only these, ascending; all by default.
+    """
+    rows = np.arange(len(store)) if rows is None else rows
+    group = store.column("sequence") if "sequence" in store else np.zeros(len(store), dtype=int)
+    names = store.names("sequence") if "sequence" in store else ["all rows"]
+    size = (len(store.skeleton.edges), len(names))
+    count, mean, variance = np.zeros(size), np.zeros(size), np.zeros(size)
+    for here, bone, length in _lengths(store, group, rows):
+        count[bone] += np.bincount(here, minlength=len(names))
+        mean[bone] += np.bincount(here, length, len(names))
+    mean /= count.clip(min=1)
+    for here, bone, length in _lengths(store, group, rows):
+        variance[bone] += np.bincount(here, (length - mean[bone][here]) ** 2, len(names))
+    drifts = np.sqrt(variance / count.clip(min=1)) / np.maximum(mean, 1e-9)
+    bones: dict[str, dict[str, Any]] = {}
+    for bone, (child, parent) in enumerate(store.skeleton.edges):
+        known, drift, worst = count[bone] > 0, drifts[bone], int(drifts[bone].argmax())
+        whole = float((mean[bone] * count[bone]).sum() / count[bone].sum()) if known.any() else None
+        bones[f"{store.skeleton.joints[parent]} to {store.skeleton.joints[child]}"] = {
+            "mean_mm": None if whole is None else round(whole * 1000, 1),
+            "typical_drift": round(float(np.median(drift[known])), 5) if known.any() else None,
+            "drift": round(float(drift[worst]), 5),
+            "worst": names[worst],
+        }
+    return bones
+
+
+def _lengths(
+    store: PoseStore, group: np.ndarray, rows: np.ndarray
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Groups of rows, number of the bone, its lengths in metres where known: a block of rows at a time."""
+    for start in range(0, len(rows), _BLOCK):
+        some = rows[start : start + _BLOCK]
+        joints = np.array(store.column("joints")[some], dtype=np.float64)
+        if "valid" in store:
+            joints[~store.column("valid")[some]] = np.nan
+        for bone, (child, parent) in enumerate(store.skeleton.edges):
+            length = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
+            known = np.isfinite(length)
+            yield group[some][known], bone, length[known]
 
 
 def _partial(store: PoseStore, form: type[Format]) -> str:
@@ -221,8 +275,6 @@ def _poses(store: PoseStore, rows: np.ndarray) -> np.ndarray:
     return joints
 
 
-def _spread(count: int) -> np.ndarray:
-    """Up to `_SAMPLE` indices spread evenly."""
-    return (
-        np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int)) if count else np.zeros(0, int)
-    )
+def spread(count: int, sample: int = SAMPLE) -> Int[np.ndarray, " n"]:
+    """Up to `sample` indices spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(sample, count)).astype(int)) if count else np.zeros(0, int)

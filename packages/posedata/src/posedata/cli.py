@@ -5,24 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
-from posedata.build import KINDS, build_synthetic, render_store
-from posedata.inspect import contact_sheet, inspect_store
-from posedata.noise import NOISES, DetectorNoise
+from posedata._names import KINDS, NOISES, RIGS
 from posedata.prepare.cli import prepare_app
-from posedata.prepare.run import prepare
-from posedata.store import PoseStore
-from posedata.views import RIGS, add_views, get_rig
+from posedata.terminal import Terminal, styled, visible
 
 ALL_KINDS = ",".join(KINDS)
 LARGEST = 8192
@@ -31,7 +22,7 @@ LARGEST = 8192
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pose stores: make, read, view, render, inspect."
 )
-console = Console()
+console = Terminal(highlight=False, soft_wrap=True)
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is a store.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random.")]
@@ -65,6 +56,10 @@ def synth(
     with _faults(), _progress("rendering") as progress:
         if render and not views:
             raise ValueError("--render needs cameras: give --views 1 or more too")
+        pixels, kept = _size(size), _kinds(kinds)
+        chosen, detector = _rig(rig), _noise(noise)
+        from posedata.build import build_synthetic
+
         build_synthetic(
             out,
             subjects=subjects,
@@ -72,11 +67,11 @@ def synth(
             frames=frames,
             fps=fps,
             seed=seed,
-            rig=get_rig(rig) if views else None,
+            rig=chosen if views else None,
             per_frame=max(views, 1),
-            noise=_noise(noise),
-            images=_size(size) if render else None,
-            kinds=_kinds(kinds),
+            noise=detector,
+            images=pixels if render else None,
+            kinds=kept,
             workers=workers or _cores(),
             overwrite=overwrite,
             progress=progress,
@@ -88,6 +83,8 @@ def _prepare(
     name: str, source: Path, out: Path, *, workers: int, strict: bool, overwrite: bool, **options: Any
 ) -> None:
     with _faults(), _progress(f"reading {source.name}") as progress:
+        from posedata.prepare.run import prepare
+
         prepare(
             name,
             source,
@@ -117,16 +114,21 @@ def views(
     overwrite: Overwrite = False,
 ) -> None:
     """Look at poses with virtual cameras: projections, boxes and, with --noise, what a detector would see."""
-    with _faults(), console.status(f"placing cameras around {store}"):
-        rows = np.arange(0, len(PoseStore.open(store)), every)
+    with _faults(), console.status(styled(f"placing cameras around {store}")):
+        chosen, detector = _rig(rig), _noise(noise)
+        import numpy as np
+
+        from posedata.store import PoseStore
+        from posedata.views import add_views
+
         add_views(
             store,
             out,
-            get_rig(rig),
+            chosen,
             per_frame,
-            _noise(noise),
+            detector,
             seed,
-            rows=rows,
+            rows=np.arange(0, len(PoseStore.open(store)), every),
             overwrite=overwrite,
             told=_note,
         )
@@ -147,17 +149,23 @@ def render(
 ) -> None:
     """Dress the people of a store and render what its cameras see."""
     with _faults(), _progress("rendering") as progress:
+        pixels, kept = _size(size), _kinds(kinds)
+        import numpy as np
+
+        from posedata.build import render_store
+        from posedata.store import PoseStore
+
         source = PoseStore.open(store)
         rows = None if every == 1 else np.arange(0, len(source), every)
         render_store(
             source,
             out,
             rows=rows,
-            size=_size(size),
+            size=pixels,
             seed=seed,
             workers=workers or _cores(),
             kinect=kinect,
-            kinds=_kinds(kinds),
+            kinds=kept,
             overwrite=overwrite,
             progress=progress,
         )
@@ -171,11 +179,14 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="Write a contact sheet here (PNG).")] = None,
     verify: Annotated[bool, typer.Option(help="Compare the content with the fingerprint.")] = True,
 ) -> None:
-    """Counts against what is published, reprojection, bone lengths, left and right, units, and a picture.
+    """Whether a store can be right: counts, bodies, units, axes, motion, pixels, depth; and a picture.
 
     Exit code 1 where something is wrong, 2 where the store cannot be opened.
     """
     with _faults():
+        from posedata.inspect import contact_sheet, inspect_store
+        from posedata.store import PoseStore
+
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
         if json_file is not None:
@@ -188,39 +199,56 @@ def inspect(
 
 
 def _print(report: dict[str, Any]) -> None:
+    from rich.table import Column
+
     for key in ("path", "rows", "skeleton", "fps", "source", "licence", "fingerprint", "sequences"):
-        console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
-    console.print(f"[bold]cameras[/]: {report['cameras']['count']}", highlight=False)
-    for key in ("images", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"):
+        _field(key, report[key])
+    _field("cameras", report["cameras"]["count"])
+    for key in (
+        *("images", "depth", "not_finite", "invalid_joints", "units", "stature", "sides", "reprojection"),
+        *("proportions", "knees", "motion"),
+    ):
         if report.get(key) not in (None, {}):
-            console.print(f"[bold]{key}[/]: {report[key]}", highlight=False)
+            _field(key, report[key])
     if report["totals"]:
-        table = Table("published count", "published", "found", "verdict", title="totals")
-        for total in report["totals"]:
-            counts = (f"{total['published']:,}", f"{total['found']:,}")
-            table.add_row(f"{total['what']} ({total['source']})", *counts, total["verdict"])
-        console.print(table)
+        counts = [
+            (f"{t['what']} ({t['source']})", f"{t['published']:,}", f"{t['found']:,}", t["verdict"])
+            for t in report["totals"]
+        ]
+        _table("totals", ("published count", "published", "found", "verdict"), counts)
     if 0 < len(report["cameras"].get("by_name", {})) <= 64:
         report["camera names"] = report["cameras"]["by_name"]
     for name in ("subjects", "actions", "camera names"):
-        table = Table(name[:-1], "rows", title=name)
-        for label, count in report.get(name, {}).items():
-            table.add_row(label, str(count))
         if report.get(name):
-            console.print(table)
-    table = Table(
-        Column("bone", no_wrap=True), "mean mm", "typical drift", "largest drift", "in", title="bone lengths"
-    )
-    for label, bone in report["bones"].items():
-        drifts = (f"{bone['typical_drift'] or 0:.2%}", f"{bone['drift']:.2%}")
-        table.add_row(label, str(bone["mean_mm"]), *drifts, bone["worst"])
-    console.print(table)
+            _table(name, (name[:-1], "rows"), report[name].items())
+    rows = [
+        (label, bone["mean_mm"], f"{bone['typical_drift'] or 0:.2%}", f"{bone['drift']:.2%}", bone["worst"])
+        for label, bone in report["bones"].items()
+    ]
+    header = (Column("bone", no_wrap=True), "mean mm", "typical drift", "largest drift", "in")
+    _table("bone lengths", header, rows)
     for text in report["notes"]:
         _note(text)
     for text in report["faults"]:
-        console.print(f"[bold red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
+        console.print(styled(("wrong ", "bold red"), text))
+    for text in report["warnings"]:
+        console.print(styled(("odd ", "bold yellow"), text))
     if not report["faults"]:
-        console.print("[green]nothing wrong was found[/]")
+        nothing = f"nothing {'else ' if report['warnings'] else ''}wrong was found"
+        console.print(styled((nothing, "green")))
+
+
+def _field(key: str, value: object) -> None:
+    console.print(styled((key, "bold"), f": {value}"))
+
+
+def _table(title: str, header: Iterable[Any], rows: Iterable[Iterable[object]]) -> None:
+    from rich.table import Table
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table, soft_wrap=False)
 
 
 @contextlib.contextmanager
@@ -229,16 +257,22 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        typer.echo("posedata: " + " ".join(str(error).split()), err=True)
+        typer.echo("posedata: " + visible(" ".join(str(error).split())), err=True)
         raise typer.Exit(2) from None
 
 
 @contextlib.contextmanager
 def _progress(what: str) -> Iterator[Any]:
-    with Progress(
-        *Progress.get_default_columns()[:-1], TimeRemainingColumn(), TimeElapsedColumn(), console=console
-    ) as bar:
-        task = bar.add_task(what, total=None, visible=False)
+    from rich import progress as rich
+
+    columns = (
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.TaskProgressColumn(),
+    )
+    times = (rich.TimeRemainingColumn(), rich.TimeElapsedColumn())
+    with rich.Progress(*columns, *times, console=console) as bar:
+        task = bar.add_task(visible(what), total=None, visible=False)
 
         def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, visible=True)
@@ -247,17 +281,29 @@ def _progress(what: str) -> Iterator[Any]:
 
 
 def _note(text: str) -> None:
-    console.print(f"[yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)
+    console.print(styled(("note ", "yellow"), text))
 
 
 def _written(out: Path) -> None:
-    console.print(f"wrote {out} ({len(PoseStore.open(out))} rows)", highlight=False, soft_wrap=True)
+    from posedata.store import PoseStore
+
+    console.print(f"wrote {out} ({len(PoseStore.open(out))} rows)")
 
 
-def _noise(name: str) -> DetectorNoise | None:
+def _rig(name: str) -> Any:
+    if name not in RIGS:
+        raise ValueError(f"rig {name!r} is not known; use one of {', '.join(RIGS)}")
+    from posedata.views import get_rig
+
+    return get_rig(name)
+
+
+def _noise(name: str) -> Any:
     if name not in NOISES:
         raise ValueError(f"noise {name!r} is not known; use one of {', '.join(NOISES)}")
-    return NOISES[name]
+    from posedata.noise import NOISES as MODELS
+
+    return MODELS[name]
 
 
 def _size(text: str) -> tuple[int, int]:

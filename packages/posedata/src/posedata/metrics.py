@@ -4,6 +4,11 @@ None of these centres its input unless its text says so: make poses root-relativ
 (``posedata.align.root_relative``) where the protocol does. Every function returns one value per pose (or per
 query) unless it says otherwise; the caller averages. Retrieval is ``nearest`` once, then any of ``top_k``,
 ``retrieval_mm`` and ``hit_at_k`` on what it found.
+
+Alike everywhere: a NaN that counts (in the prediction or in the truth, at a joint that ``valid`` does not
+leave out) makes the value of its pose NaN, never a miss; where the answer is an index or a yes or no, which
+hold no NaN, it is refused. Prediction and truth have the same shape: nothing is broadcast. An empty batch
+gives an empty answer. ValueError says what does not fit, TypeError what is no tensor of floats.
 """
 
 from __future__ import annotations
@@ -14,6 +19,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from posedata._metric_checks import (
+    check_embeddings,
+    check_found,
+    check_metres,
+    check_pair,
+    check_reference,
+)
 from posedata.align import align
 
 _PIECE = 4096
@@ -33,6 +45,7 @@ def mpjpe_mm(
     valid: Bool[Tensor, "*batch J"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """Mean per-joint position error (Human3.6M protocol 1, on root-relative poses), mm."""
+    check_pair(predicted, true, valid)
     return _mean(per_joint_mm(predicted, true), valid)
 
 
@@ -42,6 +55,9 @@ def pa_mpjpe_mm(
     valid: Bool[Tensor, "*batch J"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """MPJPE after the best similarity (protocol 2), mm; it is fitted to the valid joints alone."""
+    check_pair(predicted, true, valid)
+    if not true.numel():
+        return mpjpe_mm(predicted, true, valid)
     weights = None
     if valid is not None:
         predicted = predicted.masked_fill(~valid[..., None], 0)
@@ -61,6 +77,7 @@ def n_mpjpe_mm(
 
     The scale is about the origin, so the poses must be root-relative. A prediction of all zeros stays so.
     """
+    check_pair(predicted, true)
     power = predicted.square().sum((-2, -1))
     scale = (predicted * true).sum((-2, -1)) / power.clamp_min(torch.finfo(power.dtype).tiny)
     return mpjpe_mm(scale[..., None, None] * predicted, true)
@@ -70,6 +87,7 @@ def per_joint_mm(
     predicted: Float[Tensor, "*batch J 3"], true: Float[Tensor, "*batch J 3"]
 ) -> Float[Tensor, "*batch J"]:
     """Position error of every joint, mm."""
+    check_pair(predicted, true)
     return 1000 * torch.linalg.vector_norm(predicted - true, dim=-1)
 
 
@@ -79,6 +97,7 @@ def epe_px(
     valid: Bool[Tensor, "*batch J"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """End-point error: mean 2D distance, in the unit of the keypoints (pixels)."""
+    check_pair(predicted, true, valid)
     return _mean(torch.linalg.vector_norm(predicted - true, dim=-1), valid)
 
 
@@ -93,11 +112,14 @@ def pck(
 
     Args:
         reference: (...) pixels, one length per pose: the longer side of the person's box (PCK), the head
-            segment (PCKh), the torso.
+            segment (PCKh), the torso. A pose whose reference is not positive has no PCK: NaN.
         threshold: 0.05 for PCK@0.05.
     """
+    check_pair(predicted, true, valid)
+    check_reference(reference, true, threshold)
     distance = torch.linalg.vector_norm(predicted - true, dim=-1)
-    return _mean((distance < threshold * reference[..., None]).to(distance.dtype), valid)
+    nearer = _hits(distance, threshold * reference[..., None])
+    return _mean(nearer.masked_fill(~(reference[..., None] > 0), torch.nan), valid)
 
 
 def pck3d(
@@ -110,8 +132,9 @@ def pck3d(
 
     State the joint list with the number; ``MPI_INF_3DHP_14`` is ours.
     """
-    error = per_joint_mm(predicted, true)
-    return _mean((error < 1000 * threshold).to(error.dtype), valid)
+    check_pair(predicted, true, valid)
+    check_metres(threshold)
+    return _mean(_hits(per_joint_mm(predicted, true), 1000 * threshold), valid)
 
 
 def auc3d(
@@ -120,15 +143,19 @@ def auc3d(
     valid: Bool[Tensor, "*batch J"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """Mean of PCK3D over the 31 thresholds 0, 5, ..., 150 mm (MPI-INF-3DHP; Mehta et al., 3DV 2017)."""
+    check_pair(predicted, true, valid)
     error = per_joint_mm(predicted, true)
     thresholds = torch.arange(0.0, 151.0, 5.0, dtype=error.dtype, device=error.device)
     # Of sorted thresholds, those beyond the error count as hits: strict, as in ``pck3d``.
     missed = torch.searchsorted(thresholds, error.detach().contiguous(), right=True)
-    return _mean(1 - missed.to(error.dtype) / len(thresholds), valid)
+    share = 1 - missed.to(error.dtype) / len(thresholds)
+    return _mean(share.masked_fill(error.isnan(), torch.nan), valid)
 
 
 def best_of(errors: Float[Tensor, " S *batch"]) -> Float[Tensor, "*batch"]:
-    """The smallest error of S hypotheses, which stand along the first axis."""
+    """The smallest error of S hypotheses, which stand along the first axis; NaN where one of them is NaN."""
+    if not len(errors):
+        raise ValueError("errors: there is no hypothesis; draw one or more")
     return errors.amin(0)
 
 
@@ -141,9 +168,11 @@ def joint_map(
     """ITOP's mAP: the share of joints strictly nearer than ``threshold`` metres, over all poses and joints.
 
     Camera-space metres, no alignment. ITOP counts only frames whose ``is_valid`` is 1: leave the others out.
+    NaN where nothing counts.
     """
-    distance = torch.linalg.vector_norm(predicted - true, dim=-1)
-    hit = (distance < threshold).double()
+    check_pair(predicted, true, valid)
+    check_metres(threshold)
+    hit = _hits(torch.linalg.vector_norm(predicted - true, dim=-1).double(), threshold)
     return hit.mean() if valid is None else hit[valid].mean()
 
 
@@ -182,8 +211,16 @@ def nearest(
         rows: queries at a time; by default as many as make 64 MB of float32 similarities.
 
     Raises:
-        ValueError: if the gallery, less what is excluded, leaves some query fewer than k.
+        ValueError: the gallery, less what is excluded, leaves some query fewer than k; an embedding is NaN or
+            infinite, or (for the cosine) zero, which is near to nothing; or widths differ.
     """
+    for name, values in (("queries", queries), ("gallery", gallery)):
+        check_embeddings(name, values, distance)
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"queries have {queries.shape[1]} numbers each, the gallery's {gallery.shape[1]}; embed both by"
+            " one model"
+        )
     if not 1 <= k <= len(gallery):
         raise ValueError(f"k is {k}: it must lie between 1 and the gallery's size, {len(gallery)}")
     half_squares: Tensor | float = 0.0
@@ -207,11 +244,13 @@ def nearest(
                 f"exclude leaves fewer than k={k} gallery poses to some query: use a larger gallery"
             )
         found.append(best.indices)
-    return torch.cat(found)
+    return torch.cat(found) if found else torch.zeros(0, k, dtype=torch.long, device=gallery.device)
 
 
 def top_k(found: Int[Tensor, "Q n"], truth: Int[Tensor, " Q"], k: int) -> Bool[Tensor, " Q"]:
     """Whether the true gallery index is among the first k found; the mean is the Top-k accuracy."""
+    if len(truth) != len(found):
+        raise ValueError(f"truth has {len(truth)} entries for {len(found)} queries; give one each")
     return (_first(found, k) == truth[:, None]).any(-1)
 
 
@@ -227,6 +266,7 @@ def retrieval_mm(
     MPJPE, or PA-MPJPE if ``aligned``. UniHPE and UniHPR keep the true pose in the gallery; pass
     ``exclude`` to ``nearest`` for the harder number without it and its temporal neighbours.
     """
+    check_found(found, query_poses, gallery_poses)
     metric = pa_mpjpe_mm if aligned else mpjpe_mm
     return metric(gallery_poses[found[:, 0]], query_poses)
 
@@ -244,8 +284,14 @@ def hit_at_k(
     threshold (at most, not strict) is in the unit of ``query_poses``: pass poses of normalised size, and say
     how they were normalised.
     """
+    if not threshold > 0:
+        raise ValueError(f"threshold {threshold:g}: give a positive distance in the unit of the query poses")
+    check_found(found, query_poses, gallery_poses)
     candidates = gallery_poses[_first(found, k)]
     errors = pa_mpjpe_mm(candidates, query_poses[:, None].expand_as(candidates)) / 1000
+    if bool(errors.isnan().any()):
+        query = int(errors.isnan().any(-1).nonzero()[0, 0])
+        raise ValueError(f"query {query}: its pose, or one found for it, holds NaN; leave such poses out")
     return (errors <= threshold).any(-1)
 
 
@@ -253,6 +299,11 @@ def _first(found: Tensor, k: int) -> Tensor:
     if not 1 <= k <= found.shape[1]:
         raise ValueError(f"k is {k}, but nearest() was asked for {found.shape[1]}: ask it for k or more")
     return found[:, :k]
+
+
+def _hits(distance: Tensor, threshold: float | Tensor) -> Tensor:
+    """1 where strictly nearer than the threshold, else 0; NaN stays NaN."""
+    return (distance < threshold).to(distance.dtype).masked_fill(distance.isnan(), torch.nan)
 
 
 def _pieces(values: Tensor, trailing: int) -> tuple[Tensor, ...]:

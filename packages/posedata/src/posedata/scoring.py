@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from posedata._metric_checks import check_finite
 from posedata.align import root_relative
 from posedata.canonical import in_torsos, to_body_frame
 from posedata.metrics import nearest
@@ -149,28 +150,51 @@ class PoseProtocol(Protocol):
     ) -> Scores:
         """Each score as the mean over frames; with `groups`, also by name and as the mean over names.
 
+        `frames` says how many count and `left_out`, where there are any, how many do not, for want of a valid
+        joint or of a valid root, which all others are measured from.
+
         Args:
             predicted, true: metres.
             skeleton: of the predicted poses, and of the true ones unless `true_skeleton` is given; joints are
                 matched by name.
-            valid: joints of the true poses that count; a frame without any is left out.
+            valid: joints of the true poses that count.
             groups: for each column in `by`, the name of every frame's (e.g. its action). Gives
                 `SCORE_by_COLUMN` and, as papers average over actions, `SCORE_mean_of_COLUMNs`.
+
+        Raises:
+            ValueError: no frame counts, numbers of poses, joints or names differ, or a joint that counts is
+                not finite; it names frame and joint.
         """
         valid = torch.ones(true.shape[:-1], dtype=torch.bool, device=true.device) if valid is None else valid
         other = true_skeleton or skeleton
+        by = [column for column in self.by if column in (groups or {})]
+        _check_poses(predicted, true, valid, skeleton, other, {c: (groups or {})[c] for c in by})
+        if self.root is not None:
+            valid = valid & valid[:, [other.index(self.root)]]
+        names = self.joints or other.joints
+        known = true.masked_fill(~valid[..., None], 0)
+        check_finite("true", known, valid, other.joints, "mark them in `valid`")
         if self.root is not None:
             predicted = root_relative(predicted, skeleton.index(self.root))
             true = root_relative(true, other.index(self.root))
-        names = self.joints or other.joints
         predicted = predicted[:, [skeleton.index(name) for name in names]]
         true, valid = (values[:, [other.index(name) for name in names]] for values in (true, valid))
+        check_finite(
+            "predicted", predicted, valid, names, "the model has diverged, or leave those frames out"
+        )
         frames = valid.any(-1)
         out: Scores = {"frames": int(frames.sum())}
+        if not out["frames"]:
+            root = "" if self.root is None else f" and a valid {self.root}"
+            raise ValueError(
+                f"{self.name}: none of {len(frames)} frames has a valid joint{root}; check `valid`"
+            )
+        if out["frames"] < len(frames):
+            out["left_out"] = len(frames) - out["frames"]
         for name, metric in self.metrics.items():
             values = metric(predicted[frames], true[frames], valid[frames]).double().cpu()
             out[name] = float(values.mean())
-            for column in self.by if groups else ():
+            for column in by:
                 each = np.asarray((groups or {})[column])[frames.cpu().numpy()]
                 means = {
                     key: float(values[torch.from_numpy(each == key)].mean())
@@ -226,6 +250,8 @@ class HitProtocol(Protocol):
     ) -> Scores:
         """`hit1`, `hit10`, ... in percent: means over queries, then over ordered pairs of cameras.
 
+        A k larger than the gallery, which everything would hit, has no score; `left_out` names those.
+
         Args:
             embeddings: of each pose as each camera sees it; a neighbour is near in the Euclidean sense.
             hits: as from `hits`.
@@ -234,13 +260,48 @@ class HitProtocol(Protocol):
         pairs = list(permutations(range(embeddings.shape[1]), 2)) if pairs is None else list(pairs)
         if not pairs:
             raise ValueError(f"{self.name}: there is no pair of cameras to search across; give two or more")
-        ks = [min(k, len(hits)) for k in self.ks]
+        if embeddings.shape[0] != len(hits):
+            raise ValueError(
+                f"{self.name}: {embeddings.shape[0]} poses are embedded, hits are of {len(hits)}"
+            )
+        ks = [k for k in self.ks if k <= len(hits)]
+        if not ks:
+            raise ValueError(f"{self.name}: {len(hits)} poses are fewer than k={min(self.ks)}; give more")
         total = torch.zeros(len(ks), dtype=torch.float64)
         for query, gallery in pairs:
             found = nearest(embeddings[:, query], embeddings[:, gallery], max(ks), distance="euclidean")
             first = hits.gather(1, found)
             total += torch.stack([first[:, :k].any(1).double().mean() for k in ks]).cpu()
-        return {f"hit{k}": float(100 * v / len(pairs)) for k, v in zip(self.ks, total, strict=True)}
+        out: Scores = {f"hit{k}": float(100 * v / len(pairs)) for k, v in zip(ks, total, strict=True)}
+        if bare := [f"hit{k}" for k in self.ks if k not in ks]:
+            out["left_out"] = {name: f"the gallery has {len(hits)} poses" for name in bare}
+        return out
+
+
+def _check_poses(
+    predicted: Tensor,
+    true: Tensor,
+    valid: Tensor,
+    skeleton: Skeleton,
+    other: Skeleton,
+    groups: Mapping[str, Sequence[str]],
+) -> None:
+    """One of everything for each frame, and the joints of the skeletons."""
+    wanted = {
+        "predicted": (predicted, skeleton, (3,)),
+        "true": (true, other, (3,)),
+        "valid": (valid, other, ()),
+    }
+    for name, (values, joints, last) in wanted.items():
+        if values.shape != (len(true), len(joints), *last):
+            shape = (len(true), len(joints), *last)
+            raise ValueError(
+                f"{name} has shape {tuple(values.shape)}, {shape} are due: {len(true)} true poses of"
+                f" {joints.name}"
+            )
+    for column, given in groups.items():
+        if len(given) != len(true):
+            raise ValueError(f"groups: {column} names {len(given)} frames of {len(true)}; name each")
 
 
 def _by_joint(

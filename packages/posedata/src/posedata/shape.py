@@ -15,7 +15,13 @@ def scale_bones(
     Args:
         joints: any unit, any frame.
         factors: of the bone that ends in each joint; the root's is not used.
+
+    Raises:
+        ValueError: another number of joints or factors than the skeleton has.
     """
+    for name, count in (("joints", joints.shape[-2]), ("factors", factors.shape[-1])):
+        if count != len(skeleton):
+            raise ValueError(f"{name} are {count}, skeleton {skeleton.name} has {len(skeleton)}")
     out = list(joints.unbind(dim=-2))
     before = joints.unbind(dim=-2)
     for child, parent in sorted(skeleton.edges, key=lambda edge: _depth(skeleton, edge[0])):
@@ -39,7 +45,13 @@ def random_shapes(
     Args:
         stature: the whole body's factor is drawn evenly from 1 ± stature.
         bones: each bone's own factor, on top of that, from 1 ± bones.
+
+    Raises:
+        ValueError: a share outside [0, 1), which would turn bones about.
     """
+    for name, share in (("stature", stature), ("bones", bones)):
+        if not 0 <= share < 1:
+            raise ValueError(f"{name} is {share:g}; give a share from 0 to below 1, e.g. 0.1 for ten percent")
     count, n = joints.shape[:2]
     drawn = 2 * torch.rand(count, n + 1, generator=generator, device=generator.device).to(joints) - 1
     own = drawn[:, :n]

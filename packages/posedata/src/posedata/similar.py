@@ -20,7 +20,18 @@ def pose_distances(
     Args:
         aligned: each of ``others`` is first laid upon each of ``poses`` by the best similarity (Procrustes),
             which takes some microseconds a pair.
+
+    Raises:
+        ValueError: a pose is not finite: it is neither near nor far.
     """
+    for name, some in (("poses", poses), ("others", others)):
+        if bool((wrong := ~some.isfinite().all(-1).all(-1)).any()):
+            raise ValueError(
+                f"{name}: {int(wrong.sum()):,} of {len(some):,} are not finite, first row"
+                f" {int(wrong.nonzero()[0, 0])}; leave them out"
+            )
+    if poses.shape[1:] != others.shape[1:]:
+        raise ValueError(f"poses have {poses.shape[1]} joints, the others {others.shape[1]}; give the same")
     if not aligned:
         return torch.cdist(poses.transpose(0, 1), others.transpose(0, 1)).mean(0)
     rows = max(1, _PAIRS // max(1, len(others)))
@@ -45,7 +56,12 @@ def within(
         poses, others: in one body frame (`posedata.canonical.to_body_frame`), of one unit.
         beyond: how much farther than the threshold a pair must be to be left out unseen; ``inf`` leaves none
             out.
+
+    Raises:
+        ValueError: as of `pose_distances`, or a threshold that is not positive.
     """
+    if not threshold > 0:
+        raise ValueError(f"threshold {threshold:g}: give a positive distance in the unit of the poses")
     apart = pose_distances(poses, others)
     found = apart <= threshold
     row, column = ((apart > threshold) & (apart < beyond * threshold)).nonzero(as_tuple=True)

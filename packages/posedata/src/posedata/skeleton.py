@@ -9,9 +9,9 @@ that a conversion never needs an index list. Where datasets disagree about a wor
 | neck             | top of the neck, where the head turns (Human3.6M "neck/nose", SMPL and 3DHP "head")   |
 | head             | top of the head (Human3.6M "head", 3DHP "head_top")                                   |
 | head_centre      | middle of the head (ITOP and NTU "head")                                              |
-| shoulder_centre  | midpoint of the shoulders (ITOP and Panoptic "neck")                                  |
+| shoulder_centre  | midpoint of the shoulders (ITOP, Panoptic, OpenPose and Halpe "neck")                 |
 | torso            | midpoint of shoulder_centre and pelvis (ITOP)                                         |
-| pelvis           | midpoint of the hips (Panoptic "BodyCenter", NTU "SpineBase")                         |
+| pelvis           | midpoint of the hips (Panoptic "BodyCenter", NTU "SpineBase", OpenPose "MidHip")      |
 | spine            | half-way up the back (Human3.6M "spine", NTU "SpineMid")                              |
 | lower_spine, ... | SMPL "spine1", "spine2", "spine3", which sit elsewhere than 3DHP's of those names     |
 
@@ -27,6 +27,8 @@ from functools import cached_property, lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from posedata._trees import TREES
 
 Rule = tuple[tuple[str, float], ...]
 """A joint as a weighted sum of other joints; the weights sum to 1."""
@@ -136,7 +138,7 @@ class Skeleton:
             raise ValueError(
                 f"skeleton {self.name!r} has {len(self)} joints, the array has {joints.shape[-2]}"
             )
-        plan = _conversion(self, to, lossy)
+        plan = conversion(self, to, lossy)
         made = [_weighted_sum(joints, sources) for sources in plan]
         return torch.stack(made, dim=-2)
 
@@ -158,7 +160,12 @@ def _weighted_sum(joints: Tensor, sources: tuple[tuple[int, float], ...]) -> Ten
 
 
 @lru_cache(maxsize=256)
-def _conversion(source: Skeleton, to: Skeleton, lossy: bool) -> tuple[tuple[tuple[int, float], ...], ...]:
+def conversion(source: Skeleton, to: Skeleton, lossy: bool) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """For every joint of `to` the indices and weights of what it is made of.
+
+    Raises:
+        ValueError: naming every joint that cannot be had.
+    """
     plan = {name: _resolve(name, source, lossy, frozenset()) for name in to.joints}
     missing = [name for name, weights in plan.items() if weights is None]
     if missing:
@@ -242,91 +249,14 @@ def _skeleton(name: str, tree: str) -> Skeleton:
     return Skeleton(name, joints, tuple(joints.index(parent) if parent else -1 for _, _, parent in pairs))
 
 
-_PANOPTIC15 = """
-    shoulder_centre<pelvis nose<shoulder_centre pelvis
-    L.shoulder<shoulder_centre L.elbow<L.shoulder L.wrist<L.elbow L.hip<pelvis L.knee<L.hip L.ankle<L.knee
-    R.shoulder<shoulder_centre R.elbow<R.shoulder R.wrist<R.elbow R.hip<pelvis R.knee<R.hip R.ankle<R.knee
-"""
-
-_HAND = """
-    S.thumb4<S.thumb3 S.thumb3<S.thumb2 S.thumb2<S.thumb1 S.thumb1<S.wrist
-    S.index4<S.index3 S.index3<S.index2 S.index2<S.index1 S.index1<S.wrist
-    S.middle4<S.middle3 S.middle3<S.middle2 S.middle2<S.middle1 S.middle1<S.wrist
-    S.ring4<S.ring3 S.ring3<S.ring2 S.ring2<S.ring1 S.ring1<S.wrist
-    S.little4<S.little3 S.little3<S.little2 S.little2<S.little1 S.little1<S.wrist
-"""
-
-SKELETONS: dict[str, Skeleton] = {
-    skeleton.name: skeleton
-    for skeleton in (
-        _skeleton(
-            "h36m17",
-            """
-            pelvis R.hip<pelvis R.knee<R.hip R.ankle<R.knee L.hip<pelvis L.knee<L.hip L.ankle<L.knee
-            spine<pelvis thorax<spine neck<thorax head<neck
-            L.shoulder<thorax L.elbow<L.shoulder L.wrist<L.elbow
-            R.shoulder<thorax R.elbow<R.shoulder R.wrist<R.elbow
-            """,
-        ),
-        _skeleton(
-            "coco17",
-            """
-            nose L.eye<nose R.eye<nose L.ear<L.eye R.ear<R.eye L.shoulder<L.ear R.shoulder<R.ear
-            L.elbow<L.shoulder R.elbow<R.shoulder L.wrist<L.elbow R.wrist<R.elbow
-            L.hip<L.shoulder R.hip<R.shoulder L.knee<L.hip R.knee<R.hip L.ankle<L.knee R.ankle<R.knee
-            """,
-        ),
-        _skeleton(
-            "mpi_inf_3dhp28",
-            """
-            spine3<spine2 spine4<spine3 spine2<spine spine<pelvis pelvis thorax<spine4 neck<thorax head<neck
-            L.clavicle<thorax L.shoulder<L.clavicle L.elbow<L.shoulder L.wrist<L.elbow L.hand<L.wrist
-            R.clavicle<thorax R.shoulder<R.clavicle R.elbow<R.shoulder R.wrist<R.elbow R.hand<R.wrist
-            L.hip<pelvis L.knee<L.hip L.ankle<L.knee L.foot<L.ankle L.toe<L.foot
-            R.hip<pelvis R.knee<R.hip R.ankle<R.knee R.foot<R.ankle R.toe<R.foot
-            """,
-        ),
-        _skeleton(
-            "smpl24",
-            """
-            pelvis L.hip<pelvis R.hip<pelvis lower_spine<pelvis L.knee<L.hip R.knee<R.hip
-            middle_spine<lower_spine L.ankle<L.knee R.ankle<R.knee upper_spine<middle_spine
-            L.foot<L.ankle R.foot<R.ankle thorax<upper_spine L.clavicle<upper_spine R.clavicle<upper_spine
-            neck<thorax L.shoulder<L.clavicle R.shoulder<R.clavicle L.elbow<L.shoulder R.elbow<R.shoulder
-            L.wrist<L.elbow R.wrist<R.elbow L.hand<L.wrist R.hand<R.wrist
-            """,
-        ),
-        _skeleton(
-            "itop15",
-            """
-            head_centre<shoulder_centre shoulder_centre<torso R.shoulder<shoulder_centre
-            L.shoulder<shoulder_centre R.elbow<R.shoulder L.elbow<L.shoulder R.hand<R.elbow L.hand<L.elbow
-            torso R.hip<torso L.hip<torso R.knee<R.hip L.knee<L.hip R.foot<R.knee L.foot<L.knee
-            """,
-        ),
-        _skeleton("panoptic15", _PANOPTIC15),
-        _skeleton("panoptic19", _PANOPTIC15 + "L.eye<nose L.ear<L.eye R.eye<nose R.ear<R.eye"),
-        _skeleton(
-            "ntu25",
-            """
-            pelvis spine<pelvis neck<thorax head_centre<neck
-            L.shoulder<thorax L.elbow<L.shoulder L.wrist<L.elbow L.hand<L.wrist
-            R.shoulder<thorax R.elbow<R.shoulder R.wrist<R.elbow R.hand<R.wrist
-            L.hip<pelvis L.knee<L.hip L.ankle<L.knee L.foot<L.ankle
-            R.hip<pelvis R.knee<R.hip R.ankle<R.knee R.foot<R.ankle thorax<spine
-            L.hand_tip<L.hand L.thumb<L.hand R.hand_tip<R.hand R.thumb<R.hand
-            """,
-        ),
-        _skeleton(
-            "interhand42",
-            _HAND.replace("S.", "R.") + "R.wrist" + _HAND.replace("S.", "L.") + "L.wrist<R.wrist",
-        ),
-    )
-}
+SKELETONS: dict[str, Skeleton] = {name: _skeleton(name, tree) for name, tree in TREES.items()}
 """The skeletons known by name. Joint orders: Human3.6M as VideoPose3D; COCO, MPI-INF-3DHP (28), SMPL, ITOP,
-CMU Panoptic (coco19 and its first 15) and NTU RGB+D as published. COCO-17, which has no root of its own,
-hangs from the nose. InterHand2.6M: two hands, 1 the base of a finger and 4 its tip; the left wrist hangs from
-the right, which is no bone."""
+CMU Panoptic (coco19 and its first 15), NTU RGB+D, OpenPose's BODY_25, Halpe's 26 body keypoints and
+MediaPipe's (BlazePose's) 33 landmarks as published. COCO-17 and MediaPipe's, which have no root of their own,
+hang from the nose. OpenPose's and Halpe's "neck" is the shoulder_centre, their "MidHip" and "Hip" the pelvis;
+MediaPipe's pinky, index and thumb are the knuckles that InterHand's names call little1, index1 and thumb2.
+InterHand2.6M: two hands, 1 the base of a finger and 4 its tip; the left wrist hangs from the right, which is
+no bone."""
 
 
 def get_skeleton(name: str) -> Skeleton:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from posedata.build import build_synthetic
+from posedata.cache import cached, code_key
+from posedata.prepare.format import get_format
+from posedata.prepare.listing import files_below
 from posedata.readers import prepare
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def open_source(
     cache: Path,
     *,
     synthetic: SyntheticPeople | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> PoseStore:
     """Open a store, or make it in the cache first; what has been made once is found again by its content.
 
@@ -45,30 +47,31 @@ def open_source(
     """
     if kind == "synthetic":
         people = synthetic or SyntheticPeople()
-        out = cache / f"synthetic-{content_key(asdict(people))}"
-        if not out.is_dir():
+
+        def move(out: Path) -> None:
             say(f"moving {people.subjects} synthetic people: {out}")
             build_synthetic(out, **asdict(people))
-        return PoseStore.open(out)
+
+        key = [asdict(people), code_key("posedata.synthetic.motion")]
+        return PoseStore.open(cached(cache, "synthetic", key, move))
     if path is None:
         raise ValueError(f"data.path is not set; give what data.format={kind} reads: --set data.path=...")
     if kind == "store":
         return PoseStore.open(path)
-    out = cache / f"{kind}-{path.stem}-{content_key(_state(path))}"
-    if not out.is_dir():
-        say(f"reading {path}: {out}")
-        prepare(kind, path, out)
-    return PoseStore.open(out)
+    source = path
 
+    def read(out: Path) -> None:
+        say(f"reading {source}: {out}")
+        prepare(kind, source, out)
 
-def content_key(value: object) -> str:
-    """A short name that changes with a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+    read_from: list[object] = [_state(source), code_key(type(get_format(kind)).__module__)]
+    return PoseStore.open(cached(cache, f"{kind}-{source.stem}", read_from, read))
 
 
 def _state(path: Path) -> list[object]:
     """What tells one version of a source from another without reading it whole."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; set data.path to what data.format reads")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+    files = [path] if path.is_file() else files_below(path)
+    names = [p.name if p == path else p.relative_to(path).as_posix() for p in files]
+    return [[n, p.stat().st_size, p.stat().st_mtime_ns] for n, p in zip(names, files, strict=True)]

@@ -1,4 +1,4 @@
-"""The pose store: a folder of memory-mappable .npy columns, a camera table, image shards and meta.json.
+"""The pose store: a folder of memory-mappable .npy columns, a camera table, image shards, meta.json, digests.
 
 Every reader writes it, every trainer reads it. Column names, types and shapes stand in `posedata._schema`:
 
@@ -21,16 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Integer
 
-from posedata._schema import (
-    CAMERA_COLUMNS,
-    IMAGE_KINDS,
-    NAME_LISTS,
-    SCHEMA,
-    check_columns,
-    check_meta,
-    did_you_mean,
-)
-from posedata._writer import StoreWriter, digest_file, fingerprint, write_store
+from posedata._opening import Opened, open_files
+from posedata._schema import CAMERA_COLUMNS, IMAGE_KINDS, NAME_LISTS, did_you_mean
+from posedata._writer import StoreWriter, write_store
 from posedata.camera import Camera
 from posedata.skeleton import Skeleton, get_skeleton
 
@@ -48,36 +41,26 @@ class PoseStore:
         skeleton: the `Skeleton` of its joints.
     """
 
-    def __init__(self, path: Path, meta: dict[str, Any], columns: dict[str, np.ndarray]) -> None:
+    def __init__(self, path: Path, opened: Opened) -> None:
         self.path = path
-        self.meta = meta
-        self.skeleton: Skeleton = get_skeleton(meta["skeleton"])
-        self._columns = columns
-        self._shards: dict[str, np.ndarray] = {}
+        self.meta = opened.meta
+        self.skeleton: Skeleton = get_skeleton(opened.meta["skeleton"])
+        self._columns = opened.columns
+        self._opened = opened
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = False) -> PoseStore:
         """Open and validate: schema version, skeleton, every column's dtype, shape and length, index ranges.
 
-        With `verify` the content is read and compared with the fingerprint too.
+        Columns and meta.json are read once and compared with `digests.json`; each image shard is when a
+        picture of it is first asked for, or with `verify` now. What a process has read is not read again.
+        A store that is replaced after it was opened goes on to be read as it was.
         Raises FileNotFoundError or ValueError with one line that names the file, the field and the cure.
+        Warns of a store without digests (of an earlier version); with `verify` its fingerprint is compared.
         """
-        path = Path(path)
-        meta = _read_meta(path)
-        columns = {name: _load(path / f"{name}.npy") for name in meta["columns"]}
-        check_columns(columns, meta, meta.get("images", {}).get("count", 0), path)
-        if meta.get("rows") != len(columns["joints"]):
-            raise ValueError(
-                f"{path / 'meta.json'}: rows is {meta.get('rows')}, the columns have"
-                f" {len(columns['joints'])}; write the store anew"
-            )
-        store = cls(path, meta, columns)
-        store._open_shards()
-        if verify and (found := store._fingerprint_on_disk()) != meta["fingerprint"]:
-            raise ValueError(
-                f"{path}: fingerprint is {found[:12]}, meta.json says {meta['fingerprint'][:12]};"
-                " the content was changed after writing: prepare the store anew"
-            )
+        store = cls(Path(path), open_files(Path(path)))
+        if verify:
+            store._opened.verify()
         return store
 
     def __len__(self) -> int:
@@ -125,6 +108,7 @@ class PoseStore:
     ) -> dict[str, torch.Tensor]:
         """Columns as tensors on a device, to be indexed there (`rows`: only these, in this order)."""
         out = {}
+        rows = None if rows is None else self.checked(rows)
         for name in names:
             column = self.column(name)
             out[name] = torch.from_numpy(np.array(column if rows is None else column[rows])).to(device)
@@ -132,6 +116,7 @@ class PoseStore:
 
     def camera(self, rows: Integer[np.ndarray, " n"] | None = None) -> Camera:
         """The cameras of these rows (all rows by default) as one `Camera` with batch shape (n,)."""
+        rows = None if rows is None else self.checked(rows)
         index = self.column("camera") if rows is None else self.column("camera")[rows]
         if (index < 0).any():
             where = int(np.flatnonzero(index < 0)[0])
@@ -162,25 +147,43 @@ class PoseStore:
         `parts` may be the path of a JSON file that holds it. Subjects in two parts are an error; subjects
         that the store lacks are too.
         """
-        named = read_split(parts) if isinstance(parts, str | Path) else dict(parts)
-        listed = [s for names in named.values() if not isinstance(names, str) for s in names]
-        twice = sorted({s for s in listed if listed.count(s) > 1})
-        if twice:
-            raise ValueError(f"split: subject {twice[0]!r} is in two parts; keep it in one")
-        rest = [name for name in self.names("subject") if name not in listed]
-        out = {}
+        named = dict(parts) if isinstance(parts, Mapping) else read_split(parts)
+        where = "split" if isinstance(parts, Mapping) else str(parts)
+        listed: list[str] = []
         for part, names in named.items():
-            if isinstance(names, str) and names != ALL_OTHERS:
-                raise ValueError(f"split: part {part!r} is {names!r}; give a list or {ALL_OTHERS!r}")
-            out[part] = self.rows(subjects=rest if isinstance(names, str) else names)
-        return out
+            if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+                listed += names
+            elif names != ALL_OTHERS:
+                raise ValueError(
+                    f"{where}: part {part!r} is {names!r}; give a list of names or {ALL_OTHERS!r}"
+                )
+        if sum(names == ALL_OTHERS for names in named.values()) > 1:
+            raise ValueError(f"{where}: two parts are {ALL_OTHERS!r}; only one may be")
+        if twice := sorted({name for name in listed if listed.count(name) > 1}):
+            raise ValueError(f"{where}: subject {twice[0]!r} is in two parts; keep it in one")
+        rest = [name for name in self.names("subject") if name not in listed]
+        return {
+            part: self.rows(subjects=rest if names == ALL_OTHERS else names) for part, names in named.items()
+        }
+
+    def checked(self, rows: Any) -> Integer[np.ndarray, " n"]:
+        """Row numbers, or a mask of all rows, as row numbers; ValueError for one that there is not."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool and rows.shape == (len(self),):
+            return np.flatnonzero(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise ValueError(f"{self.path}: rows are {rows.dtype} {rows.shape}; give a list of row numbers")
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            bad = int(rows[(rows < 0) | (rows >= len(self))][0])
+            raise ValueError(f"{self.path}: there is no row {bad}; give numbers from 0 to {len(self) - 1}")
+        return rows.astype(np.int64)
 
     def images(self, rows: Integer[np.ndarray, " n"], kind: str = "rgb") -> np.ndarray:
         """Images of these rows, read across shards into memory.
 
         Returns: rgb (n, H, W, 3) uint8; depth (n, H, W) uint16 millimetres (0: none); mask (n, H, W) uint8.
         """
-        rows = np.asarray(rows)
+        rows = self.checked(rows)
         if kind not in self.meta.get("images", {}).get("kinds", []):
             raise ValueError(f"{self.path}: has no {kind} images; make them with 'posedata render'")
         index = np.asarray(self.column("image")[rows])
@@ -193,7 +196,7 @@ class PoseStore:
         out = np.empty((len(rows), height, width, *trailing), dtype=dtype)
         for shard in np.unique(index // per_shard):
             here = np.flatnonzero(index // per_shard == shard)
-            out[here] = self._shards[f"{kind}-{shard:05d}"][index[here] - shard * per_shard]
+            out[here] = self._opened.shard(f"{kind}-{shard:05d}")[index[here] - shard * per_shard]
         return out
 
     def _name_index(self, column: str, name: str) -> int:
@@ -207,30 +210,6 @@ class PoseStore:
     def _name_indices(self) -> dict[str, dict[str, int]]:
         return {column: {name: i for i, name in enumerate(self.names(column))} for column in NAME_LISTS}
 
-    def _open_shards(self) -> None:
-        if "images" not in self.meta:
-            return
-        count, per_shard = self.meta["images"]["count"], self.meta["images"]["per_shard"]
-        width, height = self.image_size
-        for kind in self.meta["images"]["kinds"]:
-            dtype, trailing = IMAGE_KINDS[kind]
-            for shard in range(-(-count // per_shard)):
-                file = self.path / "images" / f"{kind}-{shard:05d}.npy"
-                array = _load(file)
-                shape = (min(per_shard, count - shard * per_shard), height, width, *trailing)
-                if array.dtype != np.dtype(dtype) or array.shape != shape:
-                    raise ValueError(
-                        f"{file}: is {array.dtype} {array.shape}, meta.json says {np.dtype(dtype)} {shape};"
-                        " render it anew"
-                    )
-                self._shards[file.stem] = array
-
-    def _fingerprint_on_disk(self) -> str:
-        digests = {name: digest_file(self.path / f"{name}.npy") for name in self._columns}
-        for stem in self._shards:
-            digests[f"images/{stem}"] = digest_file(self.path / "images" / f"{stem}.npy")
-        return fingerprint(digests, self.meta)
-
 
 def read_split(path: str | Path) -> dict[str, Any]:
     """A split file: JSON with a list of subject names per part, or "all other subjects" for one part."""
@@ -239,39 +218,10 @@ def read_split(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such split file; give a JSON file with subjects per part")
     try:
         parts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not JSON ({error}); mend or replace it") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is not JSON from line {error.lineno} on; mend or replace it") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path}: is not JSON; mend or replace it") from None
     if not isinstance(parts, dict):
         raise ValueError(f"{path}: holds a {type(parts).__name__}; give an object with subjects per part")
     return parts
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such store; make one: 'posedata prepare' or 'posedata synth'")
-    file = path / "meta.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: missing, so {path.name} is no pose store; prepare it anew")
-    try:
-        meta = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: is not JSON ({error}); prepare the store anew") from None
-    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-        found = meta.get("schema") if isinstance(meta, dict) else None
-        raise ValueError(f"{file}: schema is {found}, this version reads {SCHEMA}; prepare the store anew")
-    for field in ("columns", "fingerprint"):
-        if field not in meta:
-            raise ValueError(f"{file}: field {field!r} is missing; prepare the store anew")
-    check_meta(meta, file)
-    return meta
-
-
-def _load(file: Path) -> np.ndarray:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: missing though meta.json lists it; prepare the store anew")
-    try:
-        array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file}: is damaged or truncated ({reason}); prepare the store anew") from None
-    return array

@@ -135,7 +135,7 @@ def sample_cameras(
 
 
 def add_views(
-    store_path: str | Path,
+    store_path: str | Path | PoseStore,
     out: str | Path,
     rig: Rig,
     per_frame: int,
@@ -154,7 +154,7 @@ def add_views(
     without a valid joint are left out.
 
     Args:
-        store_path: a store of poses; its cameras and images, if any, are left behind.
+        store_path: a store of poses, open or where it lies; its cameras and images, if any, are left behind.
         out: the store to make.
         rig: the camera ranges.
         per_frame: views per row, at least 1.
@@ -171,16 +171,18 @@ def add_views(
     refuse_existing(Path(out), overwrite)
     if per_frame < 1:
         raise ValueError(f"per_frame is {per_frame}; give 1 or more views per frame")
-    store = PoseStore.open(store_path)
+    store = store_path if isinstance(store_path, PoseStore) else PoseStore.open(store_path)
     if noise is not None and noise.skeleton != store.skeleton.name:
         raise ValueError(
             f"{store.path}: skeleton is {store.skeleton.name}, the noise model is for {noise.skeleton};"
             " give one for the store's skeleton"
         )
-    asked = np.arange(len(store)) if rows is None else np.asarray(rows)
+    asked = np.arange(len(store)) if rows is None else store.checked(rows)
     picked = asked[store.column("valid")[asked].any(axis=1)] if "valid" in store else asked
     if not len(picked):
-        raise ValueError(f"{store.path}: has no 3D joints; nothing to view")
+        raise ValueError(
+            f"{store.path}: no valid 3D joint in these rows; choose others, or a store of 3D poses"
+        )
     if lost := len(asked) - len(picked):
         told(f"{store.path}: {lost} of {len(asked)} rows have no valid joint; left out")
     station = torch.arange(len(picked) * per_frame) % per_frame % max(1, len(rig.stations))

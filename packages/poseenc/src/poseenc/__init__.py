@@ -1,13 +1,17 @@
 """Encoders of images, 2D keypoints and 3D joints to embeddings, and the index that searches them."""
 
-from .baseline import SimpleBaseline
-from .faiss_index import FaissIndex
-from .gaussian import Gaussian
-from .image import IMAGE_ENCODERS, ImageEncoder, image_encoder
-from .index import EmbeddingIndex, Neighbours
-from .pose import MLPPoseEncoder, PoseEncoder, PoseEncoder2D, PoseEncoder3D
-from .probabilistic import GaussianPoseEncoder, MatchingProbability
-from .vae import PoseVAE
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .baseline import SimpleBaseline
+    from .faiss_index import FaissIndex
+    from .gaussian import Gaussian
+    from .image import IMAGE_ENCODERS, ImageEncoder, image_encoder
+    from .index import EmbeddingIndex, Neighbours
+    from .pose import MLPPoseEncoder, PoseEncoder, PoseEncoder2D, PoseEncoder3D
+    from .probabilistic import GaussianPoseEncoder, MatchingProbability
+    from .vae import PoseVAE
 
 __all__ = [
     "IMAGE_ENCODERS",
@@ -26,3 +30,28 @@ __all__ = [
     "SimpleBaseline",
     "image_encoder",
 ]
+
+_HOMES = {
+    "poseenc.baseline": ("SimpleBaseline",),
+    "poseenc.faiss_index": ("FaissIndex",),
+    "poseenc.gaussian": ("Gaussian",),
+    "poseenc.image": ("IMAGE_ENCODERS", "ImageEncoder", "image_encoder"),
+    "poseenc.index": ("EmbeddingIndex", "Neighbours"),
+    "poseenc.pose": ("MLPPoseEncoder", "PoseEncoder", "PoseEncoder2D", "PoseEncoder3D"),
+    "poseenc.probabilistic": ("GaussianPoseEncoder", "MatchingProbability"),
+    "poseenc.vae": ("PoseVAE",),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from poseenc.index import EmbeddingIndex, Neighbours, _unit
+from poseenc.index import EmbeddingIndex, Neighbours, unit_queries
 
 
 class FaissIndex:
@@ -44,7 +43,7 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._faiss.ntotal)
 
-    def search(self, queries: Float[Tensor, "Q D"], k: int = 1) -> Neighbours:
+    def search(self, queries: Tensor | np.ndarray, k: int = 1) -> Neighbours:
         """The ``k`` nearest rows that FAISS finds, as :meth:`EmbeddingIndex.search` returns them.
 
         Equal similarities come in FAISS's order.
@@ -52,10 +51,7 @@ class FaissIndex:
         Raises:
             ValueError: another D than the gallery's; a query that is not finite; k below 1.
         """
-        if queries.shape[1] != self.dim:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery has {self.dim}")
-        if k < 1:
-            raise ValueError(f"k is {k}: ask for at least 1 neighbour")
-        values, rows = self._faiss.search(_unit(queries, "queries").cpu().numpy(), k)
+        unit = unit_queries(queries, self.dim, k)
+        values, rows = self._faiss.search(unit.cpu().numpy(), k)
         similarity = torch.from_numpy(np.where(rows < 0, -np.inf, values).astype(np.float32))
-        return Neighbours(similarity.to(queries.device), torch.from_numpy(rows).to(queries.device))
+        return Neighbours(similarity.to(unit.device), torch.from_numpy(rows).to(unit.device))

@@ -1,6 +1,5 @@
 """HRNet as UniHPE uses it: the last stage's maps at all four scales, average-pooled and concatenated."""
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +17,8 @@ class HRNetBody(nn.Module):
     """
 
     def __init__(self, name: str, *, pretrained: bool = False) -> None:
+        import timm  # here: takes seconds, which those who need no image encoder should not pay
+
         super().__init__()
         self.net = timm.create_model(
             name, pretrained=pretrained, features_only=True, feature_location="", out_indices=(1, 2, 3, 4)

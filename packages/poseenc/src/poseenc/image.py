@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float, Shaped
-from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from .hrnet import HRNetBody
@@ -72,6 +70,8 @@ class TimmBody(nn.Module):
     """A timm classifier without its classifier; ``options`` go to ``timm.create_model``."""
 
     def __init__(self, name: str, *, pretrained: bool = False, **options: Any) -> None:
+        import timm  # here: takes seconds, which those who need no image encoder should not pay
+
         super().__init__()
         self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         self.features = int(self.net.head_hidden_size)  # type: ignore[arg-type]
@@ -157,6 +157,8 @@ def image_encoder(name: str, dim: int = 1024, *, weights: str | Path | None = No
 
 def _fit_positions(vit: nn.Module, state: dict[str, Tensor]) -> None:
     """Resample positions that were trained on images of another size, as timm does for its hub's."""
+    from timm.layers import resample_abs_pos_embed
+
     grid: Any = vit.patch_embed.grid_size  # type: ignore[union-attr]
     if "pos_embed" in state and state["pos_embed"].shape != vit.pos_embed.shape:
         state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid)
@@ -167,6 +169,8 @@ def _pretrained(name: str, recipe: _Recipe) -> nn.Module:
         raise ValueError("light has no ImageNet weights; leave weights out, or give a file")
     if recipe.timm_name is None:
         return recipe.body(pretrained=True)
+    import timm
+
     try:
         return recipe.body(pretrained=True)
     except Exception as error:  # the hub client raises its own and its HTTP library's many types

@@ -1,7 +1,8 @@
 """Exact nearest neighbours by cosine among embeddings, in tiles, from memory or from a mapped file."""
 
+import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,13 @@ BLOCK = 2**21
 
 RUN = 256
 """Columns whose greatest similarity decides whether they are looked at one by one."""
+
+
+DIGEST = b"polypose-index-sha256:"
+"""What follows the array in a saved index: this, and the hexadecimal digest of all before it."""
+
+CHUNK = 2**24
+"""Bytes read at once where a file is checked."""
 
 
 class Neighbours(NamedTuple):
@@ -32,13 +40,13 @@ class EmbeddingIndex:
     gallery may be empty. Nothing is approximate.
 
     Args:
-        embeddings: (N, D), of any floating type.
+        embeddings: (N, D), a tensor or an array of any real numbers.
 
     Raises:
-        ValueError: an embedding that is not finite; names the row.
+        ValueError: an embedding that is not finite, names the row; not (N, D); complex or boolean.
     """
 
-    def __init__(self, embeddings: Float[Tensor, "N D"]) -> None:
+    def __init__(self, embeddings: Tensor | np.ndarray) -> None:
         self._vectors: Tensor | np.ndarray = _unit(embeddings, "embeddings")
 
     def __len__(self) -> int:
@@ -55,59 +63,77 @@ class EmbeddingIndex:
 
     def search(
         self,
-        queries: Float[Tensor, "Q D"],
+        queries: Tensor | np.ndarray,
         k: int = 1,
         *,
-        leave_out: Int[Tensor, "Q 2"] | None = None,
+        leave_out: Tensor | np.ndarray | None = None,
         tile: int = 8192,
     ) -> Neighbours:
         """The ``k`` nearest rows of every query, on the queries' device.
 
         Args:
-            queries: (Q, D); normalised here.
+            queries: (Q, D), a tensor or an array; normalised here.
             k: how many neighbours.
-            leave_out: per query a range ``start, stop`` of rows that must not be found, as the
+            leave_out: (Q, 2), per query a range ``start, stop`` of rows that must not be found, as the
                 query's own frame and its temporal neighbours.
             tile: rows of the gallery in one block; memory is that of 2²¹ similarities whatever Q and N.
 
         Raises:
-            ValueError: another D than the gallery's; a query that is not finite; k below 1.
+            ValueError: another D than the gallery's; a query that is not finite; k or tile below 1; ranges of
+                another number than the queries.
         """
-        if queries.shape[1] != self.dim:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery has {self.dim}")
-        if k < 1:
-            raise ValueError(f"k is {k}: ask for at least 1 neighbour")
-        unit = _unit(queries, "queries")
+        unit = unit_queries(queries, self.dim, k)
+        if tile < 1:
+            raise ValueError(f"tile is {tile}: take at least 1 row of the gallery at once")
         block = max(1, BLOCK // tile)
         blocks = unit.split(block)
-        ranges = [None] * len(blocks) if leave_out is None else leave_out.to(unit.device).split(block)
+        ranges: list[Tensor | None] = [None] * len(blocks)
+        if leave_out is not None:
+            ranges = [*_ranges(leave_out, len(unit)).to(unit.device).split(block)]
         parts = [self._search_block(q, k, r, tile) for q, r in zip(blocks, ranges, strict=True)]
         return Neighbours(torch.cat([p.similarity for p in parts]), torch.cat([p.row for p in parts]))
 
     def save(self, path: str | Path) -> None:
-        """Write the unit vectors to one ``.npy`` file, under a temporary name until it is whole."""
+        """Write the unit vectors to one ``.npy`` file, under a temporary name until it is whole.
+
+        After the array, where NumPy does not look, stands its SHA-256, which ``load`` checks.
+        """
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            np.save(file, self.vectors(), allow_pickle=False)
-        partial.replace(path)
+        try:
+            with partial.open("w+b") as file:
+                np.save(file, self.vectors(), allow_pickle=False)
+                file.write(DIGEST + _digest(file, file.tell()))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "EmbeddingIndex":
         """Open a saved index memory-mapped: rows are read when a search comes by.
 
+        The file is read once to check its digest. One that has none, of an older version or of another
+        program, is looked through for rows that are not of unit length instead.
+
         Raises:
             FileNotFoundError: no such file.
-            ValueError: not a saved index, or cut short.
+            ValueError: not a saved index, cut short or damaged.
         """
-        if not Path(path).is_file():
+        path = Path(path)
+        if not path.is_file():
             raise FileNotFoundError(f"{path}: no such index; write one with EmbeddingIndex.save")
+        damaged = f"{path}: damaged or cut short; save the index again from its embeddings"
+        signed = _check_digest(path, damaged)
         try:
             vectors = open_memmap(path, mode="r")
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: not a whole .npy file ({error}); save the index again") from error
+        except (ValueError, EOFError, SyntaxError, MemoryError, OSError):
+            raise ValueError(damaged) from None
         if vectors.ndim != 2 or vectors.dtype != np.float32:
             raise ValueError(f"{path}: holds {vectors.dtype} {vectors.shape}, an index is float32 (N, D)")
+        if not signed:
+            if path.stat().st_size != vectors.offset + vectors.nbytes:
+                raise ValueError(damaged)
+            _check_unit(vectors, path)
         index = cls.__new__(cls)
         index._vectors = vectors
         return index
@@ -184,9 +210,82 @@ def _array(vectors: Tensor | np.ndarray) -> np.ndarray:
     return vectors.cpu().numpy() if isinstance(vectors, Tensor) else vectors
 
 
-def _unit(embeddings: Tensor, name: str) -> Tensor:
-    vectors = embeddings.detach().float()
+def unit_queries(queries: Tensor | np.ndarray, dim: int, k: int) -> Tensor:
+    """Queries as unit vectors, once they and k are found fit for a gallery of that width."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k is {k}: ask for at least 1 neighbour, a whole number")
+    unit = _unit(queries, "queries")
+    if unit.shape[1] != dim:
+        raise ValueError(f"queries have {unit.shape[1]} dimensions, the gallery has {dim}")
+    return unit
+
+
+def _unit(embeddings: Tensor | np.ndarray, name: str) -> Tensor:
+    shape, kind = tuple(embeddings.shape), embeddings.dtype
+    if len(shape) != 2 or not shape[1]:
+        raise ValueError(f"{name}: {shape}; pass (rows, width), one embedding also as (1, width)")
+    if isinstance(embeddings, np.ndarray):
+        if embeddings.dtype.kind not in "fiu":
+            raise ValueError(f"{name}: {kind} {shape}; pass real numbers")
+        embeddings = torch.from_numpy(embeddings.astype(np.float32 if kind == np.float32 else np.float64))
+    elif embeddings.dtype == torch.bool or embeddings.dtype.is_complex:
+        raise ValueError(f"{name}: {kind} {shape}; pass real numbers")
+    vectors = embeddings.detach()
+    vectors = vectors if vectors.dtype == torch.float32 else vectors.double()
     bad = (~vectors.isfinite().all(dim=1)).nonzero()
     if len(bad):
         raise ValueError(f"{name}[{int(bad[0])}] is not finite ({len(bad)} such rows): leave it out")
-    return normalize(vectors, dim=1)
+    # Brought to size first: squares of very large or small numbers are none.
+    largest = vectors.abs().amax(dim=1, keepdim=True)
+    return normalize(vectors / torch.where(largest > 0, largest, 1), dim=1).float()
+
+
+def _ranges(leave_out: Tensor | np.ndarray, count: int) -> Tensor:
+    ranges = torch.as_tensor(leave_out)
+    if ranges.shape != (count, 2) or ranges.is_floating_point() or ranges.is_complex():
+        raise ValueError(
+            f"leave_out: {tuple(ranges.shape)} {ranges.dtype}; pass whole numbers start, stop for each of "
+            f"{count} queries"
+        )
+    return ranges
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """The hexadecimal SHA-256 of a file's first bytes."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size:
+        chunk = file.read(min(size, CHUNK))
+        if not chunk:
+            break
+        digest.update(chunk)
+        size -= len(chunk)
+    file.seek(0, 2)
+    return digest.hexdigest().encode()
+
+
+def _check_digest(path: Path, damaged: str) -> bool:
+    """Whether the file ends in a digest, which is then right."""
+    length = len(DIGEST) + 64
+    with path.open("rb") as file:
+        size = file.seek(0, 2) - length
+        if size < 0:
+            return False
+        file.seek(size)
+        mark = file.read()
+        if not mark.startswith(DIGEST):
+            return False
+        if mark[len(DIGEST) :] != _digest(file, size):
+            raise ValueError(damaged)
+    return True
+
+
+def _check_unit(vectors: np.ndarray, path: Path) -> None:
+    for start in range(0, len(vectors), 65536):
+        square = np.square(vectors[start : start + 65536]).sum(axis=1)
+        wrong = ~((np.abs(square - 1) < 1e-3) | (square == 0))
+        if wrong.any():
+            row = start + int(wrong.argmax())
+            raise ValueError(
+                f"{path}: row {row} is not of unit length; save the index again from its embeddings"
+            )

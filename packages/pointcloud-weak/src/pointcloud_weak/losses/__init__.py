@@ -7,20 +7,25 @@ The forms and the weights that go with them are this project's: UniPose (arXiv 2
 back-projection loss, body symmetry and joint motion, but prints no formula that could be read.
 """
 
-from .body import reference_segments, skin_depths, support_reaches, symmetry_margins
-from .bones import (
-    bone_lengths,
-    bone_range_loss,
-    bone_variance_loss,
-    mirrored_bones,
-    symmetry_loss,
-)
-from .lift import KeypointDepth, SkinOffset, keypoint_depth, lift_loss
-from .motion import acceleration_loss, stillness
-from .ray import ray_loss
-from .robust import geman_mcclure, huber
-from .surface import behind_loss, support_loss
-from .weak import TERMS, Evidence, WeakWeights, weak_loss, weak_terms
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .body import reference_segments, skin_depths, support_reaches, symmetry_margins
+    from .bones import (
+        bone_lengths,
+        bone_range_loss,
+        bone_variance_loss,
+        mirrored_bones,
+        symmetry_loss,
+    )
+    from .lift import KeypointDepth, SkinOffset, keypoint_depth, lift_loss
+    from .motion import acceleration_loss, stillness
+    from .ray import ray_loss
+    from .robust import geman_mcclure, huber
+    from .surface import behind_loss, support_loss
+    from .weak import TERMS, Evidence, weak_loss, weak_terms
+    from .weights import WeakWeights
 
 __all__ = [
     "TERMS",
@@ -49,3 +54,40 @@ __all__ = [
     "weak_loss",
     "weak_terms",
 ]
+
+_HOMES = {
+    "pointcloud_weak.losses.body": (
+        "reference_segments",
+        "skin_depths",
+        "support_reaches",
+        "symmetry_margins",
+    ),
+    "pointcloud_weak.losses.bones": (
+        "bone_lengths",
+        "bone_range_loss",
+        "bone_variance_loss",
+        "mirrored_bones",
+        "symmetry_loss",
+    ),
+    "pointcloud_weak.losses.lift": ("KeypointDepth", "SkinOffset", "keypoint_depth", "lift_loss"),
+    "pointcloud_weak.losses.motion": ("acceleration_loss", "stillness"),
+    "pointcloud_weak.losses.ray": ("ray_loss",),
+    "pointcloud_weak.losses.robust": ("geman_mcclure", "huber"),
+    "pointcloud_weak.losses.surface": ("behind_loss", "support_loss"),
+    "pointcloud_weak.losses.weak": ("TERMS", "Evidence", "weak_loss", "weak_terms"),
+    "pointcloud_weak.losses.weights": ("WeakWeights",),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

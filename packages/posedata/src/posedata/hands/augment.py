@@ -1,35 +1,13 @@
 """Training pictures of hands moved, turned, resized, mirrored and recoloured, and their targets with them."""
 
-import math
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from posedata.hands.ranges import HandAugmentation
 from posedata.skeleton import get_skeleton
 
 _MOST = 2.0
-
-
-@dataclass(frozen=True)
-class HandAugmentation:
-    """Ranges; the defaults are A2J-Transformer's for InterHand2.6M (from its published code).
-
-    Attributes:
-        shift: of the box, as a share of its side; normal, clipped at its full.
-        scale: about 1; normal with this spread, clipped at its full.
-        rotation: radians; normal with this spread, clipped at twice, for ``rotated`` of the pictures.
-        flip: share mirrored, hands swapped.
-        colour: every channel times a uniform number within this of 1.
-    """
-
-    shift: float = 0.15
-    scale: float = 0.25
-    rotation: float = math.radians(45)
-    rotated: float = 0.6
-    flip: float = 0.5
-    colour: float = 0.2
 
 
 def augment_hands(

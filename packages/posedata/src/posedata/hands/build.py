@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from posedata._writer import refuse_existing
 from posedata.boxes import bounding_box
 from posedata.build import render_store
 from posedata.camera import Camera
+from posedata.files import building
 from posedata.hands.scene import HAND_RIG, KINDS, TILT, sample_scenes
 from posedata.store import write_store
 from posedata.views import Rig, sample_cameras
@@ -75,9 +75,8 @@ def build_hands(
             "rig": asdict(rig),
         },
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".steps", dir=out.parent) as steps:
-        views = write_store(Path(steps) / "views", columns, meta)
+    with building(out) as steps:
+        views = write_store(steps / "views", columns, meta)
         return render_store(
             views, out, size=(size, size), seed=seed, workers=workers, kinds=kinds, overwrite=overwrite,
             background=background, progress=progress,

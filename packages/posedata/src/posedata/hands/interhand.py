@@ -78,6 +78,11 @@ def read_interhand(data: str | Path) -> InterHand:
         raise ValueError(
             f"{data}: no entry {error} for one of its pictures; download the split anew"
         ) from None
+    except (TypeError, ValueError, RuntimeError, IndexError):
+        raise ValueError(
+            f"{data}: it, or the cameras and joints beside it, hold arrays of other sizes than 42 joints,"
+            " boxes of 4 and cameras of 3x3; download the split anew"
+        ) from None
 
 
 def write_interhand(
@@ -128,8 +133,8 @@ def cut(file: Path, box: tuple[float, ...], size: int) -> np.ndarray:
     try:
         with Image.open(file) as picture:
             image = picture.convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{file}: not a readable picture ({error}); download it anew") from None
+    except (OSError, Image.DecompressionBombError):
+        raise ValueError(f"{file}: not a readable picture; download it anew") from None
     left, top, right, bottom = (edge + 0.5 for edge in box)
     corner = int(np.floor(left)), int(np.floor(top))
     window = image.crop((*corner, int(np.ceil(right)), int(np.ceil(bottom))))

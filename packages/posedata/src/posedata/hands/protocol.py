@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from posedata._metric_checks import check_finite
 from posedata.hands.crops import WRISTS, own_wrist
 from posedata.metrics import per_joint_mm
+from posedata.skeleton import get_skeleton
 
 
 class HandErrors(TypedDict):
@@ -39,8 +41,19 @@ def hand_errors(
             good as the wrists' depth: where that was given, the number says so of the plane alone.
         valid: joints with a true position; joints of a hand whose wrist has none are left out.
         interacting: scenes of two hands.
+
+    Raises:
+        ValueError: shapes differ, or a joint that counts is not finite; it names scene and joint.
     """
+    if not predicted.shape == true.shape == (*valid.shape, 3) or len(interacting) != len(true):
+        raise ValueError(
+            f"predicted {tuple(predicted.shape)}, true {tuple(true.shape)}, valid {tuple(valid.shape)},"
+            f" interacting {tuple(interacting.shape)}: give one of each for every scene"
+        )
+    joints = get_skeleton("interhand42").joints
+    check_finite("true", true, valid, joints, "mark them in `valid`")
     counted = valid & own_wrist(valid[..., None])[..., 0]
+    check_finite("predicted", predicted, counted, joints, "the network has diverged: train it anew")
     error = per_joint_mm(predicted - own_wrist(predicted), true - own_wrist(true))
     right, left = WRISTS
     between = predicted[:, left] - predicted[:, right] - (true[:, left] - true[:, right])

@@ -9,6 +9,7 @@ from pytorch3d.transforms import axis_angle_to_matrix
 from torch import Tensor
 
 from posedata.hands.hand import penetration, sample_hands
+from posedata.hands.ranges import TILT
 from posedata.views import Rig
 
 KINDS = ("right", "left", "interacting")
@@ -24,9 +25,6 @@ HAND_RIG = Rig(
     body_margin=0.02,
 )
 """About InterHand2.6M's own: focal length and distance in pixels of its 512x334 images, from all around."""
-
-TILT = math.radians(60)
-"""Cameras see hands whose fingers point up to this far from upright."""
 
 _TURN = math.radians(75)
 _TOUCH = 0.002

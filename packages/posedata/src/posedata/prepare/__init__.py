@@ -31,28 +31,37 @@ What a reader keeps to:
 - Same source and options, same clips: no clock, no global random state, no order of a set.
 - What is odd but can be lived with (a missing camera, a video shorter than its annotations, an unknown
   subject, fewer annotations than frames) is told by `context.note("FILE: what; cure")`. `--strict` makes
-  notes errors; without it they are printed and kept in the store's `sources.json`.
+  notes errors; without it they are printed and kept in the store's `sources.json`. What is left out because
+  the data set marks it so (a crowd in COCO) is told by `context.tell`, which is no error. Nothing that was
+  found is left out without either; where it is many, one note counts them.
+- Files are listed by `posedata.prepare.listing`, which follows links and passes over what operating systems
+  leave behind. A zip file as SRC is unpacked before `plan` is called.
 - What cannot be read is a ValueError or FileNotFoundError of one line that names file, field and cure. One
   raised by `plan` ends the run; one raised by `read` is a note, unless no unit at all could be read.
 - Paths that come out of a file (an image's name in an annotation) go through `inside`.
 
-Then `posedata.readers.__init__` imports the module, so that it is registered.
+Then `posedata.readers.__init__` imports the module, so that it is registered, and
+`python -m posedata.prepare.offers` writes down the format's title and options for `posedata prepare --help`.
 """
 
-from posedata.prepare.format import (
-    FORMATS,
-    Clip,
-    ClipCamera,
-    Context,
-    Format,
-    Plan,
-    Total,
-    Unit,
-    get_format,
-    inside,
-    option,
-    register,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posedata.prepare.format import (
+        FORMATS,
+        Clip,
+        ClipCamera,
+        Context,
+        Format,
+        Plan,
+        Total,
+        Unit,
+        get_format,
+        inside,
+        option,
+        register,
+    )
 
 __all__ = [
     "FORMATS",
@@ -68,3 +77,34 @@ __all__ = [
     "option",
     "register",
 ]
+
+_HOMES = {
+    "posedata.prepare.format": (
+        "FORMATS",
+        "Clip",
+        "ClipCamera",
+        "Context",
+        "Format",
+        "Plan",
+        "Total",
+        "Unit",
+        "get_format",
+        "inside",
+        "option",
+        "register",
+    ),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

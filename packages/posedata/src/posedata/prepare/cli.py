@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-import posedata.readers  # noqa: F401  (registers the formats)
-from posedata.prepare.format import FORMATS, Format, get_format
+from posedata._names import unknown_format
+from posedata.prepare.offers import KINDS, kept_offers
+from posedata.terminal import visible
 
 Run = Callable[..., None]
 """Called as `run(name, source, out, strict=, workers=, overwrite=, **options)`."""
@@ -35,11 +34,8 @@ class _Formats(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
-            try:
-                get_format(args[0])
-            except ValueError as error:
-                typer.echo(f"posedata: {error}", err=True)
-                raise typer.Exit(2) from None
+            typer.echo(visible(f"posedata: {unknown_format(args[0], self.commands)}"), err=True)
+            raise typer.Exit(2)
         return super().resolve_command(ctx, args)
 
 
@@ -48,29 +44,23 @@ def prepare_app(run: Run) -> typer.Typer:
     app = typer.Typer(
         cls=_Formats, no_args_is_help=True, help="Read a data set, as its owners distribute it, into a store."
     )
-    for name, form in FORMATS.items():
-        app.command(name, help=f"{form.title}.", no_args_is_help=True)(_command(name, form, run))
+    for name, offer in kept_offers().items():
+        command = _command(name, offer["options"], run)
+        app.command(name, help=f"{offer['title']}.", no_args_is_help=True)(command)
     return app
 
 
-def _command(name: str, form: type[Format], run: Run) -> Callable[..., None]:
+def _command(name: str, offered: dict[str, Any], run: Run) -> Callable[..., None]:
     def command(source: Path, out: Path, **given: Any) -> None:
         options = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items() if v is not None}
         run(name, source, out, **options)
 
-    hints = get_type_hints(form)
-    offered = {
-        field.name: (
-            Annotated[_kind(hints[field.name]), typer.Option(help=field.metadata.get("help", ""))],
-            list(field.default) if isinstance(field.default, tuple) else field.default,
-        )
-        for field in dataclasses.fields(form)
-    }
     parameters = [
         inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=_FIXED[n])
         for n in ("source", "out")
     ]
-    for key, (kind, default) in {**offered, **{n: (_FIXED[n], d) for n, d in _DEFAULTS.items()}}.items():
+    options = {key: (_annotation(option), option["default"]) for key, option in offered.items()}
+    for key, (kind, default) in {**options, **{n: (_FIXED[n], d) for n, d in _DEFAULTS.items()}}.items():
         parameters.append(
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
         )
@@ -79,13 +69,7 @@ def _command(name: str, form: type[Format], run: Run) -> Callable[..., None]:
     return command
 
 
-def _kind(hint: Any) -> Any:
-    """What typer can parse for a field of this type."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        known = [part for part in parts if part is not type(None)]
-        kind = float if set(known) == {int, float} else known[0]
-        return kind | None if type(None) in parts else kind
-    if origin in (tuple, Sequence):
-        return list[parts[0]]  # type: ignore[valid-type]
-    return str if origin is Literal else hint
+def _annotation(option: dict[str, Any]) -> Any:
+    kind: Any = KINDS[option["kind"]]
+    kind = list[kind] if option["many"] else kind | None if option["default"] is None else kind
+    return Annotated[kind, typer.Option(help=option["help"])]

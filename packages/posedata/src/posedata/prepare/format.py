@@ -14,7 +14,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from posedata._schema import check_fps, did_you_mean
+from posedata._names import unknown_format
+from posedata._schema import check_fps
 
 UNKNOWN = "unknown"
 F = TypeVar("F", bound="type[Format]")
@@ -120,11 +121,13 @@ class Context:
 
     Attributes:
         scratch: a folder that both see, kept while the run may be resumed; files in it are `plan`'s.
-        note: tells of a fault that can be lived with, "FILE: what; cure".
+        note: tells of a fault that can be lived with, "FILE: what; cure". With `--strict` it is an error.
+        tell: tells of what is left out or assumed and no fault: crowds of COCO, people of no keypoint.
     """
 
     scratch: Path
     note: Callable[[str], None]
+    tell: Callable[[str], None] = lambda text: None
 
     def unpacked(self, files: Sequence[Path], make: Callable[[Path], None]) -> Path:
         """A folder in the scratch that `make` fills from these files; one filled by an earlier run serves.
@@ -208,8 +211,7 @@ def get_format(name: str, **options: Any) -> Format:
     import posedata.readers  # noqa: F401  (registers them)
 
     if name not in FORMATS:
-        near = did_you_mean(name, FORMATS)
-        raise ValueError(f"format {name!r} is not known{near}; use one of {', '.join(FORMATS)}")
+        raise unknown_format(name, FORMATS)
     known = [f.name for f in dataclasses.fields(FORMATS[name])]
     for given in options:
         if given not in known:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from posedata._schema import CAMERA_COLUMNS, NAME_LISTS, column_spec
+from posedata._schema import CAMERA_COLUMNS, NAME_LISTS, as_column, column_spec
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan
+from posedata.prepare.packed import unpacked
 
 _FILLS = {"valid": True, "camera": -1, "image": -1}
 """What a clip that lacks one of these columns means, where others have it."""
@@ -66,7 +67,7 @@ def clip_columns(clip: Clip, cameras_before: int, images_before: int) -> dict[st
         if name in columns:
             index = np.asarray(columns[name])
             columns[name] = np.where(index < 0, -1, index + before)
-    return {name: np.asarray(values, column_spec(name).dtype) for name, values in columns.items()}
+    return {name: as_column(name, values, clip.sequence) for name, values in columns.items()}
 
 
 class Names:
@@ -176,7 +177,7 @@ def collect(form: Format, source: str | Path) -> Dataset:
     """
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(Path(scratch), lambda text: None)
-        plan = form.plan(Path(source), context)
+        plan = form.plan(unpacked(Path(source), context), context)
         clips = [clip for unit in plan.units for clip in form.read(unit, context) if len(clip.joints)]
     if not clips:
         raise ValueError(f"{source}: has no frame; check what was selected")

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from posedata._npy import GrowingNpy, digest_file
 from posedata._schema import IMAGE_KINDS
-from posedata._writer import GrowingNpy, digest_file
 from posedata.prepare.format import Clip, Context, Format, Unit
 from posedata.prepare.merge import Label, camera_table, clip_columns
 
@@ -36,6 +36,7 @@ class Part:
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     images: int = 0
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     files: tuple[tuple[str, int, str], ...] = ()
 
     @property
@@ -61,9 +62,11 @@ class Reader:
         # A name of its own: a process of a killed run may still be at this unit.
         unfinished = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".partial", dir=self._folder))
         notes: list[str] = []
+        remarks: list[str] = []
+        context = Context(self._scratch, notes.append, remarks.append)
         writer = _PartWriter(unfinished)
         try:
-            for clip in self._form.read(unit, Context(self._scratch, notes.append)):
+            for clip in self._form.read(unit, context):
                 writer.add(clip)
         finally:
             digests = writer.close()
@@ -74,6 +77,7 @@ class Reader:
             digests=digests,
             images=writer.images,
             notes=tuple(notes),
+            remarks=tuple(remarks),
             files=tuple(checksum(file, self._source) for file in own),
         )
         (unfinished / "part.json").write_text(json.dumps(dataclasses.asdict(part)), encoding="utf-8")
@@ -92,11 +96,11 @@ def load_part(place: Path) -> Part | None:
         return None
     told["labels"] = tuple(Label(**label) for label in told["labels"])
     told["files"] = tuple(tuple(file) for file in told["files"])
-    return Part(**told | {name: tuple(told[name]) for name in ("cameras", "notes")})
+    return Part(**told | {name: tuple(told.get(name, ())) for name in ("cameras", "notes", "remarks")})
 
 
 def checksum(file: Path, source: Path) -> tuple[str, int, str]:
-    """Name within the source (its own name, if it lies elsewhere), size in bytes and sha256."""
+    """Name within the source (its own name, if it is that or lies elsewhere), size in bytes and sha256."""
     digest, size = hashlib.sha256(), 0
     with file.open("rb") as handle:
         while block := handle.read(_BLOCK):
@@ -106,7 +110,8 @@ def checksum(file: Path, source: Path) -> tuple[str, int, str]:
 
 
 def name_in(file: Path, source: Path) -> str:
-    return file.relative_to(source).as_posix() if file.is_relative_to(source) else file.name
+    inside = file != source and file.is_relative_to(source)
+    return file.relative_to(source).as_posix() if inside else file.name
 
 
 def unit_key(unit: Unit, form: Format, source: Path) -> str:

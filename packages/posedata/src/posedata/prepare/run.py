@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import multiprocessing
-import multiprocessing.connection
 import os
+import re
 import shutil
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
 from posedata._writer import refuse_existing
 from posedata.prepare.finish import finish
 from posedata.prepare.format import Context, Format, Plan, Unit, get_format
+from posedata.prepare.packed import left_packed, unpacked
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
+from posedata.processes import can_leave, in_processes
 
 Progress = Callable[[int, int], None]
 """Called with how many units are done, and of how many."""
@@ -68,11 +63,12 @@ def prepare(
 
     Args:
         format_name: a key of `FORMATS`.
-        source: file or folder, as the format takes it.
+        source: file or folder, as the format takes it; or a zip file of either, unpacked beside `out`.
         out: the store to make.
         overwrite: replace `out` if it is a store.
-        strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out.
-        workers: processes; 1 reads in this one.
+        strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out;
+            what is left out because the data set itself marks it so is told, and no fault.
+        workers: processes; 1 reads in this one, as does a format that is defined in the script itself.
         progress: called as units are done.
         told: called with each fault as it is found, "FILE: what; cure".
         options: the format's, e.g. `fps`.
@@ -88,28 +84,54 @@ def prepare(
     if out.exists() and source.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"{out}: holds {source}, which is to be read; choose another name")
     notes: list[str] = []
+    faults: list[str] = []
 
-    def note(text: str) -> None:
+    def tell(text: str) -> None:
         notes.append(text)
         told(text)
 
-    with _work_folder(out) as work:
-        job = _Job(form, source, work / "parts", work / "scratch")
-        plan = form.plan(source, Context(job.scratch, note))
-        _check_plan(plan, source)
-        if strict and notes:
-            raise _strict(source, notes)
-        files, parts = _read_all(job, plan, workers, progress, note)
-        if strict and notes:
-            raise _strict(source, notes)
+    def note(text: str) -> None:
+        faults.append(text)
+        tell(text)
+
+    with _work_folder(out) as work, _named(source, work) as named:
+        given = unpacked(source, Context(work / "scratch", note))
+        context = Context(work / "scratch", lambda text: note(named(text)), lambda text: tell(named(text)))
+        job = _Job(form, given, work / "parts", context.scratch)
+        plan = form.plan(given, context)
+        _check_plan(plan, given)
+        for text in left_packed(given, [file for unit in plan.units for file in unit.files]):
+            note(named(text))
+        if strict and faults:
+            raise _strict(source, faults)
+        files, parts = _read_all(job, plan, workers, progress, context)
+        if strict and faults:
+            raise _strict(source, faults)
         kept = [text.replace(f"{source}{os.sep}", "") for text in notes]  # wherever the source lay
         finish(form, plan, parts, files, kept, work, out, overwrite=overwrite)
         shutil.rmtree(job.folder)
     return out
 
 
+@contextlib.contextmanager
+def _named(source: Path, work: Path) -> Iterator[Callable[[str], str]]:
+    """What unpacked files are called in notes, and in errors raised inside: by the zip file they lay in."""
+    place = re.compile(re.escape(str(work / "scratch")) + r"/[0-9a-f]{24}/" + re.escape(source.stem))
+
+    def named(text: str) -> str:
+        return place.sub(lambda _: str(source), text)
+
+    try:
+        yield named
+    except (ValueError, FileNotFoundError) as error:
+        text = str(error)
+        if named(text) == text:
+            raise
+        raise (ValueError if isinstance(error, ValueError) else FileNotFoundError)(named(text)) from None
+
+
 def _read_all(
-    job: _Job, plan: Plan, workers: int, progress: Progress | None, note: Callable[[str], None]
+    job: _Job, plan: Plan, workers: int, progress: Progress | None, context: Context
 ) -> tuple[Files, list[tuple[str, Part]]]:
     """Checksums of the files that units share, and the parts (with their keys) that could be read."""
     owners: dict[Path, int] = {}
@@ -129,10 +151,12 @@ def _read_all(
         if isinstance(result, Part):
             parts.append((task.key, result))
             for text in result.notes:
-                note(text)
+                context.note(text)
+            for text in result.remarks:
+                context.tell(text)
         elif isinstance(result, Failure):
             failures.append(result)
-            note(f"{result.message} [{result.unit} is left out]")
+            context.note(f"{result.message} [{result.unit} is left out]")
         else:
             files += result
         if progress is not None:
@@ -184,17 +208,7 @@ _in_this_process: _Job | None = None
 
 def _start_worker(job: _Job) -> None:
     global _in_this_process
-    torch.set_num_threads(1)
     _in_this_process = job
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker of a killed run must not go on: nobody would ever end it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(task: _Task) -> Part | Failure | Files:
@@ -205,30 +219,16 @@ def _work(task: _Task) -> Part | Failure | Files:
 def _results(job: _Job, tasks: Sequence[_Task], workers: int) -> Iterator[Part | Failure | Files]:
     """In the order of the tasks; never more than a few wait. Processes are started for long work only."""
     begun, done = time.monotonic(), 0
-    while done < len(tasks) and (workers <= 1 or time.monotonic() - begun < ALONE_SECONDS):
+    alone = workers <= 1 or not can_leave(job.form)
+    while done < len(tasks) and (alone or time.monotonic() - begun < ALONE_SECONDS):
         yield job.run(tasks[done])
         done += 1
-    tasks, workers = tasks[done:], min(workers, len(tasks) - done)
-    if not tasks:
+    if not (rest := tasks[done:]):
         return
-    # A forked child would inherit torch's thread pool in a state that hangs.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (job,)) as pool:
-        waiting: deque[Future[Part | Failure | Files]] = deque()
-        try:
-            for task in tasks:
-                waiting.append(pool.submit(_work, task))
-                if len(waiting) >= 8 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise ValueError(
-                f"{job.source}: a reading process was killed, most likely for want of memory; run again with"
-                " fewer workers, which goes on where this stopped"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    try:
+        yield from in_processes(_work, rest, min(workers, len(rest)), _start_worker, job)
+    except ValueError as error:
+        raise ValueError(f"{job.source}: {error}; it goes on where this stopped") from None
 
 
 def _check_plan(plan: Plan, source: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from posedata.prepare.format import UNKNOWN, Unit
+from posedata.prepare.listing import files_below, nothing_found
 
 
 def files_of(source: Path, suffix: str) -> list[Path]:
@@ -18,9 +19,9 @@ def files_of(source: Path, suffix: str) -> list[Path]:
     """
     if source.is_file() and source.suffix.lower() == suffix:
         return [source]
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() == suffix) if source.is_dir() else []
+    found = [file for file in files_below(source) if file.suffix.lower() == suffix] if source.is_dir() else []
     if not found:
-        raise FileNotFoundError(f"{source}: no {suffix} file there; give one, or a folder that holds some")
+        raise nothing_found(source, f"no {suffix} file there", "give one, or a folder that holds some")
     return found
 
 

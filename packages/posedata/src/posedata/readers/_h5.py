@@ -33,8 +33,10 @@ class H5File:
             raise FileNotFoundError(f"{self.path}: no such file; give an HDF5 file")
         try:
             self._file = h5py.File(self.path, "r", locking=False)
-        except _DAMAGE as error:
-            raise ValueError(f"{self.path}: is no whole HDF5 file ({_line(error)}); copy it anew") from None
+        except _DAMAGE:
+            raise ValueError(
+                f"{self.path}: is no whole HDF5 file; copy it anew, and compare its size with the source's"
+            ) from None
 
     def __enter__(self) -> H5File:
         return self
@@ -47,9 +49,8 @@ class H5File:
     def __contains__(self, name: str) -> bool:
         try:
             return name in self._file
-        except _DAMAGE as error:
-            reason = f"cannot be read ({_line(error)}); copy the file anew"
-            raise ValueError(f"{self.path}: {name} {reason}") from None
+        except _DAMAGE:
+            raise ValueError(f"{self.path}: {name} is damaged; copy the file anew") from None
 
     def array(self, name: str, shape: tuple[int | None, ...], kinds: str = "fiu") -> H5Array:
         """A data set of the file's root that has this shape (None: any length) and a dtype of these kinds.
@@ -72,7 +73,7 @@ class H5File:
         except _DAMAGE as error:
             if isinstance(error, ValueError) and str(error).startswith(where):
                 raise
-            raise ValueError(f"{where} cannot be read ({_line(error)}); copy the file anew") from None
+            raise ValueError(f"{where} is damaged; copy the file anew") from None
         return H5Array(found, where)
 
 
@@ -90,8 +91,8 @@ class H5Array:
         """Rows: a slice, or ascending indices. ValueError where the bytes are damaged."""
         try:
             return np.asarray(self._data[rows])
-        except _DAMAGE as error:
-            raise ValueError(f"{self._where} cannot be read ({_line(error)}); copy the file anew") from None
+        except _DAMAGE:
+            raise ValueError(f"{self._where} is damaged; copy the file anew") from None
 
     def all(self, largest: int = 1 << 30) -> np.ndarray:
         """The whole array; ValueError if it is of more than `largest` bytes."""
@@ -125,7 +126,3 @@ def _check_type(data: Any, shape: tuple[int | None, ...], kinds: str, where: str
     kind = "S" if text else data.dtype.kind
     if kind not in kinds or (kind == "O" and not text):
         raise ValueError(f"{where} is {data.dtype}, which is not what it should be; get the file anew")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

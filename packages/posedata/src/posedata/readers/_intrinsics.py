@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from jaxtyping import Float
 from posedata.camera import Camera
 
 _LARGEST = 8192
+_VIEW = (10.0, 150.0)
+"""Degrees that a camera of people sees across and down."""
+_UNEQUAL = 1.5
 
 
 def part(told: Mapping[str, Any], field: str, table: Path) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def json_camera(told: Mapping[str, Any], table: str) -> Camera:
     )
     if not (1 <= width <= _LARGEST and 1 <= height <= _LARGEST):
         raise ValueError(f"{table}: is {width:g}x{height:g}; give the image's own width and height")
+    _check_view(table, (width, height), (fx, fy), (cx, cy))
     rotation = array_of(told.get("rotation", np.eye(3).tolist()), (3, 3), f"{table}: rotation")
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
         raise ValueError(f"{table}: rotation is no rotation; give depth frame to colour frame")
@@ -61,8 +66,40 @@ def json_camera(told: Mapping[str, Any], table: str) -> Camera:
     )
 
 
-def _double(camera: Camera) -> Camera:
-    return camera.to(dtype=torch.float64)
+def _check_view(
+    table: str, size: tuple[float, float], focal: tuple[float, float], centre: tuple[float, float]
+) -> None:
+    """Raise ValueError where the camera cannot be the image's: of another resolution, or no lens has it."""
+    for name, f, pixels in (("fx", focal[0], size[0]), ("fy", focal[1], size[1])):
+        angle = 2 * math.degrees(math.atan(pixels / 2 / f))
+        if not _VIEW[0] <= angle <= _VIEW[1]:
+            cure = "it is in pixels, not millimetres" if angle > _VIEW[1] else "is it of a larger image?"
+            raise ValueError(
+                f"{table}: {name} {f:g} sees {angle:.3g} degrees in {pixels:g} pixels; give the focal length"
+                f" of this image ({cure})"
+            )
+    if not 1 / _UNEQUAL < focal[0] / focal[1] < _UNEQUAL:
+        raise ValueError(f"{table}: fx {focal[0]:g} and fy {focal[1]:g} are of no lens; give both in pixels")
+    across, down = ((c + 0.5) / (side / 2) for c, side in zip(centre, size, strict=True))
+    factor = (across + down) / 2
+    if abs(across - down) < 0.12 * factor and (0.2 < factor < 0.6 or factor > 1.65):
+        other = f"{size[0] * factor:.0f}x{size[1] * factor:.0f}"
+        raise ValueError(
+            f"{table}: cx {centre[0]:g}, cy {centre[1]:g} are the centre of about {other}, not of"
+            f" {size[0]:g}x{size[1]:g}; divide fx, fy, cx and cy by {_round(factor)}, or give those of"
+            " this image"
+        )
+    if not (0 < across < 2 and 0 < down < 2):
+        raise ValueError(
+            f"{table}: cx {centre[0]:g}, cy {centre[1]:g} lie outside the image of {size[0]:g}x{size[1]:g};"
+            " give the principal point in its pixels"
+        )
+
+
+def _round(factor: float) -> str:
+    """The ratio of usual resolutions that is nearest, where it is near."""
+    near = min((0.25, 1 / 3, 0.5, 2.0, 2.25, 3.0, 4.0, 6.0), key=lambda known: abs(known - factor) / known)
+    return f"{near if abs(near - factor) < 0.1 * near else factor:.3g}"
 
 
 def array_of(value: Any, shape: tuple[int, ...], where: str) -> Float[np.ndarray, " ..."]:

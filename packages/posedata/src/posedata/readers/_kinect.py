@@ -40,6 +40,10 @@ _DAMAGE = (
 )
 
 
+class _UnfitError(ValueError):
+    """An image that opens and is not what is wanted."""
+
+
 class Intrinsics(NamedTuple):
     """Focal lengths and centre in pixels; k1, k2, p1, p2, k3; the worst residual in pixels."""
 
@@ -220,13 +224,15 @@ def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(_held(path), formats=("PNG",)) as image:
                 if image.mode not in ("I;16", "I;16B", "I"):
-                    raise ValueError(f"has mode {image.mode}, wanted 16-bit grey")
+                    raise _UnfitError(f"has mode {image.mode}, wanted 16-bit grey; save it so")
                 if max(image.size) > _LARGEST or (size is not None and image.size != size):
                     wanted = "at most 8192 a side" if size is None else f"{size[0]}x{size[1]}"
-                    raise ValueError(f"has {image.size[0]}x{image.size[1]} pixels, wanted {wanted}")
+                    raise _UnfitError(
+                        f"has {image.size[0]}x{image.size[1]} pixels, wanted {wanted}; save it so"
+                    )
                 depth = np.asarray(image)
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no depth image ({_line(error)}); copy it anew") from None
+        raise ValueError(f"{path}: is no depth image: {_reason(error, 'PNG')}") from None
     if depth.min(initial=0) < 0 or depth.max(initial=0) > 65535:
         raise ValueError(f"{path}: depth exceeds 16 bits; write millimetres as 16-bit grey")
     return depth.astype(np.uint16)
@@ -241,12 +247,12 @@ def read_colour(path: Path) -> UInt8[np.ndarray, "H W 3"]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(_held(path), formats=("PNG", "JPEG")) as image:
                 if max(image.size) > _LARGEST:
-                    raise ValueError(
-                        f"has {image.size[0]}x{image.size[1]} pixels, at most 8192 a side are read"
+                    raise _UnfitError(
+                        f"has {image.size[0]}x{image.size[1]} pixels, at most 8192 a side are read; shrink it"
                     )
                 return np.asarray(image.convert("RGB"))
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no whole image ({_line(error)}); copy it anew") from None
+        raise ValueError(f"{path}: is no whole image: {_reason(error, 'PNG or JPEG')}") from None
 
 
 def register_colour(
@@ -277,9 +283,14 @@ def register_colour(
 def _held(path: Path) -> io.BytesIO:
     """The file in memory, where a chunk that claims two gigabytes can get no more than there is."""
     if path.stat().st_size > _LARGEST_IMAGE:
-        raise ValueError(f"has more than {_LARGEST_IMAGE >> 20} MiB")
+        raise _UnfitError(f"has more than {_LARGEST_IMAGE >> 20} MiB; save it smaller")
     return io.BytesIO(path.read_bytes())
 
 
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+def _reason(error: BaseException, kind: str) -> str:
+    """What to say of an image that does not open: our own words, whatever the library's are."""
+    if isinstance(error, _UnfitError):
+        return str(error)
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError)):
+        return "its header claims too many pixels to be read; copy it anew"
+    return f"it is damaged, cut short, or no {kind}; copy it anew"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from posedata.prepare.format import ClipCamera
-from posedata.readers._safe_text import read_json
+from posedata.readers._safe_text import parse_json, read_json
 
 AXES = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """Their world (y down) to ours (z up)."""
@@ -32,7 +31,7 @@ def scene_files(folder: Path) -> list[Path]:
     """The body files of a sequence, in the order of their frames; or the tar that holds them; or nothing."""
     inside = folder / FOLDER
     if inside.is_dir():
-        return sorted(p for p in inside.iterdir() if _SCENE.fullmatch(p.name))
+        return sorted(p for p in inside.iterdir() if _SCENE.fullmatch(p.name) and p.is_file())
     packed = folder / f"{FOLDER}.tar"
     return [packed] if packed.is_file() else []
 
@@ -115,22 +114,21 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
                 if match and member.isreg() and int(match[1]) % stride == 0:
                     found[int(match[1])] = member
                 if count > _MOST_MEMBERS:
-                    raise ValueError("it holds more files than any sequence")
+                    raise ValueError(f"{path}: holds more files than any sequence; download it anew")
             for number, member in sorted(found.items()):
                 handle = archive.extractfile(member)
                 if handle is not None:
                     yield number, f"{path}: {member.name[-60:]}", handle.read(_LARGEST_SCENE + 1)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: is no whole tar ({str(error)[:120]}); download it anew") from None
+        if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
+            raise
+        raise ValueError(f"{path}: is no whole tar; download it anew") from None
 
 
 def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]]:
     if len(data) > _LARGEST_SCENE:
         raise ValueError(f"{where}: is larger than any body file; download it anew")
-    try:
-        scene = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: is no JSON ({str(error)[:120]}); download it anew") from None
+    scene = parse_json(data.decode("utf-8", "replace"), where, constants=True)
     bodies = scene.get("bodies") if isinstance(scene, dict) else None
     if not isinstance(bodies, list):
         raise ValueError(f"{where}: has no list 'bodies'; download it anew")

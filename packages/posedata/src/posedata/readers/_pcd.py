@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ from jaxtyping import Float, UInt8, UInt16
 
 from posedata.camera import Camera
 from posedata.readers._kinect import solve_intrinsics
+from posedata.readers._pcd_header import check_pcd
 
-_LARGEST = 8192
-_LARGEST_PCD = 1 << 30
-_HEADER = 4096
 _FARTHEST = 65.0
 """Metres, which is what 16 bits of millimetres hold."""
 
@@ -23,7 +20,7 @@ def cloud_images(
     path: Path,
 ) -> tuple[UInt16[np.ndarray, "H W"], UInt8[np.ndarray, "H W 3"] | None, Camera]:
     """Depth, colour and camera of an organised cloud (x right, y down, z forward, metres)."""
-    width, height = _pcd_size(path)
+    width, height = check_pcd(path)
     from posedata.synthetic._open3d import open3d
 
     module = open3d()
@@ -54,20 +51,6 @@ def cloud_images(
         rgb = np.rint(np.asarray(cloud.colors) * 255).astype(np.uint8).reshape(height, width, 3)
     focal, centre = (torch.from_numpy(value).float() for value in (solved.focal, solved.centre))
     return depth, rgb, Camera(focal, centre, torch.eye(3), torch.zeros(3), size=(width, height))
-
-
-def _pcd_size(path: Path) -> tuple[int, int]:
-    if path.stat().st_size > _LARGEST_PCD:
-        raise ValueError(f"{path}: is larger than {_LARGEST_PCD >> 20} MiB; give one frame a file")
-    with path.open("rb") as handle:
-        head = handle.read(_HEADER)
-    found = {key: re.search(rb"^" + key + rb" (\d{1,9})\s*$", head, re.M) for key in (b"WIDTH", b"HEIGHT")}
-    if b"DATA " not in head or not all(found.values()):
-        raise ValueError(f"{path}: has no PCD header with WIDTH, HEIGHT and DATA; give a .pcd file")
-    width, height = (int(match[1]) for match in found.values() if match)
-    if not (2 <= width <= _LARGEST and 2 <= height <= _LARGEST):
-        raise ValueError(f"{path}: is {width}x{height}, an unorganised cloud; save it with rows and columns")
-    return width, height
 
 
 def millimetres(values: Float[np.ndarray, "H W"]) -> UInt16[np.ndarray, "H W"]:

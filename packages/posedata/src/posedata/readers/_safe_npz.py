@@ -48,6 +48,13 @@ def load_npz_arrays(path: str | Path, only: Collection[str] = ()) -> dict[str, n
     return dict(_entries(Path(path), objects=False, only=only))
 
 
+def check_real(array: np.ndarray, where: str) -> np.ndarray:
+    """The array, if it holds real numbers; ValueError for complex, bool, text and objects."""
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{where} is an array of {array.dtype}, wanted real numbers; save it as float32")
+    return array
+
+
 def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tuple[str, Any]]:
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; give the npz file")

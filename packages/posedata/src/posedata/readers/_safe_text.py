@@ -1,40 +1,77 @@
-"""Reads JSON and XML of strangers: bounded in size and depth, without entities or anything to look up."""
+"""Reads JSON and XML of strangers: bounded in size and depth, without entities or anything to look up.
+
+What a text expands to is estimated by counting what makes objects of it, before any is made: a list `[],` has
+three bytes in the file and sixty in memory. A key that stands twice in an object, NaN and Infinity, a
+number of thousands of digits and half a character pair are no JSON that can be relied on; they are refused.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 MAX_BYTES = 1 << 30
 MAX_XML_BYTES = 64 << 20
+SPARE_BYTES = 256 << 20
+MAX_RATIO = 16
+"""Bytes that objects may take whatever their text, and beyond that a byte of text."""
+_JSON_COSTS = {"[": 64, "{": 64, ",": 32, ":": 72}
+_XML_COSTS = {"<": 160, "=": 100}
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: str | Path, most: int = MAX_XML_BYTES) -> str:
-    """A text file of at most `most` bytes, UTF-8; FileNotFoundError, or ValueError naming it."""
+    """A text file of at most `most` bytes, UTF-8 (with or without a byte-order mark).
+
+    Raises FileNotFoundError, or ValueError naming the file.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     if path.stat().st_size > most:
         raise ValueError(f"{path}: is larger than {most >> 20} MiB; it is not read, get it anew")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is no text ({error.reason} at byte {error.start}); copy it anew") from None
+        raise ValueError(f"{path}: is no text in UTF-8 (at byte {error.start}); save it so") from None
 
 
-def read_json(path: str | Path, kind: type = dict) -> Any:
-    """The value in a JSON file, which must be of this kind (dict or list); NaN and Infinity are refused."""
-    text = read_text(path, MAX_BYTES)
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError(f"{path}: is nested too deep; get it anew") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: is no JSON ({str(error)[:120]}); copy it anew") from None
+def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, *, constants: bool = False) -> Any:
+    """The value in a JSON file, which must be of this kind (dict or list).
+
+    `constants` lets NaN and Infinity pass as floats, for readers that can leave out what has them.
+    """
+    value = parse_json(read_text(path, MAX_BYTES), str(path), constants=constants)
     if not isinstance(value, kind):
-        raise ValueError(f"{path}: holds a {type(value).__name__}, wanted a {kind.__name__}; get it anew")
+        wanted = " or ".join(f"a {k.__name__}" for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise ValueError(f"{path}: holds a {type(value).__name__}, wanted {wanted}; get it anew")
+    return value
+
+
+def parse_json(text: str, where: str, *, constants: bool = False) -> Any:
+    """The value of a JSON text; `where` begins the one line of a ValueError."""
+    _check_growth(text, _JSON_COSTS, where)
+    try:
+        refuse = None if constants else _refuse
+        value = json.loads(text, parse_constant=refuse, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError(f"{where}: is nested too deep; get it anew") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        end = "ends too early" if not text[error.pos :].strip() else "is damaged"
+        raise ValueError(f"{where}: is no JSON ({end} at {place}); copy it anew") from None
+    except _OwnError as error:
+        raise ValueError(f"{where}: is no JSON that is read ({error}); correct it") from None
+    except ValueError:  # Python's own limit on digits
+        raise ValueError(f"{where}: is no JSON (a number has thousands of digits); correct it") from None
+    if _HALF_PAIR.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except (UnicodeEncodeError, RecursionError):
+            raise ValueError(f"{where}: holds half a character (\\ud800 to \\udfff); correct it") from None
     return value
 
 
@@ -43,11 +80,39 @@ def read_xml(path: str | Path) -> ElementTree.Element:
     text = read_text(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError(f"{path}: declares a document type, which is not followed; get it anew")
+    _check_growth(text, _XML_COSTS, str(path))
     try:
         return ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is no XML ({str(error)[:120]}); copy it anew") from None
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        raise ValueError(f"{path}: is no XML (at line {line}, column {column}); copy it anew") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path}: is no XML that is read; copy it anew") from None
+
+
+def _check_growth(text: str, costs: dict[str, int], where: str) -> None:
+    """Refuse a text whose objects would take far more memory than it has bytes."""
+    if 80 * len(text) < SPARE_BYTES:
+        return
+    size = sum(cost * text.count(sign) for sign, cost in costs.items())
+    if size > SPARE_BYTES + MAX_RATIO * len(text):
+        raise ValueError(
+            f"{where}: would take some {size >> 20} MiB in memory, so it is not read; get it anew"
+        )
+
+
+class _OwnError(ValueError):
+    """Says in our words what is wrong."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _OwnError(f"{twice[:40]!r} stands twice in an object")
+    return made
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise _OwnError(f"{name} is no number")

@@ -34,6 +34,7 @@ BODY = 22
 HANDS = (25, 40)
 """Left and right middle finger's first joint."""
 GENDERS = ("female", "male", "neutral")
+_SHAPES = ("shape", "neutral_stagei")
 _REACH = 1e4
 
 
@@ -68,8 +69,11 @@ class Amass(Format):
                 f"{source}: joints need the SMPL+H body model; get it from mano.is.tue.mpg.de, give --model"
             )
         models = _models(Path(self.model))
-        files = [file for file in files_of(source, ".npz") if file.stem not in ("shape", "neutral_stagei")]
-        files = [file for file in files if file not in models.values()]
+        found = [file for file in files_of(source, ".npz") if file not in models.values()]
+        files = [file for file in found if file.stem not in _SHAPES]
+        if len(found) > len(files):
+            count = len(found) - len(files)
+            context.tell(f"{source}: {count} files hold a body's shape and no motion; left out")
         top = source if source.is_dir() else source.parent
         units = []
         for file in files:
@@ -186,8 +190,13 @@ def _models(path: Path) -> dict[str, Path]:
 
 def _numbers(data: dict[str, np.ndarray], name: str, dims: int, file: Path) -> np.ndarray:
     value = data.get(name)
-    if value is None or value.dtype.kind not in "fiu" or value.ndim != dims:
-        raise ValueError(f"{file}: has no array {name} of {dims} dimensions; give an AMASS file")
+    if value is None:
+        raise ValueError(f"{file}: has no array {name}; give an AMASS file")
+    if value.dtype.kind not in "fiu" or value.ndim != dims:
+        raise ValueError(
+            f"{file}: {name} is {value.dtype} {value.shape}, wanted floats of {dims} dimensions; give an"
+            " AMASS file"
+        )
     if not (np.isfinite(value).all() and np.abs(value).max(initial=0) < _REACH):
         raise ValueError(f"{file}: {name} holds numbers that none of a body is; get it anew")
     return value.astype(np.float64)

@@ -4,15 +4,17 @@ A bone with axis rotation C, joint rotation M, direction d and length l turns an
 
     G = G_parent C M C⁻¹,   end = end_parent + l G d,   C = Rz Ry Rx (axis),   M = Rz Ry Rx (dof)
 
-(Lander, "Working with Motion Capture File Formats", Game Developer, January 1998). No kept library reads
+The root's values come in the order that ":root" names; it is at its position plus the motion's, its rotations
+are in the order of its axis ("XYZ": x first), and G = O M with its starting orientation O (Lander, "Working
+with Motion Capture File Formats", Game Developer, January 1998). No kept library reads
 the format, hence the parser.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,13 @@ from jaxtyping import Float
 
 from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
 from posedata.prepare.merge import Dataset, collect
+from posedata.readers._bvh import about
 from posedata.readers._clips import files_of, names_of, stride_for, units_of, y_up_to_z_up
+from posedata.readers._text import motion_text
 from posedata.skeleton import get_skeleton
 
 INCH = 0.0254
+_LEG = (0.55, 1.2)
 CMU_LICENCE = (
     "free for all uses, not to be resold as such; mocap.cs.cmu.edu, created with funding from NSF EIA-0196217"
 )
@@ -50,12 +55,35 @@ class Bone:
 
 
 @dataclass(frozen=True)
+class Root:
+    """What ":root" says: order of its values ("tx", ...) and of its rotations, position, orientation (3,)."""
+
+    values: tuple[str, ...] = ("tx", "ty", "tz", "rx", "ry", "rz")
+    order: str = "xyz"
+    position: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    orientation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True)
 class AsfSkeleton:
-    """The bones of an ASF file in hierarchy order (parents first); `unit` metres per file unit."""
+    """The bones of an ASF file in hierarchy order (parents first); `unit` metres per file unit.
+
+    `radians` per unit of angle, of the motion too unless that says otherwise.
+    """
 
     bones: dict[str, Bone]
     unit: float
     radians: float
+    root: Root = field(default_factory=Root)
+
+
+@dataclass(frozen=True)
+class AmcMotion:
+    """Frames of an AMC file: values by bone, as written; their numbers (T,); radians per unit, if told."""
+
+    frames: list[dict[str, list[float]]]
+    numbers: np.ndarray
+    radians: float | None = None
 
 
 @register
@@ -63,12 +91,14 @@ class AsfSkeleton:
 class AsfAmc(Format):
     """Every AMC file of a folder (or one) with the ASF beside it, as Human3.6M-17 in metres, z up.
 
-    The ASF of an AMC is the one in its folder for the same subject number, or the only one there.
+    The ASF of an AMC is the one in its folder for the same subject number, the one with which its name
+    begins, or the only one there. Where frame numbers are missing, column `frame` has the gap.
     """
 
     name = "asf_amc"
     title = "ASF/AMC motion capture (CMU), a folder of it or one .amc"
     terms = CMU_LICENCE
+    version = 2
 
     rate: int | float = option(
         120.0, "Frames/s of the recordings, which AMC does not tell (CMU: 120, few 60)."
@@ -83,9 +113,14 @@ class AsfAmc(Format):
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         amc, asf = unit.files
-        ends = bone_ends(read_asf(asf), read_amc(amc), amc)
-        joints = h36m17_of(ends, amc)[:: stride_for(amc, self.rate, self.fps)]
-        yield Clip(joints.astype(np.float32), *names_of(amc))
+        skeleton, motion = read_asf(asf), read_amc(amc)
+        _tell_gaps(amc, motion.numbers, context.note)
+        stride = stride_for(amc, self.rate, self.fps)
+        numbers = motion.numbers - min(1, motion.numbers[0])
+        kept = (numbers - numbers[0]) % stride == 0
+        joints = h36m17_of(bone_ends(skeleton, motion, amc), amc)[kept]
+        joints *= _human_scale(asf, joints, skeleton.unit, context.note)
+        yield Clip(joints.astype(np.float32), *names_of(amc), columns={"frame": numbers[kept] // stride})
 
 
 def read_asf_amc(source: str | Path, **options: Any) -> Dataset:
@@ -96,10 +131,10 @@ def read_asf_amc(source: str | Path, **options: Any) -> Dataset:
 def read_asf(path: Path) -> AsfSkeleton:
     """Parse an ASF file. Raises ValueError naming the file and the field that is missing or unusual."""
     sections = _sections(path)
-    units = {words[0]: words[1] for words in sections.get("units", []) if len(words) == 2}
+    units = {words[0].lower(): words[1] for words in sections.get("units", []) if len(words) == 2}
     if "length" not in units:
         raise ValueError(f"{path}: field ':units length' is missing; restore it (CMU writes 0.45)")
-    radians = 1.0 if units.get("angle", "deg").startswith("rad") else math.radians(1)
+    radians = 1.0 if units.get("angle", "deg").lower().startswith("rad") else math.radians(1)
     described = dict(_bone_fields(sections.get("bonedata", [])))
     bones: dict[str, Bone] = {}
     for parent, *children in sections.get("hierarchy", []):
@@ -115,18 +150,28 @@ def read_asf(path: Path) -> AsfSkeleton:
         length = 0.0
     if not (np.isfinite(length) and length > 0):
         raise ValueError(f"{path}: field ':units length' is no positive number; restore it (CMU writes 0.45)")
-    return AsfSkeleton(bones, INCH / length, radians)
+    return AsfSkeleton(bones, INCH / length, radians, _root(path, sections.get("root", []), radians))
 
 
-def read_amc(path: Path) -> list[dict[str, list[float]]]:
-    """Frames of an AMC file: bone name to its values, as written."""
+def read_amc(path: Path) -> AmcMotion:
+    """Parse an AMC file. Raises ValueError naming a line that is none of a frame, or frames out of order."""
     frames: list[dict[str, list[float]]] = []
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
+    numbers: list[int] = []
+    radians = None
+    for number, line in enumerate(motion_text(path).split("\n"), start=1):
         words = line.split()
         if not words or words[0][0] in "#:":
+            told = words[0].lower() if words else ""
+            radians = {":radians": 1.0, ":degrees": math.radians(1)}.get(told, radians)
             continue
-        if len(words) == 1 and words[0].isdigit():
+        if len(words) == 1 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
+            if numbers and int(words[0]) <= numbers[-1]:
+                raise ValueError(
+                    f"{path}: line {number}: frame {words[0]} comes after frame {numbers[-1]}; are these two"
+                    " recordings? put each in a file of its own"
+                )
             frames.append({})
+            numbers.append(int(words[0]))
             continue
         try:
             values = [float(word) for word in words[1:]]
@@ -137,20 +182,23 @@ def read_amc(path: Path) -> list[dict[str, list[float]]]:
             raise ValueError(f"{path}: line {number} is no bone of a frame ({line[:40]!r})") from None
     if not frames:
         raise ValueError(f"{path}: has no frame; it is no AMC file, or cut short")
-    return frames
+    return AmcMotion(frames, np.array(numbers), radians)
 
 
-def bone_ends(
-    skeleton: AsfSkeleton, frames: list[dict[str, list[float]]], path: Path
-) -> dict[str, Float[np.ndarray, "T 3"]]:
+def bone_ends(skeleton: AsfSkeleton, motion: AmcMotion, path: Path) -> dict[str, Float[np.ndarray, "T 3"]]:
     """Forward kinematics: where each bone ends (and the root is), metres, in the file's axes (y up)."""
-    root = _values(frames, "root", 6, path)
-    turns = {"root": _euler(root[:, 3:] * skeleton.radians)}
-    ends = {"root": root[:, :3]}
+    radians = skeleton.radians if motion.radians is None else motion.radians
+    root = skeleton.root
+    values = _values(motion, "root", len(root.values), path)
+    moved, turned = np.zeros((2, len(values), 3))
+    for k, name in enumerate(root.values):
+        (moved if name[0] == "t" else turned)[:, "xyz".index(name[1])] = values[:, k]
+    turns = {"root": _euler(root.orientation, root.order) @ _euler(turned * radians, root.order)}
+    ends = {"root": root.position + moved}
     for name, bone in skeleton.bones.items():
-        dof = np.zeros((len(frames), 3))
+        dof = np.zeros((len(values), 3))
         if bone.dof:
-            dof[:, bone.dof] = _values(frames, name, len(bone.dof), path) * skeleton.radians
+            dof[:, bone.dof] = _values(motion, name, len(bone.dof), path) * radians
         axis = _euler(bone.axis)
         turns[name] = turns[bone.parent] @ axis @ _euler(dof) @ axis.T
         ends[name] = ends[bone.parent] + turns[name] @ bone.vector
@@ -177,39 +225,83 @@ def h36m17_of(ends: dict[str, np.ndarray], path: Path) -> np.ndarray:
 
 
 def _asf_for(amc: Path, subject: str) -> Path:
-    beside = sorted(p for p in amc.parent.iterdir() if p.suffix.lower() == ".asf")
+    beside = sorted(
+        p for p in amc.parent.iterdir() if p.suffix.lower() == ".asf" and not p.name.startswith("._")
+    )
     same = [p for p in beside if p.stem.replace("-", "_").split("_")[0] == subject]
-    chosen = same or beside
+    begins = [p for p in beside if amc.stem.lower().startswith(p.stem.lower())]
+    longest = [p for p in begins if len(p.stem) == max(len(other.stem) for other in begins)]
+    chosen = same or longest or beside
     if len(chosen) != 1:
         raise ValueError(f"{amc}: {len(chosen)} ASF files fit it there; put the subject's own beside it")
     return chosen[0]
+
+
+def _tell_gaps(amc: Path, numbers: np.ndarray, note: Callable[[str], None]) -> None:
+    after = np.flatnonzero(np.diff(numbers) > 1)
+    if len(after):
+        first, last = numbers[after[0]] + 1, numbers[after[0] + 1] - 1
+        more = f" (and {len(after) - 1} more gaps)" if len(after) > 1 else ""
+        note(f"{amc}: frames {first} to {last} are missing{more}; they are left out, in column 'frame' too")
+
+
+def _human_scale(asf: Path, joints: np.ndarray, unit: float, note: Callable[[str], None]) -> float:
+    """1, or what makes legs human where the ASF's values are not in inches by its length, as CMU's are."""
+    at = [get_skeleton("h36m17").index(f"left_{part}") for part in ("hip", "knee", "ankle")]
+    leg = float(np.linalg.norm(np.diff(joints[:, at], axis=1), axis=-1).mean(axis=0).sum())
+    for name, metres in {"": unit, "metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}.items():
+        if _LEG[0] <= leg / unit * metres <= _LEG[1]:
+            if name:
+                note(f"{asf}: a leg of {leg:.3g} m by its ':units length'; taken for {name}: mend the length")
+            return metres / unit
+    return 1.0
 
 
 def _sections(path: Path) -> dict[str, list[list[str]]]:
     """Lines as words by ":section"; `begin` and `end` are kept only where bones need them."""
     sections: dict[str, list[list[str]]] = {}
     lines: list[list[str]] = []
-    for line in path.read_text(encoding="latin-1").splitlines():
+    for line in motion_text(path).split("\n"):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if words[0].startswith(":"):
-            lines = sections.setdefault(words[0][1:], [])
-        elif words[0] == "begin" or (words[0] == "end" and lines is not sections.get("bonedata")):
+        key = words[0].lower()
+        if key.startswith(":"):
+            lines = sections.setdefault(key[1:], [])
+        elif key == "begin" or (key == "end" and lines is not sections.get("bonedata")):
             continue
         else:
             lines.append(words)
     return sections
 
 
+def _root(path: Path, lines: list[list[str]], radians: float) -> Root:
+    fields = {words[0].lower(): words[1:] for words in lines}
+    values = tuple(word.lower() for word in fields.get("order", Root.values))
+    order = "".join(fields.get("axis", ["XYZ"])).lower()
+    if len(set(values)) != len(values) or not set(values) <= set(Root.values) or sorted(order) != list("xyz"):
+        told = f"order {' '.join(values)}, axis {order}"[:80]
+        raise ValueError(f"{path}: ':root' has {told}; only TX TY TZ RX RY RZ and an axis of XYZ are read")
+    places = []
+    for name in ("position", "orientation"):
+        try:
+            place = np.array([float(word) for word in fields.get(name, ["0"] * 3)])
+        except ValueError:
+            place = np.array([])
+        if place.shape != (3,) or not np.isfinite(place).all():
+            raise ValueError(f"{path}: ':root' {name} is not three numbers; mend it")
+        places.append(place)
+    return Root(values, order, places[0], places[1] * radians)
+
+
 def _bone_fields(lines: list[list[str]]) -> Iterator[tuple[str, dict[str, list[str]]]]:
     fields: dict[str, list[str]] = {}
     for words in lines:
-        if words[0] == "end":
+        if words[0].lower() == "end":
             yield (fields.get("name") or ["?"])[0], fields
             fields = {}
         else:
-            fields[words[0]] = words[1:]
+            fields[words[0].lower()] = words[1:]
 
 
 def _bone(path: Path, name: str, parent: str, fields: dict[str, list[str]], radians: float) -> Bone:
@@ -228,22 +320,19 @@ def _bone(path: Path, name: str, parent: str, fields: dict[str, list[str]], radi
     return Bone(parent, direction * length, axis * radians, dof)
 
 
-def _values(frames: list[dict[str, list[float]]], bone: str, count: int, path: Path) -> np.ndarray:
-    for number, frame in enumerate(frames, start=1):
+def _values(motion: AmcMotion, bone: str, count: int, path: Path) -> np.ndarray:
+    for number, frame in zip(motion.numbers, motion.frames, strict=True):
         if len(frame.get(bone, ())) != count:
             found = len(frame.get(bone, ()))
             raise ValueError(
                 f"{path}: frame {number}: {bone!r} has {found} values, its ASF says {count}; mend it"
             )
-    return np.array([frame[bone] for frame in frames])
+    return np.array([frame[bone] for frame in motion.frames])
 
 
-def _euler(angles: Float[np.ndarray, "*T 3"]) -> Float[np.ndarray, "*T 3 3"]:
-    """Rz Ry Rx of angles (x, y, z) in radians."""
-    (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(angles), -1, 0), np.moveaxis(np.sin(angles), -1, 0)
-    rows = (
-        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        (-sy, cy * sx, cy * cx),
-    )
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+def _euler(angles: Float[np.ndarray, "*T 3"], order: str = "xyz") -> Float[np.ndarray, "*T 3 3"]:
+    """Rotation by angles (x, y, z) in radians about the fixed axes in this order: Rz Ry Rx for "xyz"."""
+    turn = np.broadcast_to(np.eye(3), (*angles.shape, 3))
+    for axis in map("xyz".index, order):
+        turn = about(axis, angles[..., axis]) @ turn
+    return turn

@@ -4,13 +4,20 @@ COCO has no 3D and no cameras. Its store has joints that are NaN and `valid` now
 `keypoints_annotated` (x, y in pixels, 1 where annotated, else 0, 0, 0), `visible_true` (annotated as visible)
 and `boxes`, and in the images. Trainers that need 3D refuse it; those of 2D and images take it.
 
-A row is an annotated person: crowds and people without a keypoint are left out, as by COCO's own evaluation.
-`frame` is the image's id. A photograph has no rate: fps is 1.
+A row is an annotated person: crowds and people without a keypoint are left out, as by COCO's own evaluation,
+and so are other categories and what is damaged; each kind is told with its count. Keypoints are found by the
+names that the category lists, so that files of other sets (CrowdPose's 14, Halpe's 26 and 136,
+COCO-WholeBody's 133) and of annotation tools are read as far as they have COCO's 17. A person without a box
+gets one from the keypoints; a keypoint outside its image by more than a tenth of it is not annotated.
+
+`frame` is the image's id (its place in the list, where ids are no numbers). A photograph has no rate: fps is
+1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,19 +28,15 @@ from jaxtyping import Float32
 
 from posedata.boxes import bounding_box
 from posedata.prepare.format import Clip, Context, Format, Plan, Total, Unit, inside, option, register
+from posedata.prepare.listing import files_below, is_junk, matching, nothing_found
+from posedata.readers._coco import JOINTS, read_people
 from posedata.readers._kinect import read_colour
 from posedata.readers._pictures import SIZE_HELP, crop_size, crops
 from posedata.readers._safe_text import read_json
 from posedata.skeleton import get_skeleton
 
-JOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee",
-    "left_ankle", "right_ankle",
-)  # fmt: skip
-"""As the file's categories list them, which is checked."""
 _ROWS = 2048
-_LARGEST = 1e6
+_OF_COCO = ("captions_", "instances_", "image_info_", "stuff_", "panoptic_")
 
 
 @register
@@ -50,6 +53,7 @@ class Coco(Format):
     )
 
     size: str = option("none", SIZE_HELP)
+    category: str = option("person", "The category whose annotations are people.")
     images: Path | None = option(None, "The folder of the images, where it does not lie beside annotations.")
 
     def plan(self, source: Path, context: Context) -> Plan:
@@ -58,24 +62,24 @@ class Coco(Format):
             raise ValueError("fps: photographs have no rate; leave it out")
         crop_size(self.size)
         units: list[Unit] = []
-        for file in _files(source):
-            part = file.stem.removeprefix("person_keypoints_")
-            rows, names = _rows(read_json(file), file)
+        files = _files(source, context)
+        for number, (file, part) in enumerate(zip(files, _parts(files, source), strict=True)):
+            rows, images = read_people(_read(file), file, self.category, context)
             folder = self._folder(file, part) if self.size != "none" else None
             for start in range(0, len(rows), _ROWS):
                 chunk = rows[start : start + _ROWS]
-                place = context.scratch / f"{part}-{start:07d}.npy"
+                place = context.scratch / f"coco-{number:04d}-{start:07d}.npy"
                 np.save(place, chunk, allow_pickle=False)
                 pictures: list[Path] = []
-                files: dict[int, int] = {}
+                shown: dict[int, int] = {}
                 for image in dict.fromkeys(chunk[:, 0].astype(int).tolist() if folder else ()):
-                    picture = inside(folder, names[image]) if folder else Path()
+                    picture = inside(folder, images[image].name) if folder else Path()
                     if picture.is_file():
                         pictures.append(picture)
-                        files[image] = len(pictures)
+                        shown[image] = len(pictures)
                     else:
                         context.note(f"{picture}: is missing, its people have no image; unpack {part}.zip")
-                detail = {"rows": place.name, "part": part, "files": files}
+                detail = {"rows": place.name, "part": part, "files": shown}
                 units.append(Unit(f"{part} {start}", (file, *pictures), detail))
         return Plan(units, "MS COCO keypoints", 1.0, "coco17")
 
@@ -90,7 +94,7 @@ class Coco(Format):
         columns = {
             "frame": rows[:, 0].astype(np.int32),
             "valid": np.zeros(known.shape, bool),
-            "visible_true": keypoints[..., 2] == 2,
+            "visible_true": known & (keypoints[..., 2] != 1),
             "keypoints_annotated": annotated,
             "boxes": _boxes(rows[:, 1:5], size),
         }
@@ -112,7 +116,8 @@ class Coco(Format):
             file.parent / part,
             file.parent,
         ]
-        folder = self.images or next((place for place in places if any(place.glob("*.jpg"))), places[0])
+        usual = (place for place in places if place.is_dir() and any(map(_is_picture, place.iterdir())))
+        folder = self.images or next(usual, places[0])
         if not Path(folder).is_dir():
             raise FileNotFoundError(
                 f"{folder}: no such folder of images; unpack {part}.zip, or give --images"
@@ -120,53 +125,44 @@ class Coco(Format):
         return Path(folder)
 
 
-def _files(source: Path) -> list[Path]:
-    found = [source] if source.is_file() else sorted(source.glob("**/person_keypoints_*.json"))
+def _files(source: Path, context: Context) -> list[Path]:
+    if source.is_file():
+        return [source]
+    every = matching(files_below(source), "*.json")
+    found = matching(every, "person_keypoints_*.json")
     if not found:
-        raise FileNotFoundError(f"{source}: has no annotations/person_keypoints_*.json; unpack them there")
+        cure = "unpack them there, or give the .json file itself"
+        raise nothing_found(source, "has no annotations/person_keypoints_*.json", cure)
+    others = [file for file in every if file not in found and not file.name.lower().startswith(_OF_COCO)]
+    if others:
+        context.tell(
+            f"{others[0]}: {len(others)} .json files are not named person_keypoints_*; left out, give one by"
+            " itself"
+        )
     return found
 
 
-def _rows(data: Mapping[str, Any], file: Path) -> tuple[np.ndarray, dict[int, str]]:
-    """(N, 5 + 51): image id, box x y w h, keypoints; sorted by image and annotation. And images' names."""
-    lists = {key: data.get(key) for key in ("images", "annotations", "categories")}
-    for key, entries in lists.items():
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{file}: {key} is no list of objects; get the file anew")
-    for category in lists["categories"] or ():
-        if category.get("name") == "person" and category.get("keypoints", list(JOINTS)) != list(JOINTS):
-            raise ValueError(f"{file}: categories list other keypoints than COCO's 17; give COCO's own file")
-    names: dict[int, str] = {}
-    for entry in lists["images"] or ():
-        if not isinstance(entry.get("file_name"), str) or type(entry.get("id")) is not int:
-            raise ValueError(f"{file}: images has an entry without id or file_name; get the file anew")
-        names[entry["id"]] = entry["file_name"]
-    kept = []
-    for number, entry in enumerate(lists["annotations"] or ()):
-        if entry.get("iscrowd") or not entry.get("num_keypoints", 1) or not any(entry.get("keypoints") or ()):
-            continue
-        kept.append(_row(entry, names, f"{file}: annotations[{number}]"))
-    if not kept:
-        raise ValueError(f"{file}: has no person with a keypoint; give a person_keypoints file")
-    rows = np.array(kept)
-    order = np.lexsort((rows[:, -1], rows[:, 0]))
-    return rows[order, :-1], names
+def _parts(files: list[Path], source: Path) -> list[str]:
+    """A name for each file: train2017; with its folders where several files have the same."""
+    names = [re.sub("^person_keypoints_", "", file.stem, flags=re.IGNORECASE) for file in files]
+    return [
+        name if names.count(name) == 1 else f"{file.parent.relative_to(source).as_posix()}/{name}"
+        for name, file in zip(names, files, strict=True)
+    ]
 
 
-def _row(entry: Mapping[str, Any], names: Mapping[int, str], where: str) -> list[float]:
-    image, identity = entry.get("image_id"), entry.get("id", 0)
-    if type(image) is not int or image not in names or not 0 <= image < 1 << 31:
-        raise ValueError(f"{where}: image_id is of no image; get the file anew")
-    values = [float(image)]
-    for key, count in (("bbox", 4), ("keypoints", 3 * len(JOINTS))):
-        numbers = entry.get(key)
-        plain = isinstance(numbers, list) and all(type(n) in (int, float) for n in numbers)
-        if numbers is None or not plain or len(numbers) != count or any(abs(n) > _LARGEST for n in numbers):
-            raise ValueError(f"{where}: {key} is no list of {count} numbers of pixels; get the file anew")
-        values += [float(n) for n in numbers]
-    if not all(number in (0, 1, 2) for number in values[7::3]):
-        raise ValueError(f"{where}: keypoints have a visibility other than 0, 1, 2; get the file anew")
-    return [*values, float(identity) if type(identity) is int and abs(identity) < 1 << 53 else 0.0]
+def _read(file: Path) -> dict[str, Any]:
+    """The file's object. A NaN in it costs the person that has it, not the file."""
+    data = read_json(file, (dict, list), constants=True)
+    if isinstance(data, list):
+        raise ValueError(
+            f"{file}: is a list of results and no annotations; read it with prepare coco_results"
+        )
+    return data
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in (".jpg", ".jpeg", ".png") and not is_junk(path.name)
 
 
 def _boxes(given: np.ndarray, size: tuple[int, int] | None) -> Float32[np.ndarray, "N 4"]:

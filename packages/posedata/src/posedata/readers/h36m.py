@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._cdf import read_cdf
 from posedata.readers._clips import stride_for
 from posedata.readers._h36m_cameras import CAMERAS, read_cameras
@@ -37,7 +38,14 @@ TRAIN, TEST = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
 _CANONICAL = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 _FILE = re.compile(r"(?P<action>[A-Za-z]+)(?P<take> \d+)?(?:\.(?P<camera>\d{8}))?")
 _WORLD, _MONO, _PIXELS, _VIDEOS = "D3_Positions", "D3_Positions_mono", "D2_Positions", "Videos"
+ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
+    "SittingDown", "Smoking", "Waiting", "WalkDog", "WalkTogether", "Walking",
+)  # fmt: skip
+_NEARLY_ALL = 10
+"""Actions from which on a subject is taken for whole but for those that it lacks."""
 _NO_VIDEO = ("S11 Directions", "54138969")
+_Found = dict[tuple[str, str], dict[tuple[str, str], Path]]
 
 
 @register
@@ -66,7 +74,8 @@ class H36m(Format):
         """One unit an action of a subject."""
         crop_size(self.size)
         wanted = self._wanted()
-        files = _files(source)
+        files = {key: kinds for key, kinds in _files(source, context).items() if self._selected(key[0])}
+        files = _with_poses(files, context)
         metadata = None if not wanted else self.metadata or _metadata(source)
         if wanted and metadata is None:
             context.note(f"{source}: has no metadata.xml, so poses come without cameras; put it there")
@@ -74,12 +83,16 @@ class H36m(Format):
         known = read_cameras(metadata) if metadata else {}
         units = []
         for (subject, sequence), kinds in sorted(files.items()):
-            if self.subjects != "all" and subject not in self.subjects.split(","):
-                continue
             listed = [camera for camera in known.get(subject, []) if camera.name in wanted]
             if wanted and not listed:
                 context.note(f"{metadata}: has no cameras of {subject}; {sequence} is left out")
                 continue
+            bare = [camera.name for camera in listed if (_PIXELS, camera.name) not in kinds]
+            if 0 < len(bare) < len(listed):
+                context.note(
+                    f"{sequence}: has no {_PIXELS} of {', '.join(bare)}; there positions are projected,"
+                    " unpack them"
+                )
             used = {key: file for key, file in kinds.items() if self._uses(key, kinds, wanted)}
             needed = tuple(sorted({*used.values(), *([metadata] if metadata else [])}))
             units.append(Unit(sequence, needed, {"subject": subject, "files": used, "cameras": listed}))
@@ -134,6 +147,9 @@ class H36m(Format):
                 images = crops(video_frames(video, rows[shown]), columns["boxes"][shown], size)
         return Clip(joints, unit.detail["subject"], unit.name, action, columns, (camera,), images)
 
+    def _selected(self, subject: str) -> bool:
+        return self.subjects == "all" or subject in self.subjects.split(",")
+
     def _wanted(self) -> tuple[str, ...]:
         if self.cameras in ("all", "none"):
             return CAMERAS if self.cameras == "all" else ()
@@ -153,36 +169,89 @@ class H36m(Format):
         return kind != _MONO or (_WORLD, "") not in kinds
 
 
-def _files(source: Path) -> dict[tuple[str, str], dict[tuple[str, str], Path]]:
-    """By subject and sequence ("S1 Walking 1"): files by kind and camera ("" for the world's)."""
+def _files(source: Path, context: Context) -> _Found:
+    """By subject and sequence ("S1 Walking 1"): files by kind and camera ("" for the world's).
+
+    What lies there and cannot be used is told: folders that are not named after a subject, other names.
+    """
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder; give the one that holds S1, S5, ...")
-    found: dict[tuple[str, str], dict[tuple[str, str], Path]] = {}
-    for kind, pattern in ((_WORLD, "*.cdf"), (_MONO, "*.cdf"), (_PIXELS, "*.cdf"), (_VIDEOS, "*.mp4")):
-        for file in sorted(source.glob(f"**/{kind}/{pattern}")):
+    found: _Found = {}
+    unnamed: dict[str, int] = {}
+    every = files_below(source)
+    for kind, ending in ((_WORLD, "cdf"), (_MONO, "cdf"), (_PIXELS, "cdf"), (_VIDEOS, "mp4")):
+        for file in matching(every, f"{kind}/*.{ending}"):
             subject = _subject(file)
             match = _FILE.fullmatch(file.stem)
-            if subject is None or match is None:  # "_ALL" joins all actions
+            if file.stem.startswith("_ALL"):  # joins all actions
                 continue
-            action = _CANONICAL.get(match["action"], match["action"])
-            sequence = f"{subject} {action}{match['take'] or ''}"
-            if (kind == _WORLD) == (match["camera"] is None):
-                found.setdefault((subject, sequence), {})[kind, match["camera"] or ""] = file
-    held = {key: kinds for key, kinds in found.items() if any(kind in (_WORLD, _MONO) for kind, _ in kinds)}
-    if not held:
-        raise FileNotFoundError(
-            f"{source}: has no S*/MyPoseFeatures/{_WORLD}/*.cdf; unpack Poses_D3_Positions_S*.tgz there"
+            if subject is None:
+                unnamed[_person_folder(file)] = unnamed.get(_person_folder(file), 0) + 1
+            elif match is None or (kind == _WORLD) != (match["camera"] is None):
+                context.note(f"{file}: is not named as {kind} are; left out, rename it")
+            else:
+                action = _CANONICAL.get(match["action"], match["action"])
+                kinds = found.setdefault((subject, f"{subject} {action}{match['take'] or ''}"), {})
+                if (kind, match["camera"] or "") in kinds:
+                    context.note(f"{file}: is there twice; this one is left out, remove one")
+                kinds.setdefault((kind, match["camera"] or ""), file)
+    for folder, count in unnamed.items():
+        context.note(f"{folder}: folders are named S1, S5, ...; its {count} files are left out, rename it")
+    if not any(_has_poses(kinds) for kinds in found.values()):
+        raise nothing_found(
+            source, f"has no S*/MyPoseFeatures/{_WORLD}/*.cdf", "unpack Poses_D3_Positions_S*.tgz there"
         )
+    for file in matching(every, "*.tgz", "*.tar.gz", "*.tar"):
+        packed = re.search(r"D3_Positions_(S\d{1,2})\b", file.name)
+        if packed and not any(subject == packed[1] and _has_poses(k) for (subject, _), k in found.items()):
+            context.note(f"{file}: is packed, so {packed[1]} is left out; unpack it")
+    return found
+
+
+def _has_poses(kinds: dict[tuple[str, str], Path]) -> bool:
+    return any(kind in (_WORLD, _MONO) for kind, _ in kinds)
+
+
+def _with_poses(found: _Found, context: Context) -> _Found:
+    """Those with positions; of the others a note a subject, or a sequence where the subject has others."""
+    held = {key: kinds for key, kinds in found.items() if _has_poses(kinds)}
+    subjects = {subject for subject, _ in held}
+    lacking: dict[str, set[str]] = {}  # kinds that lie there without positions
+    for (subject, sequence), kinds in found.items():
+        if not _has_poses(kinds):
+            name = sequence if subject in subjects else subject
+            lacking.setdefault(name, set()).update(kind for kind, _ in kinds)
+    for name, there in sorted(lacking.items()):
+        subject = name.split()[0]
+        text = f"{name}: {' and '.join(sorted(there))} without {_WORLD}; left out"
+        if _PIXELS in there:
+            context.note(f"{text}, unpack Poses_{_WORLD}_{subject}.tgz")
+        else:
+            context.tell(text)
+    for subject in sorted(subjects):
+        named = {sequence.split()[1] for other, sequence in found if other == subject}
+        if len(named & set(ACTIONS)) >= _NEARLY_ALL and (missing := [a for a in ACTIONS if a not in named]):
+            context.note(
+                f"{subject}: lacks {', '.join(missing)} of the 15 actions; unpack its archives again"
+            )
     return held
 
 
 def _subject(file: Path) -> str | None:
-    """The nearest folder above that is named after a subject."""
-    return next((part for part in reversed(file.parts[:-1]) if re.fullmatch(r"S\d{1,2}", part)), None)
+    """The nearest folder above that is named after a subject; None where it is named so in another case."""
+    named = (part for part in reversed(file.parts[:-1]) if re.fullmatch(r"[Ss]\d{1,2}", part))
+    found = next(named, "")
+    return found if found.startswith("S") else None
+
+
+def _person_folder(file: Path) -> str:
+    """What stands where a subject's folder should."""
+    above = file.parent.parent
+    return str(above.parent if above.name.lower() == "myposefeatures" else above)
 
 
 def _metadata(source: Path) -> Path | None:
-    here = sorted(source.glob("**/metadata.xml"))
+    here = matching(files_below(source), "metadata.xml")
     beside = source.parent / "metadata.xml"
     return here[0] if here else beside if beside.is_file() else None
 

@@ -98,8 +98,11 @@ class H36mNpz(Format):
         wanted = {(unit.detail["subject"], unit.detail["action"]): unit.detail for unit in units}
         entries, scratch = load_plain_npz(path), context.scratch
         layout = _layout(entries.get("metadata"), path, context)
+        strangers: list[str] = []
         for key, arrays in _arrays(entries, path, "positions_2d"):
-            if key in wanted:
+            if key not in wanted:
+                strangers.append(" ".join(key))
+            else:
                 detail = wanted.pop(key)
                 where = f"{path}: {' '.join(key)}"
                 views = _views(arrays, detail["cameras"], where)
@@ -111,6 +114,11 @@ class H36mNpz(Format):
                             " matching file"
                         )
                     _save(scratch / f"{detail['poses']}-{number}.npy", _as_h36m(view, layout))
+        if strangers:
+            context.note(
+                f"{path}: {len(strangers)} sequences of positions_2d (first {strangers[0]}) have no"
+                " positions_3d; left out, give the matching files"
+            )
         for subject, action in wanted:
             raise ValueError(f"{path}: {subject} {action}: has no views; give the matching file")
 
@@ -169,7 +177,8 @@ def _as_h36m(view: Float32[np.ndarray, "T 17 2"], layout: Skeleton) -> Float32[n
 
 def _seventeen(array: Any, where: str) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise ValueError(f"{where}: is no array of numbers; get it anew")
+        held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{where}: is {held}, wanted an array of floats (T, 32, 3); save metres as floats")
     if array.ndim != 3 or array.shape[1:] not in ((32, 3), (17, 3)):
         raise ValueError(f"{where}: shape is {array.shape}, wanted (T, 32, 3) or (T, 17, 3)")
     chosen = array[:, list(JOINTS_17_OF_32)] if array.shape[1] == 32 else array
@@ -184,7 +193,7 @@ def _views(arrays: Any, cameras: list[ClipCamera], where: str) -> list[np.ndarra
         if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[1:] != (17, 2):
             raise ValueError(f"{where}: a view is no array (T, 17, 2); give a file of 17 joints")
         if array.dtype.kind != "f":
-            raise ValueError(f"{where}: a view holds {array.dtype}; get it anew")
+            raise ValueError(f"{where}: a view holds {array.dtype}, wanted floats; save pixels as floats")
     return [_checked(array, where) for array in arrays]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, inside, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._kinect import batches
 from posedata.readers._pictures import SIZE_HELP, crop_size
@@ -50,7 +51,7 @@ class InterHandFormat(Format):
             stride_for(source, RATE, self.fps)
         crop_size(self.size)
         units: list[Unit] = []
-        for file in _files(source):
+        for file in _files(source, context):
             units += self._split(file, len(units), context)
         if not units:
             raise ValueError(f"{source}: no picture has a valid joint; check the joint_3d file")
@@ -168,11 +169,15 @@ def _camera(name: str, flat: np.ndarray) -> ClipCamera:
     return ClipCamera(name, flat[:2], flat[2:4], flat[4:13].reshape(3, 3), flat[13:16], size)
 
 
-def _files(source: Path) -> list[Path]:
-    files = [source] if source.is_file() else sorted(source.rglob("*_data.json"))
-    found = [file for file in files if source.is_file() or file.name.lower().startswith(_STEMS)]
+def _files(source: Path, context: Context) -> list[Path]:
+    if source.is_file():
+        return [source]
+    files = matching(files_below(source), "*_data.json")
+    found = [file for file in files if file.name.lower().startswith(_STEMS)]
     if not found:
-        raise FileNotFoundError(f"{source}: has no InterHand2.6M_*_data.json; unpack the annotations there")
+        raise nothing_found(source, "has no InterHand2.6M_*_data.json", "unpack the annotations there")
+    for file in (file for file in files if file not in found):
+        context.note(f"{file}: is not named as InterHand2.6M's; left out, give it by itself")
     return found
 
 

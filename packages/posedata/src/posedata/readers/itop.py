@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped, UInt16
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._h5 import H5Array, H5File
 from posedata.readers._kinect import BATCH, Framing, batches, project
@@ -44,6 +45,7 @@ _ROTATIONS = {
     "top": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
 }
 _LARGEST_UNPACKED = 64 << 30
+_FARTHEST = 50.0
 _PEOPLE = tuple(f"{person:02d}" for person in range(100))
 
 
@@ -86,9 +88,12 @@ class Itop(Format):
                 units.append(Unit(f"{self.view} {part} {person}", tuple(files.values()), detail))
             split[part] = list(rows)
         if not units:
-            raise FileNotFoundError(
-                f"{source}: has no ITOP_{self.view}_*_labels.h5; give the folder that holds ITOP's files"
+            raise nothing_found(
+                source, f"has no ITOP_{self.view}_*_labels.h5", "give the folder that holds ITOP's files"
             )
+        other = next(view for view in VIEWS if view != self.view)
+        if any(_find(source, f"ITOP_{other}_{part}_labels.h5") for part in PARTS):
+            context.tell(f"{source}: holds the {other} view too, which is left out; --view {other} reads it")
         stride = stride_for(source, RATE, self.fps)
         return Plan(units, "ITOP", RATE / stride, "itop15", meta={"split": split, "view": self.view})
 
@@ -157,14 +162,15 @@ def _people(labels: Path) -> dict[str, np.ndarray]:
 def _find(source: Path, name: str) -> Path | None:
     """The file in the folder or below, plain or gzipped."""
     folder = source.parent if source.is_file() else source
+    every = files_below(folder)
     for wanted in (name, f"{name}.gz"):
-        if found := sorted(folder.rglob(wanted)):
+        if found := matching(every, wanted):
             return found[0]
     return None
 
 
 def _opened(file: Path, context: Context) -> Path:
-    return _unpack(file, context.scratch) if file.suffix == ".gz" else file
+    return _unpack(file, context.scratch) if file.suffix.lower() == ".gz" else file
 
 
 def _unpack(packed: Path, scratch: Path) -> Path:
@@ -178,9 +184,17 @@ def _unpack(packed: Path, scratch: Path) -> Path:
             _copy(read, write)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         unfinished.unlink(missing_ok=True)
-        raise ValueError(f"{packed}: does not unpack ({error}); download it anew") from None
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk, say
+            told = f"{error.strerror}, while {packed.name} is unpacked there"
+            raise OSError(error.errno, told, str(unfinished)) from None
+        reason = "it is longer than any file of ITOP" if isinstance(error, _TooLongError) else "it is damaged"
+        raise ValueError(f"{packed}: does not unpack, {reason}; download it anew") from None
     unfinished.rename(target)
     return target
+
+
+class _TooLongError(ValueError):
+    """More came out of a packed file than should."""
 
 
 def _copy(read: gzip.GzipFile, write: BinaryIO) -> None:
@@ -188,7 +202,7 @@ def _copy(read: gzip.GzipFile, write: BinaryIO) -> None:
     while block := read.read(1 << 22):
         total += len(block)
         if total > _LARGEST_UNPACKED:
-            raise ValueError("it is longer than any file of ITOP")
+            raise _TooLongError
         write.write(block)
 
 
@@ -252,6 +266,7 @@ def _images(
         for start in range(0, len(rows), BATCH):
             block = rows[start : start + BATCH]
             metres = _rows(depths, block)
+            _check_metres(file.path, metres)
             people = None if masks is None else _rows(masks, block)
             for i, box in enumerate(boxes[start : start + BATCH]):
                 depth = depth_from_cloud(metres[i]) if cloud else _millimetres(metres[i])
@@ -268,6 +283,16 @@ def _rows(array: H5Array, rows: Int[np.ndarray, " n"]) -> np.ndarray:
         return array[low:high][rows - low]
     order = np.argsort(rows, kind="stable")
     return array[rows[order]][np.argsort(order)]
+
+
+def _check_metres(path: Path, metres: Shaped[np.ndarray, " ..."]) -> None:
+    depth = metres[..., 2] if metres.shape[-1] == 3 else metres
+    known = depth[np.isfinite(depth) & (depth > 0)]
+    if known.size and float(np.median(known)) > _FARTHEST:
+        raise ValueError(
+            f"{path}: values of {known.min():.4g} to {known.max():.4g} metres; these look like millimetres,"
+            " ITOP's are metres; download the file anew"
+        )
 
 
 def _millimetres(metres: Shaped[np.ndarray, " ..."]) -> UInt16[np.ndarray, " ..."]:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from posedata.prepare.format import Clip, Context, Format, Plan, Unit, register
+from posedata.prepare.listing import files_below, matching
 from posedata.prepare.merge import Dataset, collect
 from posedata.readers._clips import stride_for
-from posedata.readers._safe_npz import load_npz_arrays
+from posedata.readers._safe_npz import check_real, load_npz_arrays
 from posedata.skeleton import get_skeleton
 
 _KEYS = {
@@ -36,6 +37,7 @@ class Joints(Format):
     title = "joints npz: one array of Human3.6M-17 poses with names"
 
     def plan(self, source: Path, context: Context) -> Plan:
+        source = _only_npz(source, context)
         arrays = _arrays(source, _NAMES)
         rate = float(arrays["fps"].item())
         lists = {f"{name}s": arrays[names].tolist() for name, (_, names) in _KEYS.items()}
@@ -46,7 +48,7 @@ class Joints(Format):
         path, stride = unit.files[0], unit.detail
         arrays = _arrays(path)
         skeleton = get_skeleton("h36m17")
-        joints = arrays["joints"]
+        joints = check_real(arrays["joints"], f"{path}: joints")
         if joints.shape[1:] != (len(skeleton), 3):
             raise ValueError(f"{path}: joints has shape {joints.shape}, wanted (N, 17, 3); convert it")
         if "parents" in arrays and tuple(arrays["parents"].tolist()) != skeleton.parents:
@@ -72,6 +74,18 @@ def read_joints(source: str | Path, **options: Any) -> Dataset:
     Raises FileNotFoundError, or ValueError naming the array that is missing or wrong.
     """
     return collect(Joints(**options), source)
+
+
+def _only_npz(source: Path, context: Context) -> Path:
+    """The file; or of what was unpacked from a zip file the only npz."""
+    if source.is_dir() and source.is_relative_to(context.scratch):
+        found = matching(files_below(source), "*.npz")
+        if len(found) != 1:
+            raise ValueError(
+                f"{source}: holds {len(found)} npz files, wanted one; unpack it, give the npz file"
+            )
+        return found[0]
+    return source
 
 
 def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:

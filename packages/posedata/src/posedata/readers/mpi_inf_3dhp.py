@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Float64
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._h5 import H5File
 from posedata.readers._kinect import camera_of, read_colour, solve_intrinsics
@@ -81,12 +82,13 @@ class MpiInf3dhp(Format):
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit a sequence."""
         self._check()
-        train = sorted(source.glob("**/S[1-9]*/Seq*/annot.mat")) if source.is_dir() else []
-        test = sorted(source.glob("**/TS[1-9]*/annot_data.mat")) if source.is_dir() else []
+        every = files_below(source) if source.is_dir() else []
+        train = matching(every, "S[1-9]*/Seq*/annot.mat")
+        test = matching(every, "TS[1-9]*/annot_data.mat")
         if not train and not test:
-            raise FileNotFoundError(
-                f"{source}: has no S*/Seq*/annot.mat, nor TS*/annot_data.mat; give their folder"
-            )
+            what = "has no S*/Seq*/annot.mat, nor TS*/annot_data.mat"
+            raise nothing_found(source, what, "give their folder")
+        _tell_left_out(every, {*train, *test}, context)
         units = [unit for file in train if (unit := self._training(file, context))]
         if test and self.joints != "h36m17":
             context.note(f"{test[0]}: the test set has 17 joints; give --joints h36m17 for it")
@@ -151,7 +153,8 @@ class MpiInf3dhp(Format):
             yield Clip(world, subject, unit.name, action, columns, (seen,), images)
 
     def _test_files(self, file: Path) -> tuple[Path, ...]:
-        pictures = sorted((file.parent / "imageSequence").glob("img_*.jpg")) if self.size != "none" else []
+        shown = files_below(file.parent / "imageSequence") if self.size != "none" else []
+        pictures = matching(shown, "img_*.jpg")
         return (file, *pictures)
 
     def _read_test(self, unit: Unit, context: Context) -> Iterator[Clip]:
@@ -218,6 +221,16 @@ class MpiInf3dhp(Format):
         for field, known in (("joints", ("h36m17", "mpi_inf_3dhp28")), ("pose", ("metric", "universal"))):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} {getattr(self, field)!r} is not known; use {' or '.join(known)}")
+
+
+def _tell_left_out(every: list[Path], used: set[Path], context: Context) -> None:
+    """What lies there and is not read: annotations elsewhere, and sequences without any."""
+    for file in matching(every, "annot.mat", "annot_data.mat"):
+        if file not in used:
+            context.note(f"{file}: lies in no folder such as S1/Seq1 or TS1; left out, move it there")
+    for file in matching(every, "Seq*/camera.calibration"):
+        if file.with_name("annot.mat") not in used:
+            context.note(f"{file.parent}: has a calibration but no annot.mat; left out, download it")
 
 
 def _chosen(source: str, wanted: str) -> list[int]:

@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.prepare.listing import files_below, is_junk, matching
 from posedata.readers._clips import files_of, stride_for
 from posedata.readers._kinect import Framing, batches, read_depth_png, solve_intrinsics
 
@@ -42,7 +43,7 @@ CROSS_SUBJECT_60 = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 _WORLD_TO_CAMERA = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 _BODY, _JOINT = 10, 12
-_LARGEST = 256 << 20
+_LARGEST = 16 << 20
 _MOST_BODIES = 32
 _MOST_POINTS = 20_000
 _LARGEST_RESIDUAL = 1.0
@@ -238,7 +239,7 @@ def _listed(path: Path) -> set[str]:
 def _depth_roots(source: Path) -> list[Path]:
     """Folders of depth folders beside or above the skeletons, masked ones first."""
     top = source.parent if source.is_file() else source
-    places = [top, *sorted(p for p in top.iterdir() if p.is_dir()), top.parent]
+    places = [top, *sorted(p for p in top.iterdir() if p.is_dir() and not is_junk(p.name)), top.parent]
     named = [p for place in places for p in sorted(place.glob("*depth*")) if p.is_dir()]
     return sorted(dict.fromkeys(named), key=lambda folder: "masked" not in folder.name)
 
@@ -247,7 +248,7 @@ def _depth_folder(roots: list[Path], name: str) -> tuple[str, int] | None:
     """The folder, and how many images it holds (so that a unit is read anew where some were added)."""
     for root in roots:
         if (root / name).is_dir():
-            return str(root / name), sum(1 for _ in (root / name).glob("*.png"))
+            return str(root / name), len(matching(files_below(root / name), "*.png"))
     return None
 
 

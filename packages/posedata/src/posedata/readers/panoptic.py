@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8, UInt16
 
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.prepare.listing import is_junk, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._kinect import (
     BATCH,
@@ -95,7 +96,8 @@ class Panoptic(Format):
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit a sequence."""
         Framing.parse(DEPTH_SIZE, self.size)
-        folders = [source, *sorted(p for p in source.iterdir() if p.is_dir())] if source.is_dir() else []
+        inside = source.iterdir() if source.is_dir() else ()
+        folders = [source, *sorted(p for p in inside if p.is_dir() and not is_junk(p.name))]
         units = []
         for folder in folders:
             files = scene_files(folder)
@@ -104,10 +106,13 @@ class Panoptic(Format):
                 others = [_named(folder, stem) for stem in ("calibration", "kcalibration", "ksynctables")]
                 there = [path for path in [*others, *depth.values()] if path is not None]
                 units.append(Unit(folder.name, (*files, *there), {"folder": str(folder)}))
+            elif _named(folder, "calibration") is not None or (folder / "hdPose3d_stage1").is_dir():
+                context.note(f"{folder}: has no hdPose3d_stage1_coco19; left out, download it")
         if not units:
-            raise FileNotFoundError(
-                f"{source}: holds no hdPose3d_stage1_coco19; give a sequence's folder, or one of such folders"
-                " (the older mpi15 layout is not read)"
+            raise nothing_found(
+                source,
+                "holds no hdPose3d_stage1_coco19",
+                "give a sequence's folder, or one of such folders (the older mpi15 layout is not read)",
             )
         stride = stride_for(source, RATE, self.fps)
         return Plan(units, "CMU Panoptic", RATE / stride, "panoptic19")

@@ -1,247 +1,26 @@
-"""RGB-D recordings: a folder of depth and colour images with intrinsics, or organised point clouds.
+"""RGB-D recordings as stores: images and cameras, and 2D keypoints where there are any.
 
-A folder holds `depth/` (16-bit PNG, or `.npy` of millimetres as uint16 or of metres as floats), if there is
-colour `rgb/` (or `color/`), and `intrinsics.json` (or `camera_intrinsic.json`, `camera.json`):
-
-    {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 319.5, "cy": 239.5,
-     "distortion": [k1, k2, p1, p2, k3], "depth_scale": 1000, "fps": 30,
-     "rgb": {"width": ..., "rotation": 3x3, "translation": [metres]}, "frames": {"NAME": {"fx": ...}}}
-
-Only size, focal lengths and centre are needed; Open3D's own `intrinsic_matrix` (nine numbers by column) does
-too. `depth_scale` is the units of a metre. `rgb` describes a colour camera of its own, placed by what takes
-the depth frame to its frame; without it the two must be registered. `frames` holds what changes between them.
-Images are paired by name; names that are times (seconds) by the nearest time. They come in the order of the
-numbers in their names, 2 before 10. A frame without colour is told and left out where others have it.
-
-A `.pcd` file with rows and columns is a recording of one frame; its intrinsics follow from its points.
+How a recording is laid out stands in `posedata.readers._recording`, which `open_rgbd` reads.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8, UInt16
+from jaxtyping import Float32, Int
 
 from posedata.camera import Camera
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
-from posedata.readers._intrinsics import array_of, finite, json_camera, part
-from posedata.readers._kinect import Framing, batches, read_colour, read_depth_png, register_colour
-from posedata.readers._pcd import cloud_images, millimetres
+from posedata.readers._intrinsics import array_of
+from posedata.readers._kinect import Framing, batches
+from posedata.readers._recording import COLOUR, INTRINSICS, RgbdFrame, RgbdSequence, images_in, open_rgbd
 from posedata.readers._safe_text import read_json
 
-RATE = 30.0
-APART = 1 / 30
-"""Seconds that a colour image may lie from its depth image."""
-_INTRINSICS = ("intrinsics.json", "camera_intrinsic.json", "camera.json")
-_COLOUR = ("rgb", "color", "colour")
-_LARGEST = 8192
-
-
-class RgbdFrame(NamedTuple):
-    """One moment: depth in millimetres (0: none), colour on the same pixels if there is any, the camera of
-    both (in its own frame), the time in seconds, and the file's name."""
-
-    depth: UInt16[np.ndarray, "H W"]
-    rgb: UInt8[np.ndarray, "H W 3"] | None
-    camera: Camera
-    time: float
-    name: str
-
-
-class _Pair(NamedTuple):
-    name: str
-    time: float
-    depth: Path
-    colour: Path | None
-    camera: Camera
-
-
-class RgbdSequence:
-    """Frames of one recording with intrinsics that belong to each; images are read when they are asked for.
-
-    `open_rgbd` makes one. Iteration holds one frame in memory.
-
-    Attributes:
-        name: of the folder or file.
-        fps: frames a second.
-    """
-
-    def __init__(
-        self, name: str, fps: float, pairs: list[_Pair], scale: float, colour: Camera | None
-    ) -> None:
-        self.name, self.fps = name, fps
-        self._pairs, self._scale, self._colour = pairs, scale, colour
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the first depth image, pixels."""
-        width, height = self._pairs[0].camera.size.tolist()
-        return int(width), int(height)
-
-    @property
-    def has_colour(self) -> bool:
-        """Whether every frame has a colour image."""
-        return all(pair.colour is not None or pair.depth.suffix == ".pcd" for pair in self._pairs)
-
-    def without_colour(self) -> list[int]:
-        """Numbers of the frames that have no colour image, in a recording where others have one."""
-        bare = [number for number, pair in enumerate(self._pairs) if pair.colour is None]
-        return bare if len(bare) < len(self) else []
-
-    def __iter__(self) -> Iterator[RgbdFrame]:
-        return (self[index] for index in range(len(self)))
-
-    def camera(self, index: int) -> Camera:
-        """The camera of a frame, without reading the frame."""
-        return self._pairs[index].camera
-
-    def names(self) -> list[str]:
-        """The frames' names, those of the depth files."""
-        return [pair.name for pair in self._pairs]
-
-    @overload
-    def __getitem__(self, index: int) -> RgbdFrame: ...
-    @overload
-    def __getitem__(self, index: slice) -> RgbdSequence: ...
-    def __getitem__(self, index: int | slice) -> RgbdFrame | RgbdSequence:
-        """A frame, or a shorter sequence. Raises ValueError, naming the file, where an image is damaged."""
-        if isinstance(index, slice):
-            step = index.step or 1
-            return RgbdSequence(
-                self.name, self.fps / abs(step), self._pairs[index], self._scale, self._colour
-            )
-        pair = self._pairs[index]
-        if pair.depth.suffix == ".pcd":
-            depth, rgb = cloud_images(pair.depth)[:2]
-            return RgbdFrame(depth, rgb, pair.camera, pair.time, pair.name)
-        depth = _read_depth(pair.depth, self._scale)
-        width, height = pair.camera.size.tolist()
-        if depth.shape != (height, width):
-            raise ValueError(
-                f"{pair.depth}: is {depth.shape[1]}x{depth.shape[0]}, the intrinsics say {width}x{height};"
-                " give those of this image"
-            )
-        rgb = None if pair.colour is None else read_colour(pair.colour)
-        if rgb is not None and self._colour is not None:
-            rgb = register_colour(depth, rgb, pair.camera, self._colour)
-        elif rgb is not None and rgb.shape[:2] != depth.shape:
-            raise ValueError(
-                f"{pair.colour}: is {rgb.shape[1]}x{rgb.shape[0]}, depth is {width}x{height}; register them,"
-                " or describe the colour camera as 'rgb' in intrinsics.json"
-            )
-        return RgbdFrame(depth, rgb, pair.camera, pair.time, pair.name)
-
-
-def open_rgbd(source: str | Path, intrinsics: str | Path | None = None) -> RgbdSequence:
-    """A recording: a folder as the module describes, one depth image (.png, .npy), or an organised .pcd.
-
-    Args:
-        source: folder or file.
-        intrinsics: the JSON, where it does not lie in the folder (beside the image).
-
-    Raises: FileNotFoundError; ValueError naming file, field and cure.
-    """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder; give an RGB-D folder, .png, .npy or .pcd")
-    if path.suffix.lower() == ".pcd":
-        camera = cloud_images(path)[2]
-        return RgbdSequence(path.stem, RATE, [_Pair(path.stem, 0.0, path, None, camera)], 1000.0, None)
-    folder = path if path.is_dir() else path.parent
-    depth = [path] if path.is_file() else _images_in(path, ("depth",))
-    if not depth:
-        raise FileNotFoundError(f"{path}: has no depth/ with .png or .npy files; give the recording's folder")
-    table = Path(intrinsics) if intrinsics is not None else _table_in(folder)
-    told = read_json(table)
-    colour = _images_in(path, _COLOUR) if path.is_dir() else []
-    scale = finite(told, "depth_scale", table, 1000.0)
-    fps = finite(told, "fps", table, RATE)
-    rgb = None
-    if "rgb" in told:
-        rgb = json_camera(part(told, "rgb", table), f"{table}: rgb")
-    frames = part(told, "frames", table) if "frames" in told else {}
-    pairs = []
-    for (name, time), file, matched in _paired(depth, colour, fps):
-        given = frames.get(name)
-        if given is not None and not isinstance(given, dict):
-            raise ValueError(f"{table}: frames {name[:40]!r} is no object; write what differs in that frame")
-        pairs.append(_Pair(name, time, file, matched, json_camera({**told, **(given or {})}, str(table))))
-    return RgbdSequence(path.stem if path.is_file() else path.name, fps, pairs, scale, rgb)
-
-
-def _images_in(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    for name in names:
-        if (folder / name).is_dir():
-            kinds = (".png", ".npy") if name == "depth" else (".png", ".jpg", ".jpeg")
-            return sorted((p for p in (folder / name).iterdir() if p.suffix.lower() in kinds), key=_place)
-    return []
-
-
-def _place(file: Path) -> tuple[list[tuple[float, str]], str]:
-    """Sorts names by the numbers in them, and those that are times by the time."""
-    time = _time(file)
-    if time is not None:
-        return [(time, "")], file.name
-    words = enumerate(re.split(r"([0-9]+)", file.stem))
-    return [(float(word), "") if i % 2 else (-1.0, word) for i, word in words], file.name
-
-
-def _table_in(folder: Path) -> Path:
-    for place in (folder, folder.parent):
-        for name in _INTRINSICS:
-            if (place / name).is_file():
-                return place / name
-    raise FileNotFoundError(
-        f"{folder / _INTRINSICS[0]}: no such file; write width, height, fx, fy, cx, cy there"
-    )
-
-
-def _paired(
-    depth: list[Path], colour: list[Path], fps: float
-) -> Iterator[tuple[tuple[str, float], Path, Path | None]]:
-    """Every depth image with its name and time, and the colour image that belongs to it."""
-    times = [_time(file) for file in depth]
-    timed = all(time is not None for time in times)
-    by_name = {file.stem: file for file in colour}
-    color_times = [_time(file) for file in colour]
-    nearest = timed and bool(colour) and all(time is not None for time in color_times)
-    when = np.array(color_times if nearest else [], dtype=float)
-    for number, file in enumerate(depth):
-        time = times[number] if timed else number / fps
-        assert time is not None
-        matched = by_name.get(file.stem)
-        if nearest and matched is None:
-            index = int(np.abs(when - time).argmin())
-            matched = colour[index] if abs(when[index] - time) <= APART else None
-        yield (file.stem, time), file, matched
-
-
-def _time(file: Path) -> float | None:
-    """Seconds, where a file's name is a time as TUM's RGB-D recordings write it."""
-    return float(file.stem) if re.fullmatch(r"\d{1,12}\.\d{1,9}", file.stem, re.ASCII) else None
-
-
-def _read_depth(path: Path, scale: float) -> UInt16[np.ndarray, "H W"]:
-    if path.suffix.lower() == ".png":
-        depth = read_depth_png(path)
-        return depth if scale == 1000 else millimetres(depth * (1000 / scale))
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: is no .npy array ({str(error)[:120]}); copy it anew") from None
-    if array.ndim != 2 or array.dtype.kind not in "fu" or max(array.shape) > _LARGEST:
-        raise ValueError(
-            f"{path}: is {array.dtype} {array.shape}, wanted (H, W) of uint16 or floats; save it so"
-        )
-    return millimetres(array.astype(np.float64) * (1000 if array.dtype.kind == "f" else 1000 / scale))
+__all__ = ["Rgbd", "RgbdFrame", "RgbdSequence", "open_rgbd", "people_in"]
 
 
 @register
@@ -251,12 +30,15 @@ class Rgbd(Format):
 
     name = "rgbd"
     title = "RGB-D recordings: depth/, rgb/ and intrinsics.json, or organised .pcd files"
-    version = 2
+    version = 3
 
     keypoints: str = option(
         "keypoints.json", "COCO keypoints in each recording's folder, by depth file's name."
     )
     size: str = option("full", "Images: full, or a crop around each person such as 256x256.")
+    depth_scale: float | None = option(
+        None, "Units of a metre in depth images: 1000 for millimetres, 5000 for TUM's."
+    )
 
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit a recording; all run at the first one's rate unless their intrinsics say otherwise."""
@@ -266,17 +48,17 @@ class Rgbd(Format):
         units = []
         for place in places:
             name = place.name if place == source else place.relative_to(source).as_posix()
-            tables = [p for p in (place / self.keypoints, *(place / n for n in _INTRINSICS)) if p.is_file()]
-            files = (
-                [place] if place.is_file() else [*_images_in(place, ("depth",)), *_images_in(place, _COLOUR)]
-            )
+            tables = [p for p in (place / self.keypoints, *(place / n for n in INTRINSICS)) if p.is_file()]
+            files = [place] if place.is_file() else [*images_in(place, ("depth",)), *images_in(place, COLOUR)]
             units.append(Unit(name, (*files, *tables), str(place)))
         return Plan(units, "RGB-D recordings", None, "coco17")
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         """One clip a recording: a row a frame, or a row a person where there are keypoints."""
         place = Path(unit.detail)
-        frames = open_rgbd(place)
+        frames = open_rgbd(place, depth_scale=self.depth_scale)
+        for text in frames.notes:
+            context.note(text)
         stride = 1 if self.fps is None else max(1, round(frames.fps / self.fps))
         table = place / self.keypoints if place.is_dir() else place.with_suffix(".keypoints.json")
         index, keypoints = (
@@ -284,7 +66,7 @@ class Rgbd(Format):
         )
         kept = index % stride == 0
         if bare := frames.without_colour():
-            first = _images_in(place, ("depth",))[bare[0]]
+            first = images_in(place, ("depth",))[bare[0]]
             context.note(
                 f"{first}: has no colour image, as {len(bare)} of {len(frames)} frames of {unit.name}; their"
                 " rows are left out, add the images"
@@ -302,7 +84,7 @@ class Rgbd(Format):
             columns["keypoints_detector"] = keypoints
         cameras = [_clip_camera(unit.name, frames.camera(i)) for i in range(len(frames))]
         columns["camera"] = index
-        images = batches(_cut(frames, index, framing, columns["boxes"]))
+        images = batches(_cut(frames, index, framing, columns["boxes"], context))
         joints = np.zeros((len(index), 17, 3), np.float32)
         yield Clip(joints, unit.name, unit.name, "unknown", columns, cameras, images, fps=frames.fps / stride)
 
@@ -325,16 +107,34 @@ def _clip_camera(name: str, camera: Camera) -> ClipCamera:
 
 
 def _cut(
-    frames: RgbdSequence, index: Int[np.ndarray, " N"], framing: Framing, boxes: Float32[np.ndarray, "N 4"]
+    frames: RgbdSequence,
+    index: Int[np.ndarray, " N"],
+    framing: Framing,
+    boxes: Float32[np.ndarray, "N 4"],
+    context: Context,
 ) -> Iterator[dict[str, np.ndarray]]:
-    at, frame = -1, None
+    """Images of each row; at the end it is told what of the depth was lost, and which frames have none."""
+    at, frame, empty = -1, None, []
     for number, box in zip(index.tolist(), boxes, strict=True):
         if frame is None or number != at:
             at, frame = number, frames[number]
+            empty += [] if frame.depth.any() else [frame.name]
         images = {"depth": framing.cut(frame.depth, box)}
         if frame.rgb is not None:
             images["rgb"] = framing.cut(frame.rgb, box)
         yield images
+    count = len(set(index.tolist()))
+    if empty and len(empty) == count:
+        raise ValueError(
+            f"{frames.name}: depth is 0 everywhere in all of {count} frames, first {empty[0]}; record it anew"
+        )
+    if empty:
+        context.note(
+            f"{frames.name}: depth is 0 everywhere in {len(empty)} of {count} frames, first {empty[0]}; leave"
+            " them out if nothing stood there"
+        )
+    if text := frames.losses():
+        context.note(f"{frames.name}: {text}")
 
 
 def people_in(
@@ -353,16 +153,38 @@ def people_in(
     if not isinstance(images, list) or not isinstance(people, list):
         raise ValueError(f"{path}: has no lists 'images' and 'annotations'; write COCO keypoints")
     place = {name: number for number, name in enumerate(names)}
-    try:
-        of = {image["id"]: Path(str(image["file_name"])).stem for image in images}
-        found = [(place[of[person["image_id"]]], person["keypoints"]) for person in people]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: an annotation or image lacks or misnames {error}; name depth files"
-        ) from None
+    of: dict[Any, str] = {}
+    for i, image in enumerate(images):
+        if not isinstance(image, dict) or not {"id", "file_name"} <= set(image):
+            raise ValueError(f"{path}: images {i} lacks id or file_name; write both")
+        of[_key(image["id"])] = Path(str(image["file_name"])).stem
+    found = []
+    for i, person in enumerate(people):
+        if not isinstance(person, dict) or not {"image_id", "keypoints"} <= set(person):
+            raise ValueError(f"{path}: annotations {i} lacks image_id or keypoints; write both")
+        name = of.get(_key(person["image_id"]))
+        if name not in place:
+            what = f"image {name[:60]!r}" if name else f"image_id {str(person['image_id'])[:20]}"
+            raise ValueError(
+                f"{path}: annotations {i} is of {what}, which is no depth file; name images as depth files,"
+                f" e.g. {names[0] if names else '000000'}.png"
+            )
+        found.append((place[name], person["keypoints"]))
     found.sort(key=lambda pair: pair[0])
     points = [array_of(values, (17, 3), f"{path}: keypoints") for _, values in found]
     keypoints = np.array(points, np.float32).reshape(-1, 17, 3)
+    wrong = (keypoints[..., 2] < 0) | (keypoints[..., 2] > 2)
+    if wrong.any():
+        person, joint = np.argwhere(wrong)[0].tolist()
+        raise ValueError(
+            f"{path}: keypoint {joint} of {names[found[person][0]]} has visibility"
+            f" {keypoints[person, joint, 2]:g}; give COCO's 0, 1, 2, or a detector's confidence from 0 to 1"
+        )
     if keypoints[..., 2].max(initial=0) > 1:
         keypoints[..., 2] /= 2
     return np.array([number for number, _ in found], dtype=np.int64), keypoints
+
+
+def _key(value: Any) -> Any:
+    """What a dict can be asked for: JSON's lists and objects as their text."""
+    return value if isinstance(value, (str, int, float)) else str(value)

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from posedata.camera import Camera
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
 from posedata.readers._kinect import read_colour
 from posedata.readers._pictures import SIZE_HELP, crop_boxes, crop_size, crops
@@ -98,12 +99,12 @@ class Tdpw(Format):
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit a sequence file."""
         self._check()
-        files = _files(source, PARTS if self.part == "all" else (self.part,))
+        files = _files(source, PARTS if self.part == "all" else (self.part,), context)
         split: dict[str, list[str]] = {}
         units = []
         for part, file in files:
             images = _images(file) / file.stem
-            pictures = sorted(images.glob("image_*.jpg")) if self.size != "none" else []
+            pictures = matching(files_below(images), "image_*.jpg") if self.size != "none" else []
             units.append(Unit(f"{part} {file.stem}", (file, *pictures), {"images": str(images)}))
             split.setdefault(part, []).append(file.stem)
         stride = stride_for(source, RATE, self.fps)
@@ -229,14 +230,20 @@ class _Cameras:
         return np.where(seen[..., None], pixels, 0).astype(np.float32)
 
 
-def _files(source: Path, parts: tuple[str, ...]) -> list[tuple[str, Path]]:
-    if source.is_file() and source.suffix == ".pkl":
+def _files(source: Path, parts: tuple[str, ...], context: Context) -> list[tuple[str, Path]]:
+    if source.is_file() and source.suffix.lower() == ".pkl":
         part = source.parent.name
         return [(part if part in PARTS else "test", source)]
-    found = [(part, file) for part in parts for file in sorted(source.glob(f"**/{part}/*.pkl"))]
+    every = matching(files_below(source), "*.pkl")
+    found = [(part, file) for part in parts for file in matching(every, f"{part}/*.pkl")]
     if not found:
-        raise FileNotFoundError(
-            f"{source}: has no sequenceFiles/{{{','.join(parts)}}}/*.pkl; unpack sequenceFiles.zip there"
+        raise nothing_found(
+            source, f"has no sequenceFiles/{{{','.join(parts)}}}/*.pkl", "unpack sequenceFiles.zip there"
+        )
+    if others := [file for file in every if file.parent.name.lower() not in PARTS]:
+        context.note(
+            f"{others[0]}: {len(others)} .pkl files lie in no folder train, validation or test; left out,"
+            " move them there"
         )
     return found
 

@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import timm
 from jaxtyping import Float, Shaped
-from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from poseenc.light import LightBody
@@ -46,6 +44,8 @@ class Backbone(nn.Module):
         if weights is not None:
             _load(self.net, name, weights)
         if freeze:
+            from timm.layers import freeze_batch_norm_2d
+
             self.net = freeze_batch_norm_2d(self.net)
             _freeze_start(self.net, name)
 
@@ -80,6 +80,8 @@ def _light() -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def _timm(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    import timm  # here: takes seconds, which `light` should not pay
+
     known = _TIMM_NAMES.get(name, name)
     if not timm.is_model(known):
         raise ValueError(
@@ -108,6 +110,8 @@ def _load(net: nn.Module, name: str, weights: str | Path) -> None:
     if name == "light":
         load_into(net, state, str(weights), optional=_NOTHING)
         return
+    import timm
+
     # `features_only` leaves out what follows the last map, and flattens names: stages.0 to stages_0.
     whole = timm.create_model(_TIMM_NAMES.get(name, name), num_classes=0)
     load_into(whole, state, str(weights), optional=_NOTHING)

@@ -1,0 +1,46 @@
+"""Pictures in a cache are found by what the rig holds and by the code that makes them, not by a name."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from posedata import views
+from unihpr.data import prepare_stores
+from unihpr_tiny import tiny
+
+
+def test_a_changed_rig_or_renderer_gives_new_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(tiny(tmp_path).data, images=3, test_images=2, workers=1)
+    said: list[str] = []
+    first = prepare_stores(config, said.append)
+    again = prepare_stores(config, said.append)
+    assert (len(said), again.fingerprint) == (3, first.fingerprint)  # people, train and test, made once
+    rig = dataclasses.replace(views.RIGS[config.rig], elevation=(1.2, 1.3))
+    monkeypatch.setitem(views.RIGS, config.rig, rig)
+    above = prepare_stores(config, said.append)
+    assert len(said) == 5
+    assert above.fingerprint != first.fingerprint
+    down = above.train_views.camera().rotation[:, 2, 2]  # the optical axis, seen along the world's vertical
+    np.testing.assert_array_less(down.numpy(), -np.sin(1.19))
+    monkeypatch.setattr("unihpr.data.code_key", lambda *modules: "another renderer")
+    anew = prepare_stores(config, said.append)
+    assert (len(said), anew.fingerprint) == (7, above.fingerprint)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_isolated_people_that_were_damaged_are_named(tmp_path: Path) -> None:
+    from posedata.digests import check_digests
+    from unipose.clips import _write
+
+    _write(tmp_path / "people", {"mask": np.zeros((2, 3), bool)}, 1)
+    assert json.loads((tmp_path / "people/meta.json").read_text()) == {"dropped": 1}
+    check_digests(tmp_path / "people")
+    content = bytearray((tmp_path / "people/mask.npy").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "people/mask.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"mask\.npy: is damaged; delete .*people, which is then made anew"):
+        check_digests(tmp_path / "people")
