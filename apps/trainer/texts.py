@@ -28,6 +28,22 @@ def shown(value: object) -> str:
     return _short.repr(value)
 
 
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """A file's content.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is a folder, or larger than `limit` bytes.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, where a file should be; move it away")
+    with path.open("rb") as file:
+        content = file.read() if limit is None else file.read(limit + 1)
+    if limit is not None and len(content) > limit:
+        raise ValueError(f"{path}: is larger than the {limit >> 20} MiB that such a file can have")
+    return content
+
+
 def read_text(path: Path, limit: int) -> str:
     """A small UTF-8 file.
 
@@ -35,14 +51,8 @@ def read_text(path: Path, limit: int) -> str:
         FileNotFoundError: there is none.
         ValueError: it is larger than `limit` bytes, or no UTF-8.
     """
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder, where a file should be; move it away")
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"{path}: is larger than the {limit >> 20} MiB that such a file can have")
     try:
-        return content.decode("utf-8-sig")
+        return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: is no UTF-8 text") from None
 
