@@ -59,7 +59,7 @@ class Run:
         if int(os.environ.get("RANK", "0")) != 0:
             return run
         stored = run.path / "recipe.yaml"
-        if stored.is_file() and any(run.path.glob("checkpoints/*/step-*")):
+        if stored.exists() and any(run.path.glob("checkpoints/*/step-*")):
             if existing == "refuse":
                 raise ValueError(f"{path} holds a run: pass --resume to go on, --overwrite or another --name")
             if existing == "resume":
@@ -84,16 +84,16 @@ class Run:
             ValueError: it is another app's.
         """
         stored = path / "recipe.yaml"
-        if not stored.is_file():
+        if not stored.exists():
             raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
         run = cls(path)
+        _check_recipe(stored)
         card = run._card()
         found = card.get("app", app) if card else app
         if found != app:
             raise ValueError(
                 f"{path}: was trained by {shown(found)}; name a run of {app}, or use that one's command"
             )
-        _check_recipe(stored)
         return run, load_recipe(stored, schema)
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
@@ -185,13 +185,14 @@ class Run:
         """
         if not self.log_file.exists():
             return []
-        lines = read_bytes(self.log_file).splitlines()
+        content = read_bytes(self.log_file)
+        lines = content.splitlines()
         records = []
         for number, line in enumerate(lines, 1):
             record = _record(line)
             if record is not None:
                 records.append(record)
-            elif line.strip() and number < len(lines):
+            elif line.strip() and (number < len(lines) or content.endswith(b"\n")):
                 raise ValueError(
                     f"{self.log_file}: line {number} is damaged; delete that line, only curves need it"
                 )
@@ -232,10 +233,10 @@ def _seal(stored: Path) -> Path:
 
 def _check_recipe(stored: Path) -> None:
     """Raise a ValueError where recipe.yaml is not what training wrote; older runs have nothing to tell by."""
-    seal = _seal(stored)
+    seal, content = _seal(stored), read_bytes(stored)
     if not seal.is_file():
         return
-    if hashlib.sha256(read_bytes(stored)).hexdigest().encode() != read_bytes(seal).strip():
+    if hashlib.sha256(content).hexdigest().encode() != read_bytes(seal).strip():
         raise ValueError(
             f"{stored}: is damaged, or was changed after training began; bring back what it was (the recipe"
             f" also stands in checkpoints/*/*/card.json); if you changed it knowingly, delete {seal}"
