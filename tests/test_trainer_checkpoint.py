@@ -1,5 +1,10 @@
 """Checkpoints: what is kept, what is refused, and that an optimizer comes back as it was."""
 
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,8 @@ from trainer.checkpoint import (
     pack_optimizer,
     unpack_optimizer,
 )
+from trainer.diverged import save_batch
+from trainer.runs import Run
 
 
 def test_keeps_the_last_ones_and_the_best(tmp_path: Path) -> None:
@@ -112,3 +119,136 @@ def test_an_optimizer_goes_on_as_if_never_stored(tmp_path: Path, kind: type[torc
         step(other, resumed)
     assert torch.equal(net.weight, other.weight)
     assert torch.equal(net.bias, other.bias)
+
+
+def store(folder: Path) -> Path:
+    """Two checkpoints; the folder of the last."""
+    made = CheckpointStore(folder / "checkpoints" / "demo")
+    for step in (1, 2):
+        path = made.save(
+            step, {"model/x": torch.arange(200.0)}, {"app": "demo", "data": "d", "improved": step == 1}
+        )
+    return path
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "card.json", "digests.json"])
+def test_every_flipped_bit_is_noticed_and_the_older_checkpoint_named(tmp_path: Path, name: str) -> None:
+    path = store(tmp_path)
+    whole = (path / name).read_bytes()
+    for at in (0, 9, len(whole) // 2, len(whole) - 2):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        (path / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"step-00000002: damaged \({name}.*goes on from step-00000001"):
+            load_checkpoint(path)
+    (path / name).write_bytes(whole)
+    assert torch.equal(load_checkpoint(path).tensors["model/x"], torch.arange(200.0))
+
+
+def damages(whole: bytes) -> dict[str, bytes | None]:
+    return {
+        "empty": b"", "cut": whole[: len(whole) // 2], "no UTF-8": b"\xff\xfe" + whole, "a list": b"[1, 2]",
+        "deep": 100_000 * b"[", "wrong types": b'{"schema": 1, "step": "x", "data": 3}', "null": b"null",
+        "a folder": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("digested", [True, False])
+@pytest.mark.parametrize("name", ["tensors.safetensors", "card.json"])
+def test_a_damaged_file_is_one_line_with_digests_and_without(
+    tmp_path: Path, name: str, digested: bool
+) -> None:
+    path = store(tmp_path)
+    if not digested:
+        (path / "digests.json").unlink()
+    whole = (path / name).read_bytes()
+    for kind, content in damages(whole).items():
+        (path / name).unlink()
+        (path / name).mkdir() if content is None else (path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=r"step-00000002.*goes on from step-00000001") as caught:
+            load_checkpoint(path)
+        assert len(str(caught.value)) < 400, kind
+        if content is None:
+            (path / name).rmdir()
+            (path / name).touch()
+
+
+def test_a_checkpoint_of_an_earlier_version_opens_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store(tmp_path)
+    (path / "digests.json").unlink()
+    for _ in range(2):
+        assert load_checkpoint(path).card["step"] == 2
+    assert capsys.readouterr().err.count("of an earlier version") == 1
+
+
+def test_the_best_is_found_and_kept_beside_a_damaged_card(tmp_path: Path) -> None:
+    store(tmp_path)
+    made = CheckpointStore(tmp_path / "checkpoints" / "demo", keep=1)
+    (made.folder / "step-00000002" / "card.json").write_bytes(b"{")
+    best = made.path("best")
+    assert best is not None
+    assert best.name == "step-00000001"
+    made.save(3, {"x": torch.zeros(1)}, {})
+    assert sorted(p.name[-1] for p in made.folder.iterdir()) == ["1", "2", "3"], "nobody knows what 2 was"
+
+
+def test_files_have_the_usual_mode(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = store(tmp_path)
+        save_batch({"x": torch.zeros(2)}, tmp_path / "batch.safetensors")
+    finally:
+        os.umask(before)
+    files = [*path.iterdir(), tmp_path / "batch.safetensors"]
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in files} == {
+        file.name: "0o640" for file in files
+    }
+
+
+@pytest.mark.parametrize("failing", ["tensors.safetensors", "card.json", "digests.json"])
+def test_a_full_disk_leaves_earlier_checkpoints_and_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """By the system's own refusal where a file can be made too large for it."""
+    made = CheckpointStore(tmp_path)
+    made.save(1, {"x": torch.zeros(10)}, {})
+    tensors = {"x": torch.zeros(100_000 if failing == "tensors.safetensors" else 10)}
+    card = {"note": "x" * (200_000 if failing == "card.json" else 1)}
+    if failing == "digests.json":
+        monkeypatch.setattr("trainer.checkpoint.write_digests", refuse)
+    with (
+        file_size_limit(100_000),
+        pytest.raises(OSError, match=r"no room on the disk to write it; free some"),
+    ):
+        made.save(2, tensors, card)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
+    load_checkpoint(tmp_path / "step-00000001")
+
+
+def refuse(folder: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "digests.json"))
+
+
+@contextlib.contextmanager
+def file_size_limit(limit: int) -> Iterator[None]:
+    """The system refuses to write files larger than this, as it does on a full disk (EFBIG for ENOSPC)."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_log_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log({"stage": "a", "step": 1})
+    before = run.log_file.read_bytes()
+    with file_size_limit(len(before) + 5), pytest.raises(OSError, match=r"log.jsonl: no room on the disk"):
+        run.log({"stage": "a", "step": 2, "loss": 0.123456789})
+    assert run.log_file.read_bytes() == before

@@ -1,21 +1,27 @@
 """Two gloo processes give the loss, the gradients and the weights of one."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import processes_tiny
 import pytest
 import torch
 import trainer_contrast
+from torch import Tensor, nn
+from torch.nn import functional
 from trainer.checkpoint import load_checkpoint
 from trainer.runs import Run
+from trainer.stage import LoopConfig
+from trainer.whole import WholeBatch
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     alone, together = Run(tmp_path / "alone"), Run(tmp_path / "together")
     trainer_contrast.train(alone.path)
-    torchrun(together.path, 2)
+    torchrun("trainer_contrast.py", 2, together.path)
     assert len(alone.curves()) == len(together.curves()) == 16
     for one, two in zip(alone.curves(), together.curves(), strict=True):
         assert one.keys() == two.keys()
@@ -29,10 +35,78 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     assert not torch.equal(one["model/right.weight"], one["ema/right.weight"])
 
 
-def torchrun(path: Path, processes: int) -> None:
-    script = Path(__file__).with_name("trainer_contrast.py")
+@pytest.mark.parametrize("name", ["unihpr", "vvipe", "unipose"])
+def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32."""
+    folder = tmp_path_factory.mktemp(name)
+    cache, alone, together = folder / "cache", folder / "alone", folder / "together"
+    processes_tiny.APPS[name](cache, alone)
+    torchrun("processes_tiny.py", 2, cache, together, name)
+    stages = sorted(path.relative_to(alone) for path in alone.glob("*/checkpoints/*/step-*"))
+    assert len(stages) == {"unihpr": 3, "vvipe": 4, "unipose": 4}[name]
+    for stage in stages:
+        run, _, named, _ = stage.parts
+        for one, two in zip(Run(alone / run).curves(named), Run(together / run).curves(named), strict=True):
+            for key in one.keys() - {"seconds", "stage"}:
+                assert two[key] == pytest.approx(one[key], rel=1e-4, abs=1e-5), f"{stage} {key}"
+        one, two = (load_checkpoint(folder / stage).tensors for folder in (alone, together))
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            if key.startswith(("model/", "ema/")) and not (
+                stage.parts[0] == "unpretrained" and MOOT.search(key)
+            ):
+                torch.testing.assert_close(two[key], value, rtol=0, atol=1e-5, msg=f"{stage} {key}")
+
+
+MOOT = re.compile(r"encoder\.out\.bias|decoder\.first\.1\.running_mean")
+"""Without an autoencoder nothing depends on where the embeddings' mean lies."""
+
+
+def test_draws_of_two_shares_are_those_of_the_whole_batch() -> None:
+    attention = nn.MultiheadAttention(8, 2, 0.3, batch_first=True)
+    whole = torch.randn(8, 5, 8)
+
+    def draw(x: Tensor, generator: torch.Generator) -> list[Tensor]:
+        torch.manual_seed(3)
+        across = x.transpose(0, 1).contiguous().transpose(0, 1)  # rows are not the slowest axis in memory
+        found = [
+            functional.dropout(y, 0.4) for y in (x, across, x.transpose(1, 2), x[:, :1].expand(-1, 3, -1))
+        ]
+        found += [attention(x, x, x, need_weights=need)[0] for need in (True, False)]
+        found += [functional.scaled_dot_product_attention(x, x, x, dropout_p=0.2), torch.rand_like(x)]
+        return [*found, torch.randn(len(x), 2), torch.empty_like(across).uniform_(), torch.rand(len(x), 3)]
+
+    def by_generator(x: Tensor, generator: torch.Generator) -> list[Tensor]:
+        drawn = torch.randn(len(x), 3, generator=generator), torch.randint(9, (len(x),), generator=generator)
+        return [*drawn, torch.rand(len(x), 2, 2, generator=generator)]
+
+    for parts in ((4,), (1, 3)):
+        for make, inside in ((draw, lambda w: w), (by_generator, lambda w: w.draws())):
+            expected = make(whole, torch.Generator().manual_seed(0))
+            for rank in range(2):
+                mine = WholeBatch(2, rank)
+                size, rows = mine.own(*parts) or (0, ())
+                assert size == 8
+                with inside(mine), mine.rows(*parts):
+                    found = make(whole[list(rows)], torch.Generator().manual_seed(0))
+                for one, two in zip(expected, found, strict=True):
+                    assert torch.equal(one[list(rows)], two)
+
+
+def test_a_slow_first_process_is_waited_for_as_long_as_the_recipe_says(tmp_path: Path) -> None:
+    said = torchrun("processes_slow.py", 2, tmp_path / "short", 2, 5, code=1)
+    assert "error: another process of this training ended, or kept this one waiting for longer" in said
+    assert "loop.timeout (2 s)" in said
+    assert "Traceback (most recent call last):\n  File" not in said.split("error: another process")[0]
+    torchrun("processes_slow.py", 2, tmp_path / "long", LoopConfig().timeout, 3)
+    assert Run(tmp_path / "long").curves("slow")[-1]["eval/slept"] == 3
+
+
+def torchrun(script: str, processes: int, *arguments: object, code: int = 0) -> str:
+    path = Path(__file__).with_name(script)
     launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, "-m", *launcher, str(script), str(path)]
+    command = [sys.executable, "-m", *launcher, str(path), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
+    return result.stderr

@@ -1,5 +1,6 @@
 """Recipes: what is accepted, what is refused and in which words."""
 
+import tracemalloc
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -134,3 +135,95 @@ def test_an_unknown_recipe_names_those_there_are(folder: Path) -> None:
         load_recipe("smal", Recipe, folder=folder)
     with pytest.raises(FileNotFoundError, match=r"none.yaml: no such recipe file"):
         load_recipe("none.yaml", Recipe, folder=folder)
+
+
+LAUGHS = (
+    "data:\n"
+    + "  - &a [x,x,x,x,x,x,x,x,x,x]\n"
+    + "".join(f"  - &{b} [{','.join(10 * [f'*{a}'])}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, "line 3, column 9: an alias (*) is not taken; write it out"),
+        ("data: &a [*a]\n", "an alias (*) is not taken"),
+        ("train: {<<: &a {steps: 1}, <<: *a}\n", "an alias"),
+        ("data: " + 100_000 * "[" + "\n", "nested more than 32 deep"),
+        ("data: " + 100_000 * "{a: " + "\n", "nested more than 32 deep"),
+        ("data: " + 2_000_000 * "x" + "\n", "is larger than the 1 MiB"),
+        ("data: " + 5_000 * "9" + "\n", "put it in quotes"),
+        ("data: 2024-13-45\n", "put it in quotes"),
+        ("? [a, b]\n: c\n", "a key must be"),
+        ("data: a\n" + 1_000 * "k" + ": 1\n", "unknown key kkk"),
+        ("data: a\ntrain: {steps: [" + 5_000 * "1, " + "]}\n", "must be int, not [1, 1, 1, 1, 1, 1, ...]"),
+    ],
+)
+def test_a_text_that_expands_is_refused_in_a_short_line_before_it_does(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "laughs.yaml"
+    path.write_text(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"laughs\.yaml") as caught:
+            load_recipe(path, Recipe)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize(
+    "text", ["train.steps={a: &a [1], b: [*a, *a]}", "weights=" + 9_000 * "[", "name=" + 9 * "*"]
+)
+def test_a_value_of_the_command_line_is_read_within_the_same_limits(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plain.yaml").write_text("data: store\n")
+    if text.startswith("name"):
+        assert load_recipe("plain", Recipe, [text], tmp_path).name == 9 * "*", "text is taken as it is"
+        return
+    with pytest.raises(ValueError, match="--set") as caught:
+        load_recipe("plain", Recipe, [text + " " * 9_000], tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"data: \xe9\n", None])
+def test_what_is_no_text_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "odd.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(
+        (ValueError, FileNotFoundError), match=r"odd\.yaml: (is no UTF-8|no such recipe file)"
+    ):
+        load_recipe(path, Recipe)
+
+
+@dataclass(frozen=True)
+class Cached:
+    cache: Path = Path("data")
+
+
+@dataclass(frozen=True)
+class WithCache:
+    data: Cached = field(default_factory=Cached)
+
+
+def test_a_recipe_that_writes_outside_the_folder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for cache, told in (
+        ("data", False),
+        ("../elsewhere", True),
+        (str(tmp_path / "x"), True),
+        ("a/../b", False),
+    ):
+        Path("r.yaml").write_text(f"data: {{cache: {cache}}}\n")
+        load_recipe("r.yaml", WithCache)
+        assert (f"r.yaml: data.cache is {cache}, so" in capsys.readouterr().err) == told
+    Path("r.yaml").write_text("data: {cache: ../elsewhere}\n")
+    load_recipe("r.yaml", WithCache, [f"data.cache={tmp_path}"])
+    assert not capsys.readouterr().err, "what the command line asks for is known"

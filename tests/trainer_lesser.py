@@ -67,6 +67,7 @@ def train(path: Path, precision: str, steps: int, existing: Existing = "refuse")
     )  # fmt: skip
     with Dtypes() as types:
         trainer.fit(stage)
+    trainer.close()
     card = json.loads((run.checkpoint("demo") / "card.json").read_text())
     losses = [record["loss"] for record in run.curves()]
     started = (path / "starts.jsonl").read_text().splitlines()

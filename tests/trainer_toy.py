@@ -4,12 +4,15 @@ Two stages with everything that has state: dropout, AdamW, a schedule, accumulat
 """
 
 import dataclasses
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from trainer.errors import plain_errors
 from trainer.loop import Trainer
 from trainer.runs import Run
 from trainer.stage import LoopConfig, Stage
@@ -28,14 +31,23 @@ def train(path: Path, recipe: Recipe) -> dict[str, float]:
     points = torch.randn(256, 3)
     encoder = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.2), nn.Tanh())
     head = nn.Linear(8, 1)
-    run = Run.start(path, recipe, "resume")
-    trainer = Trainer(run, recipe.loop, data="points")
+    trainer = Trainer(Run(path), recipe.loop, {"app": "toy"}, data="points")
+    trainer.start(recipe, "resume")
     first = stage("first", {"encoder": encoder, "head": head}, points, recipe.pause)
     trainer.fit(first)
     encoder.requires_grad_(False)
     metrics = trainer.fit(stage("second", {"encoder": encoder, "head": head}, points, recipe.pause))
     trainer.close()
     return metrics
+
+
+def command(path: Path, recipe: Recipe, arguments: list[str]) -> None:
+    """The same as a command line, with what it says on stderr in a file beside the run."""
+    sys.argv = arguments
+    with path.with_suffix(".err").open("w") as said:
+        os.dup2(said.fileno(), 2)
+        with plain_errors():
+            train(path, recipe)
 
 
 def stage(name: str, modules: dict[str, nn.Module], points: Tensor, pause: float) -> Stage:

@@ -2,6 +2,7 @@
 
     checkpoints/STAGE/step-00000500/tensors.safetensors    model/..., ema/..., optimizer/...
     checkpoints/STAGE/step-00000500/card.json              step, metrics, recipe, data, versions, scalars
+    checkpoints/STAGE/step-00000500/digests.json           the sha256 of both, checked whenever they are read
 
 The last checkpoint is the greatest step; the best is the last one whose card says `"improved": true`.
 
@@ -10,18 +11,25 @@ Nothing is ever unpickled.
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from posedata.digests import NAME as DIGESTS
+from posedata.digests import read_digests, sha256_of, write_digests
+from posedata.terminal import visible
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from trainer.files import sync, write_text
+from trainer.errors import room_for
+from trainer.files import write_tensors, write_text
+from trainer.texts import read_json, shown
 
 SCHEMA = 1
+TENSORS, CARD = "tensors.safetensors", "card.json"
 
 
 class Checkpoint(NamedTuple):
@@ -41,25 +49,31 @@ class CheckpointStore:
         name = f"step-{step:08d}"
         temporary = self.folder / f".{name}.partial"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        save_file(_storable(tensors), temporary / "tensors.safetensors")
-        sync(temporary / "tensors.safetensors")
-        write_text(temporary / "card.json", json.dumps({"schema": SCHEMA, "step": step, **card}, indent=1))
-        temporary.rename(self.folder / name)
+        try:
+            with room_for(self.folder / name):
+                temporary.mkdir(parents=True)
+                write_tensors(temporary / TENSORS, _storable(tensors))
+                write_text(temporary / CARD, json.dumps({"schema": SCHEMA, "step": step, **card}, indent=1))
+                write_digests(temporary)
+                temporary.rename(self.folder / name)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         self._prune()
         return self.folder / name
 
     def path(self, which: Literal["last", "best"] = "last") -> Path | None:
-        """Folder of the last or best checkpoint, or None where there is none."""
+        """Folder of the last or best checkpoint, or None where there is none; the best has a card that is
+        not damaged."""
         steps = sorted(self.folder.glob("step-*"))
         if which == "best":
-            steps = [step for step in steps if json.loads((step / "card.json").read_text()).get("improved")]
+            steps = [step for step in steps if _improved(step)]
         return steps[-1] if steps else None
 
     def _prune(self) -> None:
         best = self.path("best")
         for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
-            if old != best:
+            if old != best and _improved(old) is not None:  # of a damaged card nobody knows
                 # renamed first, so that a kill inside rmtree leaves no half checkpoint under a good name
                 doomed = old.rename(old.with_name(f".{old.name}.partial"))
                 shutil.rmtree(doomed)
@@ -68,25 +82,85 @@ class CheckpointStore:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a step folder.
+    """Read a step folder, and check every file of it against its digest.
 
     Raises:
         FileNotFoundError: no checkpoint lies there.
         ValueError: a file is damaged, or written by another version of this code.
     """
-    for name in ("tensors.safetensors", "card.json"):
-        if not (path / name).is_file():
-            raise FileNotFoundError(f"{path / name}: no such file; name a step folder of checkpoints/STAGE")
+    file = path / TENSORS
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file; name a step folder of checkpoints/STAGE")
+    card = load_card(path)
+    _check(file)
     try:
-        tensors = load_file(path / "tensors.safetensors")
-        card = json.loads((path / "card.json").read_text())
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path}: damaged ({error}); delete this folder and resume from the one before"
-        ) from None
+        return Checkpoint(load_file(file), card)
+    except (SafetensorError, OSError):
+        raise _damaged(file) from None
+
+
+def load_card(path: Path) -> dict[str, Any]:
+    """A step folder's card, checked.
+
+    Raises:
+        FileNotFoundError: no checkpoint lies there.
+        ValueError: it is damaged, or written by another version of this code.
+    """
+    file = path / CARD
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file; name a step folder of checkpoints/STAGE")
+    _check(file)
+    card = read_json(file, _cure(path))
     if card.get("schema") != SCHEMA:
-        raise ValueError(f"{path}/card.json: schema {card.get('schema')}, this code reads {SCHEMA}")
-    return Checkpoint(tensors, card)
+        raise ValueError(
+            f"{file}: schema {shown(card.get('schema'))}, this code reads {SCHEMA}; {_cure(path)}"
+        )
+    if type(card.get("step")) is not int or not isinstance(card.get("data", ""), str):
+        raise _damaged(file)
+    return card
+
+
+def _check(file: Path) -> None:
+    """Raise a ValueError where a file of a checkpoint differs from its digest; note where it has none."""
+    try:
+        digests = read_digests(file.parent)
+    except (ValueError, OSError):
+        raise _damaged(file.parent / DIGESTS) from None
+    if digests is None:
+        if file.parent not in _told:
+            _told.add(file.parent)
+            text = f"note: {file.parent}: of an earlier version, without {DIGESTS}: damage may go unnoticed"
+            print(visible(text), file=sys.stderr)
+        return
+    try:
+        with file.open("rb") as opened:
+            sound = sha256_of(opened) == digests.get(file.name)
+    except IsADirectoryError:
+        sound = False
+    if not sound:
+        raise _damaged(file)
+
+
+_told: set[Path] = set()
+
+
+def _damaged(file: Path) -> ValueError:
+    return ValueError(f"{file.parent}: damaged ({file.name} is not what was written); {_cure(file.parent)}")
+
+
+def _cure(path: Path) -> str:
+    """What to do about a damaged checkpoint."""
+    older = [step.name for step in sorted(path.parent.glob("step-*")) if step.name < path.name]
+    then = f"goes on from {older[-1]}" if older else "trains this stage anew: there is no older checkpoint"
+    return f"delete this folder, and --resume {then}"
+
+
+def _improved(step: Path) -> bool | None:
+    """Whether a checkpoint was the best when it was written; None where its card is damaged."""
+    try:
+        return bool(load_card(step).get("improved"))
+    except (ValueError, OSError):
+        return None
 
 
 def load_weights(path: Path, modules: Mapping[str, nn.Module], averaged: bool = True) -> dict[str, Any]:

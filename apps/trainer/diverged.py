@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
+
+from trainer.files import write_tensors
 
 
 def save_batch(batch: Any, path: Path) -> None:
     """Write every tensor of a batch to a safetensors file, named by its place: "pose/keypoints", "1/0"."""
-    save_file({name or "batch": value for name, value in flatten(batch).items()}, path)
+    write_tensors(path, {name or "batch": value for name, value in flatten(batch).items()})
 
 
 def flatten(batch: Any, at: str = "") -> dict[str, Tensor]:

@@ -1,26 +1,35 @@
 """Writing a file so that a reader sees the old one or the new one, never half of it."""
 
+from __future__ import annotations
+
+import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+from trainer.errors import room_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A binary file to write, which takes this name when it is whole; folders above it are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            with temporary.open("wb") as file:
+                yield file
+            sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,9 +38,43 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a text file, whole or not at all."""
+    with room_for(path), path.open("ab") as file:
+        before = file.tell()
+        try:
+            file.write(text.encode() + b"\n")
+            file.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.close()
+            os.truncate(path, before)
+            raise
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, readable as other files are, and wait until it is on the disk."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        mode = path.stat().st_mode
+        try:
+            save_file(dict(tensors), path)
+        except SafetensorError as error:  # which keeps the system's number in its text alone
+            found = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(found[1]) if found else None, str(error), str(path)) from None
+        path.chmod(mode)
+        sync(path)
+
+
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays by name, under exactly this path."""
     with replacing(path) as file:
+        import numpy as np
+
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,9 @@ from accelerate.utils import ProjectConfiguration
 from posedata.terminal import print_line
 from torch import Tensor
 
+from trainer import interrupts
 from trainer.fitting import DivergedError, Fitting, seed_of
+from trainer.lock import hold, release
 from trainer.machine import machine, now
 from trainer.precision import choose_precision
 from trainer.processes import join_processes, patient
@@ -64,8 +66,15 @@ class Trainer:
         self._tracking = False
 
     def start(self, recipe: Any, existing: Existing) -> None:
-        """Open the run's folder (`Run.start`) for all processes: once the models stand."""
+        """Open the run's folder (`Run.start`) for all processes: once the models stand.
+
+        Raises:
+            ValueError: it holds a run that may not be touched, or another process trains in it.
+        """
+        if self.accelerator.is_main_process:
+            hold(self.run.path)
         Run.start(self.run.path, recipe, existing)
+        interrupts.begin()
         if self.accelerator.is_main_process:
             if self._why:
                 print_line(f"precision {self.precision}: {self._why}")
@@ -104,7 +113,9 @@ class Trainer:
         return fitting.metrics
 
     def close(self) -> None:
-        """Close the trackers; the processes stay joined for a further training."""
+        """Close the trackers and give the run folder back; the processes stay joined for another training."""
+        interrupts.end()
+        release(self.run.path)
         for tracker in self.accelerator.trackers:
             tracker.finish()
 

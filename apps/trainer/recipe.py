@@ -8,6 +8,7 @@ can be set from the command line as `train.steps=100`.
 import contextlib
 import dataclasses
 import difflib
+import sys
 import types
 import typing
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
+from posedata.terminal import visible
+
+from trainer.texts import RECIPE_BYTES, TextError, load_yaml, read_text, shown
 
 Schema = TypeVar("Schema")
 
@@ -70,17 +74,30 @@ def load_recipe(
     """
     path = find_recipe(path_or_name, folder)
     try:
-        values = yaml.load(path.read_text(), _UniqueKeys)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        values = load_yaml(read_text(path, RECIPE_BYTES))
+    except TextError as error:
+        raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict | None):
         raise ValueError(f"{path}: a recipe is a mapping of keys to values, not {_word(values)}")
-    values = values or {}
+    stored = values = values or {}
     recipe = _build(schema, values, schema, (), str(path))
     for override in overrides:
         values = _merge(values, override, schema)
-        recipe = _build(schema, values, schema, (), f"--set {override}")
+        recipe = _build(schema, values, schema, (), f"--set {shown(override)[1:-1]}")
+    _tell_caches(stored, values, path)
     return recipe
+
+
+def _tell_caches(stored: Any, values: Any, source: Path, at: tuple[str, ...] = ()) -> None:
+    """Say where a recipe file, which may be a stranger's, writes outside the working folder unasked."""
+    for key, value in stored.items():
+        now = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, dict):
+            _tell_caches(value, now, source, (*at, str(key)))
+        elif key == "cache" and now == value and not Path(str(value)).resolve().is_relative_to(Path.cwd()):
+            name = _dotted(at, key)
+            said = f"note: {source}: {name} is {value}, so what is prepared is written there, outside this"
+            print(visible(f"{said} folder; --set {name}=data keeps it here"), file=sys.stderr)
 
 
 def find_recipe(path_or_name: str | Path, folder: Path | None = None) -> Path:
@@ -125,7 +142,8 @@ def _build(kind: Any, values: dict[str, Any], root: Any, at: tuple[str, ...], so
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:
         if key not in fields:
-            raise ValueError(f"{source}: unknown key {_dotted(at, key)}{_suggest(_dotted(at, key), root)}")
+            named = _dotted(at, shown(str(key))[1:-1])
+            raise ValueError(f"{source}: unknown key {named}{_suggest(named, root)}")
     built = {key: _convert(hints[key], value, root, (*at, key), source) for key, value in values.items()}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -143,7 +161,7 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
     """`value` as the field's type, or a ValueError that names file and key."""
 
     def wrong(expected: str) -> ValueError:
-        return ValueError(f"{source}: {_dotted(at)} must be {expected}, not {value!r}")
+        return ValueError(f"{source}: {_dotted(at)} must be {expected}, not {shown(value)}")
 
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
@@ -151,10 +169,10 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
         for bound in (a for a in arguments[1:] if isinstance(a, Range)):
             for number in result if isinstance(result, tuple) else [result]:
                 if number is not None and (expected := bound.broken(number)):
-                    raise ValueError(f"{source}: {_dotted(at)} must be {expected}, not {number!r}")
+                    raise ValueError(f"{source}: {_dotted(at)} must be {expected}, not {shown(number)}")
         return result
     if origin in (Union, types.UnionType):
-        if value is None or (isinstance(value, _Text) and yaml.safe_load(value) is None):
+        if value is None or (isinstance(value, _Text) and _is_null(value)):
             if type(None) in arguments:
                 return None
             raise wrong(_name(kind))
@@ -164,11 +182,10 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
         return kind(str(value))
     if isinstance(value, _Text):
         try:
-            value = yaml.load(value, _UniqueKeys)
-        except yaml.YAMLError:
-            raise ValueError(
-                f"{source}: {_dotted(at)} is no YAML: {str(value)!r}; close its brackets"
-            ) from None
+            value = load_yaml(value)
+        except TextError as error:
+            cure = error if "deep" in str(error) or "alias" in str(error) else "close its brackets"
+            raise ValueError(f"{source}: {_dotted(at)} is no YAML: {shown(str(value))}; {cure}") from None
     if dataclasses.is_dataclass(kind) and isinstance(value, dict | None):
         return _build(kind, value or {}, root, at, source)
     if origin is Literal:
@@ -211,12 +228,14 @@ def _merge(values: dict[str, Any], override: str, schema: Any) -> dict[str, Any]
     """A copy of `values` with one dotted key set; of a section, the keys that the text names."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ValueError(f"--set {override}: write it as key=value, for instance train.steps=100")
+        raise ValueError(
+            f"--set {shown(override)[1:-1]}: write it as key=value, for instance train.steps=100"
+        )
     names = key.strip().split(".")
     value: Any = _Text(text.strip())
     if _is_mapping(schema, names):
-        with contextlib.suppress(yaml.YAMLError):  # which is told when the value is converted
-            parsed = yaml.load(value, _UniqueKeys)
+        with contextlib.suppress(TextError):  # which is told when the value is converted
+            parsed = load_yaml(value)
             value = parsed if isinstance(parsed, dict) else value
     return _put(values, names, value)
 
@@ -273,19 +292,12 @@ def _dotted(at: tuple[str, ...], *more: str) -> str:
 
 
 def _word(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{value!r}"
+    return "a list" if isinstance(value, list) else shown(value)
 
 
 def _name(kind: Any) -> str:
     return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """safe_load that refuses a key written twice, which YAML would silently let win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.YAMLError(f"key {name} stands twice, {node.start_mark}")
-        return super().construct_mapping(node, deep)
+def _is_null(text: str) -> bool:
+    return text in ("", "~", "null", "Null", "NULL")

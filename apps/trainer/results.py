@@ -35,6 +35,7 @@ from posedata.terminal import visible
 from trainer.errors import plain_errors
 from trainer.files import write_text
 from trainer.machine import command_line, commit, library_versions, machine
+from trainer.texts import read_json
 
 _TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)
 _VALUE = re.compile(r"(<!-- value: (?P<spec>.*?) -->).*?(<!-- /value -->)", re.DOTALL)
@@ -144,7 +145,7 @@ def _read(name: str, markdown: Path) -> dict[str, Any]:
     for folder in markdown.resolve().parents:
         path = folder / "docs" / "results" / f"{name}.json"
         if path.is_file():
-            return json.loads(path.read_text())
+            return read_json(path, "run the command that measures it")
     raise FileNotFoundError(
         f"{markdown}: docs/results/{name}.json does not exist; run the command that measures it"
     )

@@ -4,10 +4,13 @@ runs/NAME/recipe.yaml     the whole recipe, every value spelled out
 runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
 runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when, where, in which precision
 runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
+runs/NAME/.recipe.yaml.sha256    by which a changed or damaged recipe is noticed
 runs/NAME/checkpoints/    see `trainer.checkpoint`
 runs/NAME/tensorboard/    the tracker's files
+runs/.NAME.lock           held by the process that trains (`trainer.lock`)
 """
 
+import hashlib
 import json
 import os
 import re
@@ -16,9 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from trainer.checkpoint import CheckpointStore
-from trainer.files import write_text
+from trainer.checkpoint import CheckpointStore, load_card
+from trainer.files import append_line, write_text
 from trainer.recipe import differences, load_recipe, to_yaml
+from trainer.texts import read_bytes, shown
 
 Existing = Literal["refuse", "resume", "replace"]
 Schema = TypeVar("Schema")
@@ -55,17 +59,20 @@ class Run:
         if int(os.environ.get("RANK", "0")) != 0:
             return run
         stored = run.path / "recipe.yaml"
-        if stored.is_file() and any(run.path.glob("checkpoints/*/step-*")):
+        if stored.exists() and any(run.path.glob("checkpoints/*/step-*")):
             if existing == "refuse":
                 raise ValueError(f"{path} holds a run: pass --resume to go on, --overwrite or another --name")
             if existing == "resume":
+                _check_recipe(stored)
                 _same_recipe(stored, recipe)
             else:
                 shutil.rmtree(run.path)
         else:
             run.log_file.unlink(missing_ok=True)
         run.path.mkdir(parents=True, exist_ok=True)
-        write_text(stored, to_yaml(recipe))
+        text = to_yaml(recipe)
+        write_text(stored, text)
+        write_text(_seal(stored), hashlib.sha256(text.encode()).hexdigest() + "\n")
         return run
 
     @classmethod
@@ -77,13 +84,17 @@ class Run:
             ValueError: it is another app's.
         """
         stored = path / "recipe.yaml"
-        if not stored.is_file():
+        if not stored.exists():
             raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
-        card = next(path.glob("checkpoints/*/step-*/card.json"), None)
-        found = json.loads(card.read_text()).get("app", app) if card else app
+        run = cls(path)
+        _check_recipe(stored)
+        card = run._card()
+        found = card.get("app", app) if card else app
         if found != app:
-            raise ValueError(f"{path}: was trained by {found}; name a run of {app}, or use {found}'s command")
-        return cls(path), load_recipe(stored, schema)
+            raise ValueError(
+                f"{path}: was trained by {shown(found)}; name a run of {app}, or use that one's command"
+            )
+        return run, load_recipe(stored, schema)
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
         """The checkpoints of one stage."""
@@ -102,11 +113,27 @@ class Run:
 
     def precision(self) -> str | None:
         """What the run's checkpoints were computed in: `no`, `bf16` or `fp16`; None where there is none."""
-        for path in sorted(self.path.glob("checkpoints/*/step-*/card.json")):
-            card = json.loads(path.read_text())
-            found = card.get("precision", card.get("config", {}).get("precision"))
-            if found is not None:
-                return str(found)
+        card = self._card() or {}
+        config = card.get("config")
+        found = card.get("precision", config.get("precision") if isinstance(config, dict) else None)
+        return None if found is None else str(found)
+
+    def _card(self) -> dict[str, Any] | None:
+        """A card of this run, the first that is not damaged; None where there is no checkpoint.
+
+        Raises:
+            ValueError: all of them are damaged.
+        """
+        broken: ValueError | None = None
+        for step in sorted(self.path.glob("checkpoints/*/step-*")):
+            try:
+                return load_card(step)
+            except FileNotFoundError:
+                continue
+            except ValueError as error:
+                broken = broken or error
+        if broken:
+            raise broken
         return None
 
     def require(self, steps: Mapping[str, int], data: str | None = None) -> None:
@@ -123,15 +150,15 @@ class Run:
         for stage, wanted in steps.items():
             if not wanted:
                 continue
-            card = json.loads((self.checkpoint(stage) / "card.json").read_text())
+            card = load_card(self.checkpoint(stage))
             if card["step"] < wanted:
                 raise UnfinishedError(
                     f"{self.path}: stage {stage} is at step {card['step']} of {wanted}; go on with --resume"
                 )
-            if data is not None and card["data"] != data:
+            if data is not None and card.get("data") != data:
                 raise ValueError(
                     f"{self.path}: was trained on other data than its recipe gives now (fingerprint"
-                    f" {card['data'][:12]}, now {data[:12]}); bring those back, or train anew"
+                    f" {card.get('data', '')[:12]}, now {data[:12]}); bring those back, or train anew"
                 )
 
     def finished(self, steps: Mapping[str, int], data: str) -> bool:
@@ -144,24 +171,31 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""
-        with self.log_file.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.log_file, json.dumps(record))
 
     def log_start(self, record: dict[str, Any]) -> None:
         """Append one line to starts.jsonl."""
-        with (self.path / "starts.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.path / "starts.jsonl", json.dumps(record))
 
     def curves(self, stage: str | None = None) -> list[dict[str, Any]]:
-        """The records of log.jsonl, of one stage or of all; a line cut short by a kill is left out."""
-        if not self.log_file.is_file():
+        """The records of log.jsonl, of one stage or of all; a last line cut short by a kill is left out.
+
+        Raises:
+            ValueError: another line is damaged.
+        """
+        if not self.log_file.exists():
             return []
+        content = read_bytes(self.log_file)
+        lines = content.splitlines()
         records = []
-        for line in self.log_file.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
+        for number, line in enumerate(lines, 1):
+            record = _record(line)
+            if record is not None:
+                records.append(record)
+            elif line.strip() and (number < len(lines) or content.endswith(b"\n")):
+                raise ValueError(
+                    f"{self.log_file}: line {number} is damaged; delete that line, only curves need it"
+                )
         return [record for record in records if stage in (None, record["stage"])]
 
     def truncate(self, stage: str, step: int) -> None:
@@ -179,6 +213,34 @@ class Run:
     def metrics_file(self, part: str = "test") -> Path:
         """metrics.json, or metrics-PART.json of a part that is not the test."""
         return self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line of the log says, or None where it is damaged."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("stage"), str):
+        return None
+    numbers = (record.get("step"), record.get("seconds", 0.0))
+    return record if all(isinstance(x, int | float) for x in numbers) else None
+
+
+def _seal(stored: Path) -> Path:
+    return stored.with_name(f".{stored.name}.sha256")
+
+
+def _check_recipe(stored: Path) -> None:
+    """Raise a ValueError where recipe.yaml is not what training wrote; older runs have nothing to tell by."""
+    seal, content = _seal(stored), read_bytes(stored)
+    if not seal.is_file():
+        return
+    if hashlib.sha256(content).hexdigest().encode() != read_bytes(seal).strip():
+        raise ValueError(
+            f"{stored}: is damaged, or was changed after training began; bring back what it was (the recipe"
+            f" also stands in checkpoints/*/*/card.json); if you changed it knowingly, delete {seal}"
+        )
 
 
 def precisions(folder: Path) -> str:

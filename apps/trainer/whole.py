@@ -42,7 +42,13 @@ class WholeBatch(TorchFunctionMode):
         super().__init__()
         self.processes, self.rank = processes, rank
         self._parts: tuple[int, ...] = ()
-        self._gather = Gather() if processes > 1 else None
+        self._joined: Gather | None = None
+
+    @property
+    def _gather(self) -> Gather | None:
+        if self.processes > 1 and self._joined is None:
+            self._joined = Gather()
+        return self._joined
 
     def share(self, rows: Tensor) -> Tensor:
         """This process's part of rows that every process holds alike: equal, contiguous, in rank order.
@@ -70,14 +76,14 @@ class WholeBatch(TorchFunctionMode):
         """The sum over processes, elementwise."""
         return x if self._gather is None else self._gather.total(x)
 
-    def own(self, *parts: int) -> tuple[int, list[int]] | None:
+    def own(self, *parts: int) -> tuple[int, tuple[int, ...]] | None:
         """How large the whole batch is, and which rows of it are this process's; None alone.
 
         Args:
             parts: rows of this process, in the order in which they stand: (a, b) where the whole batch is the
                 a of all processes, then the b of all.
         """
-        if self._gather is None:
+        if self.processes == 1:
             return None
         rows: list[int] = []
         before = 0
@@ -85,7 +91,7 @@ class WholeBatch(TorchFunctionMode):
             start = before + self.rank * count
             rows += range(start, start + count)
             before += self.processes * count
-        return before, rows
+        return before, tuple(rows)
 
     @contextlib.contextmanager
     def rows(self, *parts: int) -> Iterator[None]:
@@ -101,7 +107,7 @@ class WholeBatch(TorchFunctionMode):
 
         Rows must be the slowest axis of what is drawn, and the generator in one state on all processes.
         """
-        return contextlib.nullcontext() if self._gather is None else _Draws(self, generators=True)
+        return contextlib.nullcontext() if self.processes == 1 else _Draws(self, generators=True)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -1,6 +1,5 @@
 """Variants of a recipe trained alike: UniHPE's table 6, scaled down, and losses beside L_pair."""
 
-import json as jsonlib
 import shutil
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from trainer.loop import DivergedError
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Run, precisions
+from trainer.texts import read_json
 
 from unihpr.data import prepare_stores
 from unihpr.evaluate import Metrics, embed, retrieval
@@ -186,7 +186,7 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
     stored = run / "metrics.json"
     if stored.is_file() and Run(run).finished(steps_of(recipe), prepare_stores(recipe.data).fingerprint):
         Run.start(run, recipe, "resume")
-        metrics: Metrics = jsonlib.loads(stored.read_text())
+        metrics: Metrics = read_json(stored, "delete it, and it is measured anew")
         if all(_has(metrics, key) for key in table.measured):
             return metrics
     trained, metrics = train(recipe, run, "resume", report=False)

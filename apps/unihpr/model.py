@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from posedata.skeleton import get_skeleton
-from posediff import MLPDecoder, PoseDecoder
+from posediff import MLPDecoder, PoseDecoder, Whole
 from poseenc import MLPPoseEncoder, PoseEncoder2D, PoseEncoder3D, image_encoder
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -109,12 +109,17 @@ class UniHPR(nn.Module):
         embedding: Float[Tensor, "B dim"],
         modality: Modality,
         generator: torch.Generator | None = None,
+        whole: Whole | None = None,
     ) -> tuple[Float[Tensor, ""], Tensor | None]:
-        """Mean training loss of one branch, and the residual that a diffusion decoder's spread follows."""
+        """Mean training loss of one branch, and the residual that a diffusion decoder's spread follows.
+
+        Args:
+            whole: the batch that this is a part of (`PoseDecoder.terms`).
+        """
         decoder, index = self._decoder(target), MODALITIES.index(modality)
         if isinstance(decoder, MLPDecoder):
             return decoder.loss(truth, condition(embedding), index).mean(), None
-        terms = decoder.terms(truth, condition(embedding), index, generator=generator)
+        terms = decoder.terms(truth, condition(embedding), index, generator=generator, whole=whole)
         return terms.loss.mean(), terms.residual
 
     def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 import torch
 from contrastive import (
@@ -13,7 +14,7 @@ from contrastive import (
     triplet_info_nce,
     tuple_info_nce,
 )
-from posediff import PoseDecoder
+from posediff import PoseDecoder, Whole
 from torch import Tensor, nn
 from trainer.loop import Trainer
 from trainer.stage import Stage
@@ -94,15 +95,22 @@ def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Sta
         if config.contrast:
             with_image = {name: x[:n] for name, x in embeddings.items()}
             values |= _contrast(with_image, config, temperature, trainer, generator)
-        for name in MODALITIES:
+
+        def branch(target: Literal["2d", "3d"], name: Modality) -> Tensor:
             x = embeddings[name]
-            truth = everything if len(x) == len(everything) else views["image"]
-            values[f"3d/{name}"] = spreads.seen(
-                "3d", model.decoder_terms("3d", truth.joints, x, name, generator)
-            )
+            seen = everything if len(x) == len(everything) else views["image"]
+            truth = seen.joints if target == "3d" else seen.keypoints
+            parts = tuple(map(len, views.values())) if seen is everything else (n,)
+            whole = trainer.whole.own(*parts)
+            with trainer.whole.rows(*parts):
+                terms = model.decoder_terms(
+                    target, truth, x, name, generator, None if whole is None else Whole(*whole)
+                )
+            return spreads.seen(target, terms)
+
+        values |= {f"3d/{name}": branch("3d", name) for name in MODALITIES}
         # 2D is decoded from images alone: a 2D pose decoded from a 2D pose teaches nothing.
-        image = model.decoder_terms("2d", views["image"].keypoints, embeddings["image"], "image", generator)
-        values["2d/image"] = spreads.seen("2d", image)
+        values["2d/image"] = branch("2d", "image")
         total = config.contrast * values.get("contrast", torch.zeros((), device=trainer.device))
         total = total + sum(values[key] for key in values if key.startswith(("3d/", "2d/")))
         return {"loss": total, **values}

@@ -1,20 +1,19 @@
 """A whole run: prepare, three steps, evaluate, report."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import yaml
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
 from trainer.poses import Part
 from trainer.processes import first_alone
-from trainer.recipe import to_plain
+from trainer.recipe import load_recipe, to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
 from trainer.stage import LoopConfig
+from trainer.texts import read_json
 
 from unihpr.data import Data, Stores, prepare_stores
 from unihpr.evaluate import Metrics, evaluate, watch
@@ -144,14 +143,17 @@ def _baseline_row(folder: Path, data: str, part: Part) -> Metrics:
     if not file.is_file():
         more = "" if part == "test" else f" with --resume --part {part}"
         raise FileNotFoundError(f"{file}: no such file; run `typer apps/unihpr baseline`{more} first")
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())["baseline"]
+    recipe = load_recipe(folder / "recipe.yaml", Recipe).baseline
     stages = ("simple_baseline", "simple_baseline_detector")
-    Run(folder).require(dict.fromkeys(stages, recipe["steps"]), data)
-    found = json.loads(file.read_text())
-    seconds = found["exact"].pop("training_seconds")
-    found["detector"].pop("training_seconds")
+    Run(folder).require(dict.fromkeys(stages, recipe.steps), data)
+    cure = "measure it anew with `unihpr baseline --resume`"
+    found = read_json(file, cure)
+    if not all(isinstance(found.get(name), dict) for name in ("exact", "detector")):
+        raise ValueError(f"{file}: is damaged: it should hold `exact` and `detector`; {cure}")
+    seconds = found["exact"].pop("training_seconds", None)
+    found["detector"].pop("training_seconds", None)
     return {
-        "method": "SimpleBaseline, augmented alike" if recipe.get("augment", False) else "SimpleBaseline",
+        "method": "SimpleBaseline, augmented alike" if recipe.augment else "SimpleBaseline",
         "run": folder.name,
         "lift": found["exact"],
         "lift_detector": found["detector"],

@@ -1,6 +1,5 @@
 """A whole run: data, the stages, evaluation, report."""
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from trainer.processes import first_alone, join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
+from trainer.texts import read_json
 
 from vvipe.data import Data, open_data
 from vvipe.evaluate import Metrics, evaluate, nearest_2d, watch
@@ -180,7 +180,7 @@ def save_results(path: Path, trained: Trained, table: list[dict[str, Any]], part
 def stored_metrics(folder: Path) -> Metrics | None:
     """The metrics.json of a finished run, or None."""
     file = folder / "metrics.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    return read_json(file, "delete it, and it is measured anew") if file.exists() else None
 
 
 def _stages(

@@ -1,6 +1,6 @@
 """Score-matching diffusion for poses: denoisers, schedules, samplers."""
 
-from posediff.decoder import PoseDecoder
+from posediff.decoder import PoseDecoder, Whole
 from posediff.denoiser import EDM, Denoiser, NoisePrediction, ScaledScore
 from posediff.mlp import MLPDecoder
 from posediff.network import ResidualMLP
@@ -17,5 +17,6 @@ __all__ = [
     "ResidualMLP",
     "ScaledScore",
     "SubVP",
+    "Whole",
     "score",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,6 +46,28 @@ class Terms(NamedTuple):
     residual: Tensor
     """(modalities, 2, J d): of each modality's poses the sum of squared differences to their means, and the
     sum of weights. Residuals add up: over the batches of a step, and over processes."""
+
+
+class Whole(NamedTuple):
+    """A batch of ``size`` rows, of which ``rows`` are at hand."""
+
+    size: int
+    rows: tuple[int, ...]
+
+    def runs(self, share: int) -> int:
+        """How many rows at hand, run by run, lie in one of the batch's runs of `share`."""
+        return _runs(self.rows, share)
+
+
+@functools.lru_cache(maxsize=16)
+def _runs(rows: tuple[int, ...], share: int) -> int:
+    for run in range(math.gcd(len(rows), share), 1, -1):
+        if len(rows) % run == 0 and all(
+            len({row // share for row in rows[start : start + run]}) == 1
+            for start in range(0, len(rows), run)
+        ):
+            return run
+    return 1
 
 
 class PoseDecoder(Conditioned):
@@ -151,12 +174,17 @@ class PoseDecoder(Conditioned):
         *,
         generator: torch.Generator | None = None,
         weight: Tensor | None = None,
+        whole: Whole | None = None,
     ) -> Terms:
-        """``loss``, and the batch's residual, to be given to ``follow`` after the optimiser's step."""
+        """``loss``, and the batch's residual, to be given to ``follow`` after the optimiser's step.
+
+        whole: the batch that these rows are a part of, which other processes hold the rest of. What is drawn
+        is then that of all its rows, by a generator that is in the same state in every process.
+        """
         self._check_batch(target, condition, modality, weight)
         weight = self._joint_weight(target, weight)
         clean = self._standardise(target, weight)
-        hidden = self._draw_hidden(len(clean), generator)
+        hidden = self._draw_hidden(len(clean), generator, whole)
         condition = self._with_token(condition, modality)
         if hidden is not None and self.unknown is not None:
             condition = torch.where(hidden[:, None], self.unknown, condition)
@@ -168,7 +196,7 @@ class PoseDecoder(Conditioned):
             total = self.mean_weight * self._regression_loss(predicted, clean, weight, self.mean_loss)
             if self.centred:
                 clean, std, residual = self._centre(clean, predicted.detach(), modality, weight, hidden)
-        error = self._denoising_loss(clean, features, std, generator)
+        error = self._denoising_loss(clean, features, std, generator, whole)
         return Terms(total + self._reduce(error, weight), residual)
 
     @torch.no_grad()
@@ -259,13 +287,16 @@ class PoseDecoder(Conditioned):
     def _project(self, condition: Tensor) -> Tensor | None:
         return self.network.project(condition) if condition.shape[-1] else None
 
-    def _draw_hidden(self, batch: int, generator: torch.Generator | None) -> Tensor | None:
+    def _draw_hidden(
+        self, batch: int, generator: torch.Generator | None, whole: Whole | None
+    ) -> Tensor | None:
         """(B,): which conditions are hidden from the network."""
         if self.unknown is None or not self.training:
             return None
         device = generator.device if generator is not None else self.unknown.device
-        drawn = torch.rand(batch, 1, generator=generator, device=device)[:, 0] < self.condition_dropout
-        return drawn.to(self.unknown.device)
+        size, rows = (batch, slice(None)) if whole is None else (whole.size, list(whole.rows))
+        drawn = torch.rand(size, 1, generator=generator, device=device)[:, 0] < self.condition_dropout
+        return drawn[rows].to(self.unknown.device)
 
     def _denoise(
         self, condition: Tensor, modality: int | Tensor, guidance: float
@@ -315,12 +346,19 @@ class PoseDecoder(Conditioned):
         features: Tensor | None,
         std: Tensor | None,
         generator: torch.Generator | None,
+        whole: Whole | None,
     ) -> Tensor:
         """(B, D), unreduced; runs of `SHARE` rows have one level, an axis of its own to the network."""
         batch = len(clean)
-        share = math.gcd(batch, SHARE)
-        sigma = self._draw_levels(batch // share, generator).to(clean)[:, None]
-        noise = randn_like(clean, generator)
+        size = batch if whole is None else whole.size
+        share = math.gcd(size, SHARE)
+        sigma = self._draw_levels(size // share, generator).to(clean)[:, None]
+        noise = randn_like(clean.new_empty(size, clean.shape[1]), generator)
+        if whole is not None:
+            rows = torch.tensor(whole.rows, device=clean.device)
+            noise, sigma = noise[rows], sigma[rows // share]
+            share = whole.runs(share)
+            sigma = sigma[::share]
         together = [x.unflatten(0, (-1, share)) for x in (clean, noise)]
         grouped = None if features is None else features.unflatten(0, (-1, share))
         if std is not None and std.ndim == 2:

@@ -1,0 +1,134 @@
+"""Texts that a user or a stranger hands in: YAML and JSON, within limits that hold before memory is used."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RECIPE_BYTES = 1 << 20
+JSON_BYTES = 64 << 20
+DEPTH = 32
+"""The most that a recipe may weigh, or a card; and how deep a recipe's lists and sections may go."""
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+_short.maxlevel = 3
+
+
+class TextError(ValueError):
+    """What is wrong with a text, without its place."""
+
+
+def shown(value: object) -> str:
+    """A value as it is written, cut short where it is long."""
+    return _short.repr(value)
+
+
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """A file's content.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is a folder, or larger than `limit` bytes.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, where a file should be; move it away")
+    with path.open("rb") as file:
+        content = file.read() if limit is None else file.read(limit + 1)
+    if limit is not None and len(content) > limit:
+        raise ValueError(f"{path}: is larger than the {limit >> 20} MiB that such a file can have")
+    return content
+
+
+def read_text(path: Path, limit: int) -> str:
+    """A small UTF-8 file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is larger than `limit` bytes, or no UTF-8.
+    """
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is no UTF-8 text") from None
+
+
+def read_json(path: Path, cure: str) -> dict[str, Any]:
+    """The object that a JSON file of ours holds.
+
+    Args:
+        cure: what to do where it is damaged.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    try:
+        found = json.loads(read_text(path, JSON_BYTES))
+    except RecursionError:
+        raise ValueError(f"{path}: is damaged: brackets in brackets without an end; {cure}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is damaged in line {error.lineno}, which is no JSON; {cure}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; {cure}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: is damaged: it should hold an object in braces; {cure}")
+    return found
+
+
+def load_yaml(text: str) -> Any:
+    """A YAML text that says itself what it holds.
+
+    Raises:
+        TextError: it is no YAML, repeats a key, refers to another part of itself, or is nested too deeply.
+    """
+    try:
+        return yaml.load(text, _Plain)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise TextError(f"not valid YAML{at}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise TextError(f"not valid YAML: {shown(str(error))}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, the 40th of a month
+        raise TextError("not valid YAML: a value is no number and no date; put it in quotes") from None
+
+
+class _Plain(yaml.SafeLoader):
+    """safe_load that refuses aliases, which let few bytes stand for gigabytes; deep nests; and a key written
+    twice, which YAML would silently let win."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias (*) is not taken; write it out", problem_mark=mark)
+        if self.depth > DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested more than {DEPTH} deep", problem_mark=mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            try:
+                again = name in seen
+            except TypeError:
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word or a number", problem_mark=key.start_mark
+                ) from None
+            if again:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {str(name)[:80]} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
