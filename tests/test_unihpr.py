@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from contrastive import Temperature
+from posedata.digests import write_digests
 from posedata.store import PoseStore
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from poseenc import image_encoder
@@ -160,6 +161,7 @@ def test_what_is_half_trained_or_of_other_data_is_not_measured(
     shutil.copytree(trained, run)
     card = run / "checkpoints" / "finetune" / "step-00000004" / "card.json"
     card.write_text(card.read_text().replace(json.loads(card.read_text())["data"], "0123456789abcdef"))
+    write_digests(card.parent)
     said = command("unihpr", "evaluate", run, code=2)
     assert "was trained on other data than its recipe gives now (fingerprint 0123456789ab, now" in said
     shutil.rmtree(card.parent)

@@ -8,6 +8,7 @@ import formats_rgbd as formats
 import numpy as np
 import pytest
 import torch
+from posedata.digests import write_digests
 from posedata.readers import open_rgbd
 from trainer.recipe import to_plain
 from trainer.runs import Run
@@ -224,6 +225,7 @@ def test_a_half_trained_teacher_is_not_asked(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     card = tmp_path / "run" / "checkpoints" / "teacher" / last.name / "card.json"
     card.write_text(card.read_text().replace('"step": 4', '"step": 3'))
+    write_digests(card.parent)
     with pytest.raises(ValueError, match="stage teacher is at step 3 of 4"):
         open_teacher(tmp_path / "run")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from posedata.digests import write_digests
 from posedata.noise import DetectorNoise
 from posedata.store import PoseStore
 from posedata.views import add_views, get_rig
@@ -366,6 +367,7 @@ def test_a_gpu_measures_what_the_cpu_does(cache: Path, tmp_path: Path) -> None:
 def _change_cards(run: Path, **values: str) -> None:
     for card in run.glob("checkpoints/*/*/card.json"):
         card.write_text(json.dumps(json.loads(card.read_text()) | values))
+        write_digests(card.parent)
 
 
 def _curves(run: Path) -> list[dict[str, float]]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from trainer.errors import plain_errors
 from trainer.loop import Trainer
+from trainer.recipe import to_plain
 from trainer.runs import Run
 from trainer.stage import LoopConfig, Stage
 
@@ -31,7 +32,7 @@ def train(path: Path, recipe: Recipe) -> dict[str, float]:
     points = torch.randn(256, 3)
     encoder = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.2), nn.Tanh())
     head = nn.Linear(8, 1)
-    trainer = Trainer(Run(path), recipe.loop, {"app": "toy"}, data="points")
+    trainer = Trainer(Run(path), recipe.loop, {"app": "toy", "recipe": to_plain(recipe)}, data="points")
     trainer.start(recipe, "resume")
     first = stage("first", {"encoder": encoder, "head": head}, points, recipe.pause)
     trainer.fit(first)

@@ -15,14 +15,17 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from posedata.terminal import visible
+
 from trainer.checkpoint import CheckpointStore, load_card
 from trainer.files import append_line, write_text
 from trainer.recipe import differences, load_recipe, to_yaml
-from trainer.texts import read_bytes, shown
+from trainer.texts import read_bytes
 
 Existing = Literal["refuse", "resume", "replace"]
 Schema = TypeVar("Schema")
@@ -63,8 +66,7 @@ class Run:
             if existing == "refuse":
                 raise ValueError(f"{path} holds a run: pass --resume to go on, --overwrite or another --name")
             if existing == "resume":
-                _check_recipe(stored)
-                _same_recipe(stored, recipe)
+                _same_recipe(stored, recipe, run._card() or {})
             else:
                 shutil.rmtree(run.path)
         else:
@@ -87,14 +89,13 @@ class Run:
         if not stored.exists():
             raise FileNotFoundError(f"{stored}: no such run; train one first, or name its folder")
         run = cls(path)
-        _check_recipe(stored)
         card = run._card()
         found = card.get("app", app) if card else app
         if found != app:
             raise ValueError(
-                f"{path}: was trained by {shown(found)}; name a run of {app}, or use that one's command"
+                f"{path}: was trained by {str(found)[:80]}; name a run of {app}, or use that one's command"
             )
-        return run, load_recipe(stored, schema)
+        return run, _read_recipe(stored, schema, card or {})
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
         """The checkpoints of one stage."""
@@ -231,16 +232,36 @@ def _seal(stored: Path) -> Path:
     return stored.with_name(f".{stored.name}.sha256")
 
 
-def _check_recipe(stored: Path) -> None:
-    """Raise a ValueError where recipe.yaml is not what training wrote; older runs have nothing to tell by."""
+def _read_recipe(stored: Path, schema: type[Schema], card: Mapping[str, Any]) -> Schema:
+    """A run's recipe.yaml; where it is not what training wrote, what has changed is told.
+
+    Runs of earlier versions have nothing to tell by.
+
+    Raises:
+        ValueError: it is damaged, or changed in what nobody would notice: not the evaluation, nor the data,
+            which have a fingerprint.
+    """
     seal, content = _seal(stored), read_bytes(stored)
-    if not seal.is_file():
-        return
-    if hashlib.sha256(content).hexdigest().encode() != read_bytes(seal).strip():
-        raise ValueError(
-            f"{stored}: is damaged, or was changed after training began; bring back what it was (the recipe"
-            f" also stands in checkpoints/*/*/card.json); if you changed it knowingly, delete {seal}"
+    if not seal.is_file() or hashlib.sha256(content).hexdigest().encode() == read_bytes(seal).strip():
+        return load_recipe(stored, schema)
+
+    def damaged(why: str) -> ValueError:
+        return ValueError(
+            f"{stored}: is damaged, or was changed after training began ({why[:200]}); bring back what"
+            " it was: the recipe in checkpoints/*/*/card.json"
         )
+
+    try:
+        recipe = load_recipe(stored, schema)
+    except ValueError as error:
+        raise damaged(str(error).removeprefix(f"{stored}: ")) from None
+    changed = differences(card.get("recipe", {}), recipe)
+    wrong = [text for text in changed if not text.startswith(("evaluation.", "data."))]
+    if wrong:
+        raise damaged("; ".join(wrong))
+    said = "; ".join(changed) or "in its writing alone"
+    print(visible(f"note: {stored}: was changed after training began: {said}"), file=sys.stderr)
+    return recipe
 
 
 def precisions(folder: Path) -> str:
@@ -249,8 +270,8 @@ def precisions(folder: Path) -> str:
     return " and ".join(sorted(name for name in found if name))
 
 
-def _same_recipe(stored: Path, recipe: Any) -> None:
-    found = differences(load_recipe(stored, type(recipe)), recipe)
+def _same_recipe(stored: Path, recipe: Any, card: Mapping[str, Any]) -> None:
+    found = differences(_read_recipe(stored, type(recipe), card), recipe)
     # what `auto` stands for was decided when the run began
     changed = [text for text in found if not re.match(r"evaluation\.|loop\.precision: \w+ -> auto", text)]
     if changed:
