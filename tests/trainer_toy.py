@@ -5,6 +5,7 @@ Two stages with everything that has state: dropout, AdamW, a schedule, accumulat
 
 import dataclasses
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -45,6 +46,7 @@ def train(path: Path, recipe: Recipe) -> dict[str, float]:
 def command(path: Path, recipe: Recipe, arguments: list[str]) -> None:
     """The same as a command line, with what it says on stderr in a file beside the run."""
     sys.argv = arguments
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     with path.with_suffix(".err").open("w") as said:
         os.dup2(said.fileno(), 2)
         with plain_errors():

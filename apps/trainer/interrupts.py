@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from posedata.terminal import visible
+
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -41,7 +43,7 @@ def tell(error: KeyboardInterrupt) -> int:
     word, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
     if os.environ.get("RANK", "0") == "0":
         said = f"{word}; go on from the last checkpoint with: {resuming(sys.argv)}" if _training else word
-        print(said, file=sys.stderr)
+        print(visible(said), file=sys.stderr)
     return code
 
 
