@@ -50,7 +50,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "posediff.difference": ("test_posediff_difference.py",),
     "posediff.conditioned": ("test_posediff_decoder.py",),
     "posediff.decoder": ("test_posediff_decoder.py", "test_posediff_spread.py", "test_posediff_loss.py"),
-    "posedata.metrics": ("test_metrics.py", "test_metrics_values.py"),
+    "posedata.metrics": ("test_metrics.py", "test_metrics_values.py", "test_metrics_refuse.py"),
     "posedata.camera": ("test_camera.py", "test_camera_values.py"),
     "posedata.align": ("test_align.py", "test_align_values.py"),
 }

@@ -14,7 +14,7 @@ def test_distances_of_keypoints() -> None:
 
 
 def test_share_of_correct_keypoints_is_strict_and_of_a_twentieth() -> None:
-    for side, share in ((20.1, 2 / 3), (20.0, 1 / 3), (100.1, 1.0)):
+    for side, share in ((20.1, 2 / 3), (20.0, 1 / 3), (0.5, 1 / 3), (100.1, 1.0)):
         found = metrics.pck(PREDICTED, TRUE, torch.tensor([side]).double())
         torch.testing.assert_close(found, torch.tensor([share]).double())
 
@@ -64,6 +64,14 @@ def test_the_nearest_is_one_unless_more_are_asked_for() -> None:
     assert metrics.nearest(queries, gallery, k=3).tolist() == [[1, 2, 0], [2, 0, 1]]
 
 
+def test_no_query_finds_nothing_and_one_row_at_a_time_finds_the_same() -> None:
+    gallery = torch.randn(7, 4, generator=torch.Generator().manual_seed(0)).double()
+    none = metrics.nearest(gallery[:0], gallery, k=2)
+    assert none.shape == (0, 2)
+    assert none.dtype == torch.long
+    assert torch.equal(metrics.nearest(gallery, gallery, k=2, rows=1), metrics.nearest(gallery, gallery, k=2))
+
+
 def test_a_hit_is_at_most_a_tenth_away() -> None:
     generator = torch.Generator().manual_seed(0)
     poses = torch.randn(1, 5, 3, generator=generator, dtype=torch.float64)
@@ -76,3 +84,13 @@ def test_a_hit_is_at_most_a_tenth_away() -> None:
     assert not metrics.hit_at_k(found, poses, gallery, 3, threshold=0.999 * least).item()
     exact = metrics.hit_at_k(torch.tensor([[0]]), poses, 1.5 * poses, 1, threshold=1e-9)
     assert exact.item()
+
+
+def test_procrustes_means_over_valid_joints() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(1, 6, 3, generator=generator, dtype=torch.float64)
+    predicted = true.clone()
+    predicted[:, 5] += 3.0
+    valid = torch.tensor([[True, True, True, True, True, False]])
+    assert metrics.pa_mpjpe_mm(predicted, true, valid=valid).item() < 1e-6
+    assert metrics.pa_mpjpe_mm(predicted, true).item() > 10
