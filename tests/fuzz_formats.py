@@ -38,6 +38,8 @@ FORMATS = (
     "joints",
     "bvh",
     "asf_amc",
+    "c3d",
+    "trc",
     "h36m",
     "h36m_npz",
     "mpi_inf_3dhp",

@@ -49,7 +49,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "posediff.likelihood": ("test_posediff_likelihood.py", "test_posediff_values.py"),
     "posediff.difference": ("test_posediff_difference.py",),
     "posediff.conditioned": ("test_posediff_decoder.py",),
-    "posediff.decoder": ("test_posediff_decoder.py", "test_posediff_spread.py"),
+    "posediff.decoder": ("test_posediff_decoder.py", "test_posediff_spread.py", "test_posediff_loss.py"),
     "posedata.metrics": ("test_metrics.py", "test_metrics_values.py"),
     "posedata.camera": ("test_camera.py", "test_camera_values.py"),
     "posedata.align": ("test_align.py", "test_align_values.py"),

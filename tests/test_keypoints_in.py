@@ -36,9 +36,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     cache = tmp_path_factory.mktemp("cache")
     made = {"unihpr": cache / "runs/u", "vvipe": cache / "runs/v"}
     unihpr.train.train(
-        tiny_unihpr(cache, "align_image.steps=1", "finetune.steps=1"), made["unihpr"], "replace"
+        tiny_unihpr(cache, "align_image.steps=1", "finetune.steps=1"), made["unihpr"], "replace", report=False
     )
-    vvipe.train.train(tiny_vvipe(cache), made["vvipe"], "replace")
+    vvipe.train.train(tiny_vvipe(cache), made["vvipe"], "replace", report=False)
     return made
 
 

@@ -57,7 +57,7 @@ def checked_keypoints(
     skeleton: Skeleton,
     where: str,
     size: tuple[int, int] | None = None,
-    say: Say = print,
+    say: Say = print_line,
 ) -> Float[Tensor, "N J 3"]:
     """Somebody's array as keypoints with confidence.
 

@@ -12,7 +12,7 @@ from trainer.poses import Part
 if TYPE_CHECKING:
     from trainer.runs import Existing
 
-console = Terminal()
+console = Terminal(soft_wrap=True)  # a path stays whole
 
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
 SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
@@ -51,4 +51,4 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(name, justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
-    console.print(table)
+    console.print(table, soft_wrap=False)

@@ -1,4 +1,4 @@
-"""Variants of a recipe trained alike: UniHPE's table 6 in small, and the losses beside L_pair compared."""
+"""Variants of a recipe trained alike: UniHPE's table 6, scaled down, and losses beside L_pair."""
 
 import shutil
 from collections.abc import Callable, Hashable, Mapping

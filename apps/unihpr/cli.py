@@ -133,7 +133,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="runs of each variant")] = 1,
     json: JsonOption = None,
 ) -> None:
-    """Train variants of a recipe and compare them: its components, or the losses. Resumes by itself."""
+    """Train variants of a recipe and compare them: its components, or the losses. Resumes automatically."""
     loaded = _load(recipe, set_)
     from unihpr.ablate import ablate as run_ablation
     from unihpr.ablate import comparison

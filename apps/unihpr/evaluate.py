@@ -168,7 +168,7 @@ def neighbours(data: Data, frames: int) -> Neighbours:
 
 
 def baselines(data: Data, test: Sample) -> Metrics:
-    """What costs nothing: the mean pose, the 3D of the nearest training 2D, a random retrieval."""
+    """Trivial baselines: the mean pose, the 3D of the nearest training 2D, a random retrieval."""
     count = len(test)
     mean = mean_pose(data).expand(count, -1, -1)
     generator = torch.Generator(data.device).manual_seed(0)

@@ -1,4 +1,4 @@
-"""What costs nothing: 3D from 2D and a depth, without a network."""
+"""Trivial baselines: 3D from 2D and a depth, without a network."""
 
 import torch
 from jaxtyping import Float

@@ -177,7 +177,7 @@ def ablate(
     runs: RunsOption = Path("runs"),
     json: JsonOption = None,
 ) -> None:
-    """Stage A with every weak loss off in turn, and without the pictures. Resumes by itself."""
+    """Stage A with every weak loss off in turn, and without the pictures. Resumes automatically."""
     loaded, folder = _load(recipe, set_), runs / (name or f"unipose-{Path(recipe).stem}-ablation")
     from unipose.ablate import ABLATION_COLUMNS
     from unipose.ablate import ablate as run_ablation

@@ -1,4 +1,4 @@
-"""What teacher, students and their twins are worth on held-out people, beside what costs nothing."""
+"""What teacher, students and their twins are worth on held-out people, beside trivial baselines."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Student(nn.Module):
     """Joints of a frame by anchors, from its picture or from its depth.
 
     x and y come in pixels, z against a reference depth: the person's median depth for the depth student,
-    which can measure it; the root's own for the RGB student, which cannot: it is told it or leaves it open.
+    which can measure it; the root's own for the RGB student, which cannot: it is given it or leaves it open.
 
     Args:
         trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.

@@ -73,7 +73,7 @@ class Poses:
 
 
 def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> dict[str, Any]:
-    """Scores by method: the predictions, what costs nothing, and the published rows.
+    """Scores by method: the predictions, trivial baselines, and the published rows.
 
     Args:
         name: itop (or itop-map, as `posedata.protocols` calls it), panoptic or ntu.

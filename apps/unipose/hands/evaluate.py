@@ -1,4 +1,4 @@
-"""What a network for hands is worth: InterHand2.6M's protocol, and what costs nothing beside it."""
+"""What a network for hands is worth: InterHand2.6M's protocol, beside trivial baselines."""
 
 from typing import Any
 

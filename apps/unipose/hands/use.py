@@ -12,6 +12,7 @@ from PIL import Image
 from posedata.boxes import bounding_box
 from posedata.hands.interhand import cut
 from posedata.skeleton import get_skeleton
+from posedata.terminal import print_line
 from trainer.files import write_png
 
 from unipose.hands.train import Trained
@@ -30,7 +31,7 @@ def predict(
     trained: Trained,
     picture: Path,
     box: tuple[float, float, float, float] | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_line,
 ) -> dict[str, Float[np.ndarray, "42 _d"]]:
     """Both hands in a picture: `pixels` (42, 2) of the picture, `depth` (42, 1) from the own wrist, metres.
 

@@ -121,6 +121,19 @@ def test_slopes_obey_eulers_identity_through_the_double_root(dtype: torch.dtype,
         torch.testing.assert_close(back, t, rtol=0, atol=2e-3 if dtype == torch.float32 else 1e-6)
 
 
+def test_slopes_are_blended_between_the_exact_ones_and_their_mean() -> None:
+    """Where the gap nears rounding they lie between both: what is left of the exact slope keeps its sign."""
+    generator = torch.Generator().manual_seed(5)
+    for noise in (3e-5, 1e-5, 5e-6):
+        cosines = (-0.5 + noise * torch.randn(3, 5000, generator=generator, dtype=torch.float64)).float()
+        leaf = cosines.double().requires_grad_()
+        exact = torch.autograd.grad(by_eigvalsh(leaf).sum(), leaf)[0] + 1 / 3
+        found = torch.stack(slopes(*cosines, largest_root(*cosines))).double() + 1 / 3
+        share = (found * exact).sum() / (exact * exact).sum()
+        assert 0.005 < share < 1
+        assert ((found * exact).sum(0) > -0.005).all()
+
+
 def test_broadcasts() -> None:
     a, b, c = random_cosines(4, 8)
     full = leading_eigenvalue_of_three(a[:, None], b[None], c[0])

@@ -128,6 +128,54 @@ def test_sampled_value_is_the_papers_algorithm_on_the_same_indices() -> None:
     assert again.item() == pytest.approx(true.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("negatives", ["sampled", "paper_sampled"])
+def test_sampled_leaves_out_what_is_absent_or_alike(negatives: str, name: str) -> None:
+    x, tau = unit(B), 0.2
+    same, present = case(name)
+    draw = sample if negatives == "sampled" else paper_sample
+    second, third = draw(B, torch.Generator().manual_seed(6), torch.device("cpu"))
+    terms = []
+    for n in range(B):
+        if not present[n].all():
+            continue
+        scores = []
+        for k in range(B):
+            i, j = int(second[n, k]), int(third[n, k])
+            there = present[i, 1] and present[j, 2]
+            alike = (
+                name != "plain" and "positives" in CASES[name] and same[n, i] and same[n, j] and same[i, j]
+            )
+            if k == 0 or (there and not alike):
+                stacked = torch.stack((x[0][n], x[1][i], x[2][j]))
+                scores.append(torch.linalg.svdvals(stacked)[0] ** 2 / tau)
+        terms.append(torch.stack(scores).logsumexp(0) - scores[0])
+    ours = triplet_info_nce(x, tau, negatives, torch.Generator().manual_seed(6), **CASES[name])  # type: ignore[arg-type]
+    assert ours.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-9)
+
+
+def test_one_sample_that_has_everything_is_the_mean() -> None:
+    x, present = [part.detach() for part in unit(3)], torch.zeros(3, 3, dtype=torch.bool)
+    present[1] = True
+    present[0, 0] = True
+    first = pairwise_info_nce(x, 0.2, present=present)
+    # As an anchor it meets row 0 of the first modality alone, in the two directions towards it.
+    scores = [torch.stack([x[m][1] @ x[0][1], x[m][1] @ x[0][0]]) / 0.2 for m in (1, 2)]
+    expected = sum((s.logsumexp(0) - s[0]).item() for s in scores) / 2
+    assert first.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_cosines_of_one_party_that_learns_are_not_kept_without_gradients() -> None:
+    x = unit(B)
+    features = [x[0], x[1].detach(), x[2].detach()]
+    shared = Cosines.of(features)
+    with torch.no_grad():
+        pairwise_info_nce(shared, 0.2)
+    (ours,) = torch.autograd.grad(pairwise_info_nce(shared, 0.2), x[:1])
+    (theirs,) = torch.autograd.grad(pairwise_info_nce(features, 0.2), x[:1])
+    assert torch.equal(ours, theirs)
+
+
 def test_sample_never_holds_the_positive_and_is_even() -> None:
     generator, size = torch.Generator().manual_seed(0), 5
     counts = torch.zeros(size, size, size)

@@ -12,6 +12,7 @@ import formats_detections
 import formats_h36m
 import formats_photo
 import formats_rgbd
+import marker_files
 import numpy as np
 from test_readers_interhand import write_interhand
 
@@ -89,6 +90,27 @@ def write_asf_amc(folder: Path) -> DataSet:
     ]
     motion.write_text("#!OML:ASF F\n:FULLY-SPECIFIED\n:DEGREES\n" + "".join(frames))
     return DataSet(folder, [skeleton, motion])
+
+
+_MARKED = ["HJC", "KJC", "AJC", "SJC", "EJC", "WJC"]
+
+
+def _centres() -> tuple[list[str], np.ndarray]:
+    """Joint centres of a figure in metres, three frames."""
+    labels = [*(side + part for side in "LR" for part in _MARKED), "Neck", "Head"]
+    heights = [0.9, 0.5, 0.1, 1.4, 1.1, 0.8]
+    places = [(0.1 * sign, 0.0, z) for sign in (1, -1) for z in heights] + [(0, 0, 1.5), (0, 0, 1.7)]
+    return labels, np.array([places] * 3) + np.arange(3)[:, None, None] * 0.01
+
+
+def write_c3d(folder: Path) -> DataSet:
+    labels, places = _centres()
+    return DataSet(folder, [marker_files.write_c3d(folder / "07_01.c3d", labels, places * 1000)])
+
+
+def write_trc(folder: Path) -> DataSet:
+    labels, places = _centres()
+    return DataSet(folder, [marker_files.write_trc(folder / "07_01.trc", labels, places)])
 
 
 def write_joints(folder: Path) -> DataSet:
@@ -224,6 +246,8 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
     "joints": write_joints,
     "bvh": write_bvh,
     "asf_amc": write_asf_amc,
+    "c3d": write_c3d,
+    "trc": write_trc,
     "h36m": write_h36m,
     "h36m_npz": write_h36m_npz,
     "mpi_inf_3dhp": write_mpi_inf_3dhp,

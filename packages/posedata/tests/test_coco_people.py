@@ -144,7 +144,7 @@ def test_ids_may_be_text_or_fractions_of_one_or_missing(tmp_path: Path, data: di
         person["image_id"] = f"image-{person['image_id']}"
     keypoints, _, notes, remarks = rows_of(tmp_path, data)
     np.testing.assert_array_equal(keypoints, expected)
-    assert "frames are numbered as images are listed" in remarks[0]
+    assert "frames are numbered as listed" in remarks[0]
 
 
 def test_ids_that_stand_twice_are_told(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -199,6 +199,19 @@ def test_crowdpose_and_larger_sets_are_read_as_far_as_they_are_coco(
     keypoints, *_ = rows_of(tmp_path, data)
     assert (keypoints[:, :5] == 0).all()
     np.testing.assert_array_equal(keypoints[:, 5:], expected[:, 5:])
+
+
+def test_more_names_than_keypoints_and_counts_of_other_joints(tmp_path: Path, data: dict[str, Any]) -> None:
+    """Human-Art lists 21 names and has 17; PoseTrack counts its head among num_keypoints."""
+    expected, *_ = rows_of(tmp_path, data)
+    data["categories"][0]["keypoints"] = [*COCO_NAMES, "left_finger", "left_toe", "right_finger", "right_toe"]
+    keypoints, _, notes, _ = rows_of(tmp_path, data)
+    np.testing.assert_array_equal(keypoints, expected)
+    assert notes == []
+    data["categories"][0]["keypoints"] = ["nose", "head_bottom", "head_top", *COCO_NAMES[3:]]
+    keypoints, _, notes, _ = rows_of(tmp_path, data)
+    assert notes == []
+    assert (keypoints[:, 1:3] == 0).all()
 
 
 def test_files_of_the_same_name_keep_apart(tmp_path: Path, data: dict[str, Any]) -> None:

@@ -219,6 +219,7 @@ for call in (
     lambda: m.mpjpe_mm(two, two, ok.int()), lambda: m.nearest(torch.ones(2, 3), torch.ones(2, 4)),
     lambda: m.nearest(np.ones((2, 3)), torch.ones(2, 3)),
     lambda: m.top_k(torch.zeros(2, 1), torch.zeros(3), 1),
+    lambda: m.nearest(torch.ones(2, 3), torch.ones(2, 3), exclude=torch.zeros(1, 2, dtype=torch.bool)),
     lambda: m.retrieval_mm(torch.zeros(2, 1).long(), one, two),
     lambda: kabsch(two, few), lambda: procrustes(two[:, :0], two[:, :0]),
     lambda: procrustes(two, two, weights=torch.ones(2, 16)), lambda: pose_distances(two, few),
@@ -247,6 +248,7 @@ TypeError valid is a tensor of int32; give a bool tensor
 ValueError queries have 3 numbers each, the gallery's 4
 TypeError queries is a numpy.ndarray; give a tensor of floats
 ValueError truth has 3 entries for 2 queries
+ValueError exclude has shape (1, 2), (2, 2) are due
 ValueError found has 2 rows for 1 query poses
 ValueError source has 17 points, target 16
 ValueError source has 0 points, target 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formats_sets import write_asf_amc
+from naive_asf import naive_ends
 from posedata.prepare import get_format
 from posedata.prepare.format import Clip, Context
 from posedata.readers.asf_amc import bone_ends, read_amc, read_asf
@@ -80,6 +81,13 @@ def test_the_roots_axis_is_the_order_of_its_rotations(tmp_path: Path) -> None:
     np.testing.assert_allclose(shin(tmp_path, both)[1][0], ABOUT["y"] @ ABOUT["x"] @ down, atol=1e-9)
     turned = shin(tmp_path, both, axis="ZYX")[1][0]
     np.testing.assert_allclose(turned, ABOUT["x"] @ ABOUT["y"] @ down, atol=1e-9)
+
+
+def test_a_cmu_like_skeleton_is_posed_as_a_naive_twin_poses_it(tmp_path: Path) -> None:
+    asf, amc = write_asf_amc(tmp_path).files
+    ends = bone_ends(read_asf(asf), read_amc(amc), amc)
+    for name, place in naive_ends(asf, amc).items():
+        np.testing.assert_allclose(ends[name], place, atol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("head", [":RADIANS", ":FULLY-SPECIFIED\n:radians"])

@@ -303,3 +303,43 @@ def test_long_recordings_are_posed_block_by_block(tmp_path: Path) -> None:
     places = motion.positions([wrist])
     assert places.shape == (4100, 1, 3)
     np.testing.assert_allclose(places[-2:, 0], true[:, names.index("mixamorig:LeftHand")], atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(40, 44.5), (59.5, 42), (34, 40)])
+def test_a_knee_drawn_too_low_or_high_does_not_hide_the_unit(
+    tmp_path: Path, shape: tuple[float, float]
+) -> None:
+    """A real Xsens file has thighs of 595 mm and shanks of 418."""
+    text = moving(figure().replace("0 -42 1", f"0 -{shape[0]} 1").replace("0 -43 -1", f"0 -{shape[1]} -1"))
+    clip, _ = read(save(tmp_path, text))
+    thigh = np.linalg.norm(joint(clip, "left_knee") - joint(clip, "left_hip"), axis=-1)
+    np.testing.assert_allclose(thigh, np.hypot(shape[0], 1) / 100, atol=1e-5)
+
+
+def test_a_unit_that_is_none_known_can_be_given(tmp_path: Path) -> None:
+    """Some studios' files have people 40 units tall."""
+    text = moving(figure().replace("0 -42 1", "0 -10.5 1").replace("0 -43 -1", "0 -10.75 -1"))
+    file = save(tmp_path, text)
+    with pytest.raises(
+        ValueError, match=r"walk\.bvh: a leg of 21\.3 .*fits no known unit; .*\(--unit 0\.04 makes"
+    ):
+        read(file)
+    thigh = joint(read(file, unit="0.04")[0], "left_knee") - joint(read(file, unit="0.04")[0], "left_hip")
+    np.testing.assert_allclose(np.linalg.norm(thigh, axis=-1), 0.04 * np.hypot(10.5, 1), atol=1e-5)
+    with pytest.raises(ValueError, match="unit '-1' is not known"):
+        read(file, unit="-1")
+
+
+def test_people_who_lie_are_told_with_the_option_that_has_them_stand(tmp_path: Path) -> None:
+    text = moving(figure())
+    lines = text.splitlines()
+    columns = lines[-1].split()
+    for n in range(1, 7):  # a quarter turn about x: y up becomes z up
+        row = lines[-n].split()
+        lines[-n] = " ".join(["0", "0", "95", "0", "90", "0", *row[6 : len(columns)]])
+    file = save(tmp_path, "\n".join(lines))
+    clip, notes = read(file)
+    assert "walk.bvh: people lie along z; if they stand, z is the file's vertical: --up z" in notes[0]
+    clip, notes = read(file, up="z")
+    assert notes == []
+    assert (joint(clip, "head")[:, 2] > joint(clip, "left_ankle")[:, 2] + 1).all()

@@ -83,11 +83,11 @@ def test_inspect_prints_an_action_a_person_and_a_path_as_they_are(tmp_path: Path
     meta = {**made.meta, "actions": [HOSTILE], "subjects": [HOSTILE], "source": HOSTILE, "licence": HOSTILE}
     out = tmp_path / "[/bold]\x1b[2J"
     write_store(out, columns, meta)
-    result = CliRunner().invoke(app, ["inspect", str(out)])
+    result = CliRunner().invoke(app, ["inspect", str(out), "--picture", str(tmp_path / "sheet.png")])
     assert result.exception is None or result.exit_code == 1, result.output
     assert result.output.count(SHOWN) >= 4
     assert "\x1b" not in result.output
-    assert r"path: " in result.output
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
     assert r"[/bold]\x1b[2J" in result.output.split("rows")[0]
 
 

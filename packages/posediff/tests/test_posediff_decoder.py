@@ -268,3 +268,34 @@ def test_wrong_input_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="modality 3"):
         decoder.mean(condition, 3)
     assert decoder.sample(condition[:0], 0).shape == (1, 0, JOINTS, DIMS)  # nobody asked, no answer
+
+
+def test_a_weight_a_row_or_a_joint_multiplies_every_kind_of_error() -> None:
+    condition, _, poses = law(7, 0)
+    row, joint = torch.arange(7.0), torch.rand(7, JOINTS, generator=torch.Generator().manual_seed(0))
+    for kind in ("l2", "l1", "mpjpe"):
+        decoder = MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=32, dropout=0.0, mean_loss=kind)
+        whole = decoder.loss(poses, condition, 0)
+        torch.testing.assert_close(decoder.loss(poses, condition, 0, weight=row), row * whole)
+        doubled = decoder.loss(poses.double(), condition, 0, weight=row)
+        torch.testing.assert_close(doubled, (row * whole).double())
+        only = [decoder.loss(poses, condition, 0, weight=torch.eye(JOINTS)[j].expand(7, -1)) for j in (0, 1)]
+        expected = joint[:, 0] * only[0] + joint[:, 1] * only[1]
+        torch.testing.assert_close(decoder.loss(poses, condition, 0, weight=joint), expected)
+
+
+def test_tokens_start_at_unit_length_and_an_index_may_be_any_tensor_of_one() -> None:
+    torch.manual_seed(0)
+    wide = PoseDecoder(1, 2, condition_dim=4096, hidden=8)
+    assert wide.token is not None
+    torch.testing.assert_close(wide.token.weight.norm(dim=1), torch.ones(3), rtol=0, atol=0.05)
+    condition = torch.randn(3, COND)
+    decoder = small()
+    for one in (torch.tensor(1), torch.tensor([1])):
+        torch.testing.assert_close(decoder.mean(condition, one), decoder.mean(condition, 1))
+    with pytest.raises(ValueError, match="modality -2 is none of 0 to 2"):
+        decoder.mean(condition, torch.tensor([0, -2, 1]))
+    nobody = torch.zeros(0, dtype=torch.long)
+    assert decoder.mean(condition[:0], nobody).shape == (0, JOINTS, DIMS)
+    with pytest.raises(ValueError, match="unknown modality 'depth'"):
+        decoder.modality_index("depth")

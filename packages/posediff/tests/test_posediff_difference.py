@@ -76,6 +76,10 @@ def test_residuals_and_what_follows_them() -> None:
     assert (profile[[0, 2]] == 1).all()
     spread, _ = followed(torch.tensor([0.0, 0.0, 0.0]), torch.ones(3, 2), sums)
     assert not spread.any()
+    other = residual_sums(difference, torch.ones(3, 2), 2, 3)
+    both, _ = followed(torch.tensor([1.0, 1.0, 1.0]), torch.ones(3, 2), sums + other)
+    alone, _ = followed(torch.tensor([1.0, 1.0, 1.0]), torch.ones(3, 2), other)
+    torch.testing.assert_close(both, torch.stack([alone[0], 0.98 + 0.02 * torch.tensor(rms), alone[2]]))
     small = residual_sums(1e-3 * difference, 0.1 * weight, 1, 3)
     spread, profile = followed(torch.tensor([1.0, 1.0, 1.0]), torch.ones(3, 2), small)
     assert spread[1].item() == pytest.approx(0.98 + 0.02 * 1e-3 * rms)
@@ -99,7 +103,7 @@ class Nothing(nn.Module):
     """A network of zeros."""
 
     def forward(self, x: Tensor, label: Tensor, condition: object) -> Tensor:
-        self.label = label
+        self.label, self.condition = label, condition
         return torch.zeros_like(x)
 
 
@@ -120,3 +124,14 @@ def test_a_network_of_zeros_is_the_exact_denoiser_of_stds_by_coordinate() -> Non
     torch.testing.assert_close(found, target**2)
     with pytest.raises(TypeError, match="ScaledScore has none; use EDM"):
         Denoiser(Nothing(), ScaledScore())(x, torch.tensor(0.7), std=std)
+
+
+def test_the_network_is_handed_the_condition_and_a_scaled_scores_label() -> None:
+    denoiser = Denoiser(Nothing(), ScaledScore())
+    x, sigma = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5, 1.0, 2.0])
+    assert torch.equal(denoiser(x, sigma, "seen"), x)
+    assert denoiser.network.condition == "seen"
+    torch.testing.assert_close(denoiser.network.label, sigma.log())
+    loss = denoiser.loss(x, sigma, torch.ones(3, 2), "learnt")
+    assert denoiser.network.condition == "learnt"
+    torch.testing.assert_close(loss, torch.ones(3, 2))  # the noise itself, over sigma

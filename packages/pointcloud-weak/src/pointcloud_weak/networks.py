@@ -49,7 +49,7 @@ class Neighbourhood(nn.Module):
 
 
 class ClipTransformer(nn.Module):
-    """SPiKE's idea in small: tokens of local geometry from every frame of a clip, and attention among all.
+    """SPiKE's idea, scaled down: tokens of local geometry from each frame of a clip, and attention among all.
 
     Per frame, farthest points with their neighbourhoods become tokens that know their place and time; a
     transformer relates them across the clip. SPiKE (Ballester et al., 2024) pools all tokens and regresses

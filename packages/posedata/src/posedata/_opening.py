@@ -84,7 +84,7 @@ def damaged(file: Path, meta: Mapping[str, Any] | None = None) -> ValueError:
 
 
 def _cure(folder: Path, meta: Mapping[str, Any] | None = None) -> str:
-    """What makes a store anew, as far as it tells how it was made."""
+    """How to make a store again, as far as it says how it was made."""
     command = next((verb for key, verb in _MADE_BY.items() if key in (meta or {})), None)
     if command is None:
         return f"delete {folder.name} and make it anew"

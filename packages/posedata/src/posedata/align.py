@@ -52,7 +52,7 @@ def kabsch(
         which R is undetermined get none. A NaN among the points makes its own rotation NaN, no other.
 
     Raises:
-        ValueError: the two have another number of points, there is none, or weights do not fit them.
+        ValueError: the two differ in their number of points, have none, or weights do not fit them.
     """
     _check(source, target, weights)
     wide = source.double() if weights is None else source.double() * weights.double()[..., None]

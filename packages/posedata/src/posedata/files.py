@@ -54,8 +54,8 @@ def building(target: Path, scratch: Path | None = None) -> Iterator[Path]:
 def sweep(folder: Path, name: str | None = None) -> None:
     """Remove what killed processes left half-built in a folder: of one target, or (in a cache) of any.
 
-    A hidden `*.partial` folder goes when nobody holds it any more; where locks are not to be had, when
-    nothing in it has changed for a day.
+    A hidden `*.partial` folder goes when no process holds it any more or, where locks are not available,
+    when nothing in it has changed for a day.
     """
     if not folder.is_dir():
         return
@@ -88,8 +88,8 @@ def put(source: Path, target: Path) -> None:
 
 
 def standing(path: Path) -> Path:
-    """Where a folder is that may be about to be replaced, or was when its writer was killed: its own name,
-    or `.NAME.replaced`."""
+    """Where a folder is, even if a writer was killed while replacing it: under its own name, or
+    `.NAME.replaced`."""
     old = _old(path)
     return old if not os.path.lexists(path) and old.is_dir() else path
 
@@ -172,7 +172,7 @@ def _idle(folder: Path) -> float:
 
 
 def _lock(folder: Path) -> int | None:
-    """Lock a folder until the descriptor is closed or the process dies; None where that is not to be had.
+    """Lock a folder until the descriptor is closed or the process dies; None where locks are not available.
 
     Raises BlockingIOError where another process holds it.
     """

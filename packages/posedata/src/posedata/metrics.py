@@ -223,6 +223,8 @@ def nearest(
         )
     if not 1 <= k <= len(gallery):
         raise ValueError(f"k is {k}: it must lie between 1 and the gallery's size, {len(gallery)}")
+    if isinstance(exclude, Tensor) and exclude.shape != (len(queries), len(gallery)):
+        raise ValueError(f"exclude has shape {tuple(exclude.shape)}, {(len(queries), len(gallery))} are due")
     half_squares: Tensor | float = 0.0
     if distance == "cosine":
         queries = torch.nn.functional.normalize(queries, dim=-1)

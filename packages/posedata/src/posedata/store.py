@@ -1,6 +1,6 @@
 """The pose store: a folder of memory-mappable .npy columns, a camera table, image shards, meta.json, digests.
 
-Every reader writes it, every trainer reads it. Column names, types and shapes stand in `posedata._schema`:
+Every reader writes it, every trainer reads it. Column names, types and shapes are in `posedata._schema`:
 
 - `joints` (N, J, 3) world metres; `valid`, `visible_true` (N, J) bool
 - `subject`, `sequence`, `action` (N,) indices into the name lists of meta.json; `frame` (N,)

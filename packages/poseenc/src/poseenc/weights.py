@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from posedata.terminal import visible
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -73,9 +74,8 @@ def load_into(net: nn.Module, state: dict[str, Tensor], source: str, *, optional
         raise ValueError(f"{source}: not the weights of this architecture: {told}")
     net.load_state_dict(state, strict=False)
     if gaps:
-        warnings.warn(
-            f"{source}: {len(gaps)} parameters start from scratch ({_some(gaps)})", UserWarning, stacklevel=2
-        )
+        told = visible(f"{source}: {len(gaps)} parameters start from scratch ({_some(gaps)})")
+        warnings.warn(told, UserWarning, stacklevel=2)
 
 
 def lite0_imagenet() -> dict[str, Tensor]:

@@ -88,7 +88,7 @@ def limits() -> Float[Tensor, "5 4 2"]:
 def sample_angles(count: int, generator: torch.Generator) -> Float[Tensor, "count 5 4"]:
     """Flexion, abduction, flexion, flexion of every finger, radians, within `limits`.
 
-    Half of the hands close as a whole, from flat to a fist, the other half every finger by itself.
+    Half of the hands close as a whole, from flat to a fist, the other half finger by finger.
     """
 
     def noise(*shape: int) -> Tensor:

@@ -133,7 +133,7 @@ def cut(file: Path, box: tuple[float, ...], size: int) -> np.ndarray:
     try:
         with Image.open(file) as picture:
             image = picture.convert("RGB")
-    except (OSError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ValueError(f"{file}: not a readable picture; download it anew") from None
     left, top, right, bottom = (edge + 0.5 for edge in box)
     corner = int(np.floor(left)), int(np.floor(top))

@@ -67,6 +67,7 @@ class Reader:
         writer = _PartWriter(unfinished)
         try:
             for clip in self._form.read(unit, context):
+                _check_finite(clip, unit)
                 writer.add(clip)
         finally:
             digests = writer.close()
@@ -148,6 +149,19 @@ def _feed(total: Any, value: Any) -> None:
     else:
         text = f"{type(value).__name__} {value!s}".encode()
         total.update(f"{len(text)} ".encode() + text)
+
+
+def _check_finite(clip: Clip, unit: Unit) -> None:
+    """Refuse a joint that is not finite and not said to be invalid: no store takes it."""
+    bad = ~np.isfinite(clip.joints).all(-1)
+    if "valid" in clip.columns and bad.shape == np.shape(clip.columns["valid"]):
+        bad &= np.asarray(clip.columns["valid"], bool)
+    if bad.any():
+        row, joint = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{unit.files[0]}: {clip.sequence}: joint {joint} of frame {row} is not finite; mend the file"
+            " there, or leave that frame out of it"
+        )
 
 
 class _PartWriter:

@@ -12,6 +12,7 @@ from posedata.readers.alphapose import AlphaPose
 from posedata.readers.amass import Amass
 from posedata.readers.asf_amc import read_asf_amc
 from posedata.readers.bvh import read_bvh
+from posedata.readers.c3d import read_c3d
 from posedata.readers.coco import Coco
 from posedata.readers.coco_results import CocoResults
 from posedata.readers.h36m import H36m
@@ -26,6 +27,7 @@ from posedata.readers.openpose import OpenPose
 from posedata.readers.panoptic import Panoptic
 from posedata.readers.rgbd import Rgbd, RgbdFrame, RgbdSequence, open_rgbd
 from posedata.readers.tdpw import Tdpw
+from posedata.readers.trc import read_trc
 
 __all__ = [
     "FORMATS",
@@ -50,6 +52,8 @@ __all__ = [
     "prepare",
     "read_asf_amc",
     "read_bvh",
+    "read_c3d",
     "read_h36m_npz",
     "read_joints",
+    "read_trc",
 ]

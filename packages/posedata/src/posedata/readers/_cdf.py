@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from posedata.readers._damage import DamagedError, reason
+
 MAX_BYTES = 1 << 30
 MAX_RATIO = 100
 _SPARE = 64 << 20
@@ -40,7 +42,7 @@ def read_cdf(path: str | Path, name: str) -> np.ndarray:
     try:
         return _File(path.read_bytes()).variable(name)
     except (struct.error, zlib.error, ValueError, OverflowError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{path}: is no whole CDF file ({str(error)[:120]}); copy it anew") from None
+        raise ValueError(f"{path}: is no whole CDF file ({reason(error)}); copy it anew") from None
 
 
 class _File:
@@ -49,20 +51,20 @@ class _File:
     def __init__(self, data: bytes) -> None:
         magic, packing = struct.unpack_from(">II", data)
         if magic not in _MAGIC:
-            raise ValueError("it does not begin as one")
+            raise DamagedError("it does not begin as one")
         self._wide = _MAGIC[magic] == 3
         self._limit = _SPARE + MAX_RATIO * len(data)
         if packing == _COMPRESSED:
             data = data[:8] + self._unpacked_file(data)
         elif packing != _PLAIN:
-            raise ValueError("it is packed in an unknown way")
+            raise DamagedError("it is packed in an unknown way")
         self._data = data
         self._head = self._words + 4  # a record's size and type
         start = 8 + self._head
         (self._general,) = self._offsets(start, 1)
         encoding, flags = struct.unpack_from(">8xii", data, start + self._words)
         if encoding not in _BIG | _LITTLE:
-            raise ValueError(f"its numbers are of encoding {encoding}")
+            raise DamagedError(f"its numbers are of encoding {encoding}")
         self._order = ">" if encoding in _BIG else "<"
         self._rows_first = bool(flags & _ROW_MAJOR)
 
@@ -72,12 +74,12 @@ class _File:
 
     def _offsets(self, at: int, count: int) -> tuple[int, ...]:
         if at < 0:
-            raise ValueError("a record points before the file")
+            raise DamagedError("a record points before the file")
         return struct.unpack_from(f">{count}{'q' if self._wide else 'i'}", self._data, at)
 
     def _integers(self, at: int, count: int) -> tuple[int, ...]:
         if at < 0 or count < 0 or at + 4 * count > len(self._data):
-            raise ValueError("a record points outside the file")
+            raise DamagedError("a record points outside the file")
         return struct.unpack_from(f">{count}i", self._data, at)
 
     def variable(self, name: str) -> np.ndarray:
@@ -88,7 +90,7 @@ class _File:
             if found == name:
                 return self._read(place, own_dimensions)
             names.append(found)
-        raise ValueError(f"it has no variable {name!r}, only {', '.join(names[:8]) or 'none'}")
+        raise DamagedError(f"it has no variable {name!r}, only {', '.join(names[:8]) or 'none'}")
 
     def _variables(self) -> Iterator[tuple[int, bool]]:
         """Places of the descriptors, and whether they carry their own dimensions."""
@@ -97,7 +99,7 @@ class _File:
             seen: set[int] = set()
             while place > 0:
                 if place in seen:
-                    raise ValueError("its variables form a circle")
+                    raise DamagedError("its variables form a circle")
                 seen.add(place)
                 yield place, own
                 (place,) = self._offsets(place + self._head, 1)
@@ -117,20 +119,20 @@ class _File:
         (index,) = self._offsets(after_next + 8, 1)
         (sparse,) = self._integers(after_next + 8 + 2 * self._words + 4, 1)
         if kind not in _TYPES or sparse:
-            raise ValueError(f"its variable is of type {kind}, sparse {sparse}, which no pose is")
+            raise DamagedError(f"its variable is of type {kind}, sparse {sparse}, which no pose is")
         shape = self._dimensions(place, own_dimensions)
         dtype = np.dtype(self._order + _TYPES[kind])
         per_record = dtype.itemsize * int(np.prod([1, *shape], dtype=object))
         due = per_record * (last + 1)
         if not 0 <= due <= self._limit:
-            raise ValueError(f"its variable claims {due} bytes")
+            raise DamagedError(f"its variable claims {due} bytes")
         data = bytearray()
         for block in self._blocks(index, per_record, last, set()):
             data += block
             if len(data) >= due:
                 break
         if len(data) < due:
-            raise ValueError(f"its variable has {len(data)} bytes of {due}")
+            raise DamagedError(f"its variable has {len(data)} bytes of {due}")
         array = np.frombuffer(data, dtype, due // dtype.itemsize).astype(dtype.newbyteorder("="))
         if self._rows_first:
             return array.reshape(last + 1, *shape)
@@ -149,20 +151,20 @@ class _File:
             varies = self._integers(start, count)
         kept = tuple(size for size, vary in zip(sizes, varies, strict=True) if vary)
         if len(kept) > 8 or any(size < 1 for size in kept):
-            raise ValueError("its variable has impossible dimensions")
+            raise DamagedError("its variable has impossible dimensions")
         return kept
 
     def _blocks(self, index: int, per_record: int, last: int, seen: set[int]) -> Iterator[bytes]:
         """The values of the records, in order: an index names blocks of records, or further indices."""
         while index > 0:
             if index in seen or len(seen) > 100_000:
-                raise ValueError("its records form a circle")
+                raise DamagedError("its records form a circle")
             seen.add(index)
             (following,) = self._offsets(index + self._head, 1)
             start = index + self._head + self._words
             entries, used = self._integers(start, 2)
             if not 0 <= used <= entries:
-                raise ValueError("its index of records is damaged")
+                raise DamagedError("its index of records is damaged")
             firsts = self._integers(start + 8, used)
             lasts = self._integers(start + 8 + 4 * entries, used)
             places = self._offsets(start + 8 + 8 * entries, used)
@@ -172,7 +174,7 @@ class _File:
                     yield from self._blocks(block, per_record, last, seen)
                 else:
                     if not 0 <= first <= to + 1:
-                        raise ValueError("its index of records is damaged")
+                        raise DamagedError("its index of records is damaged")
                     yield self._values(block, kind, per_record * max(min(to, last) - first + 1, 0))
             index = following
 
@@ -181,7 +183,7 @@ class _File:
         if kind == _VALUES:
             return self._data[start : start + due]
         if kind != _PACKED:
-            raise ValueError(f"its records are of an unknown kind {kind}")
+            raise DamagedError(f"its records are of an unknown kind {kind}")
         (size,) = self._offsets(start + 4, 1)
         start += 4 + self._words
         return _inflated(self._data[start : start + max(size, 0)], due)
@@ -192,7 +194,7 @@ class _File:
         size, _, parameters, _ = struct.unpack_from(layout, data, 8)
         (method,) = struct.unpack_from(">i", data, parameters + self._words + 4)
         if method != 5 or parameters < 0:
-            raise ValueError("it is compressed otherwise than by gzip")
+            raise DamagedError("it is compressed otherwise than by gzip")
         start = 8 + struct.calcsize(layout) + 4
         return _inflated(data[start : 8 + max(size, 0)], self._limit)
 

@@ -20,8 +20,8 @@ JOINTS = (
     "left_ankle", "right_ankle",
 )  # fmt: skip
 """COCO's order, which files without names of keypoints are taken to have."""
-_LARGER = {26: "Halpe's 26", 133: "COCO-WholeBody's 133", 136: "Halpe's 136"}
-"""Sets that begin with COCO's 17."""
+_LARGER = (26, 133, 136)
+"""Sets that begin with COCO's 17: Halpe's, COCO-WholeBody's, Halpe's full body."""
 _PEOPLE = ("person", "persons", "people", "human", "humans", "pedestrian")
 _LARGEST = 1e6
 _OUTSIDE = 0.1
@@ -169,7 +169,7 @@ def _images(entries: list[dict[str, Any]], file: Path, context: Context) -> dict
     keys = [_key(entry.get("id")) for entry in entries]
     numbered = all(isinstance(key, int) and 0 <= key < 1 << 31 for key in keys)
     if not numbered:
-        context.tell(f"{file}: ids of images are no whole numbers; frames are numbered as images are listed")
+        context.tell(f"{file}: ids of images are no whole numbers below 2^31; frames are numbered as listed")
     tally = _Tally(file, "images")
     out: dict[Any, Image | None] = {}
     for number, (key, entry) in enumerate(zip(keys, entries, strict=True)):
@@ -221,7 +221,8 @@ def _person(
     if len(numbers) > 3 * held[0]:
         tally.add("have more keypoints than COCO's 17; the rest is left out", number, fault=False)
     told = entry.get("num_keypoints")
-    if type(told) is int and len(numbers) == 3 * len(JOINTS) and told != known.sum():
+    counted = sum(visibility > 0 for visibility in numbers[2::3])
+    if type(told) is int and len(numbers) == 3 * held[0] and told != counted:
         tally.add("have a num_keypoints that their keypoints contradict; these are taken", number)
     if (known & (points[:, 2] != 1) & (points[:, 2] != 2)).any():
         kind = "have visibilities other than 0, 1, 2; what is above 0 counts as annotated"
@@ -245,7 +246,8 @@ def _points(numbers: Any, columns: Columns) -> Float64[np.ndarray, "17 3"]:
     if not isinstance(numbers, list) or not all(_number(n) for n in numbers):
         raise _LeftOut("have keypoints that are no list of finite numbers; left out, correct them")
     held = len(numbers) // 3
-    if len(numbers) != 3 * held or (held != count and not (count == len(JOINTS) and held in _LARGER)):
+    first = places == list(range(len(JOINTS)))  # more names than keypoints (Human-Art), or the reverse
+    if len(numbers) != 3 * held or (held != count and not (first and held in (len(JOINTS), *_LARGER))):
         raise _LeftOut(
             f"have {len(numbers)} numbers as keypoints, wanted {3 * count}; left out, correct them"
         )

@@ -52,8 +52,8 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
     words = (root.findtext("w0") or "").strip().strip("[]").split()
     try:
         numbers = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise ValueError(f"{path}: w0 holds what is no number ({str(error)[:80]}); get it anew") from None
+    except ValueError:
+        raise ValueError(f"{path}: w0 holds what is no number; get the file anew") from None
     if len(numbers) != _NUMBERS or not np.isfinite(numbers).all():
         raise ValueError(f"{path}: w0 has {len(numbers)} numbers, wanted {_NUMBERS}; get the file anew")
     listed = [(element.text or "").strip() for element in root.findall("dbcameras/index2id/*")]
@@ -109,28 +109,40 @@ def _from_json(path: Path) -> dict[str, list[ClipCamera]]:
 
 
 def _described(camera: Mapping[str, Any], number: int, where: str) -> ClipCamera:
-    try:
-        rotation = _quaternion_matrix(np.array(camera["orientation"], dtype=float)).T
-        k1, k2, k3 = (float(k) for k in camera["radial_distortion"])
-        p2, p1 = (float(p) for p in camera["tangential_distortion"])
-        fx, fy = (float(f) for f in camera["focal_length"])
-        cx, cy = (float(c) for c in camera["center"])
-        place = np.array(camera["translation"], dtype=float).reshape(3) / 1000
-        name = str(camera.get("id") or CAMERAS[number])[:40]
-        size = (int(camera["res_w"]), int(camera["res_h"]))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{where}: cannot read {str(error)[:80]}; complete the entry") from None
-    if not np.isfinite([*rotation.ravel(), *place, fx, fy, cx, cy, k1, k2, k3, p1, p2]).all() or fx <= 0:
-        raise ValueError(f"{where}: has a number that no camera has; correct the entry")
+    if not isinstance(camera, Mapping) or (not camera.get("id") and number >= len(CAMERAS)):
+        raise ValueError(f"{where}: is no camera with an id; complete the entry")
+    q = _numbers(camera, "orientation", 4, where)
+    if not 1e-6 < np.linalg.norm(q) < 1e6:
+        raise ValueError(f"{where}: orientation is no quaternion (w, x, y, z); correct the entry")
+    rotation = _quaternion_matrix(q).T
+    k1, k2, k3 = _numbers(camera, "radial_distortion", 3, where)
+    p2, p1 = _numbers(camera, "tangential_distortion", 2, where)
+    fx, fy = _numbers(camera, "focal_length", 2, where)
+    cx, cy = _numbers(camera, "center", 2, where)
+    place = _numbers(camera, "translation", 3, where) / 1000
+    width, height = (_numbers(camera, side, 1, where)[0] for side in ("res_w", "res_h"))
+    name, size = str(camera.get("id") or CAMERAS[number])[:40], (int(width), int(height))
+    if not (fx > 0 and fy > 0 and 0 < width < 1e5 and 0 < height < 1e5):
+        raise ValueError(f"{where}: focal_length, res_w or res_h is not positive; correct the entry")
     distortion = (k1, k2, BROWN * p1, BROWN * p2, k3)
     return ClipCamera(name, (fx, fy), (cx, cy), rotation, -rotation @ place, size, distortion)
 
 
+def _numbers(camera: Mapping[str, Any], field: str, count: int, where: str) -> np.ndarray:
+    """A field of so many finite numbers, nested or not."""
+    if field not in camera:
+        raise ValueError(f"{where}: lacks {field}; complete the entry")
+    try:
+        values = np.array(camera[field], dtype=float).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if len(values) != count or not (np.abs(values) < 1e9).all():
+        raise ValueError(f"{where}: {field} is no list of {count} numbers; correct the entry")
+    return values
+
+
 def _quaternion_matrix(q: np.ndarray) -> np.ndarray:
-    size = np.linalg.norm(q)
-    if not 1e-6 < size < 1e6:
-        raise ValueError("an orientation that is no quaternion")
-    w, x, y, z = q / size
+    w, x, y, z = q / np.linalg.norm(q)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from posedata.readers._damage import CUT_SHORT
+
 FILTERS = frozenset({"gzip", "lzf", "shuffle", "fletcher32"})
 LARGEST_CHUNK = 1 << 28
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
@@ -34,9 +36,7 @@ class H5File:
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except _DAMAGE:
-            raise ValueError(
-                f"{self.path}: is no whole HDF5 file; copy it anew, and compare its size with the source's"
-            ) from None
+            raise ValueError(f"{self.path}: is no whole HDF5 file ({CUT_SHORT}); copy it anew") from None
 
     def __enter__(self) -> H5File:
         return self
@@ -50,7 +50,9 @@ class H5File:
         try:
             return name in self._file
         except _DAMAGE:
-            raise ValueError(f"{self.path}: {name} is damaged; copy the file anew") from None
+            raise ValueError(
+                f"{self.path}: {name} cannot be read ({CUT_SHORT}); copy the file anew"
+            ) from None
 
     def array(self, name: str, shape: tuple[int | None, ...], kinds: str = "fiu") -> H5Array:
         """A data set of the file's root that has this shape (None: any length) and a dtype of these kinds.
@@ -73,7 +75,7 @@ class H5File:
         except _DAMAGE as error:
             if isinstance(error, ValueError) and str(error).startswith(where):
                 raise
-            raise ValueError(f"{where} is damaged; copy the file anew") from None
+            raise ValueError(f"{where} cannot be read ({CUT_SHORT}); copy the file anew") from None
         return H5Array(found, where)
 
 
@@ -92,7 +94,7 @@ class H5Array:
         try:
             return np.asarray(self._data[rows])
         except _DAMAGE:
-            raise ValueError(f"{self._where} is damaged; copy the file anew") from None
+            raise ValueError(f"{self._where} cannot be read ({CUT_SHORT}); copy the file anew") from None
 
     def all(self, largest: int = 1 << 30) -> np.ndarray:
         """The whole array; ValueError if it is of more than `largest` bytes."""

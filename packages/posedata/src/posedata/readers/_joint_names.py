@@ -20,7 +20,7 @@ _SIDED = (
 
 
 def canonical(name: str) -> str:
-    """The name that the joint has in the skeletons here, if it has one there; else the name in small letters.
+    """The name that the joint has in the skeletons here, if it has one there; else the name in lower case.
 
     The neck of detectors is the middle of the shoulders.
     """

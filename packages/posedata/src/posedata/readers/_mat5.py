@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from posedata.readers._damage import DamagedError, reason
+
 MAX_BYTES = 4 << 30
 MAX_RATIO = 200
 MAX_CELLS = 100_000
@@ -39,13 +41,13 @@ def read_mat5(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]
     try:
         return _read(path.read_bytes(), names)
     except (struct.error, zlib.error, ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path}: is no whole MATLAB 5 file ({str(error)[:120]}); copy it anew") from None
+        raise ValueError(f"{path}: is no whole MATLAB 5 file ({reason(error)}); copy it anew") from None
 
 
 def _read(data: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
     if data[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
         newer = data[124:126] in (b"\x00\x02", b"\x02\x00") or data[:4] == b"\x89HDF"
-        raise ValueError("it is of version 7.3, which is HDF5" if newer else "it does not begin as one")
+        raise DamagedError("it is of version 7.3, which is HDF5" if newer else "it does not begin as one")
     order = "<" if data[126:128] == b"IM" else ">"
     left = _SPARE + MAX_RATIO * len(data)
     found: dict[str, np.ndarray] = {}
@@ -54,7 +56,7 @@ def _read(data: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
             unpacked = zlib.decompressobj().decompress(body, left)
             left -= len(unpacked)
             if left <= 0:
-                raise ValueError(f"it would unpack to more than {MAX_RATIO} times its size")
+                raise DamagedError(f"it would unpack to more than {MAX_RATIO} times its size")
             kind, body = next(_elements(memoryview(unpacked), order))
         if kind == _MATRIX and (name := _name(body, order)) in names:
             found[name] = _matrix(body, order, name, 0)
@@ -69,12 +71,12 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         if kind >> 16:
             kind, size, start, step = kind & 0xFFFF, kind >> 16, at + 4, 8
             if size > 4:
-                raise ValueError("an element is damaged")
+                raise DamagedError("an element is damaged")
         else:
             start = at + 8
             step = 8 + size + (-size % 8 if kind != _COMPRESSED else 0)
         if start + size > len(data):
-            raise ValueError(f"an element claims {size} bytes, {len(data) - start} are left")
+            raise DamagedError(f"an element claims {size} bytes, {len(data) - start} are left")
         yield kind, data[start : start + size]
         at += step
 
@@ -95,23 +97,23 @@ def _matrix(body: memoryview, order: str, name: str, depth: int) -> Any:
     for n in shape:
         count *= n
     if not 2 <= len(shape) <= 8 or any(n < 0 for n in shape):
-        raise ValueError(f"{name[:40]} has impossible dimensions")
+        raise DamagedError(f"{name[:40]} has impossible dimensions")
     if kind == _CELL:
         if depth or count > MAX_CELLS:
-            raise ValueError(f"{name[:40]} is a cell array of cells, or of too many")
+            raise DamagedError(f"{name[:40]} is a cell array of cells, or of too many")
         cells = np.empty(count, dtype=object)
         for i in range(count):
             inner, content = next(stream, (0, memoryview(b"")))
             if inner != _MATRIX:
-                raise ValueError(f"{name[:40]} has fewer cells than it says")
+                raise DamagedError(f"{name[:40]} has fewer cells than it says")
             cells[i] = _matrix(content, order, f"{name} cell {i}", depth + 1)
         return cells.reshape(shape, order="F")
     if kind not in _CLASSES or complex_:
-        raise ValueError(f"{name[:40]} is no array of real numbers")
+        raise DamagedError(f"{name[:40]} is no array of real numbers")
     stored, content = next(stream, (0, memoryview(b"")))
     if stored not in _NUMBERS:
-        raise ValueError(f"{name[:40]} has no numbers")
+        raise DamagedError(f"{name[:40]} has no numbers")
     dtype = np.dtype(order + _NUMBERS[stored])
     if len(content) != count * dtype.itemsize:
-        raise ValueError(f"{name[:40]} has {len(content)} bytes for dimensions {str(shape)[:40]}")
+        raise DamagedError(f"{name[:40]} has {len(content)} bytes for dimensions {str(shape)[:40]}")
     return np.frombuffer(content, dtype).astype(_CLASSES[kind]).reshape(shape, order="F")

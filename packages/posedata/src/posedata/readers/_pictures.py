@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt8
 from PIL import Image
 
+from posedata.readers._damage import CUT_SHORT
 from posedata.readers._kinect import Framing, batches
 
 NO_IMAGES = "none"
@@ -65,8 +66,8 @@ def count_frames(path: Path) -> int:
     try:
         with av.open(str(path)) as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path}: is no whole video ({str(error)[:120]}); get it anew") from None
+    except (av.error.FFmpegError, IndexError):
+        raise ValueError(f"{path}: is no whole video ({CUT_SHORT}); get it anew") from None
 
 
 def video_frames(path: Path, wanted: Int[np.ndarray, " n"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -82,8 +83,8 @@ def video_frames(path: Path, wanted: Int[np.ndarray, " n"]) -> Iterator[UInt8[np
                 if i == number:
                     yield frame.to_ndarray(format="rgb24")
                     number = next(due, None)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path}: cannot be decoded ({str(error)[:120]}); get it anew") from None
+    except (av.error.FFmpegError, IndexError):
+        raise ValueError(f"{path}: cannot be decoded ({CUT_SHORT}); get it anew") from None
     if number is not None:
         raise ValueError(f"{path}: ends before frame {number}; get it anew")
 

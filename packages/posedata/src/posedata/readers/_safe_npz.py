@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from posedata.readers._damage import DamagedError, reason
 from posedata.readers._safe_pickle import plain_pickle
 
 SPARE_BYTES = 64 << 20
@@ -68,18 +69,17 @@ def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tu
                 if not only or name in only:
                     yield name, _member(archive, entry, path, objects)
     except _DAMAGED as error:
-        if str(error).startswith(str(path)):
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise ValueError(f"{path}: cannot be read as plain data ({reason}); get it anew") from None
+        raise ValueError(f"{path}: cannot be read as plain data ({reason(error)}); get it anew") from None
 
 
 def _bound(archive: zipfile.ZipFile, size: int) -> None:
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise ValueError(f"it has more than {MAX_ENTRIES} entries")
+        raise DamagedError(f"it has more than {MAX_ENTRIES} entries")
     if sum(entry.file_size for entry in entries) > SPARE_BYTES + MAX_RATIO * size:
-        raise ValueError(f"it would unpack to more than {MAX_RATIO} times its size")
+        raise DamagedError(f"it would unpack to more than {MAX_RATIO} times its size")
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, objects: bool) -> Any:
@@ -88,13 +88,13 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, object
     head = io.BytesIO(data)
     version = np.lib.format.read_magic(head)
     if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"entry {entry.filename[:40]!r} is of an unknown version")
+        raise DamagedError(f"entry {entry.filename[:40]!r} is of an unknown version")
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = header(head)
     if not dtype.hasobject:
         return array_of(data[head.tell() :], shape, dtype, fortran, entry.filename)
     if not objects:
-        raise ValueError(f"entry {entry.filename[:40]!r} holds pickled objects")
+        raise DamagedError(f"entry {entry.filename[:40]!r} holds pickled objects")
     loaded = plain_pickle(data[head.tell() :], f"{path}: {entry.filename[:80]}")
     return loaded.item() if isinstance(loaded, np.ndarray) and shape == () and loaded.size == 1 else loaded
 
@@ -105,8 +105,8 @@ def array_of(data: bytes, shape: Any, dtype: np.dtype, fortran: bool, name: str)
     for n in shape:
         count *= int(n)
     if any(n < 0 for n in shape) or dtype.itemsize == 0 or count * dtype.itemsize > len(data):
-        raise ValueError(f"entry {name[:40]!r} has fewer bytes than its shape {str(shape)[:40]} needs")
+        raise DamagedError(f"entry {name[:40]!r} has fewer bytes than its shape {str(shape)[:40]} needs")
     array = np.frombuffer(data, dtype, count)
     if dtype.kind == "U" and count and array.view(f"{dtype.str[0]}u4").max() > sys.maxunicode:
-        raise ValueError(f"entry {name[:40]!r} has characters that do not exist")
+        raise DamagedError(f"entry {name[:40]!r} has characters that do not exist")
     return array.reshape(shape, order="F" if fortran else "C")

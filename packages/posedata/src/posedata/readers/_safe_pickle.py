@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from posedata.readers._damage import DamagedError, reason
+
 MAX_BYTES = 4 << 30
 MAX_STEPS = 1_000_000
 MAX_DEPTH = 16
@@ -77,12 +79,12 @@ def plain_pickle(data: bytes, where: str, *, foreign: bool = False) -> Any:
         loaded = _PlainUnpickler(io.BytesIO(data), foreign).load()
         return _Builder().build(loaded, 0)[0]
     except RecursionError:
-        reason = "it is nested too deep"
+        why = "it is nested too deep"
     except MemoryError:
-        reason = "it asks for more memory than there is"
+        why = "it asks for more memory than there is"
     except Exception as error:  # a hostile pickle can make the unpickler raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    raise ValueError(f"{where}: cannot be read as plain data ({reason}); get it anew")
+        why = reason(error)
+    raise ValueError(f"{where}: cannot be read as plain data ({why}); get it anew")
 
 
 def _look_over(data: bytes) -> None:
@@ -90,13 +92,13 @@ def _look_over(data: bytes) -> None:
     places = 0
     for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if step > MAX_STEPS:
-            raise ValueError(f"it has more than {MAX_STEPS} steps")
+            raise DamagedError(f"it has more than {MAX_STEPS} steps")
         if opcode.name in _REFUSED:
-            raise ValueError(f"it uses {opcode.name}, which plain data does without")
+            raise DamagedError(f"it uses {opcode.name}, which plain data does without")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             places += 1
             if argument is None or not 0 <= argument <= 2 * places + 256:
-                raise ValueError("its memo has gaps")
+                raise DamagedError("its memo has gaps")
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -117,10 +119,10 @@ class _PlainUnpickler(pickle.Unpickler):
             return _no_bytes
         if self._foreign:
             return Foreign
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no plain data")
+        raise DamagedError(f"it asks for {module}.{name}, which is no plain data")
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise pickle.UnpicklingError("it refers to data outside the file")
+        raise DamagedError("it refers to data outside the file")
 
 
 class _Dtype:
@@ -130,15 +132,15 @@ class _Dtype:
         code = code.decode("ascii") if isinstance(code, bytes) else code
         self.object = code in ("O", "O8", "O4")
         if not self.object and (not isinstance(code, str) or np.dtype(code).kind not in _KINDS):
-            raise pickle.UnpicklingError(f"it has an array of type {str(code)[:20]!r}")
+            raise DamagedError(f"it has an array of type {str(code)[:20]!r}")
         self.dtype = np.dtype(object) if self.object else np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-            raise pickle.UnpicklingError("it has an array of a structured type")
+            raise DamagedError("it has an array of a structured type")
         order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "=", "|"):
-            raise pickle.UnpicklingError("it has an array without a byte order")
+            raise DamagedError("it has an array without a byte order")
         if not self.object and order == ">":
             self.dtype = self.dtype.newbyteorder(">")
         elif not self.object and order == "<":
@@ -153,15 +155,15 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], _Dtype):
-            raise pickle.UnpicklingError("it has an array without a proper state")
+            raise DamagedError("it has an array without a proper state")
         self.state = state
 
     def shape(self) -> tuple[int, ...]:
         if self.state is None:
-            raise ValueError("it has an array without content")
+            raise DamagedError("it has an array without content")
         shape = self.state[1]
         if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
-            raise ValueError("it has an array of an impossible shape")
+            raise DamagedError("it has an array of an impossible shape")
         return shape
 
     def array(self, items: list[Any] | None) -> np.ndarray:
@@ -178,26 +180,26 @@ class _Array:
                 or len(data) != count * kind.dtype.itemsize
                 or (not data and count)
             ):
-                raise ValueError("it has an array whose bytes do not fill its shape")
+                raise DamagedError("it has an array whose bytes do not fill its shape")
             made = np.frombuffer(data, kind.dtype) if data else np.empty(0, kind.dtype)
         if made.size != count:
-            raise ValueError("it has an array whose items do not fill its shape")
+            raise DamagedError("it has an array whose items do not fill its shape")
         return made.reshape(shape, order="F" if fortran else "C")
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> Any:
     """How numpy begins an array; its content comes as the state."""
     if kind is not _Array:
-        raise pickle.UnpicklingError("it asks for an array of a foreign class")
+        raise DamagedError("it asks for an array of a foreign class")
     return _Array()
 
 
 def _scalar(kind: Any, data: Any = None) -> Any:
     if not isinstance(kind, _Dtype) or kind.object:
-        raise pickle.UnpicklingError("it has a scalar that is no number")
+        raise DamagedError("it has a scalar that is no number")
     data = data.encode("latin1") if isinstance(data, str) else data
     if not isinstance(data, bytes) or len(data) != kind.dtype.itemsize or not data:
-        raise pickle.UnpicklingError("it has a scalar whose bytes do not fill it")
+        raise DamagedError("it has a scalar whose bytes do not fill it")
     return _Scalar(np.frombuffer(data, kind.dtype)[0])
 
 
@@ -217,14 +219,14 @@ class _Scalar:
 def _latin1(text: Any, encoding: Any) -> bytes:
     """How old pickles spell bytes; no other codec is admitted."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the codec {str(encoding)[:20]!r}")
+        raise DamagedError(f"it asks for the codec {str(encoding)[:20]!r}")
     return text.encode("latin1")
 
 
 def _no_bytes(*args: Any) -> bytes:
     """How old pickles spell no bytes at all."""
     if args:
-        raise pickle.UnpicklingError("it makes bytes out of something")
+        raise DamagedError("it makes bytes out of something")
     return b""
 
 
@@ -250,11 +252,11 @@ class _Builder:
         if id(value) in self._done:
             return self._done[id(value)]
         if depth > MAX_DEPTH or id(value) in self._open:
-            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+            raise DamagedError(f"it is nested more than {MAX_DEPTH} deep")
         self._open.add(id(value))
         made, count = self._make(value, depth)
         if count > MAX_ITEMS:
-            raise ValueError(f"it holds more than {MAX_ITEMS} items")
+            raise DamagedError(f"it holds more than {MAX_ITEMS} items")
         self._open.discard(id(value))
         self._kept.append(value)
         self._done[id(value)] = made, count
@@ -278,7 +280,7 @@ class _Builder:
             keys, some = self._all(value.keys(), depth)
             items, more = self._all(value.values(), depth)
             return dict(zip(keys, items, strict=True)), some + more
-        raise ValueError(f"it holds a {type(value).__name__}, which is no plain data")
+        raise DamagedError(f"it holds a {type(value).__name__}, which is no plain data")
 
     def _all(self, values: Any, depth: int) -> tuple[list[Any], int]:
         pairs = [self.build(value, depth + 1) for value in values]

@@ -19,7 +19,7 @@ from posedata.skeleton import get_skeleton
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
 """Metres per file unit; BVH does not tell. "cmu" is CMU's: an inch divided by 0.45."""
-_LEG = (0.55, 1.2)
+_LEG = (0.6, 1.1)
 """Metres from the hip over the knee to the ankle; some exporters draw the knee too low or too high."""
 _BONES = (("hip", "knee"), ("knee", "ankle"))
 _JUMP, _START = 0.5, 0.1
@@ -41,12 +41,12 @@ class Bvh(Format):
     title = "BVH motion files, a folder of them or one"
     version = 2
 
-    unit: str = option("auto", "m, cm, mm, inch or cmu; auto takes the one that gives human thighs.")
+    unit: str = option("auto", "m, cm, mm, inch, cmu, or metres per unit; auto takes the one of human legs.")
     up: Literal["y", "z"] = option("y", "The files' vertical axis, y or z.")
 
     def plan(self, source: Path, context: Context) -> Plan:
-        if self.unit != "auto" and self.unit not in UNITS:
-            raise ValueError(f"unit {self.unit!r} is not known; use one of auto, {', '.join(UNITS)}")
+        if self.unit != "auto":
+            _given(self.unit)
         if self.up not in ("y", "z"):
             raise ValueError(f"up {self.up!r}: give the vertical axis, y or z")
         files = files_of(source, ".bvh")
@@ -62,6 +62,7 @@ class Bvh(Format):
         kept = frames % stride == 0
         motion = dataclasses.replace(motion, values=motion.values[first:][kept])
         joints = _joints(file, motion, self.unit, context.note)
+        _tell_lying(file, joints, self.up, context.note)
         joints = y_up_to_z_up(joints) if self.up == "y" else joints
         columns = {"frame": frames[kept] // stride}
         yield Clip(joints.astype(np.float32), *names_of(file), columns=columns, fps=self.fps or rate)
@@ -129,13 +130,35 @@ def _starts_at_rest(motion: Motion) -> bool:
     return bool(steps[0] > max(_JUMP, 5 * steps[1:].max()))
 
 
+def _given(unit: str) -> float:
+    try:
+        metres = UNITS.get(unit) or float(unit)
+    except ValueError:
+        metres = 0.0
+    if not 1e-6 < metres < 1e3:
+        raise ValueError(
+            f"unit {unit!r} is not known; use one of auto, {', '.join(UNITS)}, or the metres of a unit (0.04)"
+        )
+    return metres
+
+
 def _metres(leg: float, unit: str, file: Path) -> float:
     if unit != "auto":
-        return UNITS[unit]
+        return _given(unit)
     for scale in UNITS.values():
         if _LEG[0] <= leg * scale <= _LEG[1]:
             return scale
     raise ValueError(
         f"{file}: a leg of {leg:.3g} (thigh and shank) fits no known unit; give one: --unit"
-        f" {', '.join(UNITS)}"
+        f" {', '.join(UNITS)}, or the metres of a unit (--unit {0.85 / max(leg, 1e-6):.2g} makes it 0.85 m)"
     )
+
+
+def _tell_lying(file: Path, joints: np.ndarray, up: str, note: Callable[[str], None]) -> None:
+    """Where trunk and legs point along the other axis that BVH has for up."""
+    h36m = get_skeleton("h36m17")
+    feet = (joints[:, h36m.index("left_ankle")] + joints[:, h36m.index("right_ankle")]) / 2
+    tall = np.abs(np.median(joints[:, h36m.index("thorax")] - feet, axis=0))
+    other = {"y": "z", "z": "y"}[up]
+    if tall["xyz".index(other)] > 0.9 * np.linalg.norm(tall):
+        note(f"{file}: people lie along {other}; if they stand, {other} is the file's vertical: --up {other}")

@@ -18,6 +18,7 @@ import numpy as np
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, inside, option, register
 from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
+from posedata.readers._damage import DamagedError, reason
 from posedata.readers._kinect import batches
 from posedata.readers._pictures import SIZE_HELP, crop_size
 
@@ -84,14 +85,12 @@ class InterHandFormat(Format):
         try:
             split = read_interhand(file)
             table = _table(split)
-        except _FAULTS as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-            raise ValueError(f"{file}: an entry is not as it should be ({reason}); get it anew") from None
-        except ValueError as error:
-            text = " ".join(str(error).split())[:300]
-            raise ValueError(
-                text if text.startswith(str(file.parent)) else f"{file}: {text}; get it anew"
-            ) from None
+        except (*_FAULTS, ValueError) as error:
+            text = str(error)
+            if isinstance(error, ValueError) and text.startswith(str(file.parent)):
+                raise
+            why = reason(error, "an entry of it, of its camera or its joint_3d file is not as it should be")
+            raise ValueError(f"{file}: {why}; get the three files anew") from None
         size = crop_size(self.size)
         if size is not None and size[0] != size[1]:
             raise ValueError(f"size {self.size!r}: hands are cut square; give e.g. 256x256")
@@ -141,7 +140,7 @@ def _table(split: InterHand) -> dict[str, Any]:
     table["frame"], table["kind"] = split.frame.numpy(), split.kind.numpy()
     for name in ("joints", "boxes", "camera", "keypoints_true"):
         if not (np.isfinite(table[name]).all() and np.abs(table[name]).max(initial=0) < 1e7):
-            raise ValueError(f"{name} holds numbers that none of these is")
+            raise DamagedError(f"{name} holds numbers that none of these is")
     table["keypoints_true"] = np.where(table["valid"][..., None], table["keypoints_true"], 0)
     named = [found[0] if (found := re.findall(r"cam\d+", file)) else "unknown" for file in split.files]
     names = (split.subject, split.sequence, split.kind.tolist(), named, table["camera"])

@@ -53,6 +53,7 @@ class Joints(Format):
             raise ValueError(f"{path}: joints has shape {joints.shape}, wanted (N, 17, 3); convert it")
         if "parents" in arrays and tuple(arrays["parents"].tolist()) != skeleton.parents:
             raise ValueError(f"{path}: parents are not those of h36m17; reorder the joints to Human3.6M's 17")
+        _check_finite(joints, path)
         index = {name: _index(path, arrays, *keys) for name, keys in _KEYS.items()}
         frame = _frame_numbers(path, index["sequence"])
         edges = np.flatnonzero(np.any([np.diff(values, prepend=-1) for values in index.values()], axis=0))
@@ -100,6 +101,16 @@ def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
     if rate.size != 1 or rate.dtype.kind not in "fiu" or not 0 < float(rate.item()) < 1e5:
         raise ValueError(f"{path}: fps is no number of frames a second; write it anew")
     return arrays
+
+
+def _check_finite(joints: np.ndarray, path: Path) -> None:
+    bad = ~np.isfinite(joints).all(-1)
+    if bad.any():
+        row, joint = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{path}: joints row {row}: {get_skeleton('h36m17').joints[joint]} is not finite, as in"
+            f" {int(bad.any(1).sum())} rows; leave these rows out"
+        )
 
 
 def _index(path: Path, arrays: dict[str, np.ndarray], key: str, names: str) -> np.ndarray:

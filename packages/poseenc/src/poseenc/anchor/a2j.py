@@ -13,7 +13,7 @@ from .losses import a2j_rule, anchor_losses
 
 
 class A2J(nn.Module):
-    """In-plane anchors vote for the joints' pixels and, each by itself, for their depth.
+    """In-plane anchors vote for the joints' pixels and, independently, for their depth.
 
     The maps of the backbone's last stage feed the in-plane offsets and the depths, those of the stage
     before it the anchors' weights.

@@ -1,0 +1,78 @@
+"""Metrics by hand: defaults, limits, joints that are not valid."""
+
+import torch
+from posedata import metrics
+
+PREDICTED = torch.tensor([[[3.0, 4.0], [1.0, 1.0], [0.0, 2.0]]]).double()
+TRUE = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]]).double()
+SEEN = torch.tensor([[True, False, True]])
+
+
+def test_distances_of_keypoints() -> None:
+    assert metrics.epe_px(PREDICTED, TRUE).tolist() == [2.0]
+    assert metrics.epe_px(PREDICTED, TRUE, SEEN).tolist() == [3.0]
+
+
+def test_share_of_correct_keypoints_is_strict_and_of_a_twentieth() -> None:
+    for side, share in ((20.1, 2 / 3), (20.0, 1 / 3), (100.1, 1.0)):
+        found = metrics.pck(PREDICTED, TRUE, torch.tensor([side]).double())
+        torch.testing.assert_close(found, torch.tensor([share]).double())
+
+
+def off_by(millimetres: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    true = torch.ones(1, len(millimetres), 3).double()
+    predicted = true.clone()
+    predicted[0, :, 1] += torch.tensor(millimetres).double() / 1000
+    return predicted, true
+
+
+def test_shares_of_joints_within_reach() -> None:
+    predicted, true = off_by([149.9, 150.1, 0.0, 99.9, 100.1])
+    seen = torch.tensor([[True, True, False, False, False]])
+    torch.testing.assert_close(metrics.pck3d(predicted, true).item(), 4 / 5)
+    torch.testing.assert_close(metrics.pck3d(predicted, true, valid=seen).item(), 1 / 2)
+    torch.testing.assert_close(metrics.joint_map(predicted, true).item(), 2 / 5)
+    torch.testing.assert_close(metrics.joint_map(predicted, true, valid=seen).item(), 0.0)
+
+
+def test_area_under_the_curve_counts_thirty_one_thresholds() -> None:
+    predicted, true = off_by([0.0, 72.5, 200.0])
+    expected = torch.tensor([30.0, 16.0, 0.0]).double() / 31  # 0 is not strictly below 0
+    torch.testing.assert_close(metrics.auc3d(predicted, true)[0], expected.mean())
+    seen = torch.tensor([[False, True, False]])
+    torch.testing.assert_close(metrics.auc3d(predicted, true, seen)[0], expected[1])
+    torch.testing.assert_close(metrics.auc3d(*off_by([149.9])).item(), 1 / 31)
+
+
+def test_invalid_joints_do_not_move_the_alignment() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    predicted = true + 0.1 * torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    valid = torch.ones(2, 6, dtype=torch.bool)
+    valid[:, 4] = False
+    spoiled = predicted.clone()
+    spoiled[:, 4] = 1e6
+    kept = [0, 1, 2, 3, 5]
+    expected = metrics.pa_mpjpe_mm(predicted[:, kept], true[:, kept])
+    torch.testing.assert_close(metrics.pa_mpjpe_mm(spoiled, true, valid=valid), expected)
+
+
+def test_the_nearest_is_one_unless_more_are_asked_for() -> None:
+    gallery = torch.eye(3).double() * torch.tensor([[1.0], [5.0], [0.2]]).double()
+    queries = torch.tensor([[0.1, 0.9, 0.2], [0.3, 0.2, 0.9]]).double() * 7
+    assert metrics.nearest(queries, gallery).tolist() == [[1], [2]]
+    assert metrics.nearest(queries, gallery, k=3).tolist() == [[1, 2, 0], [2, 0, 1]]
+
+
+def test_a_hit_is_at_most_a_tenth_away() -> None:
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.randn(1, 5, 3, generator=generator, dtype=torch.float64)
+    gallery = torch.cat([poses + 0.3 * torch.randn(3, 5, 3, generator=generator, dtype=torch.float64)])
+    errors = metrics.pa_mpjpe_mm(gallery, poses.expand(3, -1, -1)) / 1000
+    found = errors.argsort()[None]
+    least = errors.min().item()
+    assert metrics.hit_at_k(found, poses, gallery, 1).item() is (least <= 0.1)
+    assert metrics.hit_at_k(found, poses, gallery, 1, threshold=1.001 * least).item()
+    assert not metrics.hit_at_k(found, poses, gallery, 3, threshold=0.999 * least).item()
+    exact = metrics.hit_at_k(torch.tensor([[0]]), poses, 1.5 * poses, 1, threshold=1e-9)
+    assert exact.item()
