@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +147,20 @@ def test_a_damaged_file_of_a_run_is_one_line(
     # a log may be cut by a kill, and the toy's recipe is all defaults
     harmless = (name, damage) in {("log.jsonl", "empty"), ("log.jsonl", "cut"), ("recipe.yaml", "empty")}
     assert codes == ([0, 0] if harmless else [2, 2]), codes
+
+
+def test_an_old_card_of_wrong_types_is_one_line(finished: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(finished, tmp_path / "toy"))
+    for step in path.glob("checkpoints/first/*"):
+        (step / "digests.json").unlink()
+        (step / "card.json").write_text(
+            '{"schema": 1, "step": 7, "data": "points", "optimizer": [], "best": {}}'
+        )
+    with pytest.raises(
+        ValueError, match=r"damaged \(card.json is not what was written\); delete this folder"
+    ):
+        train(path, Recipe())
+    release(path)
 
 
 def test_results_say_what_to_do_about_a_damaged_file(tmp_path: Path) -> None:
