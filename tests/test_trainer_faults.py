@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -148,13 +149,27 @@ def test_a_damaged_file_of_a_run_is_one_line(
     assert codes == ([0, 0] if harmless else [2, 2]), codes
 
 
+def test_an_old_card_of_wrong_types_is_one_line(finished: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(finished, tmp_path / "toy"))
+    for step in path.glob("checkpoints/first/*"):
+        (step / "digests.json").unlink()
+        (step / "card.json").write_text(
+            '{"schema": 1, "step": 7, "data": "points", "optimizer": [], "best": {}}'
+        )
+    with pytest.raises(
+        ValueError, match=r"damaged \(card.json is not what was written\); delete this folder"
+    ):
+        train(path, Recipe())
+    release(path)
+
+
 def test_results_say_what_to_do_about_a_damaged_file(tmp_path: Path) -> None:
     from trainer.results import render_tables
 
     page = tmp_path / "page.md"
     page.write_text("<!-- results: x -->\n<!-- /results -->\n")
     (tmp_path / "docs" / "results").mkdir(parents=True)
-    for content in (b"{", b"[]", b"\xff", 9999 * b"["):
+    for content in (b"{", b"[]", b"\xff", 9999 * b"[", b'{"rows": 3}', b'{"rows": [1]}'):
         (tmp_path / "docs" / "results" / "x.json").write_bytes(content)
         with pytest.raises(ValueError, match=r"x\.json: is .*run the command that measures it"):
             render_tables(page)

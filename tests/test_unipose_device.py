@@ -128,7 +128,7 @@ def _register() -> torch.library.Library:
 
 def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
-    from trainer.whole import ALONE
+    from trainer.whole import WholeBatch
     from unipose import steps
     from unipose.data import prepare
     from unipose.evaluate import evaluate
@@ -141,7 +141,7 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
         """What the stages ask of a trainer."""
 
         def __init__(self) -> None:
-            self.device, self.whole = device, ALONE
+            self.device, self.whole = device, WholeBatch(1, 0)
 
         def share(self, rows: torch.Tensor) -> torch.Tensor:
             return rows

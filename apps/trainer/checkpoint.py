@@ -96,7 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         return Checkpoint(load_file(file), card)
     except (SafetensorError, OSError):
-        raise _damaged(file) from None
+        raise damaged(file) from None
 
 
 def load_card(path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def load_card(path: Path) -> dict[str, Any]:
             f"{file}: schema {shown(card.get('schema'))}, this code reads {SCHEMA}; {_cure(path)}"
         )
     if type(card.get("step")) is not int or not isinstance(card.get("data", ""), str):
-        raise _damaged(file)
+        raise damaged(file)
     return card
 
 
@@ -125,7 +125,7 @@ def _check(file: Path) -> None:
     try:
         digests = read_digests(file.parent)
     except (ValueError, OSError):
-        raise _damaged(file.parent / DIGESTS) from None
+        raise damaged(file.parent / DIGESTS) from None
     if digests is None:
         if file.parent not in _told:
             _told.add(file.parent)
@@ -138,13 +138,14 @@ def _check(file: Path) -> None:
     except IsADirectoryError:
         sound = False
     if not sound:
-        raise _damaged(file)
+        raise damaged(file)
 
 
 _told: set[Path] = set()
 
 
-def _damaged(file: Path) -> ValueError:
+def damaged(file: Path) -> ValueError:
+    """The error of a checkpoint's file that is not what was written, with what to do."""
     return ValueError(f"{file.parent}: damaged ({file.name} is not what was written); {_cure(file.parent)}")
 
 

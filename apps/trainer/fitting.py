@@ -13,6 +13,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from trainer.checkpoint import (
+    damaged,
     load_checkpoint,
     load_state,
     pack_optimizer,
@@ -229,13 +231,19 @@ class Fitting:
             self.run.truncate(self.stage.name, self.step)
         self.accelerator.wait_for_everyone()
 
-    def _load(self, path: Any) -> None:
+    def _load(self, path: Path) -> None:
         tensors, card = load_checkpoint(path)
-        if card["data"] != self.card["data"]:
+        if card.get("data") != self.card["data"]:
             raise ValueError(
-                f"{path}/card.json: trained on data {card['data']}, resumed on {self.card['data']}; "
+                f"{path}/card.json: trained on data {card.get('data')}, resumed on {self.card['data']}; "
                 "give it the same data, or start another run"
             )
+        try:
+            self._take(path, tensors, card)
+        except (KeyError, TypeError, AttributeError):  # of a version that had no digests to tell damage by
+            raise damaged(path / "card.json") from None
+
+    def _take(self, path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         load_state(self.model, unprefixed(tensors, "model/"), path)
         unpack_optimizer(self.stage.optimizer, unprefixed(tensors, "optimizer/"), card["optimizer"])
         if self.stage.scheduler:

@@ -145,7 +145,12 @@ def _read(name: str, markdown: Path) -> dict[str, Any]:
     for folder in markdown.resolve().parents:
         path = folder / "docs" / "results" / f"{name}.json"
         if path.is_file():
-            return read_json(path, "run the command that measures it")
+            cure = "run the command that measures it"
+            found = read_json(path, cure)
+            rows = found.get("rows")
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise ValueError(f"{path}: is damaged: its rows should be a list of objects; {cure}")
+            return found
     raise FileNotFoundError(
         f"{markdown}: docs/results/{name}.json does not exist; run the command that measures it"
     )

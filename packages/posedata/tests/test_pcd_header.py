@@ -105,6 +105,8 @@ def test_data_that_are_not_there_are_named(whole: bytes, tmp_path: Path) -> None
 def test_one_bad_file_costs_a_folder_that_file(whole: bytes, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "good.pcd").write_bytes(whole)
+    (tmp_path / "in" / "._good.pcd").write_bytes(b"left behind")
+    (tmp_path / "in" / "__MACOSX" / "depth").mkdir(parents=True)
     bad = tmp_path / "in" / "bad.pcd"
     bad.write_bytes(changed(changed(whole, "WIDTH", "8000"), "POINTS", "144000"))
     told: list[str] = []

@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from posedata.camera import Camera
+from posedata.prepare.listing import is_junk
 from posedata.readers._depth import TUM_SCALE, read_depth
 from posedata.readers._intrinsics import finite, json_camera, part
 from posedata.readers._kinect import read_colour, register_colour
@@ -218,7 +219,10 @@ def images_in(folder: Path, names: tuple[str, ...]) -> list[Path]:
     for name in names:
         if (folder / name).is_dir():
             kinds = (".png", ".npy") if name == "depth" else (".png", ".jpg", ".jpeg")
-            return sorted((p for p in (folder / name).iterdir() if p.suffix.lower() in kinds), key=_place)
+            files = (
+                p for p in (folder / name).iterdir() if p.suffix.lower() in kinds and not is_junk(p.name)
+            )
+            return sorted(files, key=_place)
     return []
 
 

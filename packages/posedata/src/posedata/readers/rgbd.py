@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int
 
 from posedata.camera import Camera
 from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.prepare.listing import is_junk
 from posedata.readers._intrinsics import array_of
 from posedata.readers._kinect import Framing, batches
 from posedata.readers._recording import COLOUR, INTRINSICS, RgbdFrame, RgbdSequence, images_in, open_rgbd
@@ -94,8 +95,9 @@ def _recordings(source: Path) -> list[Path]:
         return [source] if source.exists() else []
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder; give recordings")
-    inside = [p for p in sorted(source.iterdir()) if p.is_dir() and (p / "depth").is_dir()]
-    return inside or sorted(p for p in source.iterdir() if p.suffix.lower() == ".pcd")
+    lying = sorted(p for p in source.iterdir() if not is_junk(p.name))
+    inside = [p for p in lying if (p / "depth").is_dir()]
+    return inside or [p for p in lying if p.suffix.lower() == ".pcd"]
 
 
 def _clip_camera(name: str, camera: Camera) -> ClipCamera:
