@@ -39,8 +39,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def formats() -> str:
     """Every format that `posedata prepare` takes, with its page, terms and published counts."""
-    import posedata.readers  # noqa: F401  (registers them)
-    from posedata.prepare import FORMATS
+    from posedata.readers.registry import FORMATS
 
     folder = Path(__file__).parent / "pages" / "datasets"
     pages = {page.name: page.read_text() for page in sorted(folder.glob("*.md")) if page.stem != "index"}
@@ -55,7 +54,7 @@ def formats() -> str:
 
 def protocols() -> str:
     """Every protocol by name."""
-    from posedata.protocols import PROTOCOLS
+    from posedata.scoring.protocols import PROTOCOLS
 
     lines = ["| protocol | what | defined in |", "|---|---|---|"]
     lines += [f"| `{p.name}` | {p.title} | {p.source} |" for p in PROTOCOLS.values()]
@@ -64,7 +63,7 @@ def protocols() -> str:
 
 def published() -> str:
     """Every published table by name."""
-    from posedata.published import published_tables
+    from posedata.scoring.published import published_tables
 
     lines = ["| table | of | what |", "|---|---|---|"]
     lines += [f"| `{t.name}` | {t.source} | {t.what} |" for t in published_tables().values()]

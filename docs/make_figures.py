@@ -10,13 +10,13 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
-from posedata.aim import aim, reproject
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
+from posedata.geometry.aim import aim, reproject
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, body_of
-from posedata.synthetic.body import DOF
-from posedata.synthetic.kinematics import forward_kinematics
+from posedata.synthetic.people.body import DOF
+from posedata.synthetic.people.kinematics import forward_kinematics
 from torch import Tensor
 
 mpl.use("Agg")

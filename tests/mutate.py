@@ -50,9 +50,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "posediff.difference": ("test_posediff_difference.py",),
     "posediff.conditioned": ("test_posediff_decoder.py",),
     "posediff.decoder": ("test_posediff_decoder.py", "test_posediff_spread.py", "test_posediff_loss.py"),
-    "posedata.metrics": ("test_metrics.py", "test_metrics_values.py", "test_metrics_refuse.py"),
-    "posedata.camera": ("test_camera.py", "test_camera_values.py"),
-    "posedata.align": ("test_align.py", "test_align_values.py"),
+    "posedata.scoring.metrics": ("test_metrics.py", "test_metrics_values.py", "test_metrics_refuse.py"),
+    "posedata.geometry.camera": ("test_camera.py", "test_camera_values.py"),
+    "posedata.geometry.align": ("test_align.py", "test_align_values.py"),
 }
 """Module: the test files of its package that are about it; one that is absent is left out."""
 

@@ -33,7 +33,7 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
 
 
 def test_isolated_people_that_were_damaged_are_named(tmp_path: Path) -> None:
-    from posedata.digests import check_digests
+    from posedata.store.digests import check_digests
     from unipose.clips import _write
 
     _write(tmp_path / "people", {"mask": np.zeros((2, 3), bool)}, 1)

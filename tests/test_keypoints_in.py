@@ -10,12 +10,12 @@ import torch
 import unihpr.train
 import vvipe.train
 from click.testing import Result
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
-from posedata.synthetic.motion import generate_motion
+from posedata.synthetic.people.motion import generate_motion
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app

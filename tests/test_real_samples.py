@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from posedata.inspect import contact_sheet, inspect_store
-from posedata.readers import prepare
+from posedata.inspection.report import contact_sheet, inspect_store
+from posedata.prepare import prepare
 from posedata.store import PoseStore
 from vvipe_tiny import tiny
 

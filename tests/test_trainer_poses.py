@@ -13,7 +13,7 @@ import unipose.data
 import unipose.recipe
 import vvipe.data
 import vvipe.recipe
-from posedata.examine import examine
+from posedata.inspection.examine import examine
 from posedata.store import PoseStore
 from trainer.poses import SyntheticConfig, check_poses, open_poses, part_rows, split_poses
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from contrastive import Temperature
-from posedata.digests import write_digests
 from posedata.store import PoseStore
+from posedata.store.digests import write_digests
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from poseenc import image_encoder
 from safetensors.torch import load_file, save_file

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.views import get_rig, sample_cameras
 from unihpr.samples import Sample, see

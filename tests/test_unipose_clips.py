@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.build import build_synthetic
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
+from posedata.synthetic.people.build import build_synthetic
 from unipose.baselines import depth_lookup, torso_depth
 from unipose.clips import Clips, open_clips, windows
 from unipose.detect import detect, live_detector, read_coco_keypoints

@@ -10,8 +10,9 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from posedata.hands import build_hands, encode
 from posedata.store import PoseStore
+from posedata.synthetic.hands import build_hands
+from posedata.views.hands import encode
 from safetensors.torch import save_file
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner

@@ -8,8 +8,8 @@ import formats_rgbd as formats
 import numpy as np
 import pytest
 import torch
-from posedata.digests import write_digests
 from posedata.readers import open_rgbd
+from posedata.store.digests import write_digests
 from trainer.recipe import to_plain
 from trainer.runs import Run
 from typer.testing import CliRunner

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from posedata.camera import Camera
 from posedata.cli import app as posedata
-from posedata.readers import prepare
+from posedata.geometry.camera import Camera
+from posedata.prepare import prepare
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.synthetic import Flesh, Renderer, generate_motion

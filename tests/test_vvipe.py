@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.digests import write_digests
-from posedata.noise import DetectorNoise
 from posedata.store import PoseStore
+from posedata.store.digests import write_digests
 from posedata.views import add_views, get_rig
+from posedata.views.noise import DetectorNoise
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from typer_front import typer_front

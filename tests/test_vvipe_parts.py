@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from posedata.canonical import bone_lengths
-from posedata.metrics import hit_at_k, nearest
+from posedata.geometry.canonical import bone_lengths
+from posedata.scoring.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe import rigs

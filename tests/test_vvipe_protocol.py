@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.protocols import get_protocol
+from posedata.scoring.protocols import get_protocol
 from posedata.store import PoseStore
 from vvipe.protocol import across_cameras, hit_protocol
 from vvipe_tiny import H36M_CAMERAS, camera_store

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from posedata.digests import NAME as DIGESTS
-from posedata.digests import read_digests, sha256_of, write_digests
+from posedata.store.digests import NAME as DIGESTS
+from posedata.store.digests import read_digests, sha256_of, write_digests
 from posedata.terminal import visible
 from safetensors import SafetensorError
 from safetensors.torch import load_file

@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from jaxtyping import Float
+from posedata.inspection.plausible import check_keypoints
 from posedata.keypoints import frames_told, take_keypoints
-from posedata.plausible import check_keypoints
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
@@ -30,7 +30,7 @@ def read_keypoints(
 
     Raises:
         FileNotFoundError, ValueError: no such file, or no keypoints of that skeleton in pixels
-            (`posedata.keypoints.take_keypoints`, `posedata.plausible.check_keypoints`).
+            (`posedata.keypoints.take_keypoints`, `posedata.inspection.plausible.check_keypoints`).
     """
     values = read_array(path, "keypoints")
     say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")
@@ -62,7 +62,8 @@ def checked_keypoints(
     """Somebody's array as keypoints with confidence.
 
     Raises:
-        ValueError: what `posedata.keypoints.take_keypoints` or `posedata.plausible.check_keypoints` finds.
+        ValueError: what `posedata.keypoints.take_keypoints` or
+            `posedata.inspection.plausible.check_keypoints` finds.
     """
     points, notes = take_keypoints(values, skeleton, where)
     errors, warnings = check_keypoints(points, skeleton, size)

@@ -13,7 +13,7 @@ from trainer.recipe import Count, Positive
 
 if TYPE_CHECKING:
     import numpy as np
-    from posedata.examine import Findings
+    from posedata.inspection.examine import Findings
     from posedata.store import PoseStore
 
 Part = Literal["test", "validation"]
@@ -120,7 +120,7 @@ def check_poses(
     Raises:
         ValueError: something is wrong; the message says what, and how to train all the same.
     """
-    from posedata.examine import examine
+    from posedata.inspection.examine import examine
 
     key = (store.path, store.fingerprint)
     new = key not in _SEEN

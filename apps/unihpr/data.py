@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.build import render_store
-from posedata.cache import cached, code_key
-from posedata.files import building
+from posedata.geometry.shape import random_shapes
 from posedata.keypoints import convert_keypoints
-from posedata.noise import DetectorNoise
-from posedata.shape import random_shapes
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.store.cache import cached, code_key
+from posedata.store.files import building
+from posedata.synthetic.rendering import render_store
 from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
+from posedata.views.noise import DetectorNoise
 from torch import Tensor
 from trainer.keypoints import store_keypoints
 from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
@@ -227,7 +227,8 @@ def _rendered(
     width, height = config.image_size
     seed = config.seed + PARTS.index(part)
     rig = get_rig(config.rig)
-    key = [poses.fingerprint, rows.tolist(), asdict(rig), config.image_size, seed, code_key("posedata.build")]
+    code = code_key("posedata.synthetic.people.build")
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), config.image_size, seed, code]
 
     def render(path: Path) -> None:
         say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from posedata.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
-from posedata.published import published_table
+from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
+from posedata.scoring.published import published_table
 from posediff import PoseDecoder
 from posediff.hypotheses import coverage
 from torch import Tensor

@@ -25,7 +25,7 @@ class UniHPR(nn.Module):
     """Encoders of image, 2D keypoints and 3D joints to unit embeddings, and decoders to 2D and 3D.
 
     2D is in units of half the box, 3D in metres relative to the pelvis, both in the person-centred camera
-    (`posedata.aim`) or the camera's own, as the data were made.
+    (`posedata.geometry.aim`) or the camera's own, as the data were made.
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from posedata.protocols import get_protocol
 from posedata.scoring import PoseProtocol, Scores
+from posedata.scoring.protocols import get_protocol
 from torch import Tensor
 
 from unihpr.data import Data

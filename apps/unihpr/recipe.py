@@ -23,7 +23,7 @@ Sampler = Literal[
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What training changes in the poses that it draws (`posedata.shape`). The test is as recorded.
+    """What training changes in the poses that it draws (`posedata.geometry.shape`). The test is as recorded.
 
     Attributes:
         mirror: share of views that are mirrored, image and all.
@@ -49,8 +49,8 @@ class DataConfig:
         rig: named range of virtual cameras (`posedata.views.RIGS`).
         images, test_images: how many views are rendered for training and for the test.
         image_size: width and height in pixels.
-        frame: poses and keypoints in the person-centred camera (`posedata.aim`), or joints in the camera's
-            own and keypoints normalised by the box, as in the papers.
+        frame: poses and keypoints in the person-centred camera (`posedata.geometry.aim`), or joints in the
+            camera's own and keypoints normalised by the box, as in the papers.
         noise: share of training keypoints that get detector noise; their confidence is an input.
         workers: rendering processes.
         augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from posedata.aim import aim, reproject
-from posedata.align import root_relative
-from posedata.boxes import bounding_box, bounding_box_token, normalise_keypoints
-from posedata.camera import Camera
-from posedata.noise import DetectorNoise
+from posedata.geometry.aim import aim, reproject
+from posedata.geometry.align import root_relative
+from posedata.geometry.boxes import bounding_box, bounding_box_token, normalise_keypoints
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
+from posedata.views.noise import DetectorNoise
 from torch import Tensor
 
 Frame = Literal["aimed", "crop", "pixels"]
@@ -110,8 +110,8 @@ def see(
         joints: world, metres.
         camera: one a pose.
         box: the crops, in pixels; by default those that a store of views has (`posedata.views`).
-        frame: "aimed" for the person-centred camera (`posedata.aim`); "crop" for joints in the camera's own
-            frame and keypoints normalised by the box; "pixels" for the latter with keypoints in pixels.
+        frame: "aimed" for the person-centred camera (`posedata.geometry.aim`); "crop" for joints in the camera's
+            own frame and keypoints normalised by the box; "pixels" for the latter with keypoints in pixels.
         noise, share, generator: what a detector does to the keypoints of a random share of the poses.
     """
     pixels = camera.project(joints)

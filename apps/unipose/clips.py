@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.losses import Evidence, KeypointDepth, keypoint_depth
-from posedata.boxes import bounding_box
-from posedata.cache import cached, code_key
-from posedata.digests import check_digests, write_digests
-from posedata.files import building, put
+from posedata.geometry.boxes import bounding_box
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.store.cache import cached, code_key
+from posedata.store.digests import check_digests, write_digests
+from posedata.store.files import building, put
 from posedata.terminal import print_line
 from torch import Tensor
 

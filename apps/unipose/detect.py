@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from posedata.boxes import bounding_box
+from posedata.geometry.boxes import bounding_box
 from posedata.keypoints import convert_keypoints
-from posedata.noise import DetectorNoise
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
+from posedata.views.noise import DetectorNoise
 from torch import Tensor
 from trainer.keypoints import checked_keypoints
 

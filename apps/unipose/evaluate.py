@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from posedata.align import root_relative
-from posedata.metrics import joint_map, mpjpe_mm
+from posedata.geometry.align import root_relative
+from posedata.scoring.metrics import joint_map, mpjpe_mm
 from posedata.skeleton import Skeleton
 from torch import Tensor
 

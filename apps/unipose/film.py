@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from posedata._schema import CAMERA_COLUMNS
-from posedata.boxes import bounding_box
-from posedata.build import render_store
-from posedata.cache import cached, code_key
-from posedata.files import building
+from posedata.geometry.boxes import bounding_box
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore, write_store
+from posedata.store.cache import cached, code_key
+from posedata.store.files import building
+from posedata.store.schema import CAMERA_COLUMNS
+from posedata.synthetic.rendering import render_store
 from posedata.terminal import print_line
 from posedata.views import Rig, sample_cameras
 from torch import Tensor

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from pointcloud_weak.interaction import Interaction
 from pointcloud_weak.losses import SkinOffset, skin_depths
 from pointcloud_weak.networks import ClipTransformer, PointNet2
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
 from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.tokens import exact

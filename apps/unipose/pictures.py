@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample

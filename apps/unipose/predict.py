@@ -21,8 +21,8 @@ import torch
 from jaxtyping import Float, Float32, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, ray_loss, subsample
 from pointcloud_weak.people import Person, doubt_people, doubt_size, find_people, nearest_body
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton

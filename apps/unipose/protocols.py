@@ -16,10 +16,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from posedata.metrics import mpjpe_mm, pck3d
-from posedata.protocols import PROTOCOLS, PoseProtocol, Selection
-from posedata.published import published_table
-from posedata.readers._mat5 import read_mat5
+from posedata.readers.files.mat5 import read_mat5
+from posedata.scoring.metrics import mpjpe_mm, pck3d
+from posedata.scoring.protocols import PROTOCOLS, PoseProtocol, Selection
+from posedata.scoring.published import published_table
 from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 from posedata.store import PoseStore
 from torch import Tensor
@@ -76,7 +76,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     """Scores by method: the predictions, trivial baselines, and the published rows.
 
     Args:
-        name: itop (or itop-map, as `posedata.protocols` calls it), panoptic or ntu.
+        name: itop (or itop-map, as `posedata.scoring.protocols` calls it), panoptic or ntu.
         predictions: npz with `joints` (N, J, 3) metres, camera frame (y down), optionally `skeleton`; or .mat
             with `resultUVD` (N, 15, 3), pixels of ITOP's 320x240 and metres.
         truth: a pose store with cameras (the protocol's test rows are taken); npz with `joints`, optionally

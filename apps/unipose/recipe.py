@@ -14,7 +14,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """The 2D detector of `detector: noise`: true keypoints with `posedata.noise.DetectorNoise`."""
+    """The 2D detector of `detector: noise`: true keypoints with `posedata.views.noise.DetectorNoise`."""
 
     jitter: NonNegative = 0.01
     outlier: Fraction = 0.01

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from pointcloud_weak import DepthUnprojector
+from posedata.open3d_loader import open3d
 from posedata.readers.rgbd import RgbdFrame
 from posedata.skeleton import Skeleton
-from posedata.synthetic._open3d import open3d
 
 from unipose.figures import LEFT, MIDDLE, RIGHT
 from unipose.predict import Prediction

@@ -12,14 +12,14 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from posedata.augment import random_views
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
-from posedata.noise import DetectorNoise
-from posedata.similar import distinct, pose_distances
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
+from posedata.scoring.similar import distinct, pose_distances
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
+from posedata.views.augment import random_views
+from posedata.views.noise import DetectorNoise
 from torch import Tensor
 from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
 

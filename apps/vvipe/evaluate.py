@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from posedata.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
+from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
 from torch import Tensor
 
 from vvipe.data import Data, Test, Views

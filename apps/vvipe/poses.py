@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxtyping import Float
-from posedata.align import root_relative
-from posedata.canonical import (
+from posedata.geometry.align import root_relative
+from posedata.geometry.canonical import (
     body_rotation,
     in_torsos,
     normalise_on_torso,
@@ -50,7 +50,7 @@ def read_keypoints(points: Float[Tensor, "B K 3"], skeleton: Skeleton) -> Float[
 def normalise(
     keypoints: Float[Tensor, "*batch 13 2"], confidence: Float[Tensor, "*batch 13"]
 ) -> Float[Tensor, "*batch 13 2"]:
-    """Centred on the hips, in units of twice the torso seen (`posedata.canonical.normalise_on_torso`).
+    """Centred on the hips, in units of twice the torso seen, as `posedata.geometry.canonical` does.
 
     Joints of confidence 0 do not count; NaN where no hip or no shoulder was seen.
     """

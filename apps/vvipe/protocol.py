@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from posedata.protocols import PROTOCOLS, HitProtocol, get_protocol
+from posedata.scoring.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
 from trainer.results import write_results
 

@@ -50,8 +50,8 @@ class AugmentConfig:
 
     Attributes:
         share: of every batch that is seen by cameras drawn anew instead of the recorded ones.
-        cameras: `near` as in PR-VIPE (`posedata.augment`), or `real` with the distances and focal lengths of
-            cameras that see a whole person (`posedata.views.sample_cameras`).
+        cameras: `near` as in PR-VIPE (`posedata.views.augment`), or `real` with the distances and focal lengths
+            of cameras that see a whole person (`posedata.views.sample_cameras`).
         elevation, roll: ranges; the azimuth is any.
         depth: of `near` cameras, in torsos.
         distance, focal: of `real` cameras, in metres and in pixels of a frame of 1000.

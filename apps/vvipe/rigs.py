@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.views import Rig, get_rig, sample_cameras
 from torch import Tensor
 

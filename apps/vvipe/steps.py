@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from contrastive import margin_triplet
 from contrastive.euclidean import distance_info_nce
-from posedata.similar import pose_distances, within
+from posedata.scoring.similar import pose_distances, within
 from poseenc.gaussian import Gaussian
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
 from torch import Tensor, nn

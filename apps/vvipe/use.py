@@ -256,7 +256,7 @@ def _joints(path: Path) -> Float[Tensor, "N 17 3"]:
 
 def _errors(trained: Trained, queries: Path, gallery: Path, asked: Tensor, first: Tensor) -> Tensor | None:
     """PA-MPJPE in mm of what was found first for the queries asked, where both are stores of known poses."""
-    from posedata.metrics import pa_mpjpe_mm
+    from posedata.scoring.metrics import pa_mpjpe_mm
 
     if not (queries.is_dir() and gallery.is_dir()) or not len(first) or bool((first < 0).any()):
         return None

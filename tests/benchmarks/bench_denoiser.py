@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from posedata.build import build_synthetic
 from posedata.store import PoseStore
+from posedata.synthetic.people.build import build_synthetic
 from posedata.views import get_rig
 from posediff.decoder import SHARE
 from posediff.network import ResidualMLP

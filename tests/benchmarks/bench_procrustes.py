@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from posedata.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -58,7 +58,7 @@ def measure(poses: int, loop_poses: int, repeats: int) -> list[dict[str, float |
     body = torch.randn(poses, 17, 3, generator=generator) * torch.tensor([0.25, 0.15, 0.5])
     predicted = body + 0.05 * torch.randn(body.shape, generator=generator)
     contestants: list[tuple[str, Callable[[Tensor, Tensor], Tensor], int, int]] = [
-        ("posedata.metrics.pa_mpjpe_mm", pa_mpjpe_mm, poses, repeats),
+        ("posedata.scoring.metrics.pa_mpjpe_mm", pa_mpjpe_mm, poses, repeats),
         ("torch.linalg.svd, batched", with_svd, poses, repeats),
         ("scipy align_vectors, loop", with_scipy_loop, loop_poses, 1),
     ]

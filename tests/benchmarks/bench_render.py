@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
 

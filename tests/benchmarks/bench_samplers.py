@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 from bench_denoiser import Poses, network_row, open_poses, print_network
-from posedata.metrics import mpjpe_mm
+from posedata.scoring.metrics import mpjpe_mm
 from posediff import PoseDecoder
 from posediff.decoder import AROUND_MEAN
 from posediff.hypotheses import coverage, diversity, expected_best_of

@@ -18,9 +18,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from posedata import digests
-from posedata.digests import write_digests
-from posedata.store import PoseStore, StoreWriter
+from posedata.store import PoseStore, StoreWriter, digests
+from posedata.store.digests import write_digests
 from rich.console import Console
 from rich.table import Table
 from trainer.results import write_results

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.ops import farthest_points
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
+from posedata.open3d_loader import open3d
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
-from posedata.synthetic._open3d import open3d
 from pytorch3d.ops import sample_farthest_points
 from trainer.recipe import load_recipe
 from trainer.results import write_results

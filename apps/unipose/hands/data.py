@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from posedata.cache import cached, code_key
-from posedata.camera import Camera
-from posedata.hands import KINDS, augment_hands, build_hands, encode, read_interhand, write_interhand
-from posedata.hands.augment import HandAugmentation
+from posedata.geometry.camera import Camera
+from posedata.readers.files.interhand import read_interhand, write_interhand
 from posedata.store import PoseStore
+from posedata.store.cache import cached, code_key
+from posedata.synthetic.hands import build_hands
 from posedata.terminal import print_line
+from posedata.views.hand_augment import augment_hands
+from posedata.views.hand_ranges import HandAugmentation
+from posedata.views.hands import KINDS, encode
 from torch import Tensor
 from trainer.poses import Part, check_poses
 
@@ -30,7 +33,7 @@ class Hands:
     Attributes:
         camera: of the crops.
         joints: (N, 42, 3) in the camera's frame, metres; valid (N, 42).
-        targets, trained: as of `posedata.hands.encode`.
+        targets, trained: as of `posedata.views.hands.encode`.
         interacting: (N,) scenes of two hands.
     """
 
@@ -125,7 +128,7 @@ def _rendered(config: DataConfig, part: str, say: Callable[[str], None]) -> Pose
             background=None if config.background == "any" else config.background, workers=config.workers,
         )  # fmt: skip
 
-    key = [*chosen, code_key("posedata.hands.build")]
+    key = [*chosen, code_key("posedata.synthetic.hands.build")]
     return PoseStore.open(cached(config.cache, f"hands-{part}", key, render))
 
 
@@ -144,7 +147,7 @@ def _cut(config: DataConfig, part: str, say: Callable[[str], None]) -> PoseStore
         write_interhand(read_interhand(file), images, path, size=config.size)
 
     images = config.path / "images" / name
-    key = [state, config.size, code_key("posedata.hands.interhand")]
+    key = [state, config.size, code_key("posedata.readers.files.interhand")]
     store = PoseStore.open(cached(config.cache, f"interhand-{part}", key, cut))
     check_poses(store, file, config.accept_faults, say)
     return store

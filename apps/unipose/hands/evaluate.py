@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from posedata.hands import WRISTS, decode, hand_errors, own_wrist
-from posedata.metrics import epe_px
+from posedata.scoring.hands import hand_errors
+from posedata.scoring.metrics import epe_px
+from posedata.views.hands import WRISTS, decode, own_wrist
 from poseenc.anchor import A2JTransformer
 from torch import Tensor
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from posedata.hands.ranges import TILT, HandAugmentation
+from posedata.views.hand_ranges import TILT, HandAugmentation
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from posedata.hands import WRISTS
+from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
 from torch import Tensor
 from trainer.checkpoint import load_weights

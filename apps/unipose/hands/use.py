@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
-from posedata.boxes import bounding_box
-from posedata.hands.interhand import cut
+from posedata.geometry.boxes import bounding_box
+from posedata.readers.files.interhand import cut
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from trainer.files import write_png

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pointcloud_weak.cloud import DepthUnprojector, clusters, fit_plane, voxel_downsample
 from posedata import Camera
-from posedata.synthetic._open3d import open3d
+from posedata.open3d_loader import open3d
 
 KINECT = Path(__file__).resolve().parents[3] / "../shared/data/rgbd/five_people.pcd"
 

@@ -12,12 +12,12 @@ import numpy as np
 from marker_files import naive_c3d, naive_trc
 from naive_asf import naive_ends
 from naive_bvh import naive_joints
-from posedata.prepare import get_format
-from posedata.prepare.format import Clip, Context
-from posedata.readers._c3d import read_c3d
-from posedata.readers._markers import _known, people
 from posedata.readers.asf_amc import bone_ends, read_amc, read_asf
 from posedata.readers.bvh import UNITS
+from posedata.readers.files.c3d import read_c3d
+from posedata.readers.files.markers import _known, people
+from posedata.readers.format import Clip, Context
+from posedata.readers.registry import get_format
 from posedata.readers.trc import parse as read_trc
 from scipy.spatial.transform import Rotation
 

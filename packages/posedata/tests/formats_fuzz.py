@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import scipy.io
 from formats_sets import DataSet
-from posedata._schema import check_columns
-from posedata._writer import _check_finite
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.prepare.merge import clip_columns
 from posedata.readers.amass import body_model
+from posedata.readers.format import Context
+from posedata.readers.merge import clip_columns
+from posedata.readers.registry import get_format
 from posedata.skeleton import SKELETONS
+from posedata.store.schema import check_columns
+from posedata.store.writer import _check_finite
 
 
 class Violation(Exception):  # noqa: N818 (no error of the code here, but of the code under test)

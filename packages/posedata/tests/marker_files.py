@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from posedata.prepare import get_format
-from posedata.prepare.format import Clip, Context
+from posedata.readers.format import Clip, Context
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 
 PROCESSORS = {"<": 84, "vax": 85, ">": 86}

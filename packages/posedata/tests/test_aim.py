@@ -3,9 +3,9 @@
 import math
 
 import torch
-from posedata.aim import aim, reproject
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
+from posedata.geometry.aim import aim, reproject
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
 
 SIZE = (1000, 1000)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from posedata.align import align, kabsch, procrustes, root_relative, rotation_from_covariance
+from posedata.geometry.align import align, kabsch, procrustes, root_relative, rotation_from_covariance
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -1,7 +1,7 @@
 """Alignment: what weights do, and what is kept of the points' own precision."""
 
 import torch
-from posedata.align import align, kabsch, procrustes, root_relative
+from posedata.geometry.align import align, kabsch, procrustes, root_relative
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from posedata.augment import random_views
+from posedata.views.augment import random_views
 
 UP, EAST = 0, 1
 

@@ -1,7 +1,12 @@
 import pytest
 import torch
-from posedata.boxes import bounding_box, bounding_box_token, denormalise_keypoints, normalise_keypoints
-from posedata.camera import Camera
+from posedata.geometry.boxes import (
+    bounding_box,
+    bounding_box_token,
+    denormalise_keypoints,
+    normalise_keypoints,
+)
+from posedata.geometry.camera import Camera
 
 KEYPOINTS = torch.tensor([[10.0, 20.0], [30.0, 100.0], [25.0, 60.0], [500.0, 500.0]])
 VALID = torch.tensor([True, True, True, False])

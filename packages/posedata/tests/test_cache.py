@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from posedata.cache import cached, code_key, content_key, sources
+from posedata.store.cache import cached, code_key, content_key, sources
 
 
 @pytest.fixture
@@ -38,11 +38,20 @@ def test_a_key_changes_with_all_the_code_that_is_imported(package: Path, file: s
 
 
 def test_what_makes_pictures_is_all_in_their_key() -> None:
-    body = set(sources("posedata.build"))
+    body = set(sources("posedata.synthetic.people.build"))
     assert body >= {f"posedata.synthetic.{name}" for name in ("render", "flesh", "background", "sensor")}
-    assert body >= {"posedata.build", "posedata.views", "posedata.camera", "posedata.boxes", "posedata.store"}
-    assert set(sources("posedata.hands.build")) >= body | {"posedata.hands.scene", "posedata.hands.flesh"}
-    assert not body & {"posedata.readers", "posedata.readers.bvh", "posedata.prepare", "posedata.cli"}
+    assert body >= {
+        "posedata.synthetic.people.build",
+        "posedata.views.virtual",
+        "posedata.geometry.camera",
+        "posedata.geometry.boxes",
+        "posedata.store.pose_store",
+    }
+    assert set(sources("posedata.synthetic.hands.build")) >= body | {
+        "posedata.synthetic.hands.scene",
+        "posedata.synthetic.hands.flesh",
+    }
+    assert not body & {"posedata.readers", "posedata.readers.registry", "posedata.readers.bvh", "posedata.prepare", "posedata.cli"}
     assert set(sources("posedata.readers.bvh")) >= {"posedata.readers.bvh", "posedata.skeleton"}
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 
 H36M_DISTORTION = [-0.2070987, 0.2477752, -0.00142447, -0.0009757, -0.0030751]
 

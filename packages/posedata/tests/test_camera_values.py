@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from posedata.camera import Camera, _distort, _jacobian, _newton_step
+from posedata.geometry.camera import Camera, _distort, _jacobian, _newton_step
 
 FIELDS = {
     "focal": torch.tensor([900.0, 1100.0]).double(),

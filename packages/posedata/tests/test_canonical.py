@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 from posedata import get_skeleton
-from posedata.camera import Camera
-from posedata.canonical import (
+from posedata.geometry.camera import Camera
+from posedata.geometry.canonical import (
     body_rotation,
     bone_lengths,
     in_torsos,

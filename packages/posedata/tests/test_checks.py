@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from posedata.checks import compare_totals, left_and_right, reprojection, stature
 from posedata.cli import app
-from posedata.inspect import contact_sheet, inspect_store
-from posedata.prepare import FORMATS, Total, option
+from posedata.inspection.checks import compare_totals, left_and_right, reprojection, stature
+from posedata.inspection.report import contact_sheet, inspect_store
+from posedata.readers.format import Total, option
 from posedata.readers.joints import Joints
+from posedata.readers.registry import FORMATS
 from posedata.skeleton import SKELETONS
 from posedata.store import PoseStore, StoreWriter, write_store
 from typer.testing import CliRunner

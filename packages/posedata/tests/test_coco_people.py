@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from formats_photo import COCO_NAMES, coco_annotations, write_coco
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.readers import prepare
+from posedata.prepare import prepare
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
 from posedata.store import PoseStore
 
 

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from posedata.bodies import Poses, collapsed, equal_sides, knees, proportions
-from posedata.build import build_synthetic, render_store
-from posedata.checks import is_fault
 from posedata.cli import app
-from posedata.continuity import check_motion
-from posedata.cures import axis_cure
-from posedata.examine import Findings, examine
-from posedata.hands import build_hands
-from posedata.inspect import check_units
-from posedata.pictures import check_keypoints
+from posedata.inspection.bodies import Poses, collapsed, equal_sides, knees, proportions
+from posedata.inspection.checks import is_fault
+from posedata.inspection.continuity import check_motion
+from posedata.inspection.cures import axis_cure
+from posedata.inspection.examine import Findings, examine
+from posedata.inspection.pictures import check_keypoints
+from posedata.inspection.report import check_units
+from posedata.inspection.upright import check_upright
 from posedata.prepare.run import prepare
 from posedata.skeleton import SKELETONS
 from posedata.store import PoseStore, StoreWriter, write_store
-from posedata.upright import check_upright
+from posedata.synthetic.hands import build_hands
+from posedata.synthetic.people.build import build_synthetic
+from posedata.synthetic.rendering import render_store
 from posedata.views import RIGS, add_views
 from typer.testing import CliRunner
 

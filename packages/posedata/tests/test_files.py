@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posedata import files
-from posedata.files import building, exchange, put, standing, sweep
-from posedata.store import PoseStore, StoreWriter, write_store
+from posedata.store import PoseStore, StoreWriter, files, write_store
+from posedata.store.files import building, exchange, put, standing, sweep
 from test_store import META, make_columns
 
 
@@ -36,7 +35,7 @@ REPLACE = """
     import json, os, shutil, signal, sys
     from pathlib import Path
 
-    from posedata import files
+    from posedata.store import files
     from test_files import value_of, write
 
     def die_at(left, way):

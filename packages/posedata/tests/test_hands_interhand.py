@@ -9,19 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from posedata.camera import Camera
-from posedata.hands import (
-    WRISTS,
-    HandAugmentation,
-    augment_hands,
-    decode,
-    encode,
-    hand_errors,
-    read_interhand,
-    write_interhand,
-)
-from posedata.hands.interhand import cut
+from posedata.geometry.camera import Camera
+from posedata.readers.files.interhand import cut, read_interhand, write_interhand
+from posedata.scoring.hands import hand_errors
 from posedata.store import PoseStore
+from posedata.views.hand_augment import augment_hands
+from posedata.views.hand_ranges import HandAugmentation
+from posedata.views.hands import WRISTS, decode, encode
 
 FOLDER = Path(__file__).resolve().parents[3] / "../shared/data/interhand"
 SAMPLE = FOLDER / "test_interhand2.6m_data.json"

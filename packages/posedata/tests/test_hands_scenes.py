@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.boxes import bounding_box
-from posedata.camera import Camera
-from posedata.hands import HAND_RIG, HandRenderer, build_hands, read_interhand, sample_scenes
-from posedata.hands.hand import (
+from posedata.geometry.boxes import bounding_box
+from posedata.geometry.camera import Camera
+from posedata.readers.files.interhand import read_interhand
+from posedata.skeleton import get_skeleton
+from posedata.store import PoseStore
+from posedata.synthetic.hands import HAND_RIG, HandRenderer, build_hands, sample_scenes
+from posedata.synthetic.hands.hand import (
     FINGERS,
     LENGTHS_MM,
     forward_kinematics,
@@ -21,8 +24,6 @@ from posedata.hands.hand import (
     segments,
     self_collides,
 )
-from posedata.skeleton import get_skeleton
-from posedata.store import PoseStore
 
 SAMPLE = Path(__file__).resolve().parents[3] / "../shared/data/interhand/test_interhand2.6m_data.json"
 needs_interhand = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import formats_sets
 import numpy as np
 import pytest
 from formats_h36m import CAMERAS, H36mWriter
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
 
 D3 = "MyPoseFeatures/D3_Positions"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formats_sets import write_bvh, write_joints
-from posedata.prepare.listing import files_below, is_junk, matching, nothing_found
-from posedata.readers import prepare
+from posedata.prepare import prepare
+from posedata.readers.listing import files_below, is_junk, matching, nothing_found
 from posedata.store import PoseStore
 
 CASES = Path(__file__).resolve().parents[3] / "../shared/cases"

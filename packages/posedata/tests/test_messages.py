@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from formats_fuzz import read_all
 from formats_sets import SETS, DataSet
-from posedata.readers import prepare, read_h36m_npz, read_joints
+from posedata.prepare import prepare
+from posedata.readers import read_h36m_npz, read_joints
 
 LIBRARY = re.compile(
     r"unpack_from|requires a buffer|[Uu]nable to|can't open|codec|convert string|could not|cannot identify"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata import metrics
-from posedata.align import procrustes
+from posedata.geometry.align import procrustes
+from posedata.scoring import metrics
 from posedata.skeleton import get_skeleton
 
 ITOP = Path(__file__).resolve().parents[3] / "../shared/data/itop"

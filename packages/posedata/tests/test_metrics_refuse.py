@@ -9,11 +9,11 @@ import sys
 
 import pytest
 import torch
-from posedata import metrics
-from posedata.align import procrustes, root_relative
-from posedata.hands.protocol import hand_errors
-from posedata.protocols import HitProtocol, PoseProtocol, get_protocol
-from posedata.similar import distinct, within
+from posedata.geometry.align import procrustes, root_relative
+from posedata.scoring import metrics
+from posedata.scoring.hands import hand_errors
+from posedata.scoring.protocols import HitProtocol, PoseProtocol, get_protocol
+from posedata.scoring.similar import distinct, within
 from posedata.skeleton import SKELETONS
 
 H36M = SKELETONS["h36m17"]
@@ -202,11 +202,11 @@ def test_hands_name_scene_and_joint_of_what_is_not_finite() -> None:
 
 UNCHECKED = """
 import numpy as np, torch
-from posedata import metrics as m
-from posedata.align import kabsch, procrustes
-from posedata.protocols import get_protocol
+from posedata.scoring import metrics as m
+from posedata.geometry.align import kabsch, procrustes
+from posedata.scoring.protocols import get_protocol
 from posedata.skeleton import SKELETONS
-from posedata.similar import pose_distances
+from posedata.scoring.similar import pose_distances
 one, two, few, bare = torch.zeros(1, 17, 3), torch.zeros(2, 17, 3), torch.zeros(2, 16, 3), torch.zeros(17, 3)
 h36m, ok = SKELETONS["h36m17"], torch.ones(2, 17, dtype=torch.bool)
 score = get_protocol("h36m-p1").score

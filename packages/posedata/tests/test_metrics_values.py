@@ -1,7 +1,7 @@
 """Metrics by hand: defaults, limits, joints that are not valid."""
 
 import torch
-from posedata import metrics
+from posedata.scoring import metrics
 
 PREDICTED = torch.tensor([[[3.0, 4.0], [1.0, 1.0], [0.0, 2.0]]]).double()
 TRUE = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]]).double()

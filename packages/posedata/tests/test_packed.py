@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from formats_sets import write_bvh, write_joints
-from posedata.prepare import packed
-from posedata.readers import prepare, read_bvh
+from posedata.prepare import prepare
+from posedata.readers import read_bvh
+from posedata.readers.files import packed
 from posedata.store import PoseStore
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import formats_rgbd
 import numpy as np
 import pytest
-from posedata.readers import prepare
-from posedata.readers._pcd_header import check_pcd
+from posedata.prepare import prepare
+from posedata.readers.files.pcd_header import check_pcd
 from posedata.store import PoseStore
 
 
@@ -119,7 +119,7 @@ def test_one_bad_file_costs_a_folder_that_file(whole: bytes, tmp_path: Path) -> 
 DAMAGED = """
 import random, sys, warnings
 from pathlib import Path
-from posedata.readers._pcd import cloud_images
+from posedata.readers.files.pcd import cloud_images
 warnings.simplefilter("ignore")
 path, seed = Path(sys.argv[1]), int(sys.argv[2])
 whole = {whole}
@@ -143,7 +143,7 @@ def test_damaged_files_of_every_encoding_end_no_process(whole: bytes, tmp_path: 
     path = tmp_path / "cloud.pcd"
     path.write_bytes(whole)
     files = [whole]
-    from posedata.synthetic._open3d import open3d
+    from posedata.open3d_loader import open3d
 
     cloud = open3d().io.read_point_cloud(str(path))
     for ascii_, packed in ((True, False), (False, True)):

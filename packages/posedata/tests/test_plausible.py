@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 from keypoint_people import dressed, seen
-from posedata.plausible import check_focal, check_keypoints, looks_like
+from posedata.inspection.plausible import check_focal, check_keypoints, looks_like
 from posedata.skeleton import get_skeleton
-from posedata.synthetic.motion import generate_motion
+from posedata.synthetic.people.motion import generate_motion
 
 SIZE = (1000, 1000)
 PAIRS = [("h36m17", "coco17"), ("ntu25", "openpose25"), ("itop15", "panoptic15")]

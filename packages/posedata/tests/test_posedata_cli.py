@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from posedata.build import build_synthetic, render_store
 from posedata.cli import app
-from posedata.inspect import bone_lengths, check_units, contact_sheet, inspect_store
+from posedata.inspection.report import bone_lengths, check_units, contact_sheet, inspect_store
 from posedata.store import PoseStore, write_store
 from posedata.synthetic import Flesh, Renderer
+from posedata.synthetic.people.build import build_synthetic
+from posedata.synthetic.rendering import render_store
 from posedata.views import RIGS, add_views
 from typer.testing import CliRunner
 

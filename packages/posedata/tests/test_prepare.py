@@ -17,19 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 import posedata.prepare.run as run_module
 import pytest
-from posedata.prepare import (
-    FORMATS,
-    Clip,
-    ClipCamera,
-    Context,
-    Format,
-    Plan,
-    Unit,
-    get_format,
-    inside,
-    option,
-)
-from posedata.readers import prepare
+from posedata.prepare import prepare
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, inside, option
+from posedata.readers.registry import FORMATS, get_format
 from posedata.store import PoseStore
 
 
@@ -310,7 +300,7 @@ def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     source = made_up_h36m(tmp_path, actions=40, frames=400)
     whole = tree(prepare("h36m_npz", source, tmp_path / "whole"))
-    script = "import sys; from posedata.readers import prepare; prepare('h36m_npz', sys.argv[1], sys.argv[2])"
+    script = "import sys; from posedata.prepare import prepare; prepare('h36m_npz', sys.argv[1], sys.argv[2])"
     moments, killed = random.Random(os.getpid()), 0
     parts = tmp_path / ".out.prepare/parts"
     for _ in range(2):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posedata.noise import DetectorNoise
 from posedata.processes import in_processes
 from posedata.store import PoseStore, write_store
 from posedata.views import add_views, get_rig
+from posedata.views.noise import DetectorNoise
 from test_store import META, make_columns
 
 PLAIN = """
@@ -20,8 +20,9 @@ PLAIN = """
     from pathlib import Path
 
     import numpy as np
-    from posedata.build import build_synthetic
-    from posedata.prepare import Clip, Format, Plan, Unit, register, run
+    from posedata.synthetic.people.build import build_synthetic
+    from posedata.prepare import run
+    from posedata.readers.format import Clip, Format, Plan, Unit, register
     from posedata.views import get_rig
 
     print("once", flush=True)
@@ -83,7 +84,7 @@ def test_a_killed_worker_is_one_line() -> None:
 
 
 def test_rendering_a_store_that_was_replaced_is_refused(tmp_path: Path) -> None:
-    from posedata.build import render_store
+    from posedata.synthetic.rendering import render_store
 
     poses = write_store(tmp_path / "poses", make_columns() | {"valid": np.ones((12, 17), bool)}, META)
     views = add_views(poses, tmp_path / "views", get_rig("mocap"), 1, None, 0)

@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from posedata.metrics import pa_mpjpe_mm
-from posedata.protocols import PROTOCOLS, THREEDPW_14, HitProtocol, PoseProtocol, Selection, get_protocol
-from posedata.published import published_table, published_tables, published_values
+from posedata.scoring.metrics import pa_mpjpe_mm
+from posedata.scoring.protocols import (
+    PROTOCOLS,
+    THREEDPW_14,
+    HitProtocol,
+    PoseProtocol,
+    Selection,
+    get_protocol,
+)
+from posedata.scoring.published import published_table, published_tables, published_values
 from posedata.skeleton import SKELETONS
 from posedata.store import PoseStore, write_store
 

@@ -8,11 +8,11 @@ import scipy.io
 import torch
 from formats_photo import hp_cameras, hp_views, write_calibration, write_hp_test, write_hp_training
 from PIL import Image
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.readers import prepare
-from posedata.readers._mat5 import read_mat5
+from posedata.prepare import prepare
+from posedata.readers.files.mat5 import read_mat5
+from posedata.readers.format import Context
 from posedata.readers.mpi_inf_3dhp import SEQUENCES, TEST_JOINTS
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 

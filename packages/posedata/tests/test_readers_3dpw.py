@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from formats_photo import python2_pickle, tdpw_sequence, write_images, write_tdpw
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.readers import prepare
-from posedata.readers._safe_pickle import Foreign, plain_pickle
+from posedata.prepare import prepare
+from posedata.readers.files.safe_pickle import Foreign, plain_pickle
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formats_photo import amass_motion, smplh_model, smplh_pose
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.readers import prepare
+from posedata.prepare import prepare
 from posedata.readers.amass import rotations
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
 from posedata.store import PoseStore
 from scipy.spatial.transform import Rotation
 

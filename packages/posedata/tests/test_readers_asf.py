@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from formats_sets import write_asf_amc
 from naive_asf import naive_ends
-from posedata.prepare import get_format
-from posedata.prepare.format import Clip, Context
 from posedata.readers.asf_amc import bone_ends, read_amc, read_asf
+from posedata.readers.format import Clip, Context
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 
 H36M = get_skeleton("h36m17").joints

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from bvh_files import EXPORTERS, ROOT, TOP, TURNS, chain, figure, moving, with_positions
 from naive_bvh import naive_joints
-from posedata.prepare import get_format
-from posedata.prepare.format import Clip, Context
-from posedata.readers._bvh import read_motion
 from posedata.readers._rig import plain_names
+from posedata.readers.files.bvh import read_motion
+from posedata.readers.format import Clip, Context
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 
 CMU = Path(__file__).resolve().parents[3] / "../shared/data/motion/cmu_12_01_walk.bvh"

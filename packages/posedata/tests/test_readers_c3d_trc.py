@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from marker_files import H36M, centres, check, naive_c3d, person, read, stacked, write_c3d, write_trc, y_up
 from posedata.readers import read_c3d, read_trc
-from posedata.readers._c3d import read_c3d as parse_c3d
+from posedata.readers.files.c3d import read_c3d as parse_c3d
 from posedata.readers.trc import parse as parse_trc
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from formats_photo import coco_annotations, write_coco
 from PIL import Image
-from posedata.inspect import inspect_store
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.readers import prepare
-from posedata.readers._safe_text import read_json, read_xml
+from posedata.inspection.report import inspect_store
+from posedata.prepare import prepare
+from posedata.readers.files.safe_text import read_json, read_xml
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 

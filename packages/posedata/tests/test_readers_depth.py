@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from posedata.cli import app
-from posedata.readers import open_rgbd, prepare
+from posedata.prepare import prepare
+from posedata.readers import open_rgbd
 from posedata.store import PoseStore
 from typer.testing import CliRunner
 

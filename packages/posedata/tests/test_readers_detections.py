@@ -17,8 +17,8 @@ from formats_detections import (
     write,
     write_openpose,
 )
-from posedata.inspect import inspect_store
-from posedata.readers import prepare
+from posedata.inspection.report import inspect_store
+from posedata.prepare import prepare
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from formats_h36m import CAMERAS, KEPT, H36mWriter, write_cdf
-from posedata.inspect import inspect_store
-from posedata.prepare import get_format
-from posedata.prepare.format import Context
-from posedata.protocols import HitProtocol, get_protocol
-from posedata.readers import prepare
-from posedata.readers._cdf import read_cdf
+from posedata.inspection.report import inspect_store
+from posedata.prepare import prepare
+from posedata.readers.files.cdf import read_cdf
+from posedata.readers.format import Context
+from posedata.readers.registry import get_format
+from posedata.scoring.protocols import HitProtocol, get_protocol
 from posedata.store import PoseStore
 
 

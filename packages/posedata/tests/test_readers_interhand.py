@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from posedata.readers import prepare
+from posedata.prepare import prepare
 from posedata.store import PoseStore
 
 REAL = Path(__file__).resolve().parents[3] / "../shared/data/interhand"

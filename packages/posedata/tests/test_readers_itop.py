@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from posedata.checks import compare_totals
-from posedata.readers import prepare
+from posedata.inspection.checks import compare_totals
+from posedata.prepare import prepare
 from posedata.readers.itop import depth_from_cloud
 from posedata.store import PoseStore
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posedata.readers import prepare, read_asf_amc, read_bvh
+from posedata.prepare import prepare
+from posedata.readers import read_asf_amc, read_bvh
 from posedata.readers._clips import files_of, names_of
 from posedata.readers.asf_amc import bone_ends, read_amc, read_asf
 from posedata.skeleton import get_skeleton

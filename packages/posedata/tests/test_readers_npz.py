@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from posedata.readers import prepare, read_h36m_npz, read_joints
-from posedata.readers._safe_npz import load_npz_arrays, load_plain_npz
+from posedata.prepare import prepare
+from posedata.readers import read_h36m_npz, read_joints
+from posedata.readers.files.safe_npz import load_npz_arrays, load_plain_npz
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 

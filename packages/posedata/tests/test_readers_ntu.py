@@ -8,8 +8,8 @@ import formats_rgbd as formats
 import numpy as np
 import pytest
 import torch
-from posedata.readers import prepare
-from posedata.readers._kinect import solve_intrinsics
+from posedata.prepare import prepare
+from posedata.readers.files.kinect import solve_intrinsics
 from posedata.readers.ntu import read_skeleton
 from posedata.store import PoseStore
 

@@ -9,7 +9,7 @@ import formats_rgbd as formats
 import numpy as np
 import pytest
 import torch
-from posedata.readers import prepare
+from posedata.prepare import prepare
 from posedata.store import PoseStore
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from posedata.inspect import inspect_store
-from posedata.readers import open_rgbd, prepare
+from posedata.inspection.report import inspect_store
+from posedata.prepare import prepare
+from posedata.readers import open_rgbd
 from posedata.store import PoseStore
 
 REAL = Path(__file__).parents[4] / "shared/data/rgbd/five_people.pcd"

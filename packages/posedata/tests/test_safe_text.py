@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from posedata.readers._safe_text import parse_json, read_json, read_text, read_xml
+from posedata.readers.files.safe_text import parse_json, read_json, read_text, read_xml
 
 JSON = {
     '{"a": 1, "a": 2}': "'a' stands twice in an object",

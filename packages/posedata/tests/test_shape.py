@@ -1,7 +1,7 @@
 """Body-shape augmentation: lengths as drawn, directions kept, left like right."""
 
 import torch
-from posedata.shape import random_shapes, scale_bones
+from posedata.geometry.shape import random_shapes, scale_bones
 from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 
 H36M = get_skeleton("h36m17")

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from posedata.metrics import mpjpe_mm, pa_mpjpe_mm
-from posedata.similar import distinct, pose_distances, within
+from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.scoring.similar import distinct, pose_distances, within
 
 
 def cloud(count: int, seed: int = 0, spread: float = 0.1) -> torch.Tensor:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.digests import write_digests
 from posedata.store import PoseStore, StoreWriter, write_store
+from posedata.store.digests import write_digests
 
 META = {
     "skeleton": "h36m17",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posedata.digests import is_sound, read_digests, write_digests
 from posedata.store import PoseStore, StoreWriter
+from posedata.store.digests import is_sound, read_digests, write_digests
 from test_store import META, camera_table, make_columns
 
 PICTURES = np.random.default_rng(3).integers(0, 255, (6, 4, 4, 3), dtype=np.uint8)

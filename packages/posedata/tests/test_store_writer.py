@@ -47,7 +47,7 @@ def test_a_growing_column_keeps_its_shape_and_is_given_once(tmp_path: Path) -> N
 def test_a_number_that_is_none_is_found_far_down_a_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posedata._writer._CHECKED_ROWS", 5)
+    monkeypatch.setattr("posedata.store.writer._CHECKED_ROWS", 5)
     columns = make_columns()
     columns["joints"][11, 2, 1] = np.inf
     with pytest.raises(ValueError, match=r"not finite in row 11 \(sequence 'cem_1', frame 11\), joint "):

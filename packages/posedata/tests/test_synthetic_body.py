@@ -5,9 +5,16 @@ import math
 import pytest
 import torch
 from posedata.skeleton import get_skeleton
-from posedata.synthetic.body import DOF, LIMITS_DEGREES, body_of, clamp_to_limits, limit_excess, sample_bodies
-from posedata.synthetic.collision import segment_distance
-from posedata.synthetic.kinematics import ball, forward_kinematics, leg_angles, root_rotation, unball
+from posedata.synthetic.people.body import (
+    DOF,
+    LIMITS_DEGREES,
+    body_of,
+    clamp_to_limits,
+    limit_excess,
+    sample_bodies,
+)
+from posedata.synthetic.people.collision import segment_distance
+from posedata.synthetic.people.kinematics import ball, forward_kinematics, leg_angles, root_rotation, unball
 
 H36M = get_skeleton("h36m17")
 

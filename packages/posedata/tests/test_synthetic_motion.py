@@ -7,11 +7,11 @@ import pytest
 import torch
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import generate_motion
-from posedata.synthetic.actions import ACTIONS
-from posedata.synthetic.body import body_of, limit_excess, sample_bodies
-from posedata.synthetic.collision import ARM_PAIRS, LEG_PAIRS, penetration
-from posedata.synthetic.curves import WALK, minimum_jerk, periodic
-from posedata.synthetic.motion import TOLERANCE
+from posedata.synthetic.people.actions import ACTIONS
+from posedata.synthetic.people.body import body_of, limit_excess, sample_bodies
+from posedata.synthetic.people.collision import ARM_PAIRS, LEG_PAIRS, penetration
+from posedata.synthetic.people.curves import WALK, minimum_jerk, periodic
+from posedata.synthetic.people.motion import TOLERANCE
 
 H36M = get_skeleton("h36m17")
 J = {name: H36M.index(name) for name in H36M.joints}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from posedata.camera import Camera
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
 from posedata.synthetic.background import KINDS

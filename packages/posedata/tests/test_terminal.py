@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posedata._names import NOISES, RIGS
-from posedata.build import build_synthetic
 from posedata.cli import app
-from posedata.noise import NOISES as MODELS
 from posedata.prepare.offers import kept_offers, offers
 from posedata.store import PoseStore, write_store
+from posedata.store.names import NOISES, RIGS
+from posedata.synthetic.people.build import build_synthetic
 from posedata.terminal import Terminal, print_line, styled, visible
 from posedata.views import RIGS as PLACES
+from posedata.views.noise import NOISES as MODELS
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text

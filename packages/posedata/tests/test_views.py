@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.inspect import inspect_store
-from posedata.noise import DetectorNoise
+from posedata.inspection.report import inspect_store
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.views import RIGS, Rig, add_views, get_rig, sample_cameras
+from posedata.views.noise import DetectorNoise
 
 H36M = get_skeleton("h36m17")
 META = {"skeleton": "h36m17", "fps": 50, "source": "test", "licence": "none", "subjects": ["a", "b"]}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Num
 from posedata import Camera
-from posedata.synthetic._open3d import open3d
+from posedata.open3d_loader import open3d
 from torch import Tensor
 
 MILLIMETRE = 1e-3

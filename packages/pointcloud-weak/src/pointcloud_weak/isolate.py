@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Num
-from posedata.boxes import bounding_box
+from posedata.geometry.boxes import bounding_box
 from posedata.synthetic.sensor import axial_sigma
 from torch import Tensor
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from posedata._names import KINDS, NOISES, RIGS
 from posedata.prepare.cli import prepare_app
+from posedata.store.names import KINDS, NOISES, RIGS
 from posedata.terminal import Terminal, styled, visible
 
 ALL_KINDS = ",".join(KINDS)
@@ -58,7 +58,7 @@ def synth(
             raise ValueError("--render needs cameras: give --views 1 or more too")
         pixels, kept = _size(size), _kinds(kinds)
         chosen, detector = _rig(rig), _noise(noise)
-        from posedata.build import build_synthetic
+        from posedata.synthetic.people.build import build_synthetic
 
         build_synthetic(
             out,
@@ -118,8 +118,8 @@ def views(
         chosen, detector = _rig(rig), _noise(noise)
         import numpy as np
 
-        from posedata.store import PoseStore
-        from posedata.views import add_views
+        from posedata.store.pose_store import PoseStore
+        from posedata.views.virtual import add_views
 
         add_views(
             store,
@@ -152,8 +152,8 @@ def render(
         pixels, kept = _size(size), _kinds(kinds)
         import numpy as np
 
-        from posedata.build import render_store
-        from posedata.store import PoseStore
+        from posedata.store.pose_store import PoseStore
+        from posedata.synthetic.rendering import render_store
 
         source = PoseStore.open(store)
         rows = None if every == 1 else np.arange(0, len(source), every)
@@ -184,8 +184,8 @@ def inspect(
     Exit code 1 where something is wrong, 2 where the store cannot be opened.
     """
     with _faults():
-        from posedata.inspect import contact_sheet, inspect_store
-        from posedata.store import PoseStore
+        from posedata.inspection.report import contact_sheet, inspect_store
+        from posedata.store.pose_store import PoseStore
 
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
@@ -285,7 +285,7 @@ def _note(text: str) -> None:
 
 
 def _written(out: Path) -> None:
-    from posedata.store import PoseStore
+    from posedata.store.pose_store import PoseStore
 
     console.print(f"wrote {out} ({len(PoseStore.open(out))} rows)")
 
@@ -293,7 +293,7 @@ def _written(out: Path) -> None:
 def _rig(name: str) -> Any:
     if name not in RIGS:
         raise ValueError(f"rig {name!r} is not known; use one of {', '.join(RIGS)}")
-    from posedata.views import get_rig
+    from posedata.views.rigs import get_rig
 
     return get_rig(name)
 
@@ -301,7 +301,7 @@ def _rig(name: str) -> Any:
 def _noise(name: str) -> Any:
     if name not in NOISES:
         raise ValueError(f"noise {name!r} is not known; use one of {', '.join(NOISES)}")
-    from posedata.noise import NOISES as MODELS
+    from posedata.views.noise import NOISES as MODELS
 
     return MODELS[name]
 

@@ -1,8 +1,8 @@
 """2D keypoints as a detector or a file gives them: what was seen, and the same in another joint set.
 
 Keypoints are (..., J, 3): x and y in pixels, and a confidence in [0, 1], 0 where the joint was not seen.
-What is made of a joint that was not seen was not seen either. `posedata.plausible` says whether the numbers
-are what they are called.
+What is made of a joint that was not seen was not seen either. `posedata.inspection.plausible` says whether the
+numbers are what they are called.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from posedata.build import build_synthetic
-from posedata.cache import cached, code_key
-from posedata.prepare.format import get_format
-from posedata.prepare.listing import files_below
-from posedata.readers import prepare
-from posedata.store import PoseStore
+from posedata.prepare.run import prepare
+from posedata.readers.listing import files_below
+from posedata.readers.registry import get_format
+from posedata.store.cache import cached, code_key
+from posedata.store.pose_store import PoseStore
+from posedata.synthetic.people.build import build_synthetic
 from posedata.terminal import print_line
 
 
@@ -52,7 +52,7 @@ def open_source(
             say(f"moving {people.subjects} synthetic people: {out}")
             build_synthetic(out, **asdict(people))
 
-        key = [asdict(people), code_key("posedata.synthetic.motion")]
+        key = [asdict(people), code_key("posedata.synthetic.people.motion")]
         return PoseStore.open(cached(cache, "synthetic", key, move))
     if path is None:
         raise ValueError(f"data.path is not set; give what data.format={kind} reads: --set data.path=...")

@@ -1,7 +1,8 @@
 """Encoders of images, 2D keypoints and 3D joints to embeddings, and the index that searches them."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from posedata.lazy import lazily
 
 if TYPE_CHECKING:
     from .baseline import SimpleBaseline
@@ -44,14 +45,4 @@ _HOMES = {
 """Module by module, what is imported from it when it is first asked for."""
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        for module, names in _HOMES.items():
-            if name in names:
-                globals()[name] = value = getattr(import_module(module), name)
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

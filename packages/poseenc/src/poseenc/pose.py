@@ -54,7 +54,7 @@ class PoseEncoder(nn.Module):
 
         Args:
             pose: keypoints or joints; see the subclass for units.
-            box_token: (centre_x, centre_y, size) over the focal length (``posedata.boxes``).
+            box_token: (centre_x, centre_y, size) over the focal length (``posedata.geometry.boxes``).
             present: False for a joint that was not seen; its coordinates are then ignored.
             modality: index of the source, if the encoder was built with ``modalities``.
 
@@ -68,7 +68,7 @@ class PoseEncoder(nn.Module):
 
 
 class PoseEncoder2D(PoseEncoder):
-    """Encoder of 2D keypoints, normalised in their box (``posedata.boxes.normalise_keypoints``).
+    """Encoder of 2D keypoints, normalised in their box (``posedata.geometry.boxes.normalise_keypoints``).
 
     ``confidence=True`` expects a third channel, in [0, 1]. The box token tells apart 3D poses that
     look the same in the crop (UniHPE, supplement A); ``box=False`` leaves it out.

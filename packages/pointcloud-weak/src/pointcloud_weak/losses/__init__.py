@@ -7,8 +7,9 @@ The forms and the weights that go with them are this project's: UniPose (arXiv 2
 back-projection loss, body symmetry and joint motion, but prints no formula that could be read.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from posedata.lazy import lazily
 
 if TYPE_CHECKING:
     from .body import reference_segments, skin_depths, support_reaches, symmetry_margins
@@ -80,14 +81,4 @@ _HOMES = {
 """Module by module, what is imported from it when it is first asked for."""
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        for module, names in _HOMES.items():
-            if name in names:
-                globals()[name] = value = getattr(import_module(module), name)
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

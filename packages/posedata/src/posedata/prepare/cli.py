@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from posedata._names import unknown_format
 from posedata.prepare.offers import KINDS, kept_offers
+from posedata.store.names import unknown_format
 from posedata.terminal import visible
 
 Run = Callable[..., None]

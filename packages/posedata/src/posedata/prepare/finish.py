@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from posedata._schema import CAMERA_COLUMNS, IMAGE_KINDS
-from posedata._writer import StoreWriter
-from posedata.prepare.format import Format, Plan
-from posedata.prepare.merge import Cameras, Names, common_columns, filled, store_meta
 from posedata.prepare.parts import Part
+from posedata.readers.format import Format, Plan
+from posedata.readers.merge import Cameras, Names, common_columns, filled, store_meta
+from posedata.store.schema import CAMERA_COLUMNS, IMAGE_KINDS
+from posedata.store.writer import StoreWriter
 
 _ROWS = 1 << 15
 _IMAGES = 64

@@ -24,8 +24,7 @@ def kept_offers() -> dict[str, Any]:
 
 def offers() -> dict[str, Any]:
     """The same, of the readers themselves."""
-    import posedata.readers  # noqa: F401  (registers the formats)
-    from posedata.prepare.format import FORMATS
+    from posedata.readers.registry import FORMATS
 
     return {name: {"title": form.title, "options": _options(form)} for name, form in FORMATS.items()}
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from posedata._npy import GrowingNpy, digest_file
-from posedata._schema import IMAGE_KINDS
-from posedata.prepare.format import Clip, Context, Format, Unit
-from posedata.prepare.merge import Label, camera_table, clip_columns
+from posedata.readers.format import Clip, Context, Format, Unit
+from posedata.readers.merge import Label, camera_table, clip_columns
+from posedata.store.npy import GrowingNpy, digest_file
+from posedata.store.schema import IMAGE_KINDS
 
 _BLOCK = 1 << 22
 

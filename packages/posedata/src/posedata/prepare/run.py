@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from posedata._writer import refuse_existing
 from posedata.prepare.finish import finish
-from posedata.prepare.format import Context, Format, Plan, Unit, get_format
-from posedata.prepare.packed import left_packed, unpacked
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
 from posedata.processes import can_leave, in_processes
+from posedata.readers.files.packed import left_packed, unpacked
+from posedata.readers.format import Context, Format, Plan, Unit
+from posedata.readers.registry import get_format
+from posedata.store.writer import refuse_existing
 
 Progress = Callable[[int, int], None]
 """Called with how many units are done, and of how many."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posedata.prepare.format import UNKNOWN, Unit
-from posedata.prepare.listing import files_below, nothing_found
+from posedata.readers.format import UNKNOWN, Unit
+from posedata.readers.listing import files_below, nothing_found
 
 
 def files_of(source: Path, suffix: str) -> list[Path]:

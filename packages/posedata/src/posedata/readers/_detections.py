@@ -19,9 +19,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option
-from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option
+from posedata.readers.listing import files_below, matching, nothing_found
 from posedata.skeleton import get_skeleton
 
 COCO17 = get_skeleton("coco17").joints

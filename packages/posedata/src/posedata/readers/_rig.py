@@ -18,7 +18,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from posedata.readers._bvh import Motion
+from posedata.readers.files.bvh import Motion
 
 _LIMBS: dict[tuple[str, str, str], tuple[tuple[str, ...], ...]] = {
     ("hip", "knee", "ankle"): (

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posedata.prepare.format import Context, register
 from posedata.readers._detections import (
     Detections,
     Found,
@@ -28,8 +27,9 @@ from posedata.readers._detections import (
     json_files,
     track_of,
 )
-from posedata.readers._safe_text import read_json
 from posedata.readers.coco_results import results
+from posedata.readers.files.safe_text import read_json
+from posedata.readers.format import Context, register
 
 
 @register

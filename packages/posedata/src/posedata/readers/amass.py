@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
 from posedata.readers._clips import files_of, stride_for
-from posedata.readers._safe_npz import load_npz_arrays, load_plain_npz
 from posedata.readers._smpl import JOINTS_HELP, as_skeleton, check_joints
+from posedata.readers.files.safe_npz import load_npz_arrays, load_plain_npz
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option, register
 
 JOINTS = 52
 BODY = 22

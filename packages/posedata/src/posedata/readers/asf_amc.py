@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
-from posedata.prepare.merge import Dataset, collect
-from posedata.readers._bvh import about
 from posedata.readers._clips import files_of, names_of, stride_for, units_of, y_up_to_z_up
-from posedata.readers._text import motion_text
+from posedata.readers.files.bvh import about
+from posedata.readers.files.text import motion_text
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.readers.merge import Dataset, collect
 from posedata.skeleton import get_skeleton
 
 INCH = 0.0254

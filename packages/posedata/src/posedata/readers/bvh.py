@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
-from posedata.prepare.merge import Dataset, collect
-from posedata.readers._bvh import Motion, Node, read_motion
 from posedata.readers._clips import files_of, names_of, stride_for, units_of, y_up_to_z_up
 from posedata.readers._rig import Rig, find_rig
+from posedata.readers.files.bvh import Motion, Node, read_motion
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.readers.merge import Dataset, collect
 from posedata.skeleton import get_skeleton
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
-from posedata.prepare.merge import Dataset, collect
-from posedata.readers._c3d import read_c3d as parse
 from posedata.readers._clips import files_of, names_of, stride_for, units_of
-from posedata.readers._markers import Markers, Reading, h36m17, people
+from posedata.readers.files.c3d import read_c3d as parse
+from posedata.readers.files.markers import Markers, Reading, h36m17, people
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.readers.merge import Dataset, collect
 
 UNIT = "auto (as the file says), m, cm, mm or inch."
 UP = "The vertical axis, x, y or z; auto takes the one along which people stand."

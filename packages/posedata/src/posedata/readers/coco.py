@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from posedata.boxes import bounding_box
-from posedata.prepare.format import Clip, Context, Format, Plan, Total, Unit, inside, option, register
-from posedata.prepare.listing import files_below, is_junk, matching, nothing_found
-from posedata.readers._coco import JOINTS, read_people
-from posedata.readers._kinect import read_colour
-from posedata.readers._pictures import SIZE_HELP, crop_size, crops
-from posedata.readers._safe_text import read_json
+from posedata.geometry.boxes import bounding_box
+from posedata.readers.files.coco import JOINTS, read_people
+from posedata.readers.files.kinect import read_colour
+from posedata.readers.files.pictures import SIZE_HELP, crop_size, crops
+from posedata.readers.files.safe_text import read_json
+from posedata.readers.format import Clip, Context, Format, Plan, Total, Unit, inside, option, register
+from posedata.readers.listing import files_below, is_junk, matching, nothing_found
 from posedata.skeleton import get_skeleton
 
 _ROWS = 2048

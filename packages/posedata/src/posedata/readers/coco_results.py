@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posedata.prepare.format import Context, register
 from posedata.readers._detections import (
     Detections,
     Found,
@@ -21,7 +20,8 @@ from posedata.readers._detections import (
     frame_numbers,
     track_of,
 )
-from posedata.readers._safe_text import read_json
+from posedata.readers.files.safe_text import read_json
+from posedata.readers.format import Context, register
 
 
 @register

@@ -23,13 +23,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
-from posedata.prepare.listing import files_below, matching, nothing_found
-from posedata.readers._cdf import read_cdf
 from posedata.readers._clips import stride_for
-from posedata.readers._h36m_cameras import CAMERAS, read_cameras
-from posedata.readers._kinect import camera_of, project
-from posedata.readers._pictures import SIZE_HELP, count_frames, crop_boxes, crop_size, crops, video_frames
+from posedata.readers.files.cdf import read_cdf
+from posedata.readers.files.h36m_cameras import CAMERAS, read_cameras
+from posedata.readers.files.kinect import camera_of, project
+from posedata.readers.files.pictures import (
+    SIZE_HELP,
+    count_frames,
+    crop_boxes,
+    crop_size,
+    crops,
+    video_frames,
+)
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.readers.listing import files_below, matching, nothing_found
 
 JOINTS_17_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 RATE = 50.0

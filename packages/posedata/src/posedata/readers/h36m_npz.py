@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
-from posedata.prepare.merge import Dataset, collect
 from posedata.readers._clips import stride_for
-from posedata.readers._h36m_cameras import read_cameras
-from posedata.readers._safe_npz import load_plain_npz
+from posedata.readers.files.h36m_cameras import read_cameras
+from posedata.readers.files.safe_npz import load_plain_npz
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
 from posedata.readers.h36m import JOINTS_17_OF_32, RATE, TERMS, TEST, TRAIN
+from posedata.readers.merge import Dataset, collect
 from posedata.skeleton import Skeleton, get_skeleton
 
 _REACH = 1e4

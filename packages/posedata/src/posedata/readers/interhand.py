@@ -1,5 +1,5 @@
 """InterHand2.6M (Moon et al., ECCV 2020) as a format: `annotations/SPLIT/InterHand2.6M_SPLIT_data.json` and
-the camera and joint files beside it, pictures below `images/SPLIT`. Read by `posedata.hands.interhand`.
+the camera and joint files beside it, pictures below `images/SPLIT`. Read by `files.interhand`.
 
 Pictures of a sequence by one camera are a clip; those without a valid joint are left out. The world is the
 capture's own, metres; actions are the kinds of hand: right, left, interacting.
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, inside, option, register
-from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
-from posedata.readers._damage import DamagedError, reason
-from posedata.readers._kinect import batches
-from posedata.readers._pictures import SIZE_HELP, crop_size
+from posedata.readers.files.damage import DamagedError, reason
+from posedata.readers.files.kinect import batches
+from posedata.readers.files.pictures import SIZE_HELP, crop_size
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, inside, option, register
+from posedata.readers.listing import files_below, matching, nothing_found
 
 if TYPE_CHECKING:
-    from posedata.hands.interhand import InterHand
+    from posedata.readers.files.interhand import InterHand
 
 RATE = 5.0
 _STEMS = tuple(f"{part}interhand2.6m_" for part in ("", "train_", "val_", "test_"))
@@ -60,7 +60,7 @@ class InterHandFormat(Format):
 
     def read(self, unit: Unit, context: Context) -> Iterator[Clip]:
         """One clip a sequence, kind of hand and camera."""
-        from posedata.hands.interhand import cut
+        from posedata.readers.files.interhand import cut
 
         size = crop_size(self.size)
         with np.load(context.scratch / unit.detail["rows"], allow_pickle=False) as file:
@@ -80,7 +80,7 @@ class InterHandFormat(Format):
             yield Clip(rows["joints"][mine], subject, sequence, kind, columns, (camera,), images)
 
     def _split(self, file: Path, before: int, context: Context) -> list[Unit]:
-        from posedata.hands.interhand import read_interhand
+        from posedata.readers.files.interhand import read_interhand
 
         try:
             split = read_interhand(file)
@@ -126,8 +126,7 @@ class InterHandFormat(Format):
 
 def _table(split: InterHand) -> dict[str, Any]:
     """Arrays of all pictures by the columns' names, the rows' keys, and which rows to take in which order."""
-    from posedata.hands.build import hand_columns
-    from posedata.hands.scene import KINDS
+    from posedata.views.hands import KINDS, hand_columns
 
     columns = hand_columns(split.joints, split.valid, split.camera)
     fields = ("focal", "centre", "rotation", "translation", "size")
@@ -156,7 +155,7 @@ def _table(split: InterHand) -> dict[str, Any]:
 
 def _middle(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centre and half side of the squares `BOX_SCALE` times the boxes."""
-    from posedata.hands.build import BOX_SCALE
+    from posedata.views.hands import BOX_SCALE
 
     extent = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     side = extent.max(axis=1, keepdims=True) * BOX_SCALE / 2

@@ -27,11 +27,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped, UInt16
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
-from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
-from posedata.readers._h5 import H5Array, H5File
-from posedata.readers._kinect import BATCH, Framing, batches, project
+from posedata.readers.files.h5 import H5Array, H5File
+from posedata.readers.files.kinect import BATCH, Framing, batches, project
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.readers.listing import files_below, matching, nothing_found
 
 SIZE = (320, 240)
 FOCAL = 1 / 0.0035

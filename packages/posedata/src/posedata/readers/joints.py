@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, register
-from posedata.prepare.listing import files_below, matching
-from posedata.prepare.merge import Dataset, collect
 from posedata.readers._clips import stride_for
-from posedata.readers._safe_npz import check_real, load_npz_arrays
+from posedata.readers.files.safe_npz import check_real, load_npz_arrays
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, register
+from posedata.readers.listing import files_below, matching
+from posedata.readers.merge import Dataset, collect
 from posedata.skeleton import get_skeleton
 
 _KEYS = {

@@ -24,14 +24,21 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
-from posedata.prepare.listing import files_below, matching, nothing_found
 from posedata.readers._clips import stride_for
-from posedata.readers._h5 import H5File
-from posedata.readers._kinect import camera_of, read_colour, solve_intrinsics
-from posedata.readers._mat5 import read_mat5
-from posedata.readers._pictures import SIZE_HELP, count_frames, crop_boxes, crop_size, crops, video_frames
-from posedata.readers._skeletool import read_calibration
+from posedata.readers.files.h5 import H5File
+from posedata.readers.files.kinect import camera_of, read_colour, solve_intrinsics
+from posedata.readers.files.mat5 import read_mat5
+from posedata.readers.files.pictures import (
+    SIZE_HELP,
+    count_frames,
+    crop_boxes,
+    crop_size,
+    crops,
+    video_frames,
+)
+from posedata.readers.files.skeletool import read_calibration
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.readers.listing import files_below, matching, nothing_found
 from posedata.skeleton import get_skeleton
 
 RATE = 25.0

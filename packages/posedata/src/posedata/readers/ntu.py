@@ -29,10 +29,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
-from posedata.prepare.listing import files_below, is_junk, matching
 from posedata.readers._clips import files_of, stride_for
-from posedata.readers._kinect import Framing, batches, read_depth_png, solve_intrinsics
+from posedata.readers.files.kinect import Framing, batches, read_depth_png, solve_intrinsics
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.readers.listing import files_below, is_junk, matching
 
 SIZE = (512, 424)
 RATE = 30.0

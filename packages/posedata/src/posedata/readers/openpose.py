@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posedata.prepare.format import Context, register
 from posedata.readers._detections import Detections, Found, Person, Recording, by_frame, json_files, track_of
-from posedata.readers._safe_text import read_json
+from posedata.readers.files.safe_text import read_json
+from posedata.readers.format import Context, register
 
 
 @register

@@ -24,10 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8, UInt16
 
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
-from posedata.prepare.listing import is_junk, nothing_found
 from posedata.readers._clips import stride_for
-from posedata.readers._kinect import (
+from posedata.readers.files.kinect import (
     BATCH,
     Framing,
     batches,
@@ -36,7 +34,7 @@ from posedata.readers._kinect import (
     read_colour,
     register_colour,
 )
-from posedata.readers._panoptic import (
+from posedata.readers.files.panoptic import (
     AXES,
     Scenes,
     color_camera,
@@ -48,7 +46,9 @@ from posedata.readers._panoptic import (
     scene_files,
     sensor_color_camera,
 )
-from posedata.readers._pictures import video_frames
+from posedata.readers.files.pictures import video_frames
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.readers.listing import is_junk, nothing_found
 
 RATE = 29.97
 DEPTH_SIZE = (512, 424)

@@ -1,6 +1,6 @@
 """RGB-D recordings as stores: images and cameras, and 2D keypoints where there are any.
 
-How a recording is laid out stands in `posedata.readers._recording`, which `open_rgbd` reads.
+How a recording is laid out stands in `posedata.readers.files.recording`, which `open_rgbd` reads.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int
 
-from posedata.camera import Camera
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
-from posedata.prepare.listing import is_junk
-from posedata.readers._intrinsics import array_of
-from posedata.readers._kinect import Framing, batches
-from posedata.readers._recording import COLOUR, INTRINSICS, RgbdFrame, RgbdSequence, images_in, open_rgbd
-from posedata.readers._safe_text import read_json
+from posedata.geometry.camera import Camera
+from posedata.readers.files.intrinsics import array_of
+from posedata.readers.files.kinect import Framing, batches
+from posedata.readers.files.recording import COLOUR, INTRINSICS, RgbdFrame, RgbdSequence, images_in, open_rgbd
+from posedata.readers.files.safe_text import read_json
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
+from posedata.readers.listing import is_junk
 
 __all__ = ["Rgbd", "RgbdFrame", "RgbdSequence", "open_rgbd", "people_in"]
 

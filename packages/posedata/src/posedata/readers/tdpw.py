@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 
-from posedata.camera import Camera
-from posedata.prepare.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
-from posedata.prepare.listing import files_below, matching, nothing_found
+from posedata.geometry.camera import Camera
 from posedata.readers._clips import stride_for
-from posedata.readers._kinect import read_colour
-from posedata.readers._pictures import SIZE_HELP, crop_boxes, crop_size, crops
-from posedata.readers._safe_pickle import read_plain_pickle
 from posedata.readers._smpl import JOINTS_HELP, as_skeleton, check_joints
+from posedata.readers.files.kinect import read_colour
+from posedata.readers.files.pictures import SIZE_HELP, crop_boxes, crop_size, crops
+from posedata.readers.files.safe_pickle import read_plain_pickle
+from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.readers.listing import files_below, matching, nothing_found
 from posedata.skeleton import get_skeleton
 
 RATE = 30.0

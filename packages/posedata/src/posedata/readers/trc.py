@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from posedata.prepare.format import Clip, Context, Format, Plan, Unit, option, register
-from posedata.prepare.merge import Dataset, collect
 from posedata.readers._clips import files_of, units_of
-from posedata.readers._markers import Markers, Reading
-from posedata.readers._text import motion_text
 from posedata.readers.c3d import MISSING, UNIT, UP, check_options, clips
+from posedata.readers.files.markers import Markers, Reading
+from posedata.readers.files.text import motion_text
+from posedata.readers.format import Clip, Context, Format, Plan, Unit, option, register
+from posedata.readers.merge import Dataset, collect
 
 _MOST = 4096
 

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, UInt8, UInt16
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posedata.camera import Camera
-from posedata.synthetic._open3d import open3d
+from posedata.geometry.camera import Camera
+from posedata.open3d_loader import open3d
 from posedata.synthetic.background import KINDS, backdrop
 from posedata.synthetic.flesh import JOINT_RADII, Flesh
 from posedata.synthetic.sensor import kinect_noise

@@ -1,0 +1,127 @@
+"""Poses and keypoints freed of what does not belong to the pose: place, heading, body size.
+
+V-VIPE (Levy and Shrivastava, 2024, section 3.1) turns every pose to one body frame and gives it the limbs of
+one "universal" skeleton; PR-VIPE (Sun et al., ECCV 2020, section 3.1 and appendix) says in which unit poses
+are compared. The unit is the torso: the way from the pelvis over the spine to the thorax is 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from posedata.geometry.align import kabsch, root_relative
+from posedata.skeleton import Skeleton
+
+_HELD = ("left_hip", "right_hip", "spine")
+_WHERE = ((0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+_TORSO_2D = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_HIPS_TO_SHOULDERS = 0.6
+"""The width of the hips over that of the shoulders, as joints have it."""
+
+
+def body_rotation(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation into the body's own frame (V-VIPE, equation 1).
+
+    It takes left hip, right hip and spine, seen from the root, nearest to (0, -1, 0), (0, 1, 0) and (0, 0, 1)
+    in least squares, by the Kabsch algorithm: always a proper rotation. So the hips lie along y, the right
+    one ahead, the spine points up z, and the person looks along -x. ``joints @ rotation.mT`` turns a
+    root-relative pose.
+
+    Args:
+        joints: (..., J, 3), any unit, any frame.
+        skeleton: theirs; it has pelvis, hips and a spine.
+    """
+    held = root_relative(joints, skeleton.root)[..., [skeleton.index(name) for name in _HELD], :]
+    return kabsch(held, held.new_tensor(_WHERE).expand_as(held))
+
+
+def to_body_frame(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
+    """The pose with its root at the origin, in the frame of `body_rotation`; size unchanged."""
+    return root_relative(joints, skeleton.root) @ body_rotation(joints, skeleton).mT
+
+
+def bone_lengths(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J"]:
+    """Distance of every joint from its parent; 0 for the root."""
+    parents = [child if parent < 0 else parent for child, parent in enumerate(skeleton.parents)]
+    return torch.linalg.vector_norm(joints - joints[..., parents, :], dim=-1)
+
+
+def universal_lengths(joints: Float[Tensor, "N J 3"], skeleton: Skeleton) -> Float[Tensor, " J"]:
+    """Bone lengths of one skeleton for all: the mean over the poses, the same left and right."""
+    mean = bone_lengths(joints, skeleton).mean(0)
+    return (mean + mean[list(skeleton.mirror)]) / 2
+
+
+def with_bone_lengths(
+    joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton, lengths: Float[Tensor, " J"]
+) -> Float[Tensor, "*batch J 3"]:
+    """The pose of the same bone directions with other bone lengths, its root in place.
+
+    A bone without length has no direction and stays without length.
+    """
+    made = list(joints.unbind(-2))
+    for joint in _root_first(skeleton):
+        parent = skeleton.parents[joint]
+        if parent >= 0:
+            bone = torch.nn.functional.normalize(joints[..., joint, :] - joints[..., parent, :], dim=-1)
+            made[joint] = made[parent] + lengths[joint] * bone
+    return torch.stack(made, dim=-2)
+
+
+def torso_length(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch"]:
+    """The way from pelvis over spine to thorax, in the unit of the joints."""
+    pelvis, spine, thorax = (joints[..., skeleton.index(n), :] for n in ("pelvis", "spine", "thorax"))
+    return torch.linalg.vector_norm(spine - pelvis, dim=-1) + torch.linalg.vector_norm(thorax - spine, dim=-1)
+
+
+def in_torsos(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
+    """The root-relative pose divided by its own torso: the unit in which a hit is at most 0.1."""
+    return root_relative(joints, skeleton.root) / torso_length(joints, skeleton)[..., None, None]
+
+
+def normalise_on_torso(
+    keypoints: Float[Tensor, "*batch J 2"],
+    skeleton: Skeleton,
+    seen: Bool[Tensor, "*batch J"] | None = None,
+) -> Float[Tensor, "*batch J 2"]:
+    """PR-VIPE's 2D input: the middle of the hips at the origin, the torso half a unit.
+
+    The torso is the largest of the six distances among shoulders and hips. It needs neither a box nor a
+    camera. Keypoints whose shoulders and hips all coincide stay centred but are not scaled.
+
+    Args:
+        seen: which joints count; all, if left out. Where one hip was not seen, the middle lies beside the
+            other one, by 0.3 of the way from shoulder to shoulder (by nothing, unless both were seen).
+
+    Returns:
+        (..., J, 2). A joint that was not seen is at the origin. NaN throughout where no hip or no shoulder
+        was seen, which leaves no centre or no scale.
+    """
+    corners = [skeleton.index(name) for name in _TORSO_2D]
+    if seen is None:
+        seen = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
+    keypoints = torch.where(seen[..., None], keypoints, 0)
+    there = seen[..., corners]
+    shoulders, hips = keypoints[..., corners[:2], :], keypoints[..., corners[2:], :]
+    across = torch.where(there[..., :2].all(-1)[..., None], shoulders[..., 0, :] - shoulders[..., 1, :], 0)
+    side = (there[..., 3].to(across) - there[..., 2].to(across))[..., None]  # 1 where only the right was seen
+    count = there[..., 2:].sum(-1)[..., None]
+    centre = hips.sum(-2) / count + _HIPS_TO_SHOULDERS / 2 * side * across
+    apart = torch.linalg.vector_norm(
+        keypoints[..., corners, None, :] - keypoints[..., None, corners, :], dim=-1
+    )
+    size = torch.where(there[..., :, None] & there[..., None, :], apart, 0).amax(dim=(-2, -1))[
+        ..., None, None
+    ]
+    scaled = (keypoints - centre[..., None, :]) / torch.where(size > 0, 2 * size, 1.0)
+    known = there[..., :2].any(-1) & there[..., 2:].any(-1)
+    return torch.where(seen[..., None], scaled, 0).masked_fill(~known[..., None, None], torch.nan)
+
+
+def _root_first(skeleton: Skeleton) -> list[int]:
+    order = [skeleton.root]
+    for joint in order:
+        order += [child for child, parent in skeleton.edges if parent == joint]
+    return order

@@ -1,0 +1,25 @@
+"""The pose store: its files, what they hold, and how they are written, opened, checked and found again."""
+
+from typing import TYPE_CHECKING
+
+from posedata.lazy import lazily
+
+if TYPE_CHECKING:
+    from posedata.store.pose_store import PoseStore, read_split
+    from posedata.store.writer import StoreWriter, write_store
+
+__all__ = [
+    "PoseStore",
+    "StoreWriter",
+    "read_split",
+    "write_store",
+]
+
+_HOMES = {
+    "posedata.store.pose_store": ("PoseStore", "read_split"),
+    "posedata.store.writer": ("StoreWriter", "write_store"),
+}
+"""Module by module, what is imported from it when it is first asked for."""
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,0 +1,1 @@
+"""Synthetic people: bodies, how they move, and stores of them."""
