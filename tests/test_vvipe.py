@@ -79,7 +79,7 @@ def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: P
     assert "no last checkpoint of stage vae" in said
     assert not (tmp_path / "tiny").exists()
     vvipe(*words, "--stage", "vae")
-    assert not open_run(tmp_path / "tiny").sees
+    assert not open_run(tmp_path / "tiny").has_encoder
     assert "--stage mapping" in vvipe("evaluate", tmp_path / "tiny", code=2)
     vvipe(*words, "--stage", "mapping", "--resume")
     assert _curves(tmp_path / "tiny") == _curves(trained)

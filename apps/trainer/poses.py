@@ -27,7 +27,7 @@ _SEEN: dict[tuple[Path, str], Findings] = {}
 
 
 @dataclass(frozen=True)
-class SyntheticConfig:
+class SyntheticDataset:
     """The embedded data set, for `data.format: synthetic`.
 
     Attributes:
@@ -66,7 +66,7 @@ class Source(Protocol):
     @property
     def accept_faults(self) -> bool: ...
     @property
-    def synthetic(self) -> SyntheticConfig: ...
+    def synthetic(self) -> SyntheticDataset: ...
 
 
 def open_poses(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from trainer.poses import SyntheticConfig
+from trainer.poses import SyntheticDataset
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
 from trainer.stage import LoopConfig
 
@@ -70,7 +70,7 @@ class DataConfig:
     seed: int = 0
     workers: Positive = 2
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)

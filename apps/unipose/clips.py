@@ -145,7 +145,7 @@ def open_clips(
             raise ValueError(
                 f"{store.path}: crops move within a clip; prepare it with whole images (posedata --size full)"
             )
-    chosen = {name: value for name, value in asdict(config).items() if name in _MATTERS}
+    chosen = {name: value for name, value in asdict(config).items() if name in _CACHE_KEYS}
     files = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in config.keypoints if p.is_file()]
     code = code_key(
         "unipose.clips", "unipose.detect", "unipose.square", packages=("posedata", "pointcloud_weak")
@@ -162,7 +162,7 @@ def open_clips(
     return Clips(store, arrays, config, json.loads((path / "meta.json").read_text())["dropped"])
 
 
-_MATTERS = ("skeleton", "image_size", "detector", "noise", "stored_points", "frames")
+_CACHE_KEYS = ("skeleton", "image_size", "detector", "noise", "stored_points", "frames")
 
 
 def windows(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
-from trainer.poses import SyntheticConfig
+from trainer.poses import SyntheticDataset
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate
 from trainer.stage import LoopConfig
 
@@ -70,7 +70,7 @@ class DataConfig:
     kinect: bool = True
     seed: int = 0
     workers: Positive = 2
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)

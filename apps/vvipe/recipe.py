@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from trainer.poses import SyntheticConfig
+from trainer.poses import SyntheticDataset
 from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate
 from trainer.stage import LoopConfig
 
@@ -41,7 +41,7 @@ class DataConfig:
     distinct: NonNegative = 0.02
     keypoints: Literal["exact", "detector"] = "exact"
     seed: int = 0
-    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class AugmentConfig:
 
     Attributes:
         share: of every batch that is seen by cameras drawn anew instead of the recorded ones.
-        cameras: `near` as in PR-VIPE (`posedata.views.augment`), or `real` with the distances and focal lengths
-            of cameras that see a whole person (`posedata.views.sample_cameras`).
+        cameras: `near` as in PR-VIPE (`posedata.views.augment`), or `real` with the distances and focal
+            lengths of cameras that see a whole person (`posedata.views.sample_cameras`).
         elevation, roll: ranges; the azimuth is any.
         depth: of `near` cameras, in torsos.
         distance, focal: of `real` cameras, in metres and in pixels of a frame of 1000.

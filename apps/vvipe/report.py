@@ -18,7 +18,7 @@ from vvipe.data import Test
 from vvipe.evaluate import Metrics, embed_views, nearest_2d
 from vvipe.model import VVIPE
 from vvipe.rigs import CHEST_CAMERAS
-from vvipe.train import Trained, need_eyes
+from vvipe.train import Trained, require_encoder
 from vvipe.use import around
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
@@ -29,7 +29,7 @@ CLOUD = 800
 @torch.no_grad()
 def write_report(trained: Trained, metrics: Metrics) -> Path:
     """Write report.html into the run folder; leaves the model on the CPU."""
-    need_eyes(trained)
+    require_encoder(trained)
     model, data = trained.model.cpu().eval(), trained.test_data  # pictures are drawn on the CPU
     test, torso = data.test.to("cpu"), data.body.torso
     embedded = embed_views(model, test.other, trained.recipe.evaluation.batch)

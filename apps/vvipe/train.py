@@ -29,13 +29,13 @@ class Trained:
     """A run that can be asked: its model, its recipe and (where opened with them) its data.
 
     Attributes:
-        sees: whether it has an encoder of keypoints yet, or only the autoencoder.
+        has_encoder: whether it has an encoder of keypoints yet, or only the autoencoder.
     """
 
     run: Run
     recipe: Recipe
     model: Model
-    sees: bool = True
+    has_encoder: bool = True
     data: Data | None = None
 
     @property
@@ -85,7 +85,7 @@ def train(
         trainer.fit(stage)
     trained = Trained(run, recipe, model, "vae" not in list(todo)[-1:], data)
     metrics: Metrics = {}
-    if trainer.accelerator.is_main_process and trained.sees:
+    if trainer.accelerator.is_main_process and trained.has_encoder:
         metrics = measure(trained)
         if report:
             from vvipe.report import write_report
@@ -107,7 +107,7 @@ def open_run(folder: Path) -> Trained:
     (last,) = last_steps(recipe)
     if run.checkpoints(last).path() is None and isinstance(model, VVIPE):
         _load_vae(model, folder)
-        return Trained(run, recipe, model, sees=False)
+        return Trained(run, recipe, model, has_encoder=False)
     load_weights(run.checkpoint(last), {"model": model})
     return Trained(run, recipe, model)
 
@@ -119,7 +119,7 @@ def measure(trained: Trained, part: Part = "test") -> Metrics:
         ValueError, FileNotFoundError: the run is not finished, or was trained on other data; the split has no
             such part.
     """
-    need_eyes(trained)
+    require_encoder(trained)
     recipe, data = trained.recipe, trained.test_data
     need_end(trained, data.fingerprint)
     test = data.on(part).test
@@ -130,9 +130,9 @@ def measure(trained: Trained, part: Part = "test") -> Metrics:
     return metrics
 
 
-def need_eyes(trained: Trained) -> None:
+def require_encoder(trained: Trained) -> None:
     """Raise a ValueError that says so where a run cannot embed keypoints yet."""
-    if not trained.sees:
+    if not trained.has_encoder:
         raise ValueError(
             f"{trained.run.path}: has only the autoencoder; go on with train --stage mapping --resume"
         )
@@ -140,7 +140,7 @@ def need_eyes(trained: Trained) -> None:
 
 def need_end(trained: Trained, data: str | None = None) -> None:
     """Raise where a run is not finished or, with a fingerprint given, was trained on other data."""
-    need_eyes(trained)
+    require_encoder(trained)
     trained.run.require(last_steps(trained.recipe), data)
 
 

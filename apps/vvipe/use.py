@@ -23,7 +23,7 @@ from vvipe.evaluate import embed_views
 from vvipe.model import VVIPE
 from vvipe.poses import POSE
 from vvipe.poses import read_keypoints as as_thirteen
-from vvipe.train import Trained, need_eyes, open_run
+from vvipe.train import Trained, require_encoder, open_run
 
 INDEX = ".index"
 BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; relative to the pelvis"
@@ -107,7 +107,7 @@ def lift(
     check_ending(out, picture)
     views = read_file(keypoints, skeleton, say)
     trained = open_run(run)
-    need_eyes(trained)
+    require_encoder(trained)
     model = _vvipe(trained)
     valid = views.valid
     tell_invalid(valid, "no pose", say)
@@ -194,7 +194,7 @@ def embed_any(
         valid = poses.isfinite().all(-1).all(-1)
         parts = [model.embed_pose(part) for part in poses[valid].split(batch)] if bool(valid.any()) else []
     else:
-        need_eyes(trained)
+        require_encoder(trained)
         if _is_file(source):
             views = read_file(source, skeleton, say)
         else:

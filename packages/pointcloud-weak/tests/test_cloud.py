@@ -45,9 +45,9 @@ def test_what_no_ray_reaches_is_nowhere():
     u, v = torch.meshgrid(torch.arange(60.0), torch.arange(50.0), indexing="xy")
     radius = torch.stack([(u - 29.5) / 30, (v - 24.5) / 31]).norm(dim=0)
     clear = (radius - seen_radius).abs() > 0.01
-    assert torch.equal(unproject.sees[clear], (radius < seen_radius)[clear])
+    assert torch.equal(unproject.has_ray[clear], (radius < seen_radius)[clear])
     cloud = unproject(torch.ones(50, 60))
-    assert torch.equal(cloud[~unproject.sees], torch.zeros(int((~unproject.sees).sum()), 3))
+    assert torch.equal(cloud[~unproject.has_ray], torch.zeros(int((~unproject.has_ray).sum()), 3))
     assert cloud.isfinite().all()
 
 

@@ -49,7 +49,7 @@ def test_a_packed_array_is_read(tmp_path: Path) -> None:
 def test_faults_name_the_packed_file_and_not_where_it_was_unpacked(tmp_path: Path, bvh: bytes) -> None:
     file = zipped(tmp_path / "walks.zip", {"x/07_01.bvh": bvh, "x/07_02.bvh": b"HIERARCHY"})
     told: list[str] = []
-    prepare("bvh", file, tmp_path / "a", told=told.append)
+    prepare("bvh", file, tmp_path / "a", say=told.append)
     assert len(told) == 1
     assert told[0].startswith(f"{file}/x/07_02.bvh: ")
     file = zipped(tmp_path / "empty.zip", {"x/readme.txt": b""})
@@ -64,7 +64,7 @@ def test_what_lies_packed_beside_recordings_is_told(tmp_path: Path, bvh: bytes) 
     more = zipped(tmp_path / "src" / "more.zip", {"07_02.BVH": bvh, "07_03.bvh": bvh, "._07_04.bvh": b""})
     (tmp_path / "src" / "broken.zip").write_bytes(b"PK\x03\x04")
     told: list[str] = []
-    prepare("bvh", tmp_path / "src", tmp_path / "out", told=told.append)
+    prepare("bvh", tmp_path / "src", tmp_path / "out", say=told.append)
     assert [text.split(";")[0] for text in told] == [
         f"{more}: is packed, its 2 recordings (e.g. 07_02.BVH) are left out"
     ]

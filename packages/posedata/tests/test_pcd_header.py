@@ -110,7 +110,7 @@ def test_one_bad_file_costs_a_folder_that_file(whole: bytes, tmp_path: Path) -> 
     bad = tmp_path / "in" / "bad.pcd"
     bad.write_bytes(changed(changed(whole, "WIDTH", "8000"), "POINTS", "144000"))
     told: list[str] = []
-    store = PoseStore.open(prepare("rgbd", tmp_path / "in", tmp_path / "out", told=told.append))
+    store = PoseStore.open(prepare("rgbd", tmp_path / "in", tmp_path / "out", say=told.append))
     assert store.names("sequence") == ["good.pcd"]
     assert len(told) == 1
     assert told[0].startswith(f"{bad}: has ")

@@ -111,7 +111,7 @@ def test_faults_are_told_and_left_out_or_with_strict_refused(source: Path, tmp_p
     (source / "b.txt").write_text("nobody walk 4 two\nbob walk 2 two\n")
     (source / "c.txt").write_text("cem sit 5 -\ncem sit x -\n")
     told: list[str] = []
-    store = PoseStore.open(prepare("lines", source, tmp_path / "out", told=told.append))
+    store = PoseStore.open(prepare("lines", source, tmp_path / "out", say=told.append))
     assert len(store) == 7  # nothing of c, which broke after its first clip
     assert [text.partition("source/")[2] for text in told] == [
         "b.txt: line 0 is of an unknown subject; left out",

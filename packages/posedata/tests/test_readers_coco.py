@@ -52,7 +52,7 @@ def test_images_become_crops_and_a_missing_one_is_told(tmp_path: Path, data: dic
     for image, shade in zip(data["images"][:2], (60, 180), strict=True):
         Image.new("RGB", (640, 480), (shade,) * 3).save(tmp_path / "raw" / "val2017" / image["file_name"])
     told: list[str] = []
-    out = prepare("coco", tmp_path / "raw", tmp_path / "out", size="12x16", told=told.append)
+    out = prepare("coco", tmp_path / "raw", tmp_path / "out", size="12x16", say=told.append)
     store = PoseStore.open(out)
     assert [text for text in told if "000000000114.jpg: is missing" in text]
     assert store.column("image").tolist() == [0, 1, 2, 3, -1, -1]
@@ -119,7 +119,7 @@ CASE_ROWS = {
 @pytest.mark.parametrize("name", CASE_ROWS)
 def test_the_cases(tmp_path: Path, name: str) -> None:
     told: list[str] = []
-    store = PoseStore.open(prepare("coco", CASES / name, tmp_path / "out", told=told.append))
+    store = PoseStore.open(prepare("coco", CASES / name, tmp_path / "out", say=told.append))
     rows, text = CASE_ROWS[name]
     assert len(store) == rows
     assert len(told) == 1

@@ -108,7 +108,7 @@ def test_what_is_lost_is_counted_and_told(tmp_path: Path) -> None:
     assert (depth[10, :5] == 0).all()
     assert clip.losses() == "pixels of depth left out: 5 negative, 4 not finite, 2 beyond 65.5 m"
     notes: list[str] = []
-    prepare("rgbd", folder, tmp_path / "store", told=notes.append)
+    prepare("rgbd", folder, tmp_path / "store", say=notes.append)
     assert any("depth is 0 everywhere in 1 of 3 frames, first 000001" in note for note in notes)
     assert any("left out: 5 negative, 4 not finite, 2 beyond 65.5 m" in note for note in notes)
 

@@ -30,7 +30,7 @@ def made(tmp_path: Path, form: str, source: Path, **options: Any) -> tuple[PoseS
     told: list[str] = []
     options = {"rate": 25.0, **options}
     out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-    store = PoseStore.open(prepare(form, source, out, told=told.append, **options), verify=True)
+    store = PoseStore.open(prepare(form, source, out, say=told.append, **options), verify=True)
     assert np.isnan(store.column("joints")).all()
     assert not store.column("valid").any()
     return store, told

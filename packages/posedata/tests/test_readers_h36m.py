@@ -160,7 +160,7 @@ def test_videos_become_crops_and_the_missing_one_is_known(h36m: H36mWriter, tmp_
             np.broadcast_to(kept[:, None, None, None], (len(kept), *size, 3)).astype(np.uint8),
         )
     told: list[str] = []
-    out = prepare("h36m", h36m.root, tmp_path / "out", size="24x32", fps=25, told=told.append)
+    out = prepare("h36m", h36m.root, tmp_path / "out", size="24x32", fps=25, say=told.append)
     store = PoseStore.open(out)
     assert store.meta["known_faults"] == ["S11 Directions: camera 54138969 has no video"]
     assert len(told) == 1

@@ -227,7 +227,7 @@ def test_h36m_keypoints_of_an_order_that_is_not_known_are_refused(h36m: Path, tm
             read_h36m_npz(h36m, **options)
     tell(file)
     told: list[str] = []
-    prepare("h36m_npz", h36m, tmp_path / "store", told=told.append, **options)
+    prepare("h36m_npz", h36m, tmp_path / "store", say=told.append, **options)
     assert told == [f"{file}: has no metadata, so its joints are taken for Human3.6M's 17; check their order"]
 
 

@@ -125,7 +125,7 @@ def test_faults_of_single_files_are_told_and_the_rest_is_read(tmp_path: Path) ->
     nobody.write_text("2\n0\n0\n", encoding="utf-8")
     files[-1].unlink()
     told: list[str] = []
-    store = PoseStore.open(prepare("ntu", tmp_path / "raw", tmp_path / "store", told=told.append))
+    store = PoseStore.open(prepare("ntu", tmp_path / "raw", tmp_path / "store", say=told.append))
     assert len(store) == 8 + 8 + 5
     assert (store.column("image") < 0).sum() == 1
     assert any("A001.skeleton: ends in frame" in note for note in told)

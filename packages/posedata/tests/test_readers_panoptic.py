@@ -112,11 +112,11 @@ def test_depth_that_cannot_be_a_body_is_told(tmp_path: Path) -> None:
     """A Kinect that is off by a metre is named; one whose depth lies on the skin is not."""
     files = formats.write_panoptic(tmp_path / "raw")
     told: list[str] = []
-    prepare("panoptic", tmp_path / "raw", tmp_path / "store", told=told.append)
+    prepare("panoptic", tmp_path / "raw", tmp_path / "store", say=told.append)
     assert not [note for note in told if "KINECTNODE1" in note and "171204_pose1 0 " in note]
     depth = next(file for file in files if "KINECTNODE1" in str(file))
     depth.write_bytes((np.frombuffer(depth.read_bytes(), "<u2") + 1000).astype("<u2").tobytes())
-    prepare("panoptic", tmp_path / "raw", tmp_path / "far", told=told.append)
+    prepare("panoptic", tmp_path / "raw", tmp_path / "far", say=told.append)
     assert [note for note in told if "KINECTNODE1" in note and "behind the skin" in note]
 
 
@@ -158,7 +158,7 @@ def test_a_truncated_depth_file_is_told_and_read_as_far_as_it_goes(tmp_path: Pat
     files = formats.write_panoptic(tmp_path / "raw", kinects=1)
     files[-1].write_bytes(files[-1].read_bytes()[: 3 * 434_176 + 99])
     told: list[str] = []
-    store = PoseStore.open(prepare("panoptic", tmp_path / "raw", tmp_path / "store", told=told.append))
+    store = PoseStore.open(prepare("panoptic", tmp_path / "raw", tmp_path / "store", say=told.append))
     assert set(store.column("frame")) == {100, 101, 103}
     assert any("ends within a frame" in note for note in told)
     assert any("holds 3 frames, 2 poses need later ones" in note for note in told)
@@ -238,7 +238,7 @@ def test_a_broken_body_file_is_told_and_left_out(tmp_path: Path) -> None:
     files[2].write_text(json.dumps(scene))
     told: list[str] = []
     store = PoseStore.open(
-        prepare("panoptic", tmp_path / "raw", tmp_path / "store", cameras="none", told=told.append)
+        prepare("panoptic", tmp_path / "raw", tmp_path / "store", cameras="none", say=told.append)
     )
     assert set(store.column("frame")) == {100, 103, 104, 105}
     assert any("body3DScene_00000101.json: is no JSON" in note for note in told)

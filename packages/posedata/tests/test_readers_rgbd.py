@@ -142,7 +142,7 @@ def test_a_frame_without_colour_is_told_and_left_out(tmp_path: Path) -> None:
         (tmp_path / "raw" / name / "keypoints.json").unlink()
     (tmp_path / "raw/a/rgb/000002.png").unlink()
     told: list[str] = []
-    store = PoseStore.open(prepare("rgbd", tmp_path / "raw", tmp_path / "store", told=told.append))
+    store = PoseStore.open(prepare("rgbd", tmp_path / "raw", tmp_path / "store", say=told.append))
     assert len(told) == 1
     assert "a/depth/000002.png: has no colour image, as 1 of 4 frames of a; their rows are left" in told[0]
     np.testing.assert_array_equal(store.column("frame"), [0, 1, 3, 0, 1, 2, 3])

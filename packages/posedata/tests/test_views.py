@@ -215,7 +215,7 @@ def test_rows_without_a_joint_are_left_out_and_told(tmp_path: Path) -> None:
     path = write_store(tmp_path / "poses", columns, META)
     told: list[str] = []
     rows = np.array([0, 1, 4])
-    out = add_views(path, tmp_path / "v", RIGS["mocap"], 2, None, 0, rows=rows, told=told.append)
+    out = add_views(path, tmp_path / "v", RIGS["mocap"], 2, None, 0, rows=rows, say=told.append)
     assert PoseStore.open(out).column("frame").tolist() == [0, 0, 4, 4]
     assert told == [f"{path}: 1 of 3 rows have no valid joint; left out"]
     with pytest.raises(ValueError, match="poses: no valid 3D joint in these rows; choose others"):

@@ -21,7 +21,7 @@ class DepthUnprojector:
 
     Attributes:
         rays: (H, W, 3) directions with z = 1; zero where the lens bends none to the pixel.
-        sees: (H, W) where it does.
+        has_ray: (H, W) where there is one.
         footprint: width of a pixel in the middle of the image at a depth of 1 m, metres.
     """
 
@@ -30,8 +30,8 @@ class DepthUnprojector:
             raise ValueError(f"camera is a batch of shape {tuple(camera.shape)}: give one camera")
         width, height = (int(n) for n in camera.size)
         rays = camera.rays(_pixels(width, height, camera.focal)).view(height, width, 3)
-        self.sees: Bool[Tensor, "H W"] = rays.isfinite().all(-1)
-        rays = torch.where(self.sees[..., None], rays, 0)
+        self.has_ray: Bool[Tensor, "H W"] = rays.isfinite().all(-1)
+        rays = torch.where(self.has_ray[..., None], rays, 0)
         # x, y and z in planes of their own: the product then runs over contiguous memory, 7 times as fast
         self._planes: Float[Tensor, "3 H W"] = rays.permute(2, 0, 1).contiguous()
         self.rays: Float[Tensor, "H W 3"] = self._planes.permute(1, 2, 0)
@@ -63,7 +63,7 @@ class DepthUnprojector:
                 f"depth is {depth.shape[-1]}x{depth.shape[-2]}, the camera {width}x{height}: "
                 "crop or resize the camera as the image was"
             )
-        return torch.where(self.sees.to(depth.device), metric(depth), 0)
+        return torch.where(self.has_ray.to(depth.device), metric(depth), 0)
 
 
 def metric(depth: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

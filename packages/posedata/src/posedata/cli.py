@@ -93,7 +93,7 @@ def _prepare(
             strict=strict,
             workers=workers or _cores(),
             progress=progress,
-            told=_note,
+            say=_note,
             **options,
         )
     _written(out)
@@ -130,7 +130,7 @@ def views(
             seed,
             rows=np.arange(0, len(PoseStore.open(store)), every),
             overwrite=overwrite,
-            told=_note,
+            say=_note,
         )
     _written(out)
 

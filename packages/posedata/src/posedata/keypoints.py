@@ -1,7 +1,7 @@
 """2D keypoints as a detector or a file gives them: what was seen, and the same in another joint set.
 
 Keypoints are (..., J, 3): x and y in pixels, and a confidence in [0, 1], 0 where the joint was not seen.
-What is made of a joint that was not seen was not seen either. `posedata.inspection.plausible` says whether the
+What is made of a joint that was not seen was not seen either. `inspection.plausible` says whether the
 numbers are what they are called.
 """
 
@@ -90,11 +90,11 @@ def take_keypoints(
     )
     out = np.concatenate([pixels, sure.clip(0, 1)[..., None]], -1)
     out[unseen] = 0
-    told = {"at exactly (0, 0)": marked[0] & ~minus, "at exactly (-1, -1)": marked[1] & ~minus}
-    told |= {"of confidence -1": minus, "that are NaN": nowhere & (sure != 0)}
+    marks = {"at exactly (0, 0)": marked[0] & ~minus, "at exactly (-1, -1)": marked[1] & ~minus}
+    marks |= {"of confidence -1": minus, "that are NaN": nowhere & (sure != 0)}
     notes = [
         f"{count} of {unseen.size} keypoints {what} are taken as not seen"
-        for what, which in told.items()
+        for what, which in marks.items()
         if (count := int(which.sum()))
     ]
     return out.astype(np.float32), notes

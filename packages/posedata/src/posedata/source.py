@@ -36,7 +36,7 @@ def open_source(
     """Open a store, or make it in the cache first; what has been made once is found again by its content.
 
     Args:
-        kind: `synthetic`, `store`, or a reader's name (`posedata.readers.READERS`).
+        kind: `synthetic`, `store`, or a format's name (`posedata.readers.registry.FORMATS`).
         path: what the reader reads, or the store; not for `synthetic`.
         cache: a folder for stores made here.
         synthetic: the people, for `synthetic`.

@@ -125,13 +125,13 @@ def equal_sides(poses: Poses) -> dict[str, Any]:
             sides = [poses.limb(side, limb) for side in ("left", "right")]
             left, right = (np.nan if side is None else _median(side[rows]) for side in sides)
             if left + right > 0:
-                told = f"{limb}s {1000 * left:.0f} and {1000 * right:.0f} mm"
-                apart[told] = 2 * abs(left - right) / (left + right)
+                pairing = f"{limb}s {1000 * left:.0f} and {1000 * right:.0f} mm"
+                apart[pairing] = 2 * abs(left - right) / (left + right)
         judged += len(rows) if apart else 0
         unequal = sorted((share, text) for text, share in apart.items() if share > _NOTABLE)[::-1]
         if unequal:
-            told = f"{name}'s left and right {', '.join(text for _, text in unequal)}"
-            found.append((unequal[0][0], len(rows), told))
+            pairing = f"{name}'s left and right {', '.join(text for _, text in unequal)}"
+            found.append((unequal[0][0], len(rows), pairing))
     if not judged:
         return {"largest": None, "verdict": "not judged: the skeleton has no limbs, or the store no 3D"}
     if not found:
@@ -160,14 +160,14 @@ def collapsed(poses: Poses) -> dict[str, Any]:
             bone = frozenset((a, a + 1 + offset)) in edges
             text = f"{names[0]} and {names[1]}{' (a bone of 0 mm)' if bone else ''}"
             (pairs if share[offset] > 0.5 else rare).append((float(share[offset]), text))
-    told = ", ".join(text for _, text in pairs[:4]) + (
+    pairing = ", ".join(text for _, text in pairs[:4]) + (
         f" and {len(pairs) - 4} more" if len(pairs) > 4 else ""
     )
     out: dict[str, Any] = {"pairs": [text for _, text in pairs]}
     if not np.isfinite(poses.joints).any():
         return out | {"verdict": "not judged: the store has no 3D"}
     if pairs:
-        return out | {"verdict": f"{told} lie in one place"}
+        return out | {"verdict": f"{pairing} lie in one place"}
     if rare:
         share, text = max(rare)
         return out | {"verdict": "ok", "warning": f"{text} lie in one place in {share:.1%} of frames"}

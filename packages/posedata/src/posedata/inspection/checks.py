@@ -159,8 +159,8 @@ def stature(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, Any]:
         if len(here):
             heights[names[index]] = round(float(np.median(here)) + allowance, 3)
     odd = {name: height for name, height in heights.items() if not STATURE[0] <= height <= STATURE[1]}
-    told = ", ".join(f"{name} {height:.3g} m" for name, height in list(odd.items())[:3])
-    verdict = f"nobody is so tall: {told}; check the unit" if odd else OK
+    listed = ", ".join(f"{name} {height:.3g} m" for name, height in list(odd.items())[:3])
+    verdict = f"nobody is so tall: {listed}; check the unit" if odd else OK
     return {"height_m": heights, "verdict": verdict}
 
 

@@ -72,15 +72,15 @@ def check_motion(store: PoseStore, *, sequences: int = 200, scale: float = 1.0) 
     out: dict[str, Any] = {"steps": steps, "jumps": jumps, "frozen": still}
     if not steps:
         return out | {"verdict": "not judged: no frames follow one another"}
-    told = []
+    warnings = []
     if jumps:
         text = f"{jumps:,} of {steps:,} steps are jumps, first {first}"
         if jumps > _MANY * steps:
             return out | {"verdict": f"{text}; are frames in order, one person a sequence, fps right?"}
-        told.append(text)
+        warnings.append(text)
     if still:
-        told.append(f"{still:,} of {long:,} sequences stand still to the last bit, first {first_still}")
-    return out | {"verdict": "ok"} | ({"warning": "; ".join(told)} if told else {})
+        warnings.append(f"{still:,} of {long:,} sequences stand still to the last bit, first {first_still}")
+    return out | {"verdict": "ok"} | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
 def _steps(store: PoseStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

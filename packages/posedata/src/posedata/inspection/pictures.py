@@ -45,14 +45,14 @@ def _keypoints(store: PoseStore, name: str, found: np.ndarray, rows: np.ndarray)
     if float(np.abs(pixels).max()) <= 2 and (size is None or size.max() > 8):
         text = "all keypoints lie within 2 pixels of (0, 0): they are scaled; multiply by the image's size"
         return {"outside": None, "verdict": text}
-    told = []
+    warnings = []
     unseen = (found[..., :2] == 0).all(-1) & known
     if unseen.any():
         share = float(unseen.sum() / known.sum())
         text = f"{share:.1%} of known keypoints lie at (0, 0); give confidence 0 where a joint was not seen"
         if share > 0.05:
             return {"outside": None, "verdict": text}
-        told.append(text)
+        warnings.append(text)
     frame, what, slack = _frames(store, rows, size)
     report: dict[str, Any] = {"outside": None, "verdict": "ok"}
     if frame is not None:
@@ -69,11 +69,11 @@ def _keypoints(store: PoseStore, name: str, found: np.ndarray, rows: np.ndarray)
         if far.any() and name != "keypoints_true":  # a camera's own projections go on outside its image
             row, joint = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
             x, y = found[row, joint, :2]
-            told.append(
+            warnings.append(
                 f"{int(far.sum()):,} keypoints lie far outside their {what}, farthest"
                 f" {store.skeleton.joints[int(joint)]} of row {rows[row]} at ({x:.0f}, {y:.0f})"
             )
-    return report | ({"warning": "; ".join(told)} if told else {})
+    return report | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
 def _frames(

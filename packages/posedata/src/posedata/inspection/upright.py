@@ -46,15 +46,15 @@ def check_units(store: PoseStore, poses: Poses | None = None) -> dict[str, Any]:
     order = _other_order(poses)
     unit = next((n for n, scale in UNITS.items() if bounds[0] <= middle / scale <= bounds[1]), None)
     looks = f": these look like {order or unit}" if order or unit else ""
-    told = [
+    verdicts = [
         f"a {what} of {middle:.3g} m is not human{looks};"
         f" {order_cure(store) if order else unit_cure(store, unit)}"
     ]
     if unit is not None and not order:
         found["scale"] = UNITS[unit]
         turned = check_upright(store, poses.scaled(1 / UNITS[unit]))
-        told += [turned["verdict"]] if is_fault(turned["verdict"]) else []
-    return found | {"verdict": "; and ".join(told)}
+        verdicts += [turned["verdict"]] if is_fault(turned["verdict"]) else []
+    return found | {"verdict": "; and ".join(verdicts)}
 
 
 def check_order(store: PoseStore, poses: Poses) -> str | None:

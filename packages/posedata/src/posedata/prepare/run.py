@@ -54,7 +54,7 @@ def prepare(
     strict: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
-    told: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda text: None,
     **options: Any,
 ) -> Path:
     """Read a data set of a known format and write it as a pose store, going on where a run was interrupted.
@@ -68,15 +68,15 @@ def prepare(
         out: the store to make.
         overwrite: replace `out` if it is a store.
         strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out;
-            what is left out because the data set itself marks it so is told, and no fault.
+            what is left out because the data set itself marks it so is said, and no fault.
         workers: processes; 1 reads in this one, as does a format that is defined in the script itself.
         progress: called as units are done.
-        told: called with each fault as it is found, "FILE: what; cure".
+        say: called with each fault as it is found, "FILE: what; cure".
         options: the format's, e.g. `fps`.
 
     Raises:
         ValueError: the format or an option is not known; `out` is to be replaced and holds the source; with
-            `strict`, anything was told; nothing could be read.
+            `strict`, anything was noted; nothing could be read.
         FileNotFoundError: there is no source.
         FileExistsError: the store exists, or with `overwrite` something that is no store.
     """
@@ -89,7 +89,7 @@ def prepare(
 
     def tell(text: str) -> None:
         notes.append(text)
-        told(text)
+        say(text)
 
     def note(text: str) -> None:
         faults.append(text)

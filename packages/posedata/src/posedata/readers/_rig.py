@@ -201,11 +201,11 @@ def _with_head(motion: Motion, found: dict[str, int], cmu: bool) -> Rig:
             middle = rest[tip]
         said = "has an end of no length" if length < 0.01 * thigh else "has an end where no head ends"
     if middle is not None:
-        told = "" if cmu else "ends in its middle; the top is taken as far again, {mm} mm above the neck"
-        return Rig(found, 2 * middle, told)
+        ending = "" if cmu else "ends in its middle; the top is taken as far again, {mm} mm above the neck"
+        return Rig(found, 2 * middle, ending)
     along = along if along.any() else np.array([0.0, 1.0, 0.0])
-    told = "; the top is put {mm} mm above the neck, in people's usual proportion to the thigh"
-    return Rig(found, _TYPICAL_HEAD * thigh * along, said + told)
+    ending = "; the top is put {mm} mm above the neck, in people's usual proportion to the thigh"
+    return Rig(found, _TYPICAL_HEAD * thigh * along, said + ending)
 
 
 def _tips(motion: Motion, head: int) -> Iterator[int]:

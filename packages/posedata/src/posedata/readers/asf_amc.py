@@ -79,7 +79,7 @@ class AsfSkeleton:
 
 @dataclass(frozen=True)
 class AmcMotion:
-    """Frames of an AMC file: values by bone, as written; their numbers (T,); radians per unit, if told."""
+    """Frames of an AMC file: values by bone, as written; their numbers (T,); radians per unit, if stated."""
 
     frames: list[dict[str, list[float]]]
     numbers: np.ndarray
@@ -161,8 +161,8 @@ def read_amc(path: Path) -> AmcMotion:
     for number, line in enumerate(motion_text(path).split("\n"), start=1):
         words = line.split()
         if not words or words[0][0] in "#:":
-            told = words[0].lower() if words else ""
-            radians = {":radians": 1.0, ":degrees": math.radians(1)}.get(told, radians)
+            stated = words[0].lower() if words else ""
+            radians = {":radians": 1.0, ":degrees": math.radians(1)}.get(stated, radians)
             continue
         if len(words) == 1 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
             if numbers and int(words[0]) <= numbers[-1]:
@@ -280,8 +280,8 @@ def _root(path: Path, lines: list[list[str]], radians: float) -> Root:
     values = tuple(word.lower() for word in fields.get("order", Root.values))
     order = "".join(fields.get("axis", ["XYZ"])).lower()
     if len(set(values)) != len(values) or not set(values) <= set(Root.values) or sorted(order) != list("xyz"):
-        told = f"order {' '.join(values)}, axis {order}"[:80]
-        raise ValueError(f"{path}: ':root' has {told}; only TX TY TZ RX RY RZ and an axis of XYZ are read")
+        stated = f"order {' '.join(values)}, axis {order}"[:80]
+        raise ValueError(f"{path}: ':root' has {stated}; only TX TY TZ RX RY RZ and an axis of XYZ are read")
     places = []
     for name in ("position", "orientation"):
         try:

@@ -147,8 +147,8 @@ def _arrays(entries: dict[str, Any], path: Path, name: str) -> Iterator[tuple[tu
 def _layout(metadata: Any, path: Path, context: Context) -> Skeleton:
     """The skeleton of the file's 2D joints, by which of them its metadata calls left and right."""
     h36m = get_skeleton("h36m17")
-    told = metadata if isinstance(metadata, dict) else {}
-    name, symmetry = (told.get(field) for field in ("layout_name", "keypoints_symmetry"))
+    fields = metadata if isinstance(metadata, dict) else {}
+    name, symmetry = (fields.get(field) for field in ("layout_name", "keypoints_symmetry"))
     if name is None and symmetry is None:
         context.note(
             f"{path}: has no metadata, so its joints are taken for Human3.6M's 17; check their order"

@@ -185,8 +185,8 @@ def _unpack(packed: Path, scratch: Path) -> Path:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         unfinished.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, say
-            told = f"{error.strerror}, while {packed.name} is unpacked there"
-            raise OSError(error.errno, told, str(unfinished)) from None
+            cause = f"{error.strerror}, while {packed.name} is unpacked there"
+            raise OSError(error.errno, cause, str(unfinished)) from None
         reason = "it is longer than any file of ITOP" if isinstance(error, _TooLongError) else "it is damaged"
         raise ValueError(f"{packed}: does not unpack, {reason}; download it anew") from None
     unfinished.rename(target)

@@ -115,7 +115,7 @@ def _cut(
     boxes: Float32[np.ndarray, "N 4"],
     context: Context,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Images of each row; at the end it is told what of the depth was lost, and which frames have none."""
+    """Images of each row; at the end it is noted what of the depth was lost, and which frames have none."""
     at, frame, empty = -1, None, []
     for number, box in zip(index.tolist(), boxes, strict=True):
         if frame is None or number != at:
@@ -150,8 +150,8 @@ def people_in(
 
     Raises FileNotFoundError, or ValueError naming the file and what it lacks.
     """
-    told = read_json(path)
-    images, people = told.get("images"), told.get("annotations")
+    content = read_json(path)
+    images, people = content.get("images"), content.get("annotations")
     if not isinstance(images, list) or not isinstance(people, list):
         raise ValueError(f"{path}: has no lists 'images' and 'annotations'; write COCO keypoints")
     place = {name: number for number, name in enumerate(names)}

@@ -2,8 +2,8 @@
 
 None of these centres its input unless its text says so: make poses root-relative first
 (``posedata.geometry.align.root_relative``) where the protocol does. Every function returns one value per
-pose (or per query) unless it says otherwise; the caller averages. Retrieval is ``nearest`` once, then any of ``top_k``,
-``retrieval_mm`` and ``hit_at_k`` on what it found.
+pose (or per query) unless it says otherwise; the caller averages. Retrieval is ``nearest`` once, then
+any of ``top_k``, ``retrieval_mm`` and ``hit_at_k`` on what it found.
 
 Alike everywhere: a NaN that counts (in the prediction or in the truth, at a joint that ``valid`` does not
 leave out) makes the value of its pose NaN, never a miss; where the answer is an index or a yes or no, which

@@ -33,7 +33,7 @@ def add_views(
     *,
     rows: np.ndarray | None = None,
     overwrite: bool = False,
-    told: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write a store in which every row of another is seen by `per_frame` virtual cameras of a rig.
 
@@ -51,7 +51,7 @@ def add_views(
         seed: decides cameras and noise.
         rows: only these rows.
         overwrite: replace `out` if it is a store.
-        told: called with how many rows were left out, if any were.
+        say: called with how many rows were left out, if any were.
 
     Raises:
         ValueError: no row has a valid joint; the noise is for another skeleton; `per_frame` is less than 1.
@@ -73,7 +73,7 @@ def add_views(
             f"{store.path}: no valid 3D joint in these rows; choose others, or a store of 3D poses"
         )
     if lost := len(asked) - len(picked):
-        told(f"{store.path}: {lost} of {len(asked)} rows have no valid joint; left out")
+        say(f"{store.path}: {lost} of {len(asked)} rows have no valid joint; left out")
     station = torch.arange(len(picked) * per_frame) % per_frame % max(1, len(rig.stations))
     generator = torch.Generator().manual_seed(seed)
     columns = _view_columns(store, np.repeat(picked, per_frame), rig, station, noise, generator)

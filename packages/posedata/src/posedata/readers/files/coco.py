@@ -32,7 +32,7 @@ Columns = tuple[int, list[int]]
 
 
 class Image(NamedTuple):
-    """Number as a frame, name of the file, and size, where it is told."""
+    """Number as a frame, name of the file, and size, where it is given."""
 
     frame: int
     name: str
@@ -56,7 +56,7 @@ class _LeftOut(Exception):  # noqa: N818 (no error: most of it is as the data se
 
 @dataclass
 class _Tally:
-    """Counts what is told of a list's entries: a kind, how many, the first of them."""
+    """Counts what is noted of a list's entries: a kind, how many, the first of them."""
 
     file: Path
     of: str
@@ -220,9 +220,9 @@ def _person(
         raise _LeftOut("are of an image that is not listed, or listed twice; left out, list it once")
     if len(numbers) > 3 * held[0]:
         tally.add("have more keypoints than COCO's 17; the rest is left out", number, fault=False)
-    told = entry.get("num_keypoints")
+    stated = entry.get("num_keypoints")
     counted = sum(visibility > 0 for visibility in numbers[2::3])
-    if type(told) is int and len(numbers) == 3 * held[0] and told != counted:
+    if type(stated) is int and len(numbers) == 3 * held[0] and stated != counted:
         tally.add("have a num_keypoints that their keypoints contradict; these are taken", number)
     if (known & (points[:, 2] != 1) & (points[:, 2] != 2)).any():
         kind = "have visibilities other than 0, 1, 2; what is above 0 counts as annotated"

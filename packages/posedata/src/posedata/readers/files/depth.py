@@ -25,16 +25,16 @@ def read_depth(
     scale: float,
     size: tuple[int, int],
     *,
-    told: bool = False,
+    given: bool = False,
     tum: bool = False,
     lost: Counter[str] | None = None,
 ) -> UInt16[np.ndarray, "H W"]:
     """A depth image, 16-bit PNG or `.npy`, in whole millimetres; 0 where nothing was measured.
 
     Args:
-        scale: units of a metre, of integers; floats are metres, unless the scale was `told`.
+        scale: units of a metre, of integers; floats are metres, unless the scale was `given`.
         size: width and height that the intrinsics are for.
-        told: the user gave the scale for these files: it holds whatever comes out.
+        given: the user gave the scale for these files: it holds whatever comes out.
         tum: their names are times, as TUM's, which have 5000 units a metre.
         lost: counts pixels that are "negative", "not finite" or "beyond 65.5 m", which become 0.
 
@@ -47,11 +47,11 @@ def read_depth(
             f" {_size_cure(raw.shape, size)}"
         )
     floats = raw.dtype.kind == "f"
-    scale = 1.0 if floats and not told else scale
+    scale = 1.0 if floats and not given else scale
     metres = raw.astype(np.float64) / scale
     finite = np.isfinite(metres)
     known = finite & (metres > 0)
-    if not told and known.any():
+    if not given and known.any():
         _check_unit(path, metres[known], scale, floats, tum)
     if lost is not None:
         lost["negative"] += int((finite & (metres < 0)).sum())

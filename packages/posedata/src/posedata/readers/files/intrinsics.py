@@ -19,17 +19,17 @@ _VIEW = (10.0, 150.0)
 _UNEQUAL = 1.5
 
 
-def part(told: Mapping[str, Any], field: str, table: Path) -> dict[str, Any]:
+def part(fields: Mapping[str, Any], field: str, table: Path) -> dict[str, Any]:
     """A field that is an object."""
-    value = told.get(field)
+    value = fields.get(field)
     if not isinstance(value, dict):
         raise ValueError(f"{table}: {field} is no object; see the layout of RGB-D folders")
     return value
 
 
-def finite(told: Mapping[str, Any], field: str, table: Path | str, default: float | None = None) -> float:
+def finite(fields: Mapping[str, Any], field: str, table: Path | str, default: float | None = None) -> float:
     """A finite number; ValueError where it is missing, something else, or not positive though it must be."""
-    value = told.get(field, default)
+    value = fields.get(field, default)
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e7:
         raise ValueError(f"{table}: {field} is {str(value)[:40]}; give a number")
     if field in ("depth_scale", "fps", "width", "height", "fx", "fy") and not value > 1e-3:
@@ -37,29 +37,29 @@ def finite(told: Mapping[str, Any], field: str, table: Path | str, default: floa
     return float(value)
 
 
-def json_camera(told: Mapping[str, Any], table: str) -> Camera:
-    """The camera, in float32, standing at the origin unless told otherwise; `table` names it in errors.
+def json_camera(fields: Mapping[str, Any], table: str) -> Camera:
+    """The camera, in float32, standing at the origin unless they say otherwise; `table` names it in errors.
 
     Raises ValueError naming the field.
     """
-    if "intrinsic_matrix" in told and "fx" not in told:
-        matrix = array_of(told["intrinsic_matrix"], (9,), f"{table}: intrinsic_matrix")
-        told = {**told, "fx": matrix[0], "fy": matrix[4], "cx": matrix[6], "cy": matrix[7]}
+    if "intrinsic_matrix" in fields and "fx" not in fields:
+        matrix = array_of(fields["intrinsic_matrix"], (9,), f"{table}: intrinsic_matrix")
+        fields = {**fields, "fx": matrix[0], "fy": matrix[4], "cx": matrix[6], "cy": matrix[7]}
     width, height, fx, fy, cx, cy = (
-        finite(told, field, table) for field in ("width", "height", "fx", "fy", "cx", "cy")
+        finite(fields, field, table) for field in ("width", "height", "fx", "fy", "cx", "cy")
     )
     if not (1 <= width <= _LARGEST and 1 <= height <= _LARGEST):
         raise ValueError(f"{table}: is {width:g}x{height:g}; give the image's own width and height")
     _check_view(table, (width, height), (fx, fy), (cx, cy))
-    rotation = array_of(told.get("rotation", np.eye(3).tolist()), (3, 3), f"{table}: rotation")
+    rotation = array_of(fields.get("rotation", np.eye(3).tolist()), (3, 3), f"{table}: rotation")
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
         raise ValueError(f"{table}: rotation is no rotation; give depth frame to colour frame")
     values = {
         "focal": np.array([fx, fy]),
         "centre": np.array([cx, cy]),
         "rotation": rotation,
-        "translation": array_of(told.get("translation", [0, 0, 0]), (3,), f"{table}: translation"),
-        "distortion": array_of(told.get("distortion", [0] * 5), (5,), f"{table}: distortion"),
+        "translation": array_of(fields.get("translation", [0, 0, 0]), (3,), f"{table}: translation"),
+        "distortion": array_of(fields.get("distortion", [0] * 5), (5,), f"{table}: distortion"),
     }
     return Camera(
         **{k: torch.from_numpy(v).float() for k, v in values.items()}, size=(int(width), int(height))

@@ -121,8 +121,8 @@ def h36m17(
 
     Raises ValueError with the joints that cannot be had, unless they are to be marked.
     """
-    told = _WORDS.get(unit.strip().lower(), unit.strip().lower())
-    scale = _UNITS.get(told if how.unit == "auto" else how.unit)
+    stated = _WORDS.get(unit.strip().lower(), unit.strip().lower())
+    scale = _UNITS.get(stated if how.unit == "auto" else how.unit)
     known, made = _known(places, scale or 1.0)
     if how.unit == "auto":
         better = _scale(file, known, scale, unit, note)
@@ -289,8 +289,8 @@ def _converted(known: Places) -> tuple[np.ndarray, list[str], list[str]]:
     return joints, missing, rough
 
 
-def _scale(file: Path, known: Places, told: float | None, unit: str, note: Callable[[str], None]) -> float:
-    """Metres per unit: as told, unless legs are human in another unit only."""
+def _scale(file: Path, known: Places, stated: float | None, unit: str, note: Callable[[str], None]) -> float:
+    """Metres per unit: as stated, unless legs are human in another unit only."""
     legs = [known.get(f"left_{joint}") for joint in ("hip", "knee", "ankle")]
     legs = (
         legs
@@ -302,13 +302,13 @@ def _scale(file: Path, known: Places, told: float | None, unit: str, note: Calla
     if hip is not None and knee is not None and ankle is not None:
         leg = _middle_length(hip - knee) + _middle_length(knee - ankle)
         fits = [name for name, metres in _UNITS.items() if _LEG[0] <= leg * metres <= _LEG[1]]
-        if told is not None and not fits and not _LEG[0] <= leg * told <= _LEG[1]:
-            note(f"{file}: a leg of {leg * told:.3g} m is not human; check its unit ({unit}) with --unit")
-    if told is None and not fits:
+        if stated is not None and not fits and not _LEG[0] <= leg * stated <= _LEG[1]:
+            note(f"{file}: a leg of {leg * stated:.3g} m is not human; check its unit ({unit}) with --unit")
+    if stated is None and not fits:
         raise ValueError(f"{file}: its unit is {unit[:20]!r}; give one: --unit {', '.join(_UNITS)}")
-    if fits and told is not None and told not in [_UNITS[name] for name in fits]:
+    if fits and stated is not None and stated not in [_UNITS[name] for name in fits]:
         note(f"{file}: says {unit} and has legs of people in {fits[0]}, which is taken; mend its unit")
-    return told if told is not None and (not fits or told in [_UNITS[n] for n in fits]) else _UNITS[fits[0]]
+    return stated if stated is not None and (not fits or stated in [_UNITS[n] for n in fits]) else _UNITS[fits[0]]
 
 
 def _upright(file: Path, joints: np.ndarray, up: str, usual: str, note: Callable[[str], None]) -> np.ndarray:

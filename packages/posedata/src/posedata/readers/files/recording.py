@@ -8,12 +8,12 @@ colour `rgb/` (or `color/`), and `intrinsics.json` (or `camera_intrinsic.json`, 
      "rgb": {"width": ..., "rotation": 3x3, "translation": [metres]}, "frames": {"NAME": {"fx": ...}}}
 
 Only size, focal lengths and centre are needed; Open3D's own `intrinsic_matrix` (nine numbers by column) does
-too. `depth_scale` is the units of a metre, 1000 unless told; a folder with TUM's `depth.txt` has 5000. Depth
+too. `depth_scale` is the units of a metre, 1000 unless given; a folder with TUM's `depth.txt` has 5000. Depth
 that can be no room's in that unit is refused. `rgb` describes a colour camera of its own, placed by what
 takes the depth frame to its frame; without it the two must be registered. `frames` holds what changes between
 them.
 Images are paired by name; names that are times (seconds) by the nearest time. They come in the order of the
-numbers in their names, 2 before 10. A frame without colour is told and left out where others have it.
+numbers in their names, 2 before 10. A frame without colour is noted and left out where others have it.
 
 A `.pcd` file with rows and columns is a recording of one frame; its intrinsics follow from its points.
 """
@@ -67,7 +67,7 @@ class _Scale(NamedTuple):
     """Units of a metre, whether the user gave them for these files, and what to tell of them."""
 
     units: float
-    told: bool = False
+    given: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -119,8 +119,8 @@ class RgbdSequence:
 
     def losses(self) -> str:
         """ "pixels of depth left out: 12 negative, 3 not finite", of the frames read so far; or nothing."""
-        told = ", ".join(f"{count:,} {what}" for what, count in (+self.lost).items())
-        return f"pixels of depth left out: {told}" if told else ""
+        listed = ", ".join(f"{count:,} {what}" for what, count in (+self.lost).items())
+        return f"pixels of depth left out: {listed}" if listed else ""
 
     def names(self) -> list[str]:
         """The frames' names, those of the depth files."""
@@ -146,7 +146,7 @@ class RgbdSequence:
             pair.depth,
             self._scale.units,
             (int(width), int(height)),
-            told=self._scale.told,
+            given=self._scale.given,
             tum=_time(pair.depth) is not None,
             lost=self.lost,
         )
@@ -186,32 +186,32 @@ def open_rgbd(
     if not depth:
         raise FileNotFoundError(f"{path}: has no depth/ with .png or .npy files; give the recording's folder")
     table = Path(intrinsics) if intrinsics is not None else _table_in(folder)
-    told = read_json(table)
+    fields = read_json(table)
     colour = images_in(path, COLOUR) if path.is_dir() else []
-    scale = _scale_of(folder, told, table, depth_scale)
-    fps = finite(told, "fps", table, RATE)
+    scale = _scale_of(folder, fields, table, depth_scale)
+    fps = finite(fields, "fps", table, RATE)
     rgb = None
-    if "rgb" in told:
-        rgb = json_camera(part(told, "rgb", table), f"{table}: rgb")
-    frames = part(told, "frames", table) if "frames" in told else {}
+    if "rgb" in fields:
+        rgb = json_camera(part(fields, "rgb", table), f"{table}: rgb")
+    frames = part(fields, "frames", table) if "frames" in fields else {}
     pairs = []
     for (name, time), file, matched in _paired(depth, colour, fps):
         given = frames.get(name)
         if given is not None and not isinstance(given, dict):
             raise ValueError(f"{table}: frames {name[:40]!r} is no object; write what differs in that frame")
-        pairs.append(_Pair(name, time, file, matched, json_camera({**told, **(given or {})}, str(table))))
+        pairs.append(_Pair(name, time, file, matched, json_camera({**fields, **(given or {})}, str(table))))
     return RgbdSequence(path.stem if path.is_file() else path.name, fps, pairs, scale, rgb)
 
 
-def _scale_of(folder: Path, told: dict[str, Any], table: Path, given: float | None) -> _Scale:
+def _scale_of(folder: Path, fields: dict[str, Any], table: Path, given: float | None) -> _Scale:
     if given is not None:
-        return _Scale(finite({"depth_scale": given}, "depth_scale", "--depth-scale"), told=True)
-    if "depth_scale" not in told and (folder / "depth.txt").is_file():
+        return _Scale(finite({"depth_scale": given}, "depth_scale", "--depth-scale"), given=True)
+    if "depth_scale" not in fields and (folder / "depth.txt").is_file():
         text = (
             f"{folder / 'depth.txt'}: TUM's layout, so depth has 5000 units a metre; else give --depth-scale"
         )
         return _Scale(TUM_SCALE, notes=(text,))
-    return _Scale(finite(told, "depth_scale", table, 1000.0))
+    return _Scale(finite(fields, "depth_scale", table, 1000.0))
 
 
 def images_in(folder: Path, names: tuple[str, ...]) -> list[Path]:
