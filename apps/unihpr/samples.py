@@ -111,7 +111,8 @@ def see(
         camera: one a pose.
         box: the crops, in pixels; by default those that a store of views has (`posedata.views`).
         frame: "aimed" for the person-centred camera (`posedata.geometry.aim`); "crop" for joints in the
-            camera's own frame and keypoints normalised by the box; "pixels" for the latter with keypoints in pixels.
+            camera's own frame and keypoints normalised by the box; "pixels" for the latter with keypoints
+            in pixels.
         noise, share, generator: what a detector does to the keypoints of a random share of the poses.
     """
     pixels = camera.project(joints)

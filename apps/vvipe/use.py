@@ -23,7 +23,7 @@ from vvipe.evaluate import embed_views
 from vvipe.model import VVIPE
 from vvipe.poses import POSE
 from vvipe.poses import read_keypoints as as_thirteen
-from vvipe.train import Trained, require_encoder, open_run
+from vvipe.train import Trained, open_run, require_encoder
 
 INDEX = ".index"
 BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; relative to the pelvis"

@@ -1,8 +1,16 @@
 """Alignment against the SVD it replaces, also where the answer is not unique."""
 
 import pytest
+import roma
 import torch
-from posedata.geometry.align import align, kabsch, procrustes, root_relative, rotation_from_covariance
+from posedata.geometry.align import (
+    _quaternion_to_rotation,
+    align,
+    kabsch,
+    procrustes,
+    root_relative,
+    rotation_from_covariance,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -171,11 +179,16 @@ def test_any_leading_shape_gives_the_same_as_one_at_a_time() -> None:
     assert procrustes(source[:0], target[:0]).rotation.shape == (0, 3, 1, 3, 3)
 
 
-def test_quaternion_convention_is_that_of_pytorch3d() -> None:
-    transforms = pytest.importorskip("pytorch3d.transforms")
+def test_rotations_of_another_library_are_their_own_nearest_rotation() -> None:
     quaternion = torch.nn.functional.normalize(randn(50, 4, seed=20), dim=-1)
-    rotation = transforms.quaternion_to_matrix(quaternion)
+    rotation = roma.unitquat_to_rotmat(quaternion)
     torch.testing.assert_close(rotation_from_covariance(rotation), rotation)
+
+
+def test_the_quaternion_has_its_scalar_first() -> None:
+    quaternion = torch.nn.functional.normalize(randn(50, 4, seed=20), dim=-1)
+    rotation = roma.unitquat_to_rotmat(quaternion.roll(-1, dims=-1))  # roma's has it last
+    torch.testing.assert_close(_quaternion_to_rotation(quaternion.T).movedim(-1, 0), rotation)
 
 
 def test_root_relative_takes_one_root_or_the_mean_of_several() -> None:

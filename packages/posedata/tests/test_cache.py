@@ -51,7 +51,12 @@ def test_what_makes_pictures_is_all_in_their_key() -> None:
         "posedata.synthetic.hands.scene",
         "posedata.synthetic.hands.flesh",
     }
-    assert not body & {"posedata.readers.registry", "posedata.readers.bvh", "posedata.prepare.run", "posedata.cli"}
+    assert not body & {
+        "posedata.readers.registry",
+        "posedata.readers.bvh",
+        "posedata.prepare.run",
+        "posedata.cli",
+    }
     assert set(sources("posedata.readers.bvh")) >= {"posedata.readers.bvh", "posedata.skeleton"}
 
 

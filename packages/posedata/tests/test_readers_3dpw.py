@@ -98,9 +98,7 @@ def test_images_become_crops(tmp_path: Path, data: dict[str, Any]) -> None:
     shades = [20, 60, 100, 140, 180]
     write_images(tmp_path / "raw" / "imageFiles" / "courtyard_hug_00", shades)
     told: list[str] = []
-    store = PoseStore.open(
-        prepare("3dpw", tmp_path / "raw", tmp_path / "out", size="16x20", say=told.append)
-    )
+    store = PoseStore.open(prepare("3dpw", tmp_path / "raw", tmp_path / "out", size="16x20", say=told.append))
     assert "has images up to 5 of 7" in told[0]
     assert store.column("image").tolist() == [0, 1, 2, 3, -1, -1, 4, 5, 6, 7, -1, -1]
     red = store.images(np.arange(4))[:, 8:12, 6:10, 0].reshape(4, -1).mean(axis=1)

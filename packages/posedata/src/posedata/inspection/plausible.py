@@ -81,11 +81,11 @@ def check_focal(focal: float | int, size: tuple[int, int]) -> list[str]:
         raise ValueError(f"focal length is {focal}; give pixels above 0")
     width = max(size)
     across = 2 * np.degrees(np.arctan(width / 2 / focal))
-    finding = f"a focal length of {focal:g} pixels sees {across:.0f} degrees across {width} pixels"
+    fault = f"a focal length of {focal:g} pixels sees {across:.0f} degrees across {width} pixels"
     cure = f"of a lens in millimetres give mm / sensor width in mm x {width}"
     if focal < _WIDEST * width:
-        raise ValueError(f"{finding}: it looks like a lens in millimetres; {cure}")
-    return [] if _WIDE * width <= focal <= _NARROW * width else [f"{finding}; is it right? {cure}"]
+        raise ValueError(f"{fault}: it looks like a lens in millimetres; {cure}")
+    return [] if _WIDE * width <= focal <= _NARROW * width else [f"{fault}; is it right? {cure}"]
 
 
 def looks_like(points: np.ndarray, skeleton: Skeleton) -> tuple[str | None, float]:
@@ -144,20 +144,22 @@ def _outside(pixels: np.ndarray, sizes: np.ndarray, rows: np.ndarray, skeleton: 
     i, j = np.unravel_index(int(beyond.argmax()), beyond.shape)
     most = f"frame {rows[i]}, {skeleton.joints[j]} at ({x[i, j]:.0f}, {y[i, j]:.0f})"
     share = far.sum() / np.isfinite(x).sum()
-    finding = f"{share:.1%} of keypoints lie far outside an image of {width[i]}x{height[i]}, farthest {most}"
-    return Findings([], [f"{finding}; give the image's size, or those keypoints confidence 0"])
+    fault = f"{share:.1%} of keypoints lie far outside an image of {width[i]}x{height[i]}, farthest {most}"
+    return Findings([], [f"{fault}; give the image's size, or those keypoints confidence 0"])
 
 
 def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
     """Joints in another order than the skeleton's."""
     best, factor = looks_like(pixels, skeleton)
     if best is not None:
-        finding = f"joints look like {best}, not {skeleton.name}, as which bones look {factor:.1f} times as long"
-        return Findings([f"{finding}; give --skeleton {best}, or bring them into {skeleton.name}'s order"], [])
+        fault = (
+            f"joints look like {best}, not {skeleton.name}, as which bones look {factor:.1f} times as long"
+        )
+        return Findings([f"{fault}; give --skeleton {best}, or bring them into {skeleton.name}'s order"], [])
     if (times := _looseness(_whole(pixels), skeleton)) > _LOOSE:
-        finding = f"bones are {times / 3:.0f} times as long as a person of this size has"
+        fault = f"bones are {times / 3:.0f} times as long as a person of this size has"
         return Findings(
-            [], [f"joints do not hang together as {skeleton.name}: {finding}; is their order right?"]
+            [], [f"joints do not hang together as {skeleton.name}: {fault}; is their order right?"]
         )
     return Findings([], [])
 
@@ -165,7 +167,7 @@ def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
 def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
     """Left and right exchanged in one part of the body and not in another."""
     across = {part: _across(pixels, skeleton, part) for part in ("hip", "shoulder", "ear")}
-    finding = []
+    fault = []
     for one, other in (("hip", "shoulder"), ("shoulder", "ear")):
         a, b = across[one], across[other]
         if a is None or b is None:
@@ -176,11 +178,11 @@ def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
         broad = (lengths[0] > 0.08 * extent.max(-1)) & (lengths[1] > 0.04 * extent.max(-1))
         against = (a * b).sum(-1)[broad] < -0.5 * (lengths[0] * lengths[1])[broad]
         if len(against) >= _SIDES[0] and against.mean() >= _SIDES[1]:
-            finding.append(
+            fault.append(
                 f"left and right of {one}s and {other}s are opposite in {against.mean():.0%} of frames seen "
                 "from front or back: exchange the sides of one of them"
             )
-    return finding
+    return fault
 
 
 def _upside_down(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:

@@ -90,14 +90,14 @@ class Reader:
 def load_part(place: Path) -> Part | None:
     """The part in this folder if it is whole, else None."""
     try:
-        described = json.loads((place / "part.json").read_text(encoding="utf-8"))
-        if any(digest_file(place / f"{name}.npy") != digest for name, digest in described["digests"].items()):
+        about = json.loads((place / "part.json").read_text(encoding="utf-8"))
+        if any(digest_file(place / f"{name}.npy") != digest for name, digest in about["digests"].items()):
             return None
     except (OSError, ValueError, EOFError):
         return None
-    described["labels"] = tuple(Label(**label) for label in described["labels"])
-    described["files"] = tuple(tuple(file) for file in described["files"])
-    return Part(**described | {name: tuple(described.get(name, ())) for name in ("cameras", "notes", "remarks")})
+    about["labels"] = tuple(Label(**label) for label in about["labels"])
+    about["files"] = tuple(tuple(file) for file in about["files"])
+    return Part(**about | {name: tuple(about.get(name, ())) for name in ("cameras", "notes", "remarks")})
 
 
 def checksum(file: Path, source: Path) -> tuple[str, int, str]:

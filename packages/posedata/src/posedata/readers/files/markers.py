@@ -308,7 +308,11 @@ def _scale(file: Path, known: Places, stated: float | None, unit: str, note: Cal
         raise ValueError(f"{file}: its unit is {unit[:20]!r}; give one: --unit {', '.join(_UNITS)}")
     if fits and stated is not None and stated not in [_UNITS[name] for name in fits]:
         note(f"{file}: says {unit} and has legs of people in {fits[0]}, which is taken; mend its unit")
-    return stated if stated is not None and (not fits or stated in [_UNITS[n] for n in fits]) else _UNITS[fits[0]]
+    return (
+        stated
+        if stated is not None and (not fits or stated in [_UNITS[n] for n in fits])
+        else _UNITS[fits[0]]
+    )
 
 
 def _upright(file: Path, joints: np.ndarray, up: str, usual: str, note: Callable[[str], None]) -> np.ndarray:

@@ -9,7 +9,7 @@ import math
 
 import torch
 from jaxtyping import Bool, Float
-from pytorch3d.transforms import axis_angle_to_matrix, euler_angles_to_matrix
+from roma import euler_to_rotmat, rotvec_to_rotmat
 from torch import Tensor
 
 from posedata.synthetic.people.collision import segment_distance
@@ -185,9 +185,9 @@ def _directions(like: Tensor) -> Float[Tensor, "5 3"]:
 
 def _rest_frames(like: Tensor) -> Float[Tensor, "5 3 3"]:
     azimuth, elevation, roll = like.new_tensor([_REST_DEGREES[f] for f in FINGERS]).deg2rad().unbind(-1)
-    return euler_angles_to_matrix(torch.stack([azimuth, -elevation, roll], -1), "ZYX")
+    return euler_to_rotmat("ZYX", torch.stack([azimuth, -elevation, roll], -1))
 
 
 def _about_z(angle: Tensor) -> Tensor:
     still = torch.zeros_like(angle)
-    return axis_angle_to_matrix(torch.stack([still, still, angle], -1))
+    return rotvec_to_rotmat(torch.stack([still, still, angle], -1))

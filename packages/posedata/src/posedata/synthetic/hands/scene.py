@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pytorch3d.transforms import axis_angle_to_matrix
+from roma import rotvec_to_rotmat
 from torch import Tensor
 
 from posedata.synthetic.hands.hand import penetration, sample_hands
@@ -103,7 +103,7 @@ def _middle(joints: Tensor, valid: Tensor) -> Tensor:
 
 def _random_turn(count: int, most: float, generator: torch.Generator) -> Float[Tensor, "count 3 3"]:
     axis = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
-    return axis_angle_to_matrix(axis * (most * torch.rand(count, 1, generator=generator)))
+    return rotvec_to_rotmat(axis * (most * torch.rand(count, 1, generator=generator)))
 
 
 def _upright(count: int, tilt: float, generator: torch.Generator) -> Float[Tensor, "count 3 3"]:

@@ -6,7 +6,7 @@ axis of the parent's frame: R = exp(swing) exp(twist z), so that no pose which p
 
 import torch
 from jaxtyping import Float
-from pytorch3d.transforms import axis_angle_to_matrix
+from roma import rotvec_to_rotmat
 from torch import Tensor
 
 from posedata.skeleton import get_skeleton
@@ -28,7 +28,7 @@ def ball(
 
     A hanging limb goes forward by flexion, to the left by abduction.
     """
-    swing = axis_angle_to_matrix(torch.stack([abduction, -flexion, torch.zeros_like(flexion)], -1))
+    swing = rotvec_to_rotmat(torch.stack([abduction, -flexion, torch.zeros_like(flexion)], -1))
     return swing @ _about_z(twist)
 
 
