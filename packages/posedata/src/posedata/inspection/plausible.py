@@ -167,7 +167,7 @@ def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
 def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
     """Left and right exchanged in one part of the body and not in another."""
     across = {part: _across(pixels, skeleton, part) for part in ("hip", "shoulder", "ear")}
-    fault = []
+    faults = []
     for one, other in (("hip", "shoulder"), ("shoulder", "ear")):
         a, b = across[one], across[other]
         if a is None or b is None:
@@ -178,11 +178,11 @@ def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
         broad = (lengths[0] > 0.08 * extent.max(-1)) & (lengths[1] > 0.04 * extent.max(-1))
         against = (a * b).sum(-1)[broad] < -0.5 * (lengths[0] * lengths[1])[broad]
         if len(against) >= _SIDES[0] and against.mean() >= _SIDES[1]:
-            fault.append(
+            faults.append(
                 f"left and right of {one}s and {other}s are opposite in {against.mean():.0%} of frames seen "
                 "from front or back: exchange the sides of one of them"
             )
-    return fault
+    return faults
 
 
 def _upside_down(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
