@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source of every package and app: the table of the docs' first page, kept."""
+"""Who imports whom, read from the source of every package and app: the table on the docs' first page."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ NOT_YET = {"vvipe.figures imports unihpr.figures", "vvipe.train imports vvipe.re
 
 @dataclass(frozen=True)
 class Import:
-    """One name that a module imports: `name` in full, the module that it comes from, whether for types alone."""
+    """One name that a module imports: in full, the module that it comes from, whether for types alone."""
 
     importer: str
     name: str
@@ -46,7 +46,7 @@ class Import:
 
 
 def sources(root: Path = ROOT) -> dict[str, str]:
-    """The text of every module of packages and apps by dotted name, a package's `__init__` by the package's."""
+    """The text of every module of packages and apps by dotted name; a package's is its `__init__`."""
     found = {}
     for folder in [*root.glob("packages/*/src"), root / "apps"]:
         for file in sorted(folder.rglob("*.py")):
@@ -59,8 +59,8 @@ def sources(root: Path = ROOT) -> dict[str, str]:
 def imports(texts: Mapping[str, str]) -> list[Import]:
     """Every import of a module of `texts` by another, also those inside functions.
 
-    A name that a package loads when asked (declared under `if TYPE_CHECKING` in its `__init__`) comes from the
-    module that has it.
+    A name that a package loads when asked (declared under `if TYPE_CHECKING` in its `__init__`) comes from
+    the module that has it.
     """
     trees = {name: ast.parse(text) for name, text in texts.items()}
     packages = {name for name in texts if any(other.startswith(f"{name}.") for other in texts)}

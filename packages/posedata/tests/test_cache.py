@@ -38,10 +38,10 @@ def test_a_key_changes_with_all_the_code_that_is_imported(package: Path, file: s
 
 
 def test_what_makes_pictures_is_all_in_their_key() -> None:
-    body = set(sources("posedata.synthetic.people.build"))
+    body = set(sources("posedata.synthetic.rendering"))
     assert body >= {f"posedata.synthetic.{name}" for name in ("render", "flesh", "background", "sensor")}
     assert body >= {
-        "posedata.synthetic.people.build",
+        "posedata.synthetic.rendering",
         "posedata.views.virtual",
         "posedata.geometry.camera",
         "posedata.geometry.boxes",
