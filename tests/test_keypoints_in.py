@@ -16,11 +16,12 @@ from posedata.keypoints import convert_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.motion import generate_motion
+from posedata.views.batch import given
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app
 from unihpr.data import store_sample
-from unihpr.samples import from_keypoints
+from unihpr.samples import Sample
 from unihpr_tiny import tiny as tiny_unihpr
 from vvipe.cli import app as vvipe_app
 from vvipe_tiny import tiny as tiny_vvipe
@@ -151,7 +152,7 @@ def test_an_unseen_hip_does_not_move_what_was_seen(
         size=(1000, 1000),
     )
     part, whole = (
-        from_keypoints(convert_keypoints(points, COCO, H36M), camera, frame="pixels")
+        Sample.of(given(convert_keypoints(points, COCO, H36M), camera), "pixels", "given")
         for points in (unseen, torch.from_numpy(walk))
     )
     gone = [H36M.index(name) for name in ("left_hip", "pelvis", "spine")]

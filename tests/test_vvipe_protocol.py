@@ -7,7 +7,8 @@ import pytest
 import torch
 from posedata.scoring.protocols import get_protocol
 from posedata.store import PoseStore
-from vvipe.protocol import across_cameras, hit_protocol
+from posedata.views.recorded import moments
+from vvipe.protocol import hit_protocol
 from vvipe_tiny import H36M_CAMERAS, camera_store
 
 FRAMES, NAMES = 5, list(H36M_CAMERAS)
@@ -19,19 +20,19 @@ def store(tmp_path: Path) -> PoseStore:
 
 
 def test_moments_are_joined_across_cameras_and_incomplete_ones_left_out(store: PoseStore) -> None:
-    table, names = across_cameras(store, np.arange(len(store)))
+    table, names = moments(store, np.arange(len(store)))
     assert sorted(names) == NAMES
     assert table.shape == (2 * FRAMES - 1, 3)
     for column, name in zip(table.T, names, strict=True):
         assert (store.column("camera")[column] == NAMES.index(name)).all()
         np.testing.assert_array_equal(store.column("joints")[column], store.column("joints")[table[:, 0]])
-    two, _ = across_cameras(store, np.arange(len(store)), ("54138969", "55011271"))
+    two, _ = moments(store, np.arange(len(store)), ("54138969", "55011271"))
     assert two.shape == (2 * FRAMES, 2)
 
 
 def test_embeddings_that_tell_the_pose_always_hit(store: PoseStore) -> None:
     protocol = hit_protocol("prvipe-hit")
-    table, names = across_cameras(store, protocol.test.rows(store), protocol.cameras)
+    table, names = moments(store, protocol.test.rows(store), protocol.cameras)
     joints = torch.from_numpy(np.array(store.column("joints")[table[:, 0]]))
     kept = protocol.subset(joints, store.skeleton)
     hits = protocol.hits(joints[kept], store.skeleton)
@@ -43,5 +44,5 @@ def test_what_cannot_be_scored_is_named(store: PoseStore) -> None:
     with pytest.raises(ValueError, match="h36m-p1 scores poses"):
         hit_protocol("h36m-p1")
     with pytest.raises(ValueError, match="no frame was seen by all of 1 cameras"):
-        across_cameras(store, np.arange(len(store)), ("54138969",))
+        moments(store, np.arange(len(store)), ("54138969",))
     assert get_protocol("prvipe-hit").applies_to(store)

@@ -7,12 +7,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from posedata.inspection.plausible import check_keypoints
-from posedata.keypoints import frames_told, take_keypoints
+from posedata.keypoints import checked_keypoints, frames_told
 from posedata.skeleton import Skeleton
-from posedata.store import PoseStore
 from posedata.terminal import print_line
 from torch import Tensor
 
@@ -35,43 +32,6 @@ def read_keypoints(
     values = read_array(path, "keypoints")
     say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")
     return checked_keypoints(values, skeleton, str(path), size, say)
-
-
-def store_keypoints(store: PoseStore, name: str, say: Say = print_line) -> Float[Tensor, "N J 3"]:
-    """The column `keypoints_NAME` of a store, checked in the same way.
-
-    Raises:
-        ValueError: there is no such column, or these are no keypoints of the store's skeleton in pixels.
-    """
-    column = f"keypoints_{name}"
-    if column not in store:
-        known = ", ".join(c.removeprefix("keypoints_") for c in store.columns if c.startswith("keypoints_"))
-        there = f"name one of: {known}" if known else "make views with 'posedata views'"
-        raise ValueError(f"{store.path}: has no column {column}; {there}")
-    values = np.array(store.column(column))
-    return checked_keypoints(values, store.skeleton, f"{store.path}, {column}", say=say)
-
-
-def checked_keypoints(
-    values: np.ndarray,
-    skeleton: Skeleton,
-    where: str,
-    size: tuple[int, int] | None = None,
-    say: Say = print_line,
-) -> Float[Tensor, "N J 3"]:
-    """Somebody's array as keypoints with confidence.
-
-    Raises:
-        ValueError: what `posedata.keypoints.take_keypoints` or
-            `posedata.inspection.plausible.check_keypoints` finds.
-    """
-    points, notes = take_keypoints(values, skeleton, where)
-    errors, warnings = check_keypoints(points, skeleton, size)
-    if errors:
-        raise ValueError(f"{where}: {'; '.join(errors)}")
-    for text in [f"note: {note}" for note in notes] + [f"warning: {warning}" for warning in warnings]:
-        say(text)
-    return torch.from_numpy(points)
 
 
 def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line) -> None:

@@ -1,4 +1,4 @@
-"""From a recipe's data section to batches: stores prepared once, tensors on the training device."""
+"""From a recipe's data section to batches: views that were recorded, or drawn and rendered."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.geometry.shape import random_shapes
-from posedata.keypoints import convert_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.store.cache import cached, code_key
@@ -20,16 +19,51 @@ from posedata.store.files import building
 from posedata.synthetic.rendering import render_store
 from posedata.terminal import print_line
 from posedata.views import add_views, get_rig
+from posedata.views.batch import DETECTED, MIXED, TRUE, Views
 from posedata.views.noise import DetectorNoise
+from posedata.views.recorded import RecordedViews
+from posedata.views.virtual import Bodies, VirtualViews
 from torch import Tensor
-from trainer.keypoints import store_keypoints
-from trainer.poses import PARTS, Part, evenly, open_poses, part_rows, split_poses
+from trainer.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
 
 from unihpr.recipe import DataConfig
-from unihpr.samples import Frame, Sample, from_keypoints, see, see_at_random
+from unihpr.samples import Frame, Sample
 
 SKELETON = "h36m17"
+POSE = get_skeleton(SKELETON)
 Share = Callable[[Tensor], Tensor]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StoreRows:
+    """Some rows of a store.
+
+    Attributes:
+        recorded: their cameras and pictures are the data set's own, not made for it.
+    """
+
+    store: PoseStore
+    rows: np.ndarray
+    recorded: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.store
+
+    def column(self, name: str) -> np.ndarray:
+        """A column's values in these rows."""
+        return self.store.column(name)[self.rows]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the store, and of which rows where they are not all."""
+        if len(self.rows) == len(self.store):
+            return self.store.fingerprint
+        content = self.store.fingerprint.encode() + self.rows.astype("<i8").tobytes()
+        return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -39,14 +73,14 @@ class Stores:
     Attributes:
         poses: all poses, in the world.
         train: rows of `poses` to train on.
-        train_views: seen by virtual cameras, with rendered images.
+        train_views: views with images to train on.
         test_views: likewise, of the people to measure on.
     """
 
     poses: PoseStore
     train: np.ndarray
-    train_views: PoseStore
-    test_views: PoseStore
+    train_views: StoreRows
+    test_views: StoreRows
 
     @property
     def fingerprint(self) -> str:
@@ -55,7 +89,7 @@ class Stores:
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
-def prepare_stores(config: DataConfig, say: Callable[[str], None] = print_line) -> Stores:
+def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
     """Make the stores that a recipe names, or find them in its cache.
 
     Raises:
@@ -63,29 +97,159 @@ def prepare_stores(config: DataConfig, say: Callable[[str], None] = print_line) 
     """
     poses = open_poses(config, SKELETON, say)
     parts = split_poses(config, poses)
-    pick = np.random.default_rng(config.seed)
-    train = np.sort(pick.choice(parts["train"], min(config.images, len(parts["train"])), replace=False))
-    train_views = _rendered(config, poses, train, "train", say)
-    return Stores(poses, parts["train"], train_views, _held_out(config, poses, "test", say))
+    train = parts["train"]
+    if "valid" in poses:
+        train = train[poses.column("valid")[train].all(axis=1)]
+    if config.views != "virtual" and "image" not in poses:
+        raise ValueError(
+            f"{poses.path}: has no recorded pictures; prepare the data with --size, or set data.views=virtual"
+        )
+    if config.views == "virtual":
+        pick = np.random.default_rng(config.seed)
+        some = np.sort(pick.choice(train, min(config.images, len(train)), replace=False))
+        views = _rendered(config, poses, some, "train", say)
+    else:
+        views = recorded_rows(poses, train, config.keypoints, say)
+    return Stores(poses, train, views, _held_out(config, poses, "test", say))
 
 
-def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Callable[[str], None]) -> PoseStore:
+def open_test(
+    config: DataConfig,
+    store: Path,
+    split: Path | None,
+    part: str,
+    keypoints: str = "",
+    views: Literal["recorded", "virtual"] | None = None,
+    say: Say = print_line,
+) -> TestData:
+    """Views of any labelled store to measure a run on.
+
+    Args:
+        config: the run's.
+        store: of poses in any skeleton that converts to Human3.6M's, approximations included.
+        split: a JSON file; by default the split that the data set's reader left in the store, or all rows.
+        part: of that split.
+        keypoints: the store's column keypoints_NAME that stands for a detector's; the noise model if empty.
+        views: as recorded, where the store has cameras, or by the run's virtual cameras.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such store or part, or nothing whole in it.
+    """
+    poses = PoseStore.open(store)
+    check_poses(poses, store, True, say)
+    known = split if split is not None else poses.meta.get("split", {})
+    rows = poses.rows()
+    if known:
+        parts = poses.split(known)
+        if part not in parts or not len(parts[part]):
+            raise ValueError(f"{split or store}: has no part {part!r}; it has {', '.join(parts)}")
+        rows = parts[part]
+    if (views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
+        found = recorded_rows(poses, rows, keypoints, say)
+        source = replace(found, rows=evenly(found.rows, config.test_images))
+    else:
+        source = _rendered(config, poses, evenly(rows, config.test_images), "test", say)
+    return TestData(HeldOut(source, config, torch.device("cpu"), keypoints if source.recorded else ""))
+
+
+def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Say) -> StoreRows:
     rows = part_rows(split_poses(config, poses), part)
-    return _rendered(config, poses, evenly(rows, config.test_images), part, say)
+    if config.views == "virtual":
+        return _rendered(config, poses, evenly(rows, config.test_images), part, say)
+    found = recorded_rows(poses, rows, config.keypoints, say)
+    return replace(found, rows=evenly(found.rows, config.test_images))
+
+
+def recorded_rows(store: PoseStore, rows: np.ndarray, detector: str, say: Say = print_line) -> StoreRows:
+    """Those of the rows that were recorded whole: with a camera, a picture (of a store that has any), every
+    joint, and a person in the detector's keypoints. How many are left out is said.
+
+    Raises:
+        ValueError: none is, or the store has no such keypoints.
+    """
+    kept = rows
+    for name in ("camera", "image"):
+        if name in store:
+            kept = kept[store.column(name)[kept] >= 0]
+    if not len(kept) or "camera" not in store:
+        raise ValueError(
+            f"{store.path}: no row has a recorded camera (and picture); prepare the data with cameras and"
+            " --size, or set data.views=virtual"
+        )
+    detectors = [detector] if detector else []
+    whole = RecordedViews(store, POSE, kept, detectors=detectors, lossy=True, say=say).whole()
+    kept = kept[whole.numpy()]
+    if not len(kept):
+        raise ValueError(f"{store.path}: no recorded view has a whole pose and keypoints; check the store")
+    if lost := len(rows) - len(kept):
+        say(f"{store.path}: {lost} of {len(rows)} views lack a camera, picture, joint or keypoints; left out")
+    return StoreRows(store, kept, recorded=True)
+
+
+class HeldOut:
+    """Views to measure on.
+
+    Args:
+        source: whole rows (`recorded_rows`), or rendered ones.
+        config: of the run that is measured.
+        detector: the store's keypoints that stand for a detector's; the noise model where it is empty.
+    """
+
+    def __init__(self, source: StoreRows, config: DataConfig, device: torch.device, detector: str) -> None:
+        self.source, self.config, self.detector = source, config, detector
+        self.views = RecordedViews(
+            source.store, POSE, source.rows, detectors=[detector] if detector else [], lossy=True,
+            device=device, say=lambda text: None,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def sample(self, detector: bool = False, *, frame: Frame | None = None, images: bool = True) -> Sample:
+        """All views; with `detector` the keypoints are a detector's."""
+        pictures = ["rgb"] if images and "image" in self.source else []
+        views, name = self.views.views(images=pictures), TRUE
+        if detector and self.detector:
+            name = self.detector
+        elif detector:
+            generator = torch.Generator().manual_seed(self.config.seed + 1)
+            views, name = views.to("cpu").detected(DetectorNoise(), generator), DETECTED
+        return Sample.of(views, frame or self.config.frame, name).to(self.views.device)
+
+
+@dataclass(frozen=True)
+class TestData:
+    """Views to measure on, without any to train on."""
+
+    held_out: HeldOut
 
 
 class Data:
     """Training and test views on one device."""
 
     def __init__(self, stores: Stores, config: DataConfig, device: torch.device | str = "cpu") -> None:
-        self.config, self.stores, self.device = config, stores, device
-        self.rig = get_rig(config.rig)
-        self.noise = DetectorNoise()
-        self.poses = stores.poses.tensors(["joints"], device, stores.train)["joints"]
-        self.views = self._views(stores.train_views, config.frame)
-        self.images = stores.train_views
+        self.config, self.stores, self.device = config, stores, torch.device(device)
+        self.virtual = VirtualViews(
+            stores.poses.tensors(["joints"], device, stores.train)["joints"],
+            POSE,
+            get_rig(config.rig),
+            DetectorNoise(),
+            Bodies(**asdict(config.augment)),
+        )
+        recorded = stores.train_views.recorded
+        self.detector = config.keypoints if recorded else ""
+        self.recorded_share = {"virtual": 0.0, "recorded": 1.0, "both": config.recorded}[config.views]
+        self.views = RecordedViews(
+            stores.train_views.store, POSE, stores.train_views.rows,
+            detectors=[self.detector] if self.detector else [], device=device, say=lambda text: None,
+        )  # fmt: skip
 
-    def on(self, part: Part, say: Callable[[str], None] = print_line) -> Data:
+    @property
+    def held_out(self) -> HeldOut:
+        """What the run is measured on."""
+        return HeldOut(self.stores.test_views, self.config, self.device, self.detector)
+
+    def on(self, part: Part, say: Say = print_line) -> Data:
         """The same training data with another part of the split to measure on, as many views of it.
 
         Raises:
@@ -107,50 +271,42 @@ class Data:
         frame: Frame | None = None,
         augment: bool = False,
     ) -> Sample:
-        """Training poses at random, each seen by a virtual camera drawn for it.
+        """Training poses at random without images, as recorded or seen by virtual cameras drawn for them.
 
         Every process draws the whole batch, cameras included, and keeps its share: the batch does not
         depend on how many processes there are.
 
         Args:
-            noise: share of keypoints with detector noise; the recipe's by default.
+            noise: share of views with a detector's keypoints; the recipe's by default.
             frame: the recipe's by default.
             augment: change the poses as the recipe's `data.augment` says.
         """
-        rows = torch.randint(len(self.poses), (count,), generator=generator, device=generator.device)
-        joints = self.poses[rows]
-        if augment:
-            joints = self._others(joints, generator)
-        sample = see_at_random(
-            joints,
-            self.rig,
-            generator,
-            frame=frame or self.config.frame,
-            noise=self.noise,
-            share=self.config.noise if noise is None else noise,
-        )
-        return sample[share(torch.arange(count, device=rows.device))]
+        noise = self.config.noise if noise is None else noise
+        recorded = round(count * self.recorded_share)
+        parts: list[Views] = []
+        if recorded:
+            rows = torch.randint(len(self.views), (recorded,), generator=generator, device=self.device)
+            views = self._with_keypoints(self.views.views(rows), noise, generator)
+            parts.append(self._mirrored(views, generator, lambda rows: rows) if augment else views)
+        if recorded < count:
+            parts.append(self.virtual.draw(count - recorded, generator, noise=noise, augment=augment))
+        kept = share(torch.arange(count, device=self.device))
+        return Sample.of(Views.cat(parts)[kept], frame or self.config.frame, MIXED)
 
     def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
-        """Rendered training views at random, with their images."""
-        device = generator.device
-        rows = torch.randint(len(self.views), (count,), generator=generator, device=device)
-        share_of = self.config.augment.mirror
-        if share_of:
-            turned = share(torch.rand(count, generator=generator, device=device) < share_of)
-        rows = share(rows)
-        sample = self._with_images(self.views[rows], self.images, rows)
-        return sample.mirrored(turned) if share_of else sample
+        """Training views with images at random."""
+        rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
+        turn = self._turned(count, generator, share)
+        views = self.views.views(share(rows), images=["rgb"])
+        return Sample.of(views if turn is None else views.mirrored(turn), self.config.frame)
 
     def test(self, detector: bool = False) -> Sample:
-        """All test views with images; with `detector` the keypoints have detector noise."""
-        store = self.stores.test_views
-        sample = self._views(store, self.config.frame, detector)
-        return self._with_images(sample, store, torch.arange(len(sample)))
+        """All test views with images; with `detector` the keypoints are a detector's."""
+        return self.held_out.sample(detector)
 
     def test_pixels(self, detector: bool = False) -> Sample:
         """All test views with keypoints in pixels and joints in the camera's frame, without images."""
-        return self._views(self.stores.test_views, "pixels", detector)
+        return self.held_out.sample(detector, frame="pixels", images=False)
 
     def scale(self, count: int = 4096) -> tuple[Float[Tensor, "N J 2"], Float[Tensor, "N J 3"]]:
         """Exact keypoints and joints of random training views, to derive the decoders' scale from."""
@@ -158,40 +314,26 @@ class Data:
         sample = self.draw_views(count, generator, lambda rows: rows, noise=0.0)
         return sample.keypoints, sample.joints
 
-    def _others(self, joints: Tensor, generator: torch.Generator) -> Tensor:
-        """The poses mirrored and on other bodies, as `data.augment` says."""
-        config, skeleton = self.config.augment, self.stores.poses.skeleton
-        if config.mirror:
-            turned = torch.rand(len(joints), 1, 1, generator=generator, device=generator.device)
-            joints = torch.where(turned < config.mirror, skeleton.flip(joints), joints)
-        if config.stature or config.bones:
-            joints = random_shapes(joints, skeleton, generator, stature=config.stature, bones=config.bones)
-        return joints
+    def _with_keypoints(self, views: Views, noise: float, generator: torch.Generator) -> Views:
+        """With "mixed" keypoints: a share of the views with the detector's, or the noise model's."""
+        if noise and not self.detector:
+            views = views.detected(self.virtual.noise, generator)
+        return views.mixed(self.detector or DETECTED, noise, generator)
 
-    def _views(self, store: PoseStore, frame: Frame, detector: bool = False) -> Sample:
-        columns = store.tensors(["joints", "boxes"])
-        generator = torch.Generator().manual_seed(self.config.seed + 1)
-        sample = see(
-            columns["joints"],
-            store.camera(),
-            box=columns["boxes"],
-            frame=frame,
-            noise=self.noise,
-            share=float(detector),
-            generator=generator,
-        )
-        return sample.to(self.device)
+    def _mirrored(self, views: Views, generator: torch.Generator, share: Share) -> Views:
+        turn = self._turned(len(views), generator, share)
+        return views if turn is None else views.mirrored(turn)
 
-    def _with_images(self, sample: Sample, store: PoseStore, rows: Tensor) -> Sample:
-        return replace(sample, images=_pixels(store, rows).to(self.device))
+    def _turned(self, count: int, generator: torch.Generator, share: Share) -> Tensor | None:
+        """Which views of a batch are mirrored."""
+        if not self.config.augment.mirror:
+            return None
+        drawn = torch.rand(count, generator=generator, device=self.device)
+        return share(drawn < self.config.augment.mirror)
 
 
 def store_sample(
-    store: PoseStore,
-    frame: Frame,
-    keypoints: str = "true",
-    images: bool = False,
-    say: Callable[[str], None] = print_line,
+    store: PoseStore, frame: Frame, keypoints: str = TRUE, images: bool = False, say: Say = print_line
 ) -> Sample:
     """Every view of a store, with its own keypoints (`keypoints_NAME`), as Human3.6M's joints.
 
@@ -200,30 +342,11 @@ def store_sample(
     Raises:
         ValueError: the store has no cameras, no such keypoints, or (where asked) no images.
     """
-    source, pose = store.skeleton, get_skeleton(SKELETON)
-    camera = store.camera()
-    columns = store.tensors(["joints", "boxes", *(["valid"] if "valid" in store else [])])
-    joints = columns["joints"]
-    if "valid" in columns:
-        joints = torch.where(columns["valid"][..., None], joints, torch.nan)
-    points = convert_keypoints(store_keypoints(store, keypoints, say), source, pose)
-    joints = source.convert(joints, pose, lossy=not bool(joints.isfinite().any()))
-    sample = from_keypoints(points, camera, box=columns["boxes"], joints=joints, frame=frame)
-    return replace(sample, images=_pixels(store, torch.arange(len(store)))) if images else sample
+    views = RecordedViews(store, POSE, detectors=[keypoints], say=say)
+    return Sample.of(views.views(images=["rgb"] if images else []), frame, keypoints)
 
 
-def _pixels(store: PoseStore, rows: Tensor) -> Tensor:
-    return torch.from_numpy(store.images(rows.cpu().numpy())).permute(0, 3, 1, 2)
-
-
-def mean_pose(data: Data) -> Float[Tensor, "J 3"]:
-    """The training set's mean root-relative pose in the encoders' frame."""
-    return data.scale(20_000)[1].mean(dim=0)
-
-
-def _rendered(
-    config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Callable[[str], None]
-) -> PoseStore:
+def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Say) -> StoreRows:
     width, height = config.image_size
     seed = config.seed + PARTS.index(part)
     rig = get_rig(config.rig)
@@ -237,4 +360,5 @@ def _rendered(
             size, workers = config.image_size, config.workers
             render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
 
-    return PoseStore.open(cached(config.cache, f"{part}-views", key, render))
+    store = PoseStore.open(cached(config.cache, f"{part}-views", key, render))
+    return StoreRows(store, np.arange(len(store)))

@@ -11,11 +11,12 @@ from posediff import PoseDecoder
 from posediff.hypotheses import coverage
 from torch import Tensor
 
-from unihpr.data import Data, mean_pose
+from unihpr.data import Data, HeldOut, TestData
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import EvaluationConfig
 from unihpr.samples import Sample
 
+POSES: tuple[Modality, ...] = ("2d", "3d")
 CROP_PX = 128.0
 """Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
 
@@ -26,27 +27,32 @@ Metrics = dict[str, Any]
 
 
 @torch.no_grad()
-def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
+def evaluate(model: UniHPR, data: Data | TestData, config: EvaluationConfig) -> Metrics:
     """All metrics of the test views, nested by name; docs/pages/metrics.md says what each is.
 
     Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
     """
     model.eval()
-    exact, detected = data.test(), data.test(detector=True)
-    embeddings = embed(model, exact, config.batch)
+    held_out = data.held_out
+    exact, detected = held_out.sample(), held_out.sample(detector=True)
+    modalities = MODALITIES if exact.images is not None else POSES
+    embeddings = embed(model, exact, config.batch, modalities)
     noisy = embed(model, detected, config.batch, ("2d",))["2d"]
-    return {
+    metrics = {
         "lift": estimation(model, embeddings["2d"], "2d", exact.joints, config),
         "lift_detector": estimation(model, noisy, "2d", exact.joints, config),
-        "image": estimation(model, embeddings["image"], "image", exact.joints, config),
-        "reconstruct": estimation(model, embeddings["3d"], "3d", exact.joints, config),
-        "keypoints": keypoints(model, embeddings["image"], exact.keypoints),
+    }
+    if "image" in embeddings:
+        metrics["image"] = estimation(model, embeddings["image"], "image", exact.joints, config)
+    metrics["reconstruct"] = estimation(model, embeddings["3d"], "3d", exact.joints, config)
+    if "image" in embeddings:
+        metrics["keypoints"] = keypoints(model, embeddings["image"], exact.keypoints)
+    near = neighbours(held_out, config.neighbours)
+    return metrics | {
         "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
         "retrieval": retrieval(embeddings, exact.joints),
-        "retrieval_without_neighbours": retrieval(
-            embeddings, exact.joints, neighbours(data, config.neighbours)
-        ),
-        "baselines": baselines(data, exact),
+        "retrieval_without_neighbours": retrieval(embeddings, exact.joints, near),
+        "baselines": baselines(model, data, exact),
     }
 
 
@@ -160,26 +166,25 @@ def retrieval(
     return table
 
 
-def neighbours(data: Data, frames: int) -> Neighbours:
+def neighbours(held_out: HeldOut, frames: int) -> Neighbours:
     """Of a test view: the views of its sequence at most `frames` frames away, itself included."""
-    store = data.stores.test_views
-    place = store.tensors(["sequence", "frame"], data.device)
-    return Neighbours(place["sequence"], place["frame"], place["sequence"], place["frame"], frames)
+    track = held_out.views.track
+    return Neighbours(track.recording, track.frame, track.recording, track.frame, frames)
 
 
-def baselines(data: Data, test: Sample) -> Metrics:
-    """Trivial baselines: the mean pose, the 3D of the nearest training 2D, a random retrieval."""
-    count = len(test)
-    mean = mean_pose(data).expand(count, -1, -1)
-    generator = torch.Generator(data.device).manual_seed(0)
-    train = data.draw_views(20_000, generator, lambda rows: rows)
-    nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
-    shuffled = torch.randperm(count, generator=generator, device=data.device)
-    return {
-        "mean_pose": errors(mean, test.joints),
-        "nearest_2d": errors(train.joints[nearest], test.joints),
-        "random_retrieval": errors(test.joints[shuffled], test.joints),
-    }
+def baselines(model: UniHPR, data: Data | TestData, test: Sample) -> Metrics:
+    """Trivial baselines: the mean pose and (with training data at hand) the 3D of the nearest training 2D, a
+    random retrieval."""
+    count, device = len(test), test.joints.device
+    mean = model.mean_pose.to(device).expand(count, -1, -1)
+    found = {"mean_pose": errors(mean, test.joints)}
+    generator = torch.Generator(device).manual_seed(0)
+    if isinstance(data, Data):
+        train = data.draw_views(20_000, generator, lambda rows: rows)
+        nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
+        found["nearest_2d"] = errors(train.joints[nearest], test.joints)
+    shuffled = torch.randperm(count, generator=generator, device=device)
+    return found | {"random_retrieval": errors(test.joints[shuffled], test.joints)}
 
 
 def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
@@ -189,7 +194,9 @@ def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
     for name, key, paper in ROWS:
         value: Any = metrics
         for part in key.split("."):
-            value = value[part]
+            value = value.get(part) if value else None
+        if value is None:
+            continue
         ours = f"{value['mpjpe_mm']:.1f}"
         table.append(
             (name, ours if "baselines" in key else f"{ours} = {value['mpjpe_mm'] / mean:.0%}", paper)

@@ -122,6 +122,11 @@ class UniHPR(nn.Module):
         terms = decoder.terms(truth, condition(embedding), index, generator=generator, whole=whole)
         return terms.loss.mean(), terms.residual
 
+    @property
+    def mean_pose(self) -> Float[Tensor, "J 3"]:
+        """The training set's mean pose in the encoders' frame, metres relative to the pelvis."""
+        return self._decoder("3d").mean_pose
+
     def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:
         """Take the decoders' data scale from training data."""
         self._decoder("2d").fit_scale(keypoints)

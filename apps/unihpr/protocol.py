@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from posedata.scoring import PoseProtocol, Scores
 from posedata.scoring.protocols import get_protocol
 from torch import Tensor
 
-from unihpr.data import Data
+from unihpr.data import POSE, Data
 from unihpr.evaluate import Metrics, embed
 from unihpr.model import Modality, UniHPR
 from unihpr.recipe import EvaluationConfig
@@ -41,32 +42,45 @@ def score_branches(
 ) -> dict[str, Scores]:
     """Scores of each branch's mean pose, on the protocol's test rows or, of other data, on all test views."""
     model.eval()
-    store = data.stores.test_views
-    rows = (
-        torch.from_numpy(protocol.test.rows(store))
-        if protocol.applies_to(store)
-        else torch.arange(len(store))
-    )
+    held_out = data.held_out
+    source = held_out.source
+    store = source.store
+    kept = np.arange(len(source))
+    if protocol.applies_to(store):
+        kept = np.flatnonzero(np.isin(source.rows, protocol.test.rows(store)))
+    rows, picked = source.rows[kept], torch.from_numpy(kept)
     groups = {
-        column: [store.names(column)[i] for i in store.column(column)[rows.numpy()]]
+        column: [store.names(column)[i] for i in store.column(column)[rows]]
         for column in protocol.by
         if column in store
     }
-    valid = torch.from_numpy(store.column("valid")[rows.numpy()]) if "valid" in store else None
+    columns = store.tensors(["joints", *(["valid"] if "valid" in store else [])], rows=rows)
+    true = store.camera(rows).world_to_camera(columns["joints"])
     found = {}
     for branch, (modality, detector) in BRANCHES.items():
-        sample = data.test(detector)[rows]
+        sample = held_out.sample(detector)[picked]
+        if modality == "image" and sample.images is None:
+            continue
         embedding = embed(model, sample, config.batch, (modality,))[modality]
-        predicted = _decoded(model, embedding, modality, config.batch)
-        found[branch] = protocol.score(predicted, sample.joints, store.skeleton, valid=valid, groups=groups)
+        predicted = _decoded(model, embedding, modality, config.batch) @ sample.rotation
+        found[branch] = protocol.score(
+            predicted.cpu(),
+            true,
+            POSE,
+            true_skeleton=store.skeleton,
+            valid=columns.get("valid"),
+            groups=groups,
+        )
     return found
 
 
 def remark(data: Data, protocol: PoseProtocol) -> str:
     """Whether the published numbers are of the same data."""
-    store = data.stores.test_views
+    source = data.held_out.source
+    store = source.store
     if protocol.applies_to(store):
-        return f"{store.meta['source']}, the protocol's test part seen by this run's cameras"
+        seen = "as recorded" if source.recorded else "seen by this run's cameras"
+        return f"{store.meta['source']}, the protocol's test part {seen}"
     return f"on {store.meta['source']}, which is not the protocol's data: the papers' rows are on theirs"
 
 
@@ -85,7 +99,8 @@ def published_rows(ours: Mapping[str, Mapping[str, Any]], names: Sequence[str]) 
 
 def branch_scores(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
     """Of `evaluate`'s metrics, those of the branches."""
-    return dict(zip(BRANCHES, (metrics["lift"], metrics["lift_detector"], metrics["image"]), strict=True))
+    keys = zip(BRANCHES, ("lift", "lift_detector", "image"), strict=True)
+    return {branch: metrics[key] for branch, key in keys if key in metrics}
 
 
 def _decoded(model: UniHPR, embedding: Tensor, modality: Modality, batch: int) -> Tensor:

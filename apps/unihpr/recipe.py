@@ -46,9 +46,16 @@ class DataConfig:
         split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
         cache: where prepared stores and rendered images are kept, by content.
         accept_faults: train although something is wrong with the poses, which training says first.
+        views: `recorded` takes cameras, keypoints and images as the data have them; `virtual` places cameras
+            around the poses and renders what they see; `both` trains on a share of each. What is recorded is
+            tested as it was recorded.
+        recorded: of `both`, the share of views in a batch that are recorded.
+        keypoints: the store's column keypoints_NAME that stands for a detector's on recorded views; where it
+            is empty, the noise model.
         rig: named range of virtual cameras (`posedata.views.RIGS`).
-        images, test_images: how many views are rendered for training and for the test.
-        image_size: width and height in pixels.
+        images, test_images: how many views are rendered for training and for the test; of recorded ones all
+            are trained on, and so many tested.
+        image_size: width and height in pixels of rendered images.
         frame: poses and keypoints in the person-centred camera (`posedata.geometry.aim`), or joints in the
             camera's own and keypoints normalised by the box, as in the papers.
         noise: share of training keypoints that get detector noise; their confidence is an input.
@@ -61,6 +68,9 @@ class DataConfig:
     split: Path | None = None
     cache: Path = Path("data")
     accept_faults: bool = False
+    views: Literal["virtual", "recorded", "both"] = "virtual"
+    recorded: Fraction = 0.5
+    keypoints: str = ""
     rig: str = "mocap"
     images: Positive = 4000
     test_images: Positive = 1000

@@ -11,6 +11,7 @@ from posedata.keypoints import convert_keypoints, holds_person
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
+from posedata.views.batch import GIVEN, given
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
 from trainer.arrays import check_ending, write_embeddings, write_poses
@@ -24,7 +25,7 @@ from unihpr.evaluate import embed
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR
 from unihpr.recipe import Recipe
-from unihpr.samples import Frame, Sample, from_keypoints
+from unihpr.samples import Frame, Sample
 from unihpr.train import open_run
 
 POSE = get_skeleton(SKELETON)
@@ -115,7 +116,7 @@ def lift_keypoints(
     points = convert_keypoints(read_keypoints(keypoints, source, size, say), source, POSE)
     valid = holds_person(points)
     trained = open_run(run, with_data=False)
-    sample = from_keypoints(points[valid], camera, frame=trained.recipe.data.frame)
+    sample = Sample.of(given(points[valid], camera), trained.recipe.data.frame, GIVEN)
     tell_invalid(valid, "no pose", say)
     shape = (*((hypotheses,) if hypotheses else ()), len(points), len(POSE), 3)
     joints = torch.full(shape, torch.nan)

@@ -8,18 +8,21 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
 from posedata.scoring.similar import distinct, pose_distances
 from posedata.store import PoseStore
 from posedata.terminal import print_line
-from posedata.views import BOX_ASPECT, BOX_MARGIN, Rig, sample_cameras
+from posedata.views import Rig, sample_cameras
 from posedata.views.augment import random_views
+from posedata.views.batch import DETECTED, MIXED, TRUE
+from posedata.views.batch import see as posedata_see
 from posedata.views.noise import DetectorNoise
+from posedata.views.recorded import RecordedViews, moments
 from torch import Tensor
 from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
 
@@ -33,8 +36,8 @@ CANDIDATES = 3
 
 
 @dataclass(frozen=True)
-class Views:
-    """Normalised keypoints (`poses.normalise`) and confidences, with any leading shape.
+class Normalised:
+    """What the encoder is given of views (`poses.normalise`), with any leading shape.
 
     Keypoints are NaN where a view shows no hip or no shoulder: they have no centre or no scale.
     """
@@ -42,12 +45,12 @@ class Views:
     keypoints: Float[Tensor, "*n 13 2"]
     confidence: Float[Tensor, "*n 13"]
 
-    def __getitem__(self, index: object) -> Views:
-        return Views(self.keypoints[index], self.confidence[index])  # type: ignore[index]
+    def __getitem__(self, index: object) -> Normalised:
+        return Normalised(self.keypoints[index], self.confidence[index])  # type: ignore[index]
 
     @classmethod
-    def of(cls, points: Float[Tensor, "*n 13 3"]) -> Views:
-        """Views of keypoints in pixels with confidences."""
+    def of(cls, points: Float[Tensor, "*n 13 3"]) -> Normalised:
+        """Normalised of keypoints in pixels with confidences."""
         return cls(normalise(points[..., :2], points[..., 2]), points[..., 2])
 
     @property
@@ -55,18 +58,18 @@ class Views:
         """Which views have a centre and a scale."""
         return self.keypoints.isfinite().all(-1).all(-1)
 
-    def flatten(self) -> Views:
+    def flatten(self) -> Normalised:
         """All views in one row."""
-        return Views(self.keypoints.reshape(-1, 13, 2), self.confidence.reshape(-1, 13))
+        return Normalised(self.keypoints.reshape(-1, 13, 2), self.confidence.reshape(-1, 13))
 
     @classmethod
-    def join(cls, parts: Iterable[Views], how: Callable[[list[Tensor]], Tensor]) -> Views:
+    def join(cls, parts: Iterable[Normalised], how: Callable[[list[Tensor]], Tensor]) -> Normalised:
         """Several as one, by `torch.stack` or `torch.cat`."""
         made = list(parts)
         return cls(how([v.keypoints for v in made]), how([v.confidence for v in made]))
 
-    def to(self, device: torch.device | str) -> Views:
-        return Views(self.keypoints.to(device), self.confidence.to(device))
+    def to(self, device: torch.device | str) -> Normalised:
+        return Normalised(self.keypoints.to(device), self.confidence.to(device))
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Batch:
     """Poses (B, 17, 3) as the model embeds them, and V views of each: (B, V, ...)."""
 
     pose: Float[Tensor, "B J 3"]
-    views: Views
+    views: Normalised
 
 
 def see(
@@ -83,17 +86,12 @@ def see(
     generator: torch.Generator,
     noise: DetectorNoise | None = None,
     share: float = 1.0,
-) -> Views:
+) -> Normalised:
     """Poses in the world as cameras see them, a share of them with a detector's noise."""
-    pixels = camera.project(joints)
-    confidence = torch.ones_like(pixels[..., 0])
+    views, name = posedata_see(joints, camera), TRUE
     if noise is not None and share > 0:
-        box = bounding_box(pixels, margin=BOX_MARGIN, aspect=BOX_ASPECT)
-        seen, sure = noise.apply(pixels, box, generator)
-        hit = torch.rand(len(pixels), 1, generator=generator, device=generator.device).to(pixels) < share
-        pixels, confidence = torch.where(hit[..., None], seen, pixels), torch.where(hit, sure, confidence)
-    points = read_keypoints(torch.cat([pixels, confidence[..., None]], dim=-1), POSE)
-    return Views.of(points)
+        views, name = views.detected(noise, generator).mixed(DETECTED, share, generator), MIXED
+    return Normalised.of(read_keypoints(views.keypoints[name], POSE))
 
 
 class Data:
@@ -109,11 +107,12 @@ class Data:
         self.config, self.store, self.device = config, store, torch.device(device)
         self.parts = split_poses(config, store)
         self._on: dict[Part, Data] = {"test": self}
-        self.train_rows, self.test_rows = evenly(self.parts["train"], config.train_poses), self.parts["test"]
+        self.moments: dict[int, np.ndarray] = {}
+        self.train_rows, self.test_rows = evenly(self._rows("train"), config.train_poses), self._rows("test")
         joints = _joints(store, self.train_rows)
         self.body = Body.mean_of(joints)
         self.noise = DetectorNoise() if config.keypoints == "detector" else None
-        self.views = self._recorded(joints, [rigs.TRAIN], seed=1).to(self.device)
+        self.views = self._views(joints, self.train_rows, seed=1).to(self.device)
         self.joints = joints.to(self.device)
         self._poses: dict[bool, Tensor] = {}
 
@@ -137,7 +136,7 @@ class Data:
         """
         if part not in self._on:
             other = copy.copy(self)
-            other.test_rows = part_rows(self.parts, part)
+            other.test_rows = self._rows(part)
             other.__dict__.pop("test", None)
             self._on[part] = other
         return self._on[part]
@@ -146,14 +145,15 @@ class Data:
     def test(self) -> Test:
         """Held-out poses and how every camera of both rigs sees them: drawn on the CPU, kept on `device`."""
         config = self.config
-        joints = _joints(self.store, evenly(self.test_rows, CANDIDATES * config.test_poses))
-        kept = distinct(self.body.pose(joints), config.distinct)
-        joints = joints[kept[torch.from_numpy(evenly(np.arange(len(kept)), config.test_poses))]]
+        rows = evenly(self.test_rows, CANDIDATES * config.test_poses)
+        kept = distinct(self.body.pose(_joints(self.store, rows)), config.distinct).numpy()
+        rows = rows[evenly(kept, config.test_poses)]
+        joints = _joints(self.store, rows)
         return Test(
             joints,
             self.body.pose(joints),
-            self._recorded(joints, [rigs.TRAIN], seed=2),
-            self._recorded(joints, [rigs.CHEST, rigs.STEEP], seed=3),
+            self._views(joints, rows, seed=2),
+            self._by_rigs(joints, [rigs.CHEST, rigs.STEEP], seed=3),
         ).to(self.device)
 
     def poses(self, align: bool = True) -> Float[Tensor, "N J 3"]:
@@ -189,16 +189,16 @@ class Data:
         seen = self.views[rows[:, None], station]
         joints = self.joints[rows]
         if augment.share > 0:
-            fresh = Views.join((self._fresh(joints, augment, generator) for _ in range(views)), _beside)
+            fresh = Normalised.join((self._fresh(joints, augment, generator) for _ in range(views)), _beside)
             new = torch.rand(count, views, generator=generator, device=device) < augment.share
-            seen = Views(
+            seen = Normalised(
                 torch.where(new[..., None, None], fresh.keypoints, seen.keypoints),
                 torch.where(new[..., None], fresh.confidence, seen.confidence),
             )
         kept = share(torch.arange(count, device=device))
         return Batch(self.poses(align)[rows[kept]], seen[kept])
 
-    def _fresh(self, joints: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Views:
+    def _fresh(self, joints: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Normalised:
         if augment.cameras == "near":
             points = random_views(
                 self.body.own(joints),
@@ -208,7 +208,7 @@ class Data:
                 depth=augment.depth,
             )
             sure = torch.ones_like(points[..., :1])
-            return Views.of(read_keypoints(torch.cat([points, sure], dim=-1), POSE))
+            return Normalised.of(read_keypoints(torch.cat([points, sure], dim=-1), POSE))
         rig = Rig(
             elevation=_radians(augment.elevation),
             roll=_radians(augment.roll),
@@ -218,11 +218,41 @@ class Data:
         )
         return see(joints, sample_cameras(joints, rig, generator), generator, self.noise, augment.noise)
 
-    def _recorded(self, joints: Tensor, which: list[Rig], seed: int) -> Views:
+    def _rows(self, part: Part | Literal["train"]) -> np.ndarray:
+        """Rows of one part, one a pose; of recorded views the first camera's of each moment."""
+        rows = part_rows(self.parts, part)
+        if self.config.views == "virtual":
+            return rows
+        table, _ = moments(self.store, rows)
+        seen = self._as_recorded(table).valid.all(1).numpy()
+        whole = _joints(self.store, table[:, 0]).isfinite().all(-1).all(-1).numpy()
+        table = table[seen & whole]
+        if not len(table):
+            raise ValueError(
+                f"{self.store.path}: no moment of {part} shows hips and shoulders to every camera; set"
+                " data.detector to other keypoints, or data.views=virtual"
+            )
+        self.moments |= {int(row[0]): row for row in table}
+        return table[:, 0]
+
+    def _views(self, joints: Tensor, rows: np.ndarray, seed: int) -> Normalised:
+        """(N, cameras, ...) as the data set's own cameras saw the poses, or those of `rigs.TRAIN`."""
+        if self.config.views == "virtual":
+            return self._by_rigs(joints, [rigs.TRAIN], seed)
+        return self._as_recorded(np.stack([self.moments[row] for row in rows.tolist()]))
+
+    def _as_recorded(self, table: np.ndarray) -> Normalised:
+        """Keypoints of a table of rows, (moments, cameras)."""
+        name = self.config.detector if self.config.keypoints == "detector" else TRUE
+        views = RecordedViews(self.store, POSE, table.reshape(-1), detectors=[name], say=lambda text: None)
+        points = read_keypoints(views.keypoints[name], POSE).unflatten(0, table.shape)
+        return Normalised.of(points)
+
+    def _by_rigs(self, joints: Tensor, which: list[Rig], seed: int) -> Normalised:
         """(N, cameras, ...) of fixed cameras; the same for the same recipe."""
         generator = torch.Generator().manual_seed(1000 * self.config.seed + seed)
         cameras = rigs.record(joints, which, generator)
-        return Views.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
+        return Normalised.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
 
 
 @dataclass(frozen=True)
@@ -239,8 +269,8 @@ class Test:
 
     joints: Float[Tensor, "N J 3"]
     pose: Float[Tensor, "N J 3"]
-    same: Views
-    other: Views
+    same: Normalised
+    other: Normalised
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -278,7 +308,11 @@ def open_data(
 
 
 def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:
-    return torch.from_numpy(np.array(store.column("joints")[rows]))
+    """World, metres; NaN where not valid."""
+    joints = torch.from_numpy(np.array(store.column("joints")[rows]))
+    if "valid" not in store:
+        return joints
+    return torch.where(torch.from_numpy(store.column("valid")[rows])[..., None], joints, torch.nan)
 
 
 def _beside(parts: list[Tensor]) -> Tensor:

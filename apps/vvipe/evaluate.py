@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
 from torch import Tensor
 
-from vvipe.data import Data, Test, Views
+from vvipe.data import Data, Normalised, Test
 from vvipe.model import VVIPE, Model
 from vvipe.recipe import EvaluationConfig, Recipe
 from vvipe.rigs import CHEST_CAMERAS
@@ -103,7 +103,7 @@ def hit_rates(
 
 
 def estimation(
-    model: VVIPE, views: Views, truth: Tensor, torso: float, batch: int, align: bool = True
+    model: VVIPE, views: Normalised, truth: Tensor, torso: float, batch: int, align: bool = True
 ) -> Metrics:
     """3D error of all views, in millimetres of the universal skeleton; MPJPE only in the body frame."""
     embedded = embed_views(model, views, batch)
@@ -124,7 +124,7 @@ def three_to_two(model: VVIPE, test: Test, config: EvaluationConfig) -> Metrics:
 
 
 @torch.no_grad()
-def embed_views(model: Model, views: Views, batch: int) -> Float[Tensor, "*n dim"]:
+def embed_views(model: Model, views: Normalised, batch: int) -> Float[Tensor, "*n dim"]:
     """Embeddings of views of any leading shape, in batches."""
     shape, flat = views.confidence.shape[:-1], views.flatten()
     starts = range(0, len(flat.confidence), batch)

@@ -6,7 +6,7 @@ from poseenc import GaussianPoseEncoder, MatchingProbability, MLPPoseEncoder, Po
 from poseenc.gaussian import Gaussian
 from torch import Tensor, nn
 
-from vvipe.data import Views
+from vvipe.data import Normalised
 from vvipe.poses import KEYPOINTS, POSE, Body
 from vvipe.recipe import MatchingConfig, ModelConfig, Recipe
 
@@ -49,7 +49,7 @@ class VVIPE(nn.Module):
         )
         self.body = BodyBuffer()
 
-    def embed(self, views: Views) -> Float[Tensor, "B dim"]:
+    def embed(self, views: Normalised) -> Float[Tensor, "B dim"]:
         """Embeddings of keypoints."""
         return self.encoder(_channels(views, self.config), present=views.confidence > 0)
 
@@ -85,11 +85,11 @@ class PRVIPE(nn.Module):
         self.matching = MatchingProbability()
         self.body = BodyBuffer()
 
-    def distribution(self, views: Views) -> Gaussian:
+    def distribution(self, views: Normalised) -> Gaussian:
         """The distribution of every view."""
         return self.encoder(_channels(views, self.config), present=views.confidence > 0)
 
-    def embed(self, views: Views) -> Float[Tensor, "B dim"]:
+    def embed(self, views: Normalised) -> Float[Tensor, "B dim"]:
         """Means of the distributions."""
         return self.distribution(views).mean
 
@@ -104,7 +104,7 @@ def build(recipe: Recipe) -> Model:
     return PRVIPE(recipe.model, recipe.matching)
 
 
-def _channels(views: Views, config: ModelConfig) -> Tensor:
+def _channels(views: Normalised, config: ModelConfig) -> Tensor:
     if not config.confidence:
         return views.keypoints
     return torch.cat([views.keypoints, views.confidence[..., None]], dim=-1)

@@ -16,7 +16,7 @@ Method = Literal["vvipe", "prvipe"]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Poses, and the fixed cameras that recorded them (`vvipe.rigs`).
+    """Poses, and the fixed cameras that see them.
 
     Attributes:
         format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
@@ -28,6 +28,9 @@ class DataConfig:
         test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
         distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
         keypoints: `exact` projections, or with the noise of a `detector`, in training and in the test.
+        views: `virtual` cameras (`vvipe.rigs`), or the data set's own, as `recorded`, in training and in the
+            test on the same rig; a moment that one of them lacks is left out.
+        detector: of recorded views, the store's column keypoints_NAME where `keypoints` is `detector`.
         seed: decides cameras and noise.
     """
 
@@ -40,6 +43,8 @@ class DataConfig:
     test_poses: Positive = 1000
     distinct: NonNegative = 0.02
     keypoints: Literal["exact", "detector"] = "exact"
+    views: Literal["virtual", "recorded"] = "virtual"
+    detector: str = "detector"
     seed: int = 0
     synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 

@@ -10,15 +10,16 @@ from posedata.keypoints import LARGEST, frames_told
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
+from posedata.views.recorded import store_keypoints
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from trainer.files import write_png
-from trainer.keypoints import Say, read_array, read_keypoints, store_keypoints, tell_invalid
+from trainer.keypoints import Say, read_array, read_keypoints, tell_invalid
 from trainer.results import write_results
 
-from vvipe.data import Views
+from vvipe.data import Normalised
 from vvipe.evaluate import embed_views
 from vvipe.model import VVIPE
 from vvipe.poses import POSE
@@ -177,7 +178,7 @@ def embed_any(
     trained: Trained, source: Path, modality: str, keypoints: str, skeleton: str, say: Say = print_line
 ) -> Float[Tensor, "N dim"]:
     """Embeddings of a store's views or poses, or of the keypoints or joints of an .npy; NaN where a row has
-    no person (`Views.valid`, a pose that is not whole).
+    no person (`Normalised.valid`, a pose that is not whole).
 
     Args:
         modality: `2d` or `3d`.
@@ -199,7 +200,7 @@ def embed_any(
             views = read_file(source, skeleton, say)
         else:
             store = PoseStore.open(source)
-            views = Views.of(as_thirteen(store_keypoints(store, keypoints, say), store.skeleton))
+            views = Normalised.of(as_thirteen(store_keypoints(store, keypoints, say=say), store.skeleton))
         valid = views.valid
         parts = [embed_views(trained.model, views[valid], batch)] if bool(valid.any()) else []
     tell_invalid(valid, "no embedding", say)
@@ -211,14 +212,14 @@ def embed_any(
     return out
 
 
-def read_file(path: Path, skeleton: str, say: Say = print_line) -> Views:
+def read_file(path: Path, skeleton: str, say: Say = print_line) -> Normalised:
     """Keypoints of an .npy: (N, K, 2), or (N, K, 3) with confidences; of confidence 0 where not seen.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or not keypoints of that skeleton.
     """
     source = get_skeleton(skeleton)
-    return Views.of(as_thirteen(read_keypoints(path, source, say=say), source))
+    return Normalised.of(as_thirteen(read_keypoints(path, source, say=say), source))
 
 
 def _pose_of(trained: Trained, source: Path) -> Float[Tensor, "N 17 3"]:

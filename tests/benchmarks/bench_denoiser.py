@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from posedata.store import PoseStore
 from posedata.synthetic.people.build import build_synthetic
-from posedata.views import get_rig
+from posedata.views import get_rig, sample_cameras
+from posedata.views.batch import see
 from posediff.decoder import SHARE
 from posediff.network import ResidualMLP
 from posediff.reference import GFPoseNetwork
@@ -33,7 +34,7 @@ from posediff.sde import SubVP
 from torch import Tensor, nn
 from trainer.errors import plain_errors
 from trainer.results import write_results
-from unihpr.samples import Sample, see_at_random
+from unihpr.samples import Sample
 
 SEEN = torch.tensor([1.0, 1.0, 0.0])
 
@@ -51,7 +52,7 @@ class Poses:
         """Poses at random, each seen by a camera drawn for it, with exact keypoints."""
         joints: Tensor = getattr(self, part)
         rows = torch.randint(len(joints), (count,), generator=generator)
-        return see_at_random(joints[rows], get_rig("mocap"), generator)
+        return Sample.of(see(joints[rows], sample_cameras(joints[rows], get_rig("mocap"), generator)))
 
 
 def open_poses(store: Path | None, split: Path | None) -> Poses:

@@ -42,7 +42,7 @@ def test_what_makes_pictures_is_all_in_their_key() -> None:
     assert body >= {f"posedata.synthetic.{name}" for name in ("render", "flesh", "background", "sensor")}
     assert body >= {
         "posedata.synthetic.rendering",
-        "posedata.views.virtual",
+        "posedata.views.writing",
         "posedata.geometry.camera",
         "posedata.geometry.boxes",
         "posedata.store.pose_store",

@@ -119,7 +119,7 @@ def views(
         import numpy as np
 
         from posedata.store.pose_store import PoseStore
-        from posedata.views.virtual import add_views
+        from posedata.views.writing import add_views
 
         add_views(
             store,

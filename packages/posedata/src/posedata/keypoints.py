@@ -7,6 +7,7 @@ numbers are what they are called.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from posedata.inspection.plausible import check_keypoints
 from posedata.skeleton import SKELETONS, Skeleton, conversion
+from posedata.terminal import print_line
 
 LARGEST = 1e6
 """Pixels beyond which no image reaches."""
@@ -98,6 +101,27 @@ def take_keypoints(
         if (count := int(which.sum()))
     ]
     return out.astype(np.float32), notes
+
+
+def checked_keypoints(
+    values: np.ndarray,
+    skeleton: Skeleton,
+    where: str,
+    size: tuple[int, int] | None = None,
+    say: Callable[[str], None] = print_line,
+) -> Float[Tensor, "N J 3"]:
+    """Somebody's array as keypoints with confidence.
+
+    Raises:
+        ValueError: what `take_keypoints` or `posedata.inspection.plausible.check_keypoints` finds.
+    """
+    points, notes = take_keypoints(values, skeleton, where)
+    errors, warnings = check_keypoints(points, skeleton, size)
+    if errors:
+        raise ValueError(f"{where}: {'; '.join(errors)}")
+    for text in [f"note: {note}" for note in notes] + [f"warning: {warning}" for warning in warnings]:
+        say(text)
+    return torch.from_numpy(points)
 
 
 def frames_told(rows: np.ndarray, most: int = 5) -> str:

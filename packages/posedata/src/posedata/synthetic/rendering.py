@@ -18,7 +18,7 @@ from posedata.processes import in_processes
 from posedata.store.names import KINDS
 from posedata.store.pose_store import PoseStore
 from posedata.store.writer import StoreWriter, refuse_existing
-from posedata.views.virtual import BOX_MARGIN
+from posedata.views.writing import BOX_MARGIN
 
 IMAGE_SIZE = (192, 256)
 Progress = Callable[[int, int], None]

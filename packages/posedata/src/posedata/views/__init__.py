@@ -1,26 +1,40 @@
-"""How cameras see poses: rigs of virtual cameras, a detector's noise, other bodies, crops of hands."""
+"""Views of poses, as recorded or by virtual cameras; rigs, detector noise, other bodies, crops of hands."""
 
 from typing import TYPE_CHECKING
 
 from posedata.lazy import lazily
 
 if TYPE_CHECKING:
+    from posedata.views.batch import BOX_ASPECT, BOX_MARGIN, Track, Views, given, see
+    from posedata.views.recorded import RecordedViews, moments
     from posedata.views.rigs import RIGS, Rig, get_rig, sample_cameras
-    from posedata.views.virtual import BOX_ASPECT, BOX_MARGIN, add_views
+    from posedata.views.virtual import Bodies, VirtualViews
+    from posedata.views.writing import add_views
 
 __all__ = [
     "BOX_ASPECT",
     "BOX_MARGIN",
     "RIGS",
+    "Bodies",
+    "RecordedViews",
     "Rig",
+    "Track",
+    "Views",
+    "VirtualViews",
     "add_views",
     "get_rig",
+    "given",
+    "moments",
     "sample_cameras",
+    "see",
 ]
 
 _HOMES = {
     "posedata.views.rigs": ("RIGS", "Rig", "get_rig", "sample_cameras"),
-    "posedata.views.virtual": ("BOX_ASPECT", "BOX_MARGIN", "add_views"),
+    "posedata.views.batch": ("BOX_ASPECT", "BOX_MARGIN", "Track", "Views", "given", "see"),
+    "posedata.views.recorded": ("RecordedViews", "moments"),
+    "posedata.views.virtual": ("Bodies", "VirtualViews"),
+    "posedata.views.writing": ("add_views",),
 }
 """Module by module, what is imported from it when it is first asked for."""
 

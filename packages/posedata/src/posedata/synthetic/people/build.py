@@ -15,7 +15,7 @@ from posedata.synthetic.people.motion import generate_motion
 from posedata.synthetic.rendering import Progress, render_store
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import Rig
-from posedata.views.virtual import add_views
+from posedata.views.writing import add_views
 
 
 def build_synthetic(
