@@ -18,7 +18,7 @@ PACKAGES: dict[str, set[str]] = {
 """What of the workspace each package may import."""
 ROOMS = (
     *("lazy", "terminal", "processes", "open3d_loader", "_trees"),
-    *("skeleton", "geometry", "store", "keypoints", "views", "scoring"),
+    *("skeleton", "geometry", "store", "stature", "plausible", "keypoints", "views", "scoring"),
     *("readers", "prepare", "inspection", "synthetic", "source", "cli"),
 )
 """Of posedata, each of which imports only those before it."""

@@ -27,7 +27,7 @@ def read_keypoints(
 
     Raises:
         FileNotFoundError, ValueError: no such file, or no keypoints of that skeleton in pixels
-            (`posedata.keypoints.take_keypoints`, `posedata.inspection.plausible.check_keypoints`).
+            (`posedata.keypoints.take_keypoints`, `posedata.plausible.check_keypoints`).
     """
     values = read_array(path, "keypoints")
     say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from posedata.geometry.camera import Camera
-from posedata.inspection.plausible import check_focal
 from posedata.keypoints import convert_keypoints, holds_person
+from posedata.plausible import check_focal
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line

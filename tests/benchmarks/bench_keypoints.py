@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from posedata.inspection.plausible import check_keypoints
+from posedata.plausible import check_keypoints
 from posedata.skeleton import get_skeleton
 from trainer.results import write_results
 

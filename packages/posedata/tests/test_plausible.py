@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keypoint_people import dressed, seen
-from posedata.inspection.plausible import check_focal, check_keypoints, looks_like
+from posedata.plausible import check_focal, check_keypoints, looks_like
 from posedata.skeleton import get_skeleton
 from posedata.synthetic.people.motion import generate_motion
 

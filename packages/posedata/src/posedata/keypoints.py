@@ -1,7 +1,7 @@
 """2D keypoints as a detector or a file gives them: what was seen, and the same in another joint set.
 
 Keypoints are (..., J, 3): x and y in pixels, and a confidence in [0, 1], 0 where the joint was not seen.
-What is made of a joint that was not seen was not seen either. `inspection.plausible` says whether the
+What is made of a joint that was not seen was not seen either. `plausible` says whether the
 numbers are what they are called.
 """
 
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from posedata.inspection.plausible import check_keypoints
+from posedata.plausible import check_keypoints
 from posedata.skeleton import SKELETONS, Skeleton, conversion
 from posedata.terminal import print_line
 
@@ -113,7 +113,7 @@ def checked_keypoints(
     """Somebody's array as keypoints with confidence.
 
     Raises:
-        ValueError: what `take_keypoints` or `posedata.inspection.plausible.check_keypoints` finds.
+        ValueError: what `take_keypoints` or `posedata.plausible.check_keypoints` finds.
     """
     points, notes = take_keypoints(values, skeleton, where)
     errors, warnings = check_keypoints(points, skeleton, size)

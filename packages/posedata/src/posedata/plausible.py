@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posedata.inspection.stature import standing
 from posedata.skeleton import SKELETONS, Skeleton
+from posedata.stature import standing
 
 _SAMPLE = 500
 _SCALED = 2.0
