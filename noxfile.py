@@ -10,7 +10,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
-# Tests start many processes; without bytecode on disk each of them would compile torch anew.
+# Tests start many processes; without bytecode on disk each of them would compile torch again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak")

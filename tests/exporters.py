@@ -1,15 +1,14 @@
 """Tries real files of many exporters: `python tests/exporters.py FOLDER --json docs/results/exporters.json`.
 
-FOLDER holds copies of the repositories in `SOURCES` as OWNER+NAME. Each file is read as `posedata prepare`
-does and compared with a naive reader of it. Rows are merged by file with those that the JSON has, so that
-other tools' rows stay.
+FOLDER holds copies of the repositories in `SOURCES` as OWNER+NAME, at the newest commit or the one named.
+Each file is read as `posedata prepare` does and compared with a naive reader of it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +16,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packages/posedata/
 
 
 class Source(NamedTuple):
-    """Files of a repository (a glob within it), what exported them, its licence, what of ours they mended."""
+    """Files of a repository, what exported them, its licence, what of ours they mended.
+
+    `files` are globs within the repository, with spaces between; `form` is the format, where the extension
+    does not tell it; `commit` is one that has the files, where the newest no longer does.
+    """
 
     repository: str
     files: str
     exporter: str
     licence: str
     mended: str = ""
+    form: str = ""
+    commit: str = ""
+
+
+def _samples(names: str) -> str:
+    return " ".join(f"tests/data/*/test_{name}.json" for name in names.split())
 
 
 SOURCES = (
@@ -50,7 +59,13 @@ SOURCES = (
         "AMMR licence",
         "spine, and the unit of a 595 mm thigh, which was refused",
     ),
-    Source("AnyBody/ammr", "**/BVH_NeuronMoCap/**/*.bvh", "Perception Neuron", "AMMR licence"),
+    Source(
+        "AnyBody/ammr",
+        "**/BVH_NeuronMoCap/**/*.bvh",
+        "Perception Neuron",
+        "AMMR licence",
+        commit="50c516f85e80",
+    ),
     Source(
         "facebookresearch/AnimatedDrawings",
         "examples/bvh/rokoko/*.bvh",
@@ -115,38 +130,99 @@ SOURCES = (
     ),
     Source("opensim-org/opensim-models", "Pipelines/Rajagopal/ExpData/*.trc", "OpenSim", "CC BY 3.0"),
     Source("opensim-org/opensim-models", "Pipelines/Hamner/*.trc", "OpenSim (Cortex)", "CC BY 3.0"),
-    Source("opensim-org/opensim-models", "Gait2392_Simbody/*.trc", "OpenSim", "CC BY 3.0"),
-    Source("perfanalytics/pose2sim", "Pose2Sim/S00*/**/*_0-1??.trc", "Pose2Sim", "BSD-3-Clause"),
+    Source(
+        "perfanalytics/pose2sim",
+        "Pose2Sim/S00*/**/*_0-1??.trc",
+        "Pose2Sim",
+        "BSD-3-Clause",
+        commit="a948c205cfe4",
+    ),
     Source("nghorbani/amass", "**/amass_sample.npz", "AMASS (MoSh++)", "AMASS, non-commercial"),
+    Source("trettenbrein/OpenPoseR", "demo/data/*", "OpenPose (BODY_25)", "GPL-3.0", form="openpose"),
+    Source(
+        "Ekskie/arnis-trainer",
+        "alphapose-results.json",
+        "AlphaPose (COCO-17, tracked)",
+        "none stated",
+        form="alphapose",
+    ),
+    Source(
+        "MVIG-SJTU/AlphaPose",
+        "trackers/PoseFlow/alpha-pose-results-sample.json",
+        "AlphaPose (an abridged sample)",
+        "AlphaPose, non-commercial",
+        form="alphapose",
+    ),
+    Source(
+        "eloisesallet/projet-midl-2",
+        "vis_results/predictions/*.json",
+        "MMPose 1.x inferencer",
+        "none stated",
+        form="mmpose",
+    ),
+    Source(
+        "cocodataset/cocoapi",
+        "results/person_keypoints_*.json",
+        "pycocotools' example",
+        "BSD-2-Clause",
+        form="coco_results",
+    ),
+    Source(
+        "546-final/mmpose",
+        _samples("coco coco_wholebody halpe ochuman aic crowdpose exlpose jhmdb_sub1 mhp mpii_trb")
+        + " tests/data/posetrack18/annotations/test_posetrack18_val.json",
+        "MMPose's samples of people",
+        "Apache-2.0",
+        form="coco",
+    ),
+    Source(
+        "546-final/mmpose",
+        _samples("humanart"),
+        "MMPose's samples of people",
+        "Apache-2.0",
+        "refused: 21 names for 17 keypoints",
+        form="coco",
+    ),
+    Source(
+        "546-final/mmpose",
+        _samples("animalkingdom animalpose ap10k atrw horse10 macaque zebra fly locust 300w wflw rhd fld"),
+        "MMPose's samples of animals, faces, hands and clothes",
+        "Apache-2.0",
+        form="coco",
+    ),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the repositories lie, as OWNER+NAME")
-    parser.add_argument("--json", type=Path, help="results; rows of other files in it stay")
+    parser.add_argument("--json", type=Path, help="write the results there")
     args = parser.parse_args()
-    from exporters_check import check
-
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    if args.json and args.json.is_file():
-        rows = {(row["repository"], row["file"]): row for row in json.loads(args.json.read_text())["rows"]}
-    for source in SOURCES:
-        folder = args.folder / source.repository.replace("/", "+")
-        for file in sorted(folder.glob(source.files)):
-            name = file.relative_to(folder).as_posix()
-            found = check(file)
-            form = {"format": found.pop("format"), "exporter": source.exporter, "file": name}
-            row = form | {"repository": source.repository, "licence": source.licence} | found
-            row["mended"] = source.mended
-            rows[source.repository, name] = row
-            print(row["exporter"], name, row["largest_deviation_mm"], row["outcome"][:100])
+    rows = [row for source in SOURCES for row in tried(source, args.folder)]
     if args.json:
         from trainer.results import write_results
 
-        write_results(
-            args.json, sorted(rows.values(), key=lambda row: (row["format"], row["exporter"], row["file"]))
-        )
+        write_results(args.json, sorted(rows, key=lambda row: (row["format"], row["exporter"], row["file"])))
+
+
+def tried(source: Source, folder: Path) -> Iterator[dict[str, Any]]:
+    """A row for each file; ends the command where the folder has none of them, so that no row is lost."""
+    import exporters_check
+    import exporters_keypoints
+
+    top = folder / source.repository.replace("/", "+")
+    files = sorted(file for glob in source.files.split() for file in top.glob(glob))
+    if not files:
+        at = f" at {source.commit}" if source.commit else ""
+        raise SystemExit(f"{top}: has no {source.files}; copy {source.repository}{at} there")
+    for file in files:
+        name = file.relative_to(top).as_posix()
+        keypoints = source.form in exporters_keypoints.FORMS
+        found = exporters_keypoints.check(source.form, file) if keypoints else exporters_check.check(file)
+        form = {"format": found.pop("format"), "exporter": source.exporter, "file": name}
+        row = form | {"repository": source.repository, "licence": source.licence} | found
+        print(row["exporter"], name, found["outcome"][:100])
+        yield row | {"mended": source.mended}
 
 
 if __name__ == "__main__":

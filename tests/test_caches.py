@@ -27,8 +27,8 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
     down = above.train_views.camera().rotation[:, 2, 2]  # the optical axis, seen along the world's vertical
     np.testing.assert_array_less(down.numpy(), -np.sin(1.19))
     monkeypatch.setattr("unihpr.data.code_key", lambda *modules: "another renderer")
-    anew = prepare_stores(config, said.append)
-    assert (len(said), anew.fingerprint) == (7, above.fingerprint)
+    again = prepare_stores(config, said.append)
+    assert (len(said), again.fingerprint) == (7, above.fingerprint)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -42,5 +42,5 @@ def test_isolated_people_that_were_damaged_are_named(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "people/mask.npy").read_bytes())
     content[-1] ^= 1
     (tmp_path / "people/mask.npy").write_bytes(content)
-    with pytest.raises(ValueError, match=r"mask\.npy: is damaged; delete .*people, which is then made anew"):
+    with pytest.raises(ValueError, match=r"mask\.npy: is damaged; delete .*people, which is then made again"):
         check_digests(tmp_path / "people")

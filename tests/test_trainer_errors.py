@@ -24,7 +24,7 @@ def fail(kind: str, times: int = 1) -> None:
     ("kind", "line"),
     [
         ("value", "error: joints.npy: field joints holds a NaN; clean it\n"),
-        ("file", "error: [Errno 2] No such file or directory: 'nosuch.npy'\n"),
+        ("file", "error: nosuch.npy: no such file or directory; give a path that exists\n"),
     ],
 )
 def test_one_line_and_exit_code_2(kind: str, line: str) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from trainer import machine
 from trainer.machine import command_line
 from trainer.results import main, render_tables, write_results
 
@@ -127,3 +128,25 @@ def test_every_published_table_is_the_data() -> None:
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "trainer.results", *arguments]
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_code_that_differs_is_dirty_and_results_are_not(tmp_path: Path) -> None:
+    code, figures = tmp_path / "apps/trainer/machine.py", tmp_path / "docs/results/demo.json"
+    for file, text in ((code, Path(machine.__file__).read_text()), (figures, "{}"), (tmp_path / "a.py", "")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for command in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "a")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+
+    def told() -> str:
+        program = "from machine import commit; print(commit())"
+        run = [sys.executable, "-c", program]
+        return subprocess.run(run, cwd=code.parent, capture_output=True, text=True, check=True).stdout.strip()
+
+    clean = told()
+    assert len(clean) == 12
+    figures.write_text("{1}")
+    assert told() == clean
+    (tmp_path / "a.py").write_text("1")
+    assert told() == f"{clean}-dirty"

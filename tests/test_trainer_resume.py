@@ -14,7 +14,7 @@ from trainer_toy import Recipe, train
 
 RECIPE = Recipe(pause=0.01)
 
-# real processes, forked from one that holds torch already: importing it anew would take longer than training
+# real processes, forked from one that holds torch already: importing it again would take longer than training
 NURSERY = multiprocessing.get_context("forkserver")
 NURSERY.set_forkserver_preload(["trainer_toy", "torch._dynamo"])
 

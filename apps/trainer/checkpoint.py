@@ -152,7 +152,7 @@ def damaged(file: Path) -> ValueError:
 def _cure(path: Path) -> str:
     """What to do about a damaged checkpoint."""
     older = [step.name for step in sorted(path.parent.glob("step-*")) if step.name < path.name]
-    then = f"goes on from {older[-1]}" if older else "trains this stage anew: there is no older checkpoint"
+    then = f"goes on from {older[-1]}" if older else "trains this stage again: there is no older checkpoint"
     return f"delete this folder, and --resume {then}"
 
 

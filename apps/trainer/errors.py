@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from posedata.errors import one_line
 from posedata.terminal import visible
 
 from trainer import interrupts
@@ -28,7 +29,7 @@ def plain_errors() -> Iterator[None]:
             raise
         if isinstance(error, OSError) and error.errno in _FULL and error.filename:
             error = no_room(Path(os.fsdecode(error.filename)))
-        print(visible(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+        print(visible(f"error: {one_line(error)}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as error:
         sys.exit(interrupts.tell(error))

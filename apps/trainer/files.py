@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             save_file(dict(tensors), path)
         except SafetensorError as error:  # which keeps the system's number in its text alone
             found = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(found[1]) if found else None, str(error), str(path)) from None
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from None
         path.chmod(mode)
         sync(path)
 

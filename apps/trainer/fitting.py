@@ -1,7 +1,7 @@
 """One stage in training: its steps, what it tells, and what it keeps.
 
 Every draw of step n depends on (seed, stage, n) alone: generators, and torch's and python's own, are seeded
-anew each step. So a resumed run repeats an uninterrupted one exactly, and an evaluation cannot disturb it.
+again each step. So a resumed run repeats an uninterrupted one exactly, and an evaluation cannot disturb it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 LIBRARIES = ("torch", "torchvision", "numpy", "accelerate", "safetensors", "timm", "open3d-cpu", "open3d")
+_CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)docs/results")
 
 
 def machine() -> str:
@@ -62,13 +63,16 @@ def library_versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """This code's commit, with "-dirty" where tracked files differ; None where it lies in no repository."""
+    """This code's commit, with "-dirty" where tracked files differ; None where it lies in no repository.
+
+    Files of results do not count: a run that writes them as it goes would call itself dirty.
+    """
     if _git("ls-files", "--error-unmatch", __file__) is None:
         return None
     found = _git("rev-parse", "--short=12", "HEAD")
     if found is None:
         return None
-    return found + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return found + ("-dirty" if _git(*_CHANGED) else "")
 
 
 def command_line() -> str:

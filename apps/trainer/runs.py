@@ -159,7 +159,7 @@ class Run:
             if data is not None and card.get("data") != data:
                 raise ValueError(
                     f"{self.path}: was trained on other data than its recipe gives now (fingerprint"
-                    f" {card.get('data', '')[:12]}, now {data[:12]}); bring those back, or train anew"
+                    f" {card.get('data', '')[:12]}, now {data[:12]}); bring those back, or train again"
                 )
 
     def finished(self, steps: Mapping[str, int], data: str) -> bool:

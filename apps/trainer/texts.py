@@ -91,11 +91,19 @@ def load_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise TextError(f"not valid YAML{at}: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise TextError(f"not valid YAML: {shown(str(error))}") from None
+        why = error.problem if isinstance(error, _RefusedError) else _DAMAGED
+        raise TextError(f"not valid YAML{at}: {why}") from None
+    except yaml.YAMLError:
+        raise TextError("not valid YAML: it holds a character that no text does; save it in UTF-8") from None
     except (ValueError, RecursionError):  # a number of thousands of digits, the 40th of a month
         raise TextError("not valid YAML: a value is no number and no date; put it in quotes") from None
+
+
+_DAMAGED = "see there, and before, for a tag (!), a tab, or a quote, bracket or colon too many or too few"
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """Of a text that is YAML, and is not taken; says why in our words."""
 
 
 class _Plain(yaml.SafeLoader):
@@ -107,9 +115,9 @@ class _Plain(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         mark = self.peek_event().start_mark
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="an alias (*) is not taken; write it out", problem_mark=mark)
+            raise _RefusedError(problem="an alias (*) is not taken; write it out", problem_mark=mark)
         if self.depth > DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested more than {DEPTH} deep", problem_mark=mark)
+            raise _RefusedError(problem=f"nested more than {DEPTH} deep", problem_mark=mark)
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -123,12 +131,10 @@ class _Plain(yaml.SafeLoader):
             try:
                 again = name in seen
             except TypeError:
-                raise yaml.MarkedYAMLError(
+                raise _RefusedError(
                     problem="a key must be a word or a number", problem_mark=key.start_mark
                 ) from None
             if again:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {str(name)[:80]} stands twice", problem_mark=key.start_mark
-                )
+                raise _RefusedError(problem=f"key {str(name)[:80]} stands twice", problem_mark=key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)

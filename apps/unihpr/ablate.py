@@ -186,7 +186,7 @@ def _metrics(recipe: Recipe, run: Path, table: Comparison) -> Metrics:
     stored = run / "metrics.json"
     if stored.is_file() and Run(run).finished(steps_of(recipe), prepare_stores(recipe.data).fingerprint):
         Run.start(run, recipe, "resume")
-        metrics: Metrics = read_json(stored, "delete it, and it is measured anew")
+        metrics: Metrics = read_json(stored, "delete it, and it is measured again")
         if all(_has(metrics, key) for key in table.measured):
             return metrics
     trained, metrics = train(recipe, run, "resume", report=False)

@@ -92,7 +92,7 @@ def evaluate(
 @app.command()
 @plain_errors()
 def report(run: RunArgument) -> None:
-    """Evaluate a finished run and write its report anew."""
+    """Evaluate a finished run and write its report again."""
     from unihpr.report import write_report
     from unihpr.train import measure, open_run
 

@@ -28,7 +28,7 @@ Losses = dict[str, Tensor]
 
 
 def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
-    """Step 1: 2D and 3D by L_pair, on views drawn anew in every step (UniHPE, section 3.2)."""
+    """Step 1: 2D and 3D by L_pair, on views drawn afresh in every step (UniHPE, section 3.2)."""
     config = recipe.align_poses
     model.train()
     temperature = Temperature(*config.temperature)

@@ -146,7 +146,7 @@ def _baseline_row(folder: Path, data: str, part: Part) -> Metrics:
     recipe = load_recipe(folder / "recipe.yaml", Recipe).baseline
     stages = ("simple_baseline", "simple_baseline_detector")
     Run(folder).require(dict.fromkeys(stages, recipe.steps), data)
-    cure = "measure it anew with `unihpr baseline --resume`"
+    cure = "measure it again with `unihpr baseline --resume`"
     found = read_json(file, cure)
     if not all(isinstance(found.get(name), dict) for name in ("exact", "detector")):
         raise ValueError(f"{file}: is damaged: it should hold `exact` and `detector`; {cure}")

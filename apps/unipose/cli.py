@@ -160,7 +160,7 @@ def predict(
 @app.command()
 @plain_errors()
 def report(run: RunArgument) -> None:
-    """Evaluate a finished run and write its report anew."""
+    """Evaluate a finished run and write its report again."""
     from unipose.report import write_report
     from unipose.train import measure, open_run
 

@@ -72,7 +72,7 @@ def open_part(
     if config.detector == "coco" and not recorded:
         raise ValueError(
             f"data.detector=coco goes by the rows of a recorded store, data.format={config.format} is filmed"
-            " anew; set data.format=rgbd, or take another data.detector"
+            " again; set data.format=rgbd, or take another data.detector"
         )
     source = open_poses(replace(config, format="store") if recorded else config, say=say)
     rows = part_rows(split_poses(config, source), part)

@@ -199,7 +199,7 @@ def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
     valid = np.isfinite(joints).all(-1)
     if "valid" in arrays:
         if arrays["valid"].shape != valid.shape or arrays["valid"].dtype != bool:
-            raise ValueError(f"{path}: valid is not bool {valid.shape}; write it anew")
+            raise ValueError(f"{path}: valid is not bool {valid.shape}; write it again")
         valid = valid & arrays["valid"]
     return Poses(torch.from_numpy(joints).double(), torch.from_numpy(valid), skeleton)
 

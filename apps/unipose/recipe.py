@@ -44,7 +44,7 @@ class DataConfig:
             `keypoints_detector`; `mediapipe` or `rtmlib`: live.
         keypoints: the COCO JSON files, one image per row of the store between them.
         points: N, points of a frame that the network is given.
-        stored_points: of a frame, from which N are drawn anew in every step.
+        stored_points: of a frame, from which N are drawn afresh in every step.
         facing: cameras stand within so many degrees of where the person faces; 180: all around.
         kinect: depth as a Kinect would measure it.
         workers: rendering processes.

@@ -98,7 +98,7 @@ def evaluate(
 @app.command()
 @plain_errors()
 def report(run: RunArgument) -> None:
-    """Evaluate a finished run and write its report anew."""
+    """Evaluate a finished run and write its report again."""
     from vvipe.report import write_report
     from vvipe.train import measure, open_run
 

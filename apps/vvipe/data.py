@@ -180,7 +180,7 @@ class Data:
     ) -> Batch:
         """Training poses at random, each in several views by different cameras.
 
-        A view is a recorded one, or with probability `augment.share` one by a camera drawn anew.
+        A view is a recorded one, or with probability `augment.share` one by a camera drawn afresh.
         """
         device = generator.device
         rows = torch.randint(len(self), (count,), generator=generator, device=device)

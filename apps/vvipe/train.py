@@ -40,7 +40,7 @@ class Trained:
 
     @property
     def test_data(self) -> Data:
-        """The data; made anew where the run was opened without."""
+        """The data; made again where the run was opened without."""
         if self.data is None:
             self.data = open_data(self.recipe.data, self.model.body.lengths.device)
         return self.data
@@ -180,7 +180,7 @@ def save_results(path: Path, trained: Trained, table: list[dict[str, Any]], part
 def stored_metrics(folder: Path) -> Metrics | None:
     """The metrics.json of a finished run, or None."""
     file = folder / "metrics.json"
-    return read_json(file, "delete it, and it is measured anew") if file.exists() else None
+    return read_json(file, "delete it, and it is measured again") if file.exists() else None
 
 
 def _stages(

@@ -148,7 +148,7 @@ def test_symile_leaves_out_what_is_absent_or_alike(
 
 
 def test_tuples_leave_out_lacking_members_and_positives() -> None:
-    """Rows that lack the first modality are candidates of it no more, but the rest of them still are."""
+    """Rows that lack the first modality are no longer candidates of it, but the rest of them still are."""
     x, tau = unit(3), 0.2
     same = LABELS[:, None] == LABELS
     whole = PRESENT.all(1)

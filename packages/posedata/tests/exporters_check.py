@@ -81,7 +81,7 @@ def _read(form: str, path: Path, note: Callable[[str], None]) -> Clip:
         if form == "amass":
             options["model"] = Path(scratch) / "model.npz"
             np.savez(options["model"], **_model())
-        reader, context = get_format(form, **options), Context(Path(scratch), note)
+        reader, context = get_format(form, **options), Context(Path(scratch), note, note)
         return next(clip for unit in reader.plan(path, context).units for clip in reader.read(unit, context))
 
 
@@ -96,7 +96,7 @@ def _some(count: int) -> np.ndarray:
 def _bvh(path: Path, clip: Clip | None) -> Compared:
     """Each joint against the nearest node of the naive forward kinematics, in whichever unit they agree.
 
-    Left out: the pelvis, and a top of the head that is no node.
+    Left out: the pelvis, and a top of the head that is not a node.
     """
     assert clip is not None
     head, _, motion = path.read_text(encoding="utf-8-sig").partition("MOTION")

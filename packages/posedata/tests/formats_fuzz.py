@@ -37,6 +37,15 @@ class Violation(Exception):  # noqa: N818 (no error of the code here, but of the
     """Reading did what it must never do."""
 
 
+LIBRARY = re.compile(
+    r"unpack_from|requires a buffer|[Uu]nable to|can't open|codec|convert string|could not|cannot identify"
+    r"|invalid literal|Expecting|pickle data|File is not a zip|Bad CRC|bad magic|decompressing|\[Errno"
+    r"|out of range|object is not|has no attribute|NoneType|Traceback|invalid load key|Ran out of input"
+    r"|truncated file|allow_pickle|magic string|reshape array|cannot be interpreted|unhashable"
+    r"|not subscriptable|argument must be|byte string|not enough values|too many values"
+    r"|must be real number|mmap"
+)
+"""What Python, numpy and others say in their own words, and no message here may."""
 NUMBERS = (
     b"nan",
     b"-1",
@@ -117,7 +126,7 @@ def _replaced(data: bytes, rng: random.Random) -> bytes:
 
 
 def _inside(data: bytes, rng: random.Random) -> bytes:
-    """The content of a compressed file, damaged and packed anew, so that damage gets behind the checksum."""
+    """The content of a compressed file, damaged and packed again, so that damage gets behind the checksum."""
     change = rng.choice((_flipped, _forged, _spliced, _replaced))
     if data[:4] == b"PK\x03\x04":
         out = io.BytesIO()
@@ -216,11 +225,16 @@ def nested_cells() -> bytes:
     return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + body
 
 
+def _check_words(text: str) -> None:
+    if LIBRARY.search(text):
+        raise Violation(f"a library's words: {text[:300]}")
+
+
 def read_all(name: str, data: DataSet, scratch: Path) -> int:
     """Read a data set as `prepare` does, images too; refuses what a store would. Returns the rows."""
     body_model.cache_clear()
     form = get_format(name, **data.options)
-    context = Context(scratch, lambda text: None)
+    context = Context(scratch, _check_words, _check_words)
     plan, rows = form.plan(data.source, context), 0
     for unit in plan.units:
         for clip in form.read(unit, context):
@@ -250,6 +264,7 @@ def judge(name: str, data: DataSet, scratch: Path) -> str:
         known = {part for file in data.files for part in (file.name, file.parent.name)} | {data.source.name}
         if len(text) > 4000 or not any(part in text for part in known):
             raise Violation(f"an error that names no file: {type(error).__name__}: {text[:300]}") from error
+        _check_words(text)
         return "named"
     except MemoryError as error:
         raise Violation("memory over the limit") from error

@@ -114,14 +114,14 @@ def test_the_cure_of_another_axis_turns_it_up(people: PoseStore, tmp_path: Path,
 @pytest.mark.parametrize(
     ("form", "options", "along", "cure"),
     [
-        ("bvh", {"up": "y"}, "-y", "prepare the store anew with --up z"),
-        ("bvh", {"up": "z"}, "y", "prepare the store anew with --up y"),
+        ("bvh", {"up": "y"}, "-y", "prepare the store again with --up z"),
+        ("bvh", {"up": "z"}, "y", "prepare the store again with --up y"),
         ("bvh", {"up": "y"}, "y", "turn z up (joints"),  # y was down: no option helps
         (
             "3dpw",
             {"up": "auto"},
             "y",
-            "prepare the store anew with --up and the recording's own vertical axis",
+            "prepare the store again with --up and the recording's own vertical axis",
         ),
         ("joints", {}, "y", "turn z up (joints[..., [0, 2, 1]] * [1, -1, 1])"),
     ],
@@ -163,7 +163,7 @@ def test_another_unit_is_one_fault_and_other_faults_are_seen_through_it(
     people: PoseStore, tmp_path: Path, scale: float, unit: str
 ) -> None:
     (fault,) = examine(changed(people, tmp_path, joints_of(people) * scale)).faults
-    assert f"these look like {unit}; divide the joints by {scale:g} and prepare the store anew" in fault
+    assert f"these look like {unit}; divide the joints by {scale:g} and prepare the store again" in fault
     both = TURNED["y"](joints_of(people)) * scale
     (fault,) = examine(changed(people, tmp_path / "y", both)).faults
     assert f"these look like {unit}" in fault
@@ -352,7 +352,7 @@ def test_depth_of_nothing_and_of_no_camera_is_a_fault(tmp_path: Path) -> None:
     for name, values, said in (
         ("none", (0, 0), "all of 2 images looked at are empty (0 everywhere)"),
         ("half", (0, 3000), "1 of 2 images looked at are empty"),
-        ("tum", (24_000, 12_000), "values of 12 to 24 m are no depth camera's; give --depth-scale"),
+        ("tum", (24_000, 12_000), "values of 12 to 24 m are not a depth camera's; give --depth-scale"),
     ):
         with StoreWriter(tmp_path / name, META) as writer:
             writer.add_images(depth=np.stack([np.full((8, 6), value, np.uint16) for value in values]))
@@ -387,11 +387,11 @@ def test_cmus_bvh_is_found_and_its_asf_passes(tmp_path: Path) -> None:
 def test_a_z_up_bvh_read_as_y_up_names_its_option(tmp_path: Path) -> None:
     store = PoseStore.open(prepare("bvh", CASES / "bvh_ok", tmp_path / "s", up="z"))
     assert examine(store).faults == (
-        "units: people stand along y, not along z; prepare the store anew with --up y",
+        "units: people stand along y, not along z; prepare the store again with --up y",
     )
     store = PoseStore.open(prepare("bvh", CASES / "bvh_ok", tmp_path / "m", unit="m"))
     (fault,) = examine(store).faults
-    assert "these look like centimetres; prepare the store anew with --unit cm" in fault
+    assert "these look like centimetres; prepare the store again with --unit cm" in fault
 
 
 @pytest.mark.skipif(not (SHARED / "data/mocap").is_dir(), reason="needs ../shared/data/mocap")

@@ -85,7 +85,7 @@ def test_a_damaged_split_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"_data\.json: no entry '69148'"):
         read_interhand(tmp_path / SAMPLE.name)
     joints.write_text('{"3": {')
-    with pytest.raises(ValueError, match=r"joint_3d\.json: is no JSON"):
+    with pytest.raises(ValueError, match=r"joint_3d\.json: is not JSON"):
         read_interhand(tmp_path / SAMPLE.name)
     joints.unlink()
     with pytest.raises(FileNotFoundError, match=r"joint_3d\.json: no such file"):

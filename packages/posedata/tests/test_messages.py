@@ -11,18 +11,10 @@ import formats_photo
 import formats_sets
 import numpy as np
 import pytest
-from formats_fuzz import read_all
+from formats_fuzz import LIBRARY, read_all
 from formats_sets import SETS, DataSet
 from posedata.prepare import prepare
 from posedata.readers import read_h36m_npz, read_joints
-
-LIBRARY = re.compile(
-    r"unpack_from|requires a buffer|[Uu]nable to|can't open|codec|convert string|could not|cannot identify"
-    r"|invalid literal|Expecting|pickle data|File is not a zip|Bad CRC|bad magic|decompressing|\[Errno"
-    r"|out of range|object is not|has no attribute|NoneType|Traceback|invalid load key|Ran out of input"
-    r"|truncated file|allow_pickle|magic string|reshape array|cannot be interpreted|unhashable"
-    r"|not subscriptable|argument must be|byte string"
-)
 
 
 def damaged(data: bytes, rng: random.Random) -> Iterator[bytes]:
@@ -42,7 +34,7 @@ def damaged(data: bytes, rng: random.Random) -> Iterator[bytes]:
         yield data[:at] + rng.randbytes(8) + data[at + 8 :]
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if name not in ("bvh", "asf_amc", "rgbd")])
+@pytest.mark.parametrize("name", SETS)
 def test_no_librarys_text_reaches_a_user(tmp_path: Path, name: str) -> None:
     for folder in ("in", "scratch"):
         (tmp_path / folder).mkdir()
@@ -120,11 +112,11 @@ def test_a_joint_that_is_not_finite_is_named_by_row_and_joint(tmp_path: Path) ->
 
 
 CAMERAS = {
-    "orientation": ([1, 0, 0], "orientation is no list of 4 numbers"),
-    "translation": ("x", "translation is no list of 3 numbers"),
-    "center": ([[500.0], [None]], "center is no list of 2 numbers"),
+    "orientation": ([1, 0, 0], "orientation is not a list of 4 numbers"),
+    "translation": ("x", "translation is not a list of 3 numbers"),
+    "center": ([[500.0], [None]], "center is not a list of 2 numbers"),
     "res_w": (0, "focal_length, res_w or res_h is not positive"),
-    "focal_length": ([10**400, 1], "focal_length is no list of 2 numbers"),
+    "focal_length": ([10**400, 1], "focal_length is not a list of 2 numbers"),
     "tangential_distortion": (..., "lacks tangential_distortion"),
 }
 

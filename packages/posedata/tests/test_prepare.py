@@ -234,7 +234,7 @@ def test_a_store_is_written_by_one_run_at_a_time(source: Path, tmp_path: Path) -
     before = tree(tmp_path)
     Lines.read_now.clear()
     (tmp_path / "out" / "meta.json").rename(tmp_path / "meta.json")
-    with pytest.raises(FileExistsError, match="out: is no pose store, so it is not overwritten"):
+    with pytest.raises(FileExistsError, match="out: is not a pose store, so it is not overwritten"):
         prepare("lines", source, tmp_path / "out", overwrite=True)
     for out in (tmp_path, source):  # a store that holds what is to be read
         (out / "meta.json").write_bytes((tmp_path / "meta.json").read_bytes())

@@ -144,7 +144,7 @@ def test_faults_are_named(tmp_path: Path, rng: np.random.Generator) -> None:
     scipy.io.savemat(
         tmp_path / "S1/Seq1/annot.mat", {"annot2": np.zeros((3, 56)), "annot3": np.zeros((3, 84))}
     )
-    with pytest.raises(ValueError, match="annot3 is no cell array of 14 cameras"):
+    with pytest.raises(ValueError, match="annot3 is not a cell array of 14 cameras"):
         _clips(tmp_path)
     for options in ({"cameras": "14"}, {"joints": "coco17"}, {"pose": "x"}, {"size": "full"}):
         with pytest.raises(ValueError, match=f"^{next(iter(options))} "):
@@ -170,10 +170,10 @@ def test_mat5_reads_what_scipy_writes(tmp_path: Path, rng: np.random.Generator) 
             assert found[name].dtype == known[name].dtype
         for index in np.ndindex(2, 3):
             np.testing.assert_array_equal(found["cells"][index], cells[index])
-        with pytest.raises(ValueError, match="struct is no array of real numbers"):
+        with pytest.raises(ValueError, match="struct is not an array of real numbers"):
             read_mat5(tmp_path / "x.mat", ["struct"])
     (tmp_path / "x.mat").write_bytes((tmp_path / "x.mat").read_bytes()[:-40])
-    with pytest.raises(ValueError, match=r"x\.mat: is no whole MATLAB 5 file"):
+    with pytest.raises(ValueError, match=r"x\.mat: is not a whole MATLAB 5 file"):
         read_mat5(tmp_path / "x.mat", ["struct"])
 
 

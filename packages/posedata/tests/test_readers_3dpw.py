@@ -123,7 +123,7 @@ def test_foreign_objects_in_texture_maps_are_stepped_over(tmp_path: Path, data: 
     assert not made.exists()
     data["jointPositions"][1] = Foreigner(made)
     write_tdpw(tmp_path, "test", "a_00", data)
-    with pytest.raises(ValueError, match=r"a_00\.pkl: jointPositions\[1\] is no array of numbers"):
+    with pytest.raises(ValueError, match=r"a_00\.pkl: jointPositions\[1\] is not an array of numbers"):
         _clips(tmp_path)
     assert not made.exists()
 
@@ -131,13 +131,13 @@ def test_foreign_objects_in_texture_maps_are_stepped_over(tmp_path: Path, data: 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("jointPositions", None, "jointPositions is no list of people"),
+        ("jointPositions", None, "jointPositions is not a list of people"),
         ("jointPositions", [np.zeros((7, 71))], r"jointPositions\[0\] has shape \(7, 71\), wanted \(T, 72\)"),
         ("jointPositions", [np.full((7, 72), np.nan)] * 2, "holds numbers that none of these is"),
         ("cam_poses", np.zeros((6, 4, 4)), r"cam_poses has shape \(6, 4, 4\), wanted \(7, 4, 4\)"),
-        ("cam_poses", np.zeros((7, 4, 4)), "cam_poses holds what is no rotation"),
+        ("cam_poses", np.zeros((7, 4, 4)), "cam_poses holds what is not a rotation"),
         ("cam_intrinsics", -np.eye(3), "cam_intrinsics is of no camera"),
-        ("cam_intrinsics", "x", "cam_intrinsics is no array"),
+        ("cam_intrinsics", "x", "cam_intrinsics is not an array"),
         ("campose_valid", [np.ones(7)], "campose_valid has 1 entries for 2 people"),
         ("poses2d", [np.ones((7, 3, 17))] * 2, r"poses2d\[0\] has shape"),
     ],
@@ -175,7 +175,7 @@ def test_hostile_pickles_are_refused(name: str, foreign: bool) -> None:
     if foreign and name == "reduce":
         assert isinstance(plain_pickle(HOSTILE[name], "here", foreign=True), Foreign)  # which holds nothing
         return
-    with pytest.raises(ValueError, match=r"^here: cannot be read as plain data \(.+\); get it anew$"):
+    with pytest.raises(ValueError, match=r"^here: cannot be read as plain data \(.+\); get it again$"):
         plain_pickle(HOSTILE[name], "here", foreign=foreign)
 
 

@@ -82,7 +82,7 @@ def test_faults_are_named(tmp_path: Path, rng: np.random.Generator) -> None:
         _clips(tmp_path, model=tmp_path / "nowhere")
     model = smplh_model(rng)
     for change, message in (
-        ({"J_regressor": np.zeros((24, 80))}, r"is no SMPL\+H model of 52 joints"),
+        ({"J_regressor": np.zeros((24, 80))}, r"is not an SMPL\+H model of 52 joints"),
         ({"v_template": np.array("x")}, "has no array v_template"),
         ({"v_template": np.full((80, 3), 1e300)}, "v_template holds numbers that no body has"),
         ({"kintree_table": np.full((2, 52), 51)}, "kintree_table does not put parents first"),

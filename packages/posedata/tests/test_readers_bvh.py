@@ -289,7 +289,7 @@ def test_values_that_do_not_fit_name_their_line(tmp_path: Path) -> None:
         ValueError, match=f"line {line} has {width} values where the CHANNELS of its joints are {wide}"
     ):
         read(save(tmp_path, text.replace(TURNS, f"CHANNELS 6 {ROOT}\n")))
-    with pytest.raises(ValueError, match=r"line \d+: '0,5' is no number; write decimal points"):
+    with pytest.raises(ValueError, match=r"line \d+: '0,5' is not a number; write decimal points"):
         read(save(tmp_path, text.rstrip() + " 0,5\n"))
 
 

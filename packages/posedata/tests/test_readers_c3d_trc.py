@@ -165,8 +165,8 @@ def test_joints_that_cannot_be_had_are_named_or_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Frame#", "Nr", r"is no TRC file \(no 'DataRate' and 'Frame#' lines"),
-        ("0.900000", "0,9", r"line \d+: '0,9' is no number"),
+        ("Frame#", "Nr", r"is not a TRC file \(no 'DataRate' and 'Frame#' lines"),
+        ("0.900000", "0,9", r"line \d+: '0,9' is not a number"),
         ("0.900000", "0.9\t0.9", r"line 6 has 45 values for 44"),
         ("\n2\t", "\n1\t", r"its frame numbers do not grow"),
         ("\n60\t60\t4\t14\tm", "\nx\t60\t4\t14\tm", None),
@@ -193,9 +193,12 @@ def test_what_is_no_c3d_is_refused(tmp_path: Path) -> None:
     file = write_c3d(tmp_path / "a.c3d", list(true), stacked(true) * 1000)
     whole = file.read_bytes()
     for content, message in (
-        (b"<html>" + bytes(2000), "is no C3D file"),
-        (whole[:700], "is no C3D file"),
-        (whole[:515] + b"\x00" + whole[516:], r"is no C3D file that can be read \(its processor is unknown"),
+        (b"<html>" + bytes(2000), "is not a C3D file"),
+        (whole[:700], "is not a C3D file"),
+        (
+            whole[:515] + b"\x00" + whole[516:],
+            r"is not a C3D file that can be read \(its processor is unknown",
+        ),
         (whole.replace(b"LABELS", b"LABELX"), "field POINT:LABELS is missing"),
         (
             whole.replace(b"RATE", b"RATX")[:20] + bytes(4) + whole.replace(b"RATE", b"RATX")[24:],

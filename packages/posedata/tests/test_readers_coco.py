@@ -76,19 +76,19 @@ def test_names_that_lead_outside_are_not_followed(tmp_path: Path, data: dict[str
     ("change", "message"),
     [
         (lambda d: d["categories"][0].update(keypoints=["nose"]), "categories list other keypoints"),
-        (lambda d: d["categories"][0].update(keypoints="nose"), "keypoints is no list of names"),
+        (lambda d: d["categories"][0].update(keypoints="nose"), "keypoints is not a list of names"),
         (
             lambda d: d["categories"][0].update(name="horse"),
             "no category is called 'person', there are horse",
         ),
-        (lambda d: d.update(annotations={}), "annotations is no list of objects"),
-        (lambda d: d.update(images=None), "images is no list of objects"),
+        (lambda d: d.update(annotations={}), "annotations is not a list of objects"),
+        (lambda d: d.update(images=None), "images is not a list of objects"),
         (lambda d: d["annotations"].clear(), "its list of annotations is empty"),
         (
             lambda d: d["images"].clear(),
             "has no person .* 6 annotations .* are of an image that is not listed",
         ),
-        (lambda d: _scale(d, 1 / 640), "all keypoints lie between .*, so they are no pixels"),
+        (lambda d: _scale(d, 1 / 640), "all keypoints lie between .*, so they are not pixels"),
     ],
 )
 def test_faults_of_the_whole_file_are_named(
@@ -129,17 +129,17 @@ def test_the_cases(tmp_path: Path, name: str) -> None:
 def test_text_of_strangers_is_bounded(tmp_path: Path) -> None:
     for name, text, message in (
         ("deep.json", "[" * 100_000, "is nested too deep"),
-        ("nan.json", '{"a": NaN}', "NaN is no number"),
+        ("nan.json", '{"a": NaN}', "NaN is not a number"),
         ("list.json", "[1]", "holds a list, wanted a dict"),
-        ("cut.json", '{"a": [1, 2', "is no JSON"),
-        ("digits.json", '{"a": ' + "9" * 10_000 + "}", "is no JSON"),
+        ("cut.json", '{"a": [1, 2', "is not JSON"),
+        ("digits.json", '{"a": ' + "9" * 10_000 + "}", "is not JSON"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(ValueError, match=message) as caught:
             read_json(tmp_path / name)
         assert str(caught.value).startswith(str(tmp_path / name))
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="is not text"):
         read_json(tmp_path / "bytes.json")
     laughs = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><l>&b;</l>'
     (tmp_path / "laughs.xml").write_text(laughs)

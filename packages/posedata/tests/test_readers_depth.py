@@ -154,10 +154,10 @@ def pickled(folder: Path) -> Path:
 
 
 UNREADABLE = {
-    eight_bits: "is no depth image: has mode L, wanted 16-bit grey; save it so",
-    cut: "is no depth image: it is damaged, cut short, or no PNG; copy it anew",
-    text: "is no depth image: it is damaged, cut short, or no PNG; copy it anew",
-    pickled: "is no .npy array of numbers, or cut short; save it with numpy.save, or copy it anew",
+    eight_bits: "is not a depth image: has mode L, wanted 16-bit grey; save it so",
+    cut: "is not a depth image: it is damaged, cut short, or no PNG; copy it again",
+    text: "is not a depth image: it is damaged, cut short, or no PNG; copy it again",
+    pickled: "is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it again",
 }
 
 

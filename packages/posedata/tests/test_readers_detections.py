@@ -204,7 +204,7 @@ def test_coco_results_keep_images_and_leave_other_categories_out(tmp_path: Path)
 FAULTY: dict[str, tuple[Any, str]] = {
     "normalised": (
         lambda p: p * [1 / 900, 1 / 600, 1],
-        "all keypoints lie between .* so are no pixels; write pixels",
+        "all keypoints lie between .* so are not pixels; write pixels",
     ),
     "between -1 and 1": (lambda p: p * [2 / 900, 2 / 600, 1] - [1, 1, 0], "all keypoints lie between -"),
     "percent": (lambda p: p * [1, 1, 100], "scores reach .*, wanted 0 to 1; divide them"),
@@ -238,9 +238,9 @@ def test_damaged_people_and_frames_are_counted_and_the_others_read(tmp_path: Pat
     assert store.column("frame").tolist() == [0, 1, 2]
     assert len(files) == 3
     assert told == [
-        f"{tmp_path}/in/video_000000000007_keypoints.json: is no JSON (ends too early at line 1, column 11);"
-        " copy it anew [the frame is left out]",
-        f"{tmp_path}/in: 3 people (first in frame 8) have keypoints that are no list of finite numbers;"
+        f"{tmp_path}/in/video_000000000007_keypoints.json: is not JSON (ends too early at line 1, column 11);"
+        " copy it again [the frame is left out]",
+        f"{tmp_path}/in: 3 people (first in frame 8) have keypoints that are not a list of finite numbers;"
         " left out",
         f"{tmp_path}/in: 1 people (first in frame 10) have 2 numbers as keypoints, wanted 75; left out",
     ]

@@ -130,10 +130,10 @@ def test_lost_frames_missing_metadata_and_unknown_choices_are_named(h36m: H36mWr
     ("damage", "message"),
     [
         (lambda text: text.replace("<w0>[", "<w0>[1 "), "w0 has 301 numbers, wanted 300"),
-        (lambda text: text.replace("<w0>[", "<w0>[x "), "w0 holds what is no number"),
+        (lambda text: text.replace("<w0>[", "<w0>[x "), "w0 holds what is not a number"),
         (lambda text: text.replace("55011271", "5"), "dbcameras lists 5"),
         (lambda text: "<!DOCTYPE x [<!ENTITY a 'b'>]>" + text, "declares a document type"),
-        (lambda text: text[:-9], "is no XML"),
+        (lambda text: text[:-9], "is not XML"),
     ],
 )
 def test_damaged_metadata_is_named(h36m: H36mWriter, damage, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -203,11 +203,11 @@ def test_a_cdf_compressed_as_a_whole_and_what_is_no_cdf(tmp_path: Path) -> None:
     assert (tmp_path / "all.cdf").read_bytes()[4:8] == b"\xcc\xcc\x00\x01"
     np.testing.assert_array_equal(read_cdf(tmp_path / "all.cdf", "Pose")[0], values)
     with pytest.raises(
-        ValueError, match=r"all\.cdf: is no whole CDF file \(it has no variable 'Pos', only Pose"
+        ValueError, match=r"all\.cdf: is not a whole CDF file \(it has no variable 'Pos', only Pose"
     ):
         read_cdf(tmp_path / "all.cdf", "Pos")
     (tmp_path / "x.cdf").write_bytes(b"<html>")
-    with pytest.raises(ValueError, match=r"x\.cdf: is no whole CDF file"):
+    with pytest.raises(ValueError, match=r"x\.cdf: is not a whole CDF file"):
         read_cdf(tmp_path / "x.cdf", "Pose")
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_cdf(tmp_path / "y.cdf", "Pose")

@@ -124,7 +124,7 @@ def _broken(path: Path, change: str) -> str:
     labels, depth = formats.write_itop(path)
     if change == "cut":
         labels.write_bytes(labels.read_bytes()[:3000])
-        return "copy it anew"
+        return "copy it again"
     with h5py.File(depth, "r+") as file:
         if change == "no depth rows":
             del file["data"]

@@ -108,13 +108,15 @@ def test_two_bones_stand_where_trigonometry_puts_them(two_bones: Path) -> None:
     [
         ("two.amc", "shin 90", "shin 90 4", r"two\.amc: frame 2: 'shin' has 2 values, its ASF says 1"),
         ("two.amc", "thigh 0 90\n", "", r"two\.amc: frame 3: 'thigh' has 0 values"),
-        ("two.amc", "thigh 90 0", "thigh 90 zero", r"two\.amc: line 10 is no bone of a frame"),
+        ("two.amc", "thigh 90 0", "thigh 90 zero", r"two\.amc: line 10 is not a bone of a frame"),
         ("two.asf", "length 0.45", "", r"two\.asf: field ':units length' is missing"),
-        ("two.asf", "length 6", "", r"two\.asf: bone 'shin': cannot read 'length'"),
+        ("two.asf", "length 6", "", r"two\.asf: bone 'shin': length is missing, wanted a number"),
         ("two.asf", "0 0 30 XYZ", "0 0 30 ZYX", r"bone 'thigh': axis order ZYX is not read"),
         ("two.asf", "thigh shin\n", "hip shin\n", r"hierarchy names 'shin' before its bone or parent"),
         ("two.asf", "name shin", "name", r"hierarchy names 'shin' before its bone or parent"),
-        ("two.asf", "dof rx rz", "dof rx l", r"bone 'thigh': cannot read"),
+        ("two.asf", "dof rx rz", "dof rx l", r"bone 'thigh': dof is 'rx l', only rx, ry and rz are read"),
+        ("two.asf", "length 6", "length six", r"bone 'shin': length is 'six', wanted a number; correct it"),
+        ("two.asf", "0 0 30 XYZ", "0 30", r"bone 'thigh': axis is '0 30', wanted 3 numbers; correct it"),
     ],
 )
 def test_a_broken_asf_or_amc_names_its_fault(
@@ -227,10 +229,10 @@ def test_bvh_units_and_rates(tmp_path: Path) -> None:
         read_bvh(file)
     whole = file.read_text()
     file.write_text(whole[: whole.index("Frame Time")] + "Frame Time: 0.01\n")
-    with pytest.raises(ValueError, match=r"kick\.bvh: is no BVH file"):
+    with pytest.raises(ValueError, match=r"kick\.bvh: is not a BVH file"):
         read_bvh(file)
     file.write_text("HIERARCHY\nROOT")
-    with pytest.raises(ValueError, match=r"kick\.bvh: is no BVH file"):
+    with pytest.raises(ValueError, match=r"kick\.bvh: is not a BVH file"):
         read_bvh(file)
 
 

@@ -210,6 +210,32 @@ def test_h36m_keypoints_in_cocos_order_are_converted_by_name(h36m: Path) -> None
         assert (found[joint][:, 2] == 1).all()
 
 
+def test_h36m_keypoints_that_were_not_seen_have_no_confidence(h36m: Path) -> None:
+    """COCO's left hip at (0, 0) in one frame, the nose NaN in another, an ankle at -1 in a third."""
+    file = h36m / "data_2d_h36m_cpn.npz"
+    entries = load_plain_npz(file)["positions_2d"]
+    view = entries["S9"]["Sitting"][0] = entries["S9"]["Sitting"][0].copy()
+    view[1, 11], view[2, 0], view[3, 16] = 0, np.nan, -1
+    np.savez(file, positions_2d=np.array(entries, dtype=object))
+    tell(file, layout_name="coco", num_joints=17, keypoints_symmetry=COCO_SYMMETRY)
+    options = {"cameras": h36m / "cameras.json", "keypoints": file}
+    told: list[str] = []
+    store = PoseStore.open(prepare("h36m_npz", h36m, h36m / "store", say=told.append, **options))
+    rows = store.rows(sequences=["S9 Sitting"])[:5]
+    found = store.column("keypoints_cpn")[rows]
+    names = get_skeleton("h36m17").joints
+    lost = {(1, "left_hip"), (1, "pelvis"), (1, "spine"), (2, "neck"), (3, "right_ankle")}
+    assert {(i, names[j]) for i, j in np.argwhere(found[..., 2] == 0).tolist()} == lost
+    assert (found[found[..., 2] == 0] == 0).all()
+    np.testing.assert_allclose(found[1, names.index("right_hip"), :2], view[1, 12], rtol=1e-6)
+    assert f"{file}: 3 keypoints are NaN, (0, 0) or (-1, -1), so were not seen" in told
+    view[4, 3, 1] = np.nan
+    np.savez(file, positions_2d=np.array(entries, dtype=object))
+    tell(file, layout_name="coco", num_joints=17, keypoints_symmetry=COCO_SYMMETRY)
+    with pytest.raises(ValueError, match=r"S9 Sitting view 0: .*frame 4.*left_ear.*not seen"):
+        read_h36m_npz(h36m, **options)
+
+
 def test_h36m_keypoints_of_an_order_that_is_not_known_are_refused(h36m: Path, tmp_path: Path) -> None:
     file = h36m / "data_2d_h36m_cpn.npz"
     options = {"cameras": h36m / "cameras.json", "keypoints": file}
@@ -239,7 +265,7 @@ def test_h36m_keypoints_need_cameras_and_must_fit(h36m: Path) -> None:
     with pytest.raises(ValueError, match="S9 Walking 1: has 2 views for 1 cameras"):
         read_h36m_npz(h36m, keypoints=keypoints, cameras=h36m / "one.json")
     (h36m / "flat.json").write_text(json.dumps({"S9": [{**CAMERAS["S9"][0], "orientation": [0, 0, 0, 0]}]}))
-    with pytest.raises(ValueError, match=r"flat\.json: S9 camera 0: .*no quaternion"):
+    with pytest.raises(ValueError, match=r"flat\.json: S9 camera 0: .*not a quaternion"):
         read_h36m_npz(h36m, keypoints=keypoints, cameras=h36m / "flat.json")
     (h36m / "none.json").write_text("{}")
     with pytest.raises(ValueError, match="has no cameras for 'S9'"):

@@ -190,14 +190,14 @@ def _change(path: Path, change: str) -> str:
     file = files[name]
     if what == "cut":
         file.write_bytes(file.read_bytes()[:-40])
-        return "is no JSON"
+        return "is not JSON"
     if what == "gone":
         file.unlink()
         return "no such file"
     content = json.loads(file.read_text())
     if what == "mirrored":
         content["cameras"][1]["R"] = np.diag([1, 1, -1]).tolist()
-        word = "is no rotation"
+        word = "is not a rotation"
     elif what == "few":
         content["sensors"] = content["sensors"][:1]
         word = "KINECTNODE2 is not among them"
@@ -241,7 +241,7 @@ def test_a_broken_body_file_is_told_and_left_out(tmp_path: Path) -> None:
         prepare("panoptic", tmp_path / "raw", tmp_path / "store", cameras="none", say=told.append)
     )
     assert set(store.column("frame")) == {100, 103, 104, 105}
-    assert any("body3DScene_00000101.json: is no JSON" in note for note in told)
+    assert any("body3DScene_00000101.json: is not JSON" in note for note in told)
     assert any("body3DScene_00000102.json" in note and "mpi15" in note for note in told)
 
 

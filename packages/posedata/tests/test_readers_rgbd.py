@@ -225,13 +225,13 @@ def _change(folder: Path, change: str) -> None:
     [
         ("no table", "intrinsics.json: no such file"),
         ("no depth", "has no depth/"),
-        ("cut", "000000.png: is no depth image"),
+        ("cut", "000000.png: is not a depth image"),
         ("eight bits", "wanted 16-bit grey"),
         ("small", "is 4x4, the intrinsics say 64x48"),
         ("wide colour", "describe the colour camera"),
         ("fx", "fx is wide"),
-        ("distortion", "distortion is no array of numbers"),
-        ("rgb", "rgb is no object"),
+        ("distortion", "distortion is not an array of numbers"),
+        ("rgb", "rgb is not an object"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: str, word: str) -> None:

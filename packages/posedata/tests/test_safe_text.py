@@ -9,17 +9,17 @@ from posedata.readers.files.safe_text import parse_json, read_json, read_text, r
 JSON = {
     '{"a": 1, "a": 2}': "'a' stands twice in an object",
     '[{"b": {"c": 1, "d": 2, "c": 3}}]': "'c' stands twice in an object",
-    '{"a": NaN}': "NaN is no number",
-    "[-Infinity]": "-Infinity is no number",
+    '{"a": NaN}': "NaN is not a number",
+    "[-Infinity]": "-Infinity is not a number",
     "[" + "7" * 5000 + "]": "a number has thousands of digits",
     "[" * 100_000: "is nested too deep",
     '{"a":' * 100_000: "is nested too deep",
     '["\\ud800"]': "holds half a character",
     '{"\\uDFFF": 1}': "holds half a character",
-    '{"a": [1, 2': r"is no JSON \(ends too early at line 1, column 1",
-    '{"a": 1}\n{"b": 2}': r"is no JSON \(is damaged at line 2, column 1",
-    "": r"is no JSON \(ends too early at line 1, column 1",
-    "{'a': 1}": r"is no JSON \(is damaged at line 1, column 2",
+    '{"a": [1, 2': r"is not JSON \(ends too early at line 1, column 1",
+    '{"a": 1}\n{"b": 2}': r"is not JSON \(is damaged at line 2, column 1",
+    "": r"is not JSON \(ends too early at line 1, column 1",
+    "{'a': 1}": r"is not JSON \(is damaged at line 1, column 2",
 }
 
 
@@ -46,7 +46,7 @@ def test_json_that_is_taken(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bom\.json: holds a list, wanted a dict"):
         read_json(tmp_path / "bom.json")
     (tmp_path / "wide.json").write_text("[1]", encoding="utf-16")
-    with pytest.raises(ValueError, match=r"wide\.json: is no text in UTF-8 \(at byte 0\); save it so"):
+    with pytest.raises(ValueError, match=r"wide\.json: is not text in UTF-8 \(at byte 0\); save it so"):
         read_text(tmp_path / "wide.json")
 
 
@@ -70,8 +70,8 @@ def test_keypoints_by_the_million_are_no_bomb() -> None:
 def test_xml_is_bounded_and_named(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     for text, message in (
-        ("<a><b></a>", r"is no XML \(at line 1, column 8\)"),
-        ("", r"is no XML \(at line 1, column 0\)"),
+        ("<a><b></a>", r"is not XML \(at line 1, column 8\)"),
+        ("", r"is not XML \(at line 1, column 0\)"),
         ('<!DOCTYPE l [<!ENTITY a "ha">]><l>&a;</l>', "declares a document type"),
         ("<a>" + "<b/>" * 8_000_000 + "</a>", "would take some"),
     ):

@@ -85,9 +85,19 @@ def test_panoptic15_is_the_first_fifteen_of_panoptic19() -> None:
     assert get_skeleton("panoptic19").joints[15:] == ("left_eye", "left_ear", "right_eye", "right_ear")
 
 
-# As the owners print them: OpenPose's POSE_BODY_25_BODY_PARTS, the first 26 of Halpe-FullBody's README,
-# MediaPipe's list of pose landmarks.
+# As the owners print them: the categories of COCO's person_keypoints files, figure 2 of the NTU RGB+D paper,
+# OpenPose's POSE_BODY_25_BODY_PARTS (doc/02_output.md), the first 26 of Halpe-FullBody's README, and
+# MediaPipe's PoseLandmark.
 PUBLISHED = {
+    "coco17": (
+        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+        "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
+    ),
+    "ntu25": (
+        "spine_base spine_middle neck head left_shoulder left_elbow left_wrist left_hand right_shoulder "
+        "right_elbow right_wrist right_hand left_hip left_knee left_ankle left_foot right_hip right_knee "
+        "right_ankle right_foot spine left_hand_tip left_thumb right_hand_tip right_thumb"
+    ),
     "openpose25": (
         "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee "
         "LAnkle REye LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
@@ -109,13 +119,16 @@ OURS = {
     "mouth_left": "left_mouth",
     "mouth_right": "right_mouth",
 }
+NTU = {"spine_base": "pelvis", "spine_middle": "spine", "head": "head_centre", "spine": "thorax"}
 OURS |= {f"{s}_{theirs}": f"{s}_{ours}" for s in ("left", "right") for theirs, ours in
          (("pinky", "little1"), ("index", "index1"), ("thumb", "thumb2"))}  # fmt: skip
 
 
 def _ours(theirs: str, skeleton: str) -> str:
     """LBigToe -> left_big_toe; the few words that mean another joint here, by `OURS`."""
-    if skeleton != "mediapipe33":
+    if skeleton == "ntu25":
+        return NTU.get(theirs, theirs)
+    if skeleton in ("openpose25", "halpe26"):
         sided = re.fullmatch(r"([LR])([A-Zk].*)", theirs)  # "Rknee" so printed
         side = {"L": "left_", "R": "right_"}[sided[1]] if sided else ""
         theirs = side + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sided[2] if sided else theirs).lower()
@@ -132,12 +145,48 @@ def test_joints_stand_in_the_order_their_owner_publishes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "left", "right"),
-    [("openpose25", [5, 7, 12, 14, 16, 18, 19, 21], [2, 4, 9, 11, 15, 17, 22, 24]),
+    [("coco17", [1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]),
+     ("ntu25", [4, 5, 6, 7, 12, 13, 14, 15, 21, 22], [8, 9, 10, 11, 16, 17, 18, 19, 23, 24]),
+     ("openpose25", [5, 7, 12, 14, 16, 18, 19, 21], [2, 4, 9, 11, 15, 17, 22, 24]),
      ("halpe26", [1, 5, 9, 11, 15, 20, 22, 24], [2, 6, 10, 12, 16, 21, 23, 25]),
      ("mediapipe33", [1, 7, 9, 11, 15, 17, 21, 27, 31], [4, 8, 10, 12, 16, 18, 22, 28, 32])],
 )  # fmt: skip
 def test_mirror_pairs_published_indices(name: str, left: list[int], right: list[int]) -> None:
     assert [get_skeleton(name).mirror[i] for i in left] == right
+
+
+# The lines that the owners draw: POSE_BODY_25_PAIRS_RENDER_GPU, l_pair of Halpe's and AlphaPose's vis.py,
+# MediaPipe's POSE_CONNECTIONS, COCO's "skeleton" counted from 0; then the bones added here.
+DRAWN = {
+    "coco17": (
+        "15-13 13-11 16-14 14-12 11-12 5-11 6-12 5-6 5-7 6-8 7-9 8-10 1-2 0-1 0-2 1-3 2-4 3-5 4-6",
+        "",
+    ),
+    "openpose25": (
+        "1-8 1-2 1-5 2-3 3-4 5-6 6-7 8-9 9-10 10-11 8-12 12-13 13-14 1-0 0-15 15-17 0-16 16-18 14-19 19-20 "
+        "14-21 11-22 22-23 11-24",
+        "",
+    ),
+    "halpe26": (
+        "0-1 0-2 1-3 2-4 5-18 6-18 5-7 7-9 6-8 8-10 17-18 18-19 19-11 19-12 11-13 12-14 13-15 14-16 20-24 "
+        "21-25 23-25 22-24 15-24 16-25",
+        "0-18",
+    ),
+    "mediapipe33": (
+        "0-1 1-2 2-3 3-7 0-4 4-5 5-6 6-8 9-10 11-12 11-13 13-15 15-17 15-19 15-21 17-19 12-14 14-16 16-18 "
+        "16-20 16-22 18-20 11-23 12-24 23-24 23-25 24-26 25-27 26-28 27-29 28-30 29-31 30-32 27-31 28-32",
+        "9-0 10-0 11-7 12-8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_bones_are_lines_that_the_owner_draws(name: str) -> None:
+    drawn, added = ({tuple(sorted(map(int, pair.split("-")))) for pair in t.split()} for t in DRAWN[name])
+    bones = {tuple(sorted(edge)) for edge in get_skeleton(name).edges}
+    assert bones - drawn == added
+    if name in ("openpose25", "halpe26"):  # trees but for what was added; the others draw rings
+        assert drawn <= bones
 
 
 @pytest.mark.parametrize("name", ["openpose25", "halpe26", "mediapipe33", "coco17"])

@@ -230,7 +230,7 @@ BROKEN_FOLDERS = {
     "pickled": (_pickled, r"frame\.npy: is damaged \(an array of objects\)"),
     "no column": (lambda f: (f / "frame.npy").unlink(), r"frame\.npy: missing though meta\.json lists it"),
     "no meta": (lambda f: (f / "meta.json").unlink(), r"meta\.json: missing"),
-    "not json": (_write_meta, r"meta\.json: is not JSON; delete store and make it anew"),
+    "not json": (_write_meta, r"meta\.json: is not JSON; delete store and make it again"),
     "schema": (_edit_meta(schema=99), r"meta\.json: schema is 99, this version reads 1"),
     "skeleton": (_edit_meta(skeleton="h36m16"), "skeleton 'h36m16' is not known"),
     "other skeleton": (_edit_meta(skeleton="coco17", rows=3), "rows is 3, the columns have 12"),

@@ -61,7 +61,7 @@ def test_what_is_damaged_tells_how_to_make_it_anew(folder: Path) -> None:
     flip(folder / "images/rgb-00001.npy", 1500)
     store = PoseStore.open(folder)
     np.testing.assert_array_equal(store.images(np.arange(4)), PICTURES[:4])  # of the other shard
-    cure = r"rgb-00001\.npy: is damaged .*; delete store and make it anew: 'posedata render', or the recipe"
+    cure = r"rgb-00001\.npy: is damaged .*; delete store and make it again: 'posedata render', or the recipe"
     for read in (lambda: store.images(np.array([5])), lambda: PoseStore.open(folder, verify=True)):
         with pytest.raises(ValueError, match=cure):
             read()
@@ -79,7 +79,7 @@ def test_the_last_command_is_the_cure(tmp_path: Path, made: dict[str, object], c
     with StoreWriter(tmp_path / "s", META | made) as writer:
         writer.add_columns(make_columns())
     flip(tmp_path / "s/frame.npy", 1100)
-    with pytest.raises(ValueError, match=f"make it anew: 'posedata {command}'"):
+    with pytest.raises(ValueError, match=f"make it again: 'posedata {command}'"):
         PoseStore.open(tmp_path / "s")
 
 

@@ -1,4 +1,4 @@
-"""Writing a store: whole or not at all, nothing overwritten unasked, nothing taken that is no number."""
+"""Writing a store: whole or not at all, nothing overwritten unasked, nothing taken that is not a number."""
 
 import json
 import signal
@@ -98,7 +98,7 @@ def test_overwriting_spares_what_is_no_store(tmp_path: Path, content: str | None
     kept.parent.mkdir()
     kept.write_text(content or "years of work")
     for out in (kept.parent, kept):
-        with pytest.raises(FileExistsError, match="is no pose store, so it is not overwritten; choose"):
+        with pytest.raises(FileExistsError, match="is not a pose store, so it is not overwritten; choose"):
             StoreWriter(out, META, overwrite=True)
     assert kept.read_text() == (content or "years of work")
     (tmp_path / "empty").mkdir()
@@ -112,7 +112,7 @@ def test_what_appears_while_a_store_is_written_is_spared(tmp_path: Path) -> None
             (tmp_path / "store").mkdir()
             (tmp_path / "store" / "notes.txt").touch()
 
-    with pytest.raises(FileExistsError, match="is no pose store"):
+    with pytest.raises(FileExistsError, match="is not a pose store"):
         write()
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["notes.txt", "store"]
 

@@ -265,7 +265,7 @@ def test_langevin_step_is_that_of_the_signal_to_noise_ratio() -> None:
 
 @pytest.mark.parametrize("eta", [0.25, 0.5, 1.0])
 def test_eta_keeps_the_variance_of_every_level_and_a_part_of_the_noise(eta: float) -> None:
-    """Of data that are all 0 a step from 4 to 1 keeps a share 4^-eta of the noise, draws the rest anew."""
+    """Of data that are all 0 a step from 4 to 1 keeps a share 4^-eta of the noise, draws the rest again."""
     start = 4.0 * normal(200_000)
     levels = torch.tensor([4.0, 1.0])
     moved = dpmpp_2m_sde(

@@ -69,8 +69,8 @@ TREES: dict[str, str] = {
         L.shoulder<shoulder_centre R.shoulder<shoulder_centre
         L.elbow<L.shoulder R.elbow<R.shoulder L.wrist<L.elbow R.wrist<R.elbow
         L.hip<pelvis R.hip<pelvis L.knee<L.hip R.knee<R.hip L.ankle<L.knee R.ankle<R.knee
-        head<nose shoulder_centre<pelvis pelvis
-        L.big_toe<L.ankle R.big_toe<R.ankle L.small_toe<L.big_toe R.small_toe<R.big_toe
+        head<shoulder_centre shoulder_centre<pelvis pelvis
+        L.big_toe<L.heel R.big_toe<R.heel L.small_toe<L.heel R.small_toe<R.heel
         L.heel<L.ankle R.heel<R.ankle
         """,
     "mediapipe33": """

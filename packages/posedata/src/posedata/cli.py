@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from posedata.errors import one_line
 from posedata.prepare.cli import prepare_app
 from posedata.store.names import KINDS, NOISES, RIGS
 from posedata.terminal import Terminal, styled, visible
@@ -257,7 +258,7 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        typer.echo("posedata: " + visible(" ".join(str(error).split())), err=True)
+        typer.echo("posedata: " + visible(one_line(error)), err=True)
         raise typer.Exit(2) from None
 
 

@@ -6,6 +6,7 @@ the library, and loading it with global symbols before the import satisfies the 
 
 import ctypes
 import functools
+import re
 import sys
 from typing import Any
 
@@ -21,7 +22,9 @@ def open3d() -> Any:
     try:
         import open3d as module
     except (ImportError, OSError) as error:
-        raise ImportError(f"open3d does not load ({error}): pip install open3d-cpu libusb-package") from error
+        lacking = re.search(r"lib[\w.+-]+\.so[\w.]*", str(error))
+        cure = f"; and install the system's package that has {lacking[0]}" if lacking else ""
+        raise ImportError(f"open3d does not load: pip install open3d-cpu libusb-package{cure}") from error
     return module
 
 

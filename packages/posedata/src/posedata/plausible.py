@@ -75,7 +75,7 @@ def check_focal(focal: float | int, size: tuple[int, int]) -> list[str]:
     """Warnings on a focal length in pixels.
 
     Raises:
-        ValueError: it is no number above 0, or so short that no pinhole camera has it.
+        ValueError: it is not a number above 0, or so short that no pinhole camera has it.
     """
     if not (np.isfinite(focal) and focal > 0):
         raise ValueError(f"focal length is {focal}; give pixels above 0")

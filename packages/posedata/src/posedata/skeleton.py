@@ -252,11 +252,12 @@ def _skeleton(name: str, tree: str) -> Skeleton:
 SKELETONS: dict[str, Skeleton] = {name: _skeleton(name, tree) for name, tree in TREES.items()}
 """The skeletons known by name. Joint orders: Human3.6M as VideoPose3D; COCO, MPI-INF-3DHP (28), SMPL, ITOP,
 CMU Panoptic (coco19 and its first 15), NTU RGB+D, OpenPose's BODY_25, Halpe's 26 body keypoints and
-MediaPipe's (BlazePose's) 33 landmarks as published. COCO-17 and MediaPipe's, which have no root of their own,
-hang from the nose. OpenPose's and Halpe's "neck" is the shoulder_centre, their "MidHip" and "Hip" the pelvis;
-MediaPipe's pinky, index and thumb are the knuckles that InterHand's names call little1, index1 and thumb2.
-InterHand2.6M: two hands, 1 the base of a finger and 4 its tip; the left wrist hangs from the right, which is
-no bone."""
+MediaPipe's (BlazePose's) 33 landmarks as published. Bones are those that the owners draw; where these leave
+parts unconnected, Halpe's nose hangs from the neck, MediaPipe's mouth from the nose, its shoulders from the
+ears. COCO-17 and MediaPipe's, which have no root of their own, hang from the nose. OpenPose's and Halpe's
+"neck" is the shoulder_centre, their "MidHip" and "Hip" the pelvis; MediaPipe's pinky, index and thumb are the
+knuckles that InterHand's names call little1, index1 and thumb2. InterHand2.6M: two hands, 1 the base of a
+finger and 4 its tip; the left wrist hangs from the right, which is no bone."""
 
 
 def get_skeleton(name: str) -> Skeleton:

@@ -13,7 +13,7 @@ from rich.text import Text
 _HIDDEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: colours, cursor, clearing, titles, new lines
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls: text in another order
-    r"\u2028\u2029\ud800-\udfff]"  # line separators; bytes of a file's name that are no UTF-8
+    r"\u2028\u2029\ud800-\udfff]"  # line separators; bytes of a file's name that are not UTF-8
 )
 
 

@@ -55,15 +55,18 @@ def read_checkpoint(path: str | Path, *, device: str = "cpu") -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; give the path of a .pth or .safetensors file")
     if path.suffix == ".safetensors":
-        return dict(importlib.import_module("safetensors.torch").load_file(path, device=device))
+        safetensors = importlib.import_module("safetensors.torch")
+        try:
+            return dict(safetensors.load_file(path, device=device))
+        except importlib.import_module("safetensors").SafetensorError as error:
+            raise ValueError(f"{path}: is damaged, or no .safetensors file; download it again") from error
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
             loaded = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises several kinds for a damaged and for a refused file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{path}: not a checkpoint that can be read without running its code ({reason}); "
-            "save its state dict alone, as .safetensors or with torch.save, and give that"
+            f"{path}: not a checkpoint that can be read without running its code, or damaged; save its state "
+            "dict alone, as .safetensors or with torch.save, and give that"
         ) from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: holds a {type(loaded).__name__}, not a state dict; give a file with that")

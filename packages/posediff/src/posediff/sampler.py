@@ -89,7 +89,7 @@ def dpmpp_2m_sde(
         if previous is not None and there > 0:
             ratio = torch.log(sigmas[i - 1] / here) / torch.log(here / there)
             target = denoised + (denoised - previous) / (2 * ratio)
-        # Of the noise in x a part is kept; the rest of the next level's variance is drawn anew.
+        # Of the noise in x a part is kept; the rest of the next level's variance is drawn afresh.
         x = target + (there / here) ** (1 + eta) * (x - target)
         if eta and there > 0:
             x = x + there * torch.sqrt(1 - (there / here) ** (2 * eta)) * randn_like(x, generator)

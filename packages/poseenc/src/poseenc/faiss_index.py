@@ -32,9 +32,11 @@ class FaissIndex:
         self.dim = index.dim
         try:
             self._faiss: Any = faiss.index_factory(index.dim, factory, faiss.METRIC_INNER_PRODUCT)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1]
-            raise ValueError(f"factory {factory!r}: {reason}; 'Flat' and 'HNSW32' are known") from None
+        except RuntimeError:
+            raise ValueError(
+                f"factory {factory!r}: FAISS makes no index of it for {index.dim} dimensions; give 'Flat' or"
+                " 'HNSW32'"
+            ) from None
         vectors = np.ascontiguousarray(index.vectors())
         if len(vectors):
             self._faiss.train(vectors)

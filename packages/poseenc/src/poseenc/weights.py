@@ -40,10 +40,10 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     try:
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         cure = "" if safe else ", or save its state_dict as .safetensors and give that"
+        held = "" if safe else ", or holds more than tensors"
         raise ValueError(
-            f"{path}: not a whole, plain file of tensors ({reason}); download it again{cure}"
+            f"{path}: not a whole, plain file of tensors (it is damaged{held}); download it again{cure}"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -18,7 +18,7 @@ def faces(cube: Cube) -> Faces:
     """Sums of the cube's weights over k (I, J), over j (I, K) and over i (J, K).
 
     Differentiable once by a, b, c and rate; shift counts as a constant. The backward pass evaluates the
-    cube anew, so that memory stays with the faces. See `contrastive.kernels.cube.Cube`.
+    cube again, so that memory stays with the faces. See `contrastive.kernels.cube.Cube`.
     """
     result: Faces = _Faces.apply(*cube[:5], cube.same)
     return result

@@ -17,17 +17,17 @@ def unit_cure(store: PoseStore, unit: str | None) -> str:
     """What makes metres of lengths in this unit of `UNITS`, or in one that is not known."""
     form, _ = _told(store)
     if _has(form, "unit") and unit in _OPTION:
-        return f"prepare the store anew with --unit {_OPTION[unit]}"
+        return f"prepare the store again with --unit {_OPTION[unit]}"
     if unit is None:
-        return "convert the joints to metres and prepare the store anew"
-    return f"divide the joints by {UNITS[unit]:g} and prepare the store anew"
+        return "convert the joints to metres and prepare the store again"
+    return f"divide the joints by {UNITS[unit]:g} and prepare the store again"
 
 
 def order_cure(store: PoseStore) -> str:
     """What puts joints in the order of their skeleton."""
     return (
         f"put the joints in the order of {store.skeleton.name} (posedata.skeleton.Skeleton.convert) and"
-        " prepare the store anew"
+        " prepare the store again"
     )
 
 
@@ -39,11 +39,11 @@ def axis_cure(store: PoseStore, along: str) -> str:
         given = str(options.get("up", "y"))
         known = get_args(get_type_hints(form)["up"])
         if not known:
-            return "prepare the store anew with --up and the recording's own vertical axis"
+            return "prepare the store again with --up and the recording's own vertical axis"
         file_axis = {"x": "x", "-x": "-x", "y": "-z", "-y": "z", "z": "y", "-z": "-y"}[along]
         wanted = {"z": along, "y": file_axis}.get(given)
         if wanted in known:
-            return f"prepare the store anew with --up {wanted}"
+            return f"prepare the store again with --up {wanted}"
     turned = {
         "x": "[..., [1, 2, 0]]",
         "y": "[..., [0, 2, 1]] * [1, -1, 1]",
@@ -51,7 +51,7 @@ def axis_cure(store: PoseStore, along: str) -> str:
         "-y": "[..., [0, 2, 1]] * [1, 1, -1]",
         "-z": " * [1, -1, -1]",
     }[along]
-    return f"turn z up (joints{turned}) and prepare the store anew"
+    return f"turn z up (joints{turned}) and prepare the store again"
 
 
 def limb_cure(store: PoseStore) -> str:

@@ -17,7 +17,7 @@ _NEAREST, _FARTHEST = 150, 10_000
 def check_keypoints(store: PoseStore, rows: Int[np.ndarray, " n"]) -> dict[str, dict[str, Any]]:
     """By column of keypoints: `outside`, the share of known ones that lie outside their camera's image.
 
-    A fault: numbers that are not finite, confidences beyond 0 to 1, coordinates that are no pixels, most
+    A fault: numbers that are not finite, confidences beyond 0 to 1, coordinates that are not pixels, most
     keypoints outside. A warning: some far outside, or at (0, 0) and called seen.
     """
     out = {}
@@ -123,7 +123,9 @@ def check_depth(store: PoseStore, *, images: int = 64) -> dict[str, Any]:
     out |= {"nearest_m": near / 1000, "median_m": middle / 1000, "farthest_m": far / 1000}
     if not _NEAREST <= middle <= _FARTHEST:
         span = f"{near / 1000:.3g} to {far / 1000:.3g} m"
-        return out | {"verdict": f"values of {span} are no depth camera's; give --depth-scale, units a metre"}
+        return out | {
+            "verdict": f"values of {span} are not a depth camera's; give --depth-scale, units a metre"
+        }
     warning = {"warning": f"{empty} of {len(rows)} images looked at are empty"} if empty else {}
     return out | {"verdict": "ok"} | warning
 

@@ -1,6 +1,6 @@
 """What every format offers on the command line, kept in offers.json: help needs no reader and no torch.
 
-python -m posedata.prepare.offers    writes it anew: after a format, its title or an option has changed
+python -m posedata.prepare.offers    writes it again: after a format, its title or an option has changed
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from posedata.errors import one_line
 from posedata.prepare.finish import finish
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
 from posedata.processes import can_leave, in_processes
@@ -189,7 +190,7 @@ class _Job:
     def key(self, unit: Unit) -> str:
         for file in unit.files:
             if not file.is_file():
-                raise FileNotFoundError(f"{file}: no such file; restore it, or get the data set anew")
+                raise FileNotFoundError(f"{file}: no such file; restore it, or get the data set again")
         return unit_key(unit, self.form, self.source)
 
     def run(self, task: _Task) -> Part | Failure | Files:
@@ -201,7 +202,7 @@ class _Job:
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _OUR_TROUBLE:
                 raise
-            return Failure(task.unit.name, " ".join(str(error).split()), isinstance(error, FileNotFoundError))
+            return Failure(task.unit.name, one_line(error), isinstance(error, FileNotFoundError))
 
 
 _in_this_process: _Job | None = None

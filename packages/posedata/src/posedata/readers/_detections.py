@@ -204,7 +204,8 @@ def _layout_of(names: list[str] | None, count: int, file: Path) -> tuple[str, tu
         if min(places) >= 0 or (skeleton == "coco17" and min(places[5:]) >= 0):
             return skeleton, tuple(names), len(names)
     raise ValueError(
-        f"{file}: keypoints are {', '.join(names)[:160]}, which are no body's; give results of a body model"
+        f"{file}: keypoints are {', '.join(names)[:160]}, which are not a body's; give results of a body"
+        " model"
     )
 
 
@@ -225,14 +226,14 @@ class _Rows:
     def add(self, person: Person, count: int, places: np.ndarray) -> None:
         values = person.values
         if not isinstance(values, list) or not all(_number(value) for value in values):
-            return self._count("have keypoints that are no list of finite numbers", person)
+            return self._count("have keypoints that are not a list of finite numbers", person)
         if len(values) != 3 * count:
             return self._count(f"have {len(values)} numbers as keypoints, wanted {3 * count}", person)
         given = np.array(values, float).reshape(-1, 3)
         points = np.where(places[:, None] >= 0, given[places], 0.0)
         points[points[:, 2] <= 0] = 0
         if np.abs(points).max() > _LARGEST:
-            return self._count("have keypoints that are no pixels", person)
+            return self._count("have keypoints that are not pixels", person)
         if not points.any():
             return self._count("have no keypoint", person)
         self.people.append(person)
@@ -248,7 +249,7 @@ class _Rows:
             say(f"{self.where}: {len(frames)} people (first in frame {frames[0]}) {fault}; left out")
 
     def check(self, context: Context) -> None:
-        """Refuse what are no pixels and no confidences; bring those above 1 to 1."""
+        """Refuse what are not pixels or confidences; bring those above 1 to 1."""
         if not self.points:
             raise ValueError(f"{self.where}: has no person with a keypoint that can be used; check the file")
         every = np.concatenate(self.points)
@@ -256,7 +257,7 @@ class _Rows:
         if len(known) >= _FEW and np.abs(known[:, :2]).max() <= 1.0:
             raise ValueError(
                 f"{self.where}: all keypoints lie between {known[:, :2].min():.3g} and"
-                f" {known[:, :2].max():.3g}, so are no pixels; write pixels (OpenPose: --keypoint_scale 0)"
+                f" {known[:, :2].max():.3g}, so are not pixels; write pixels (OpenPose: --keypoint_scale 0)"
             )
         if (top := known[:, 2].max()) > _HIGHEST:
             raise ValueError(f"{self.where}: scores reach {top:.3g}, wanted 0 to 1; divide them")

@@ -162,15 +162,15 @@ def body_model(path: Path) -> BodyModel:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise ValueError(f"{path}: has no array {name}; give SMPL+H's model.npz (not a .pkl)")
         if name != "kintree_table" and not ((value > -_REACH) & (value < _REACH)).all():
-            raise ValueError(f"{path}: {name} holds numbers that no body has; get the model anew")
+            raise ValueError(f"{path}: {name} holds numbers that no body has; get the model again")
     vertices, shapes, regressor, tree = (np.asarray(value, np.float64) for value in found.values())
     count = len(vertices)
     wanted = shapes.shape[:2] == (count, 3) and regressor.shape == (JOINTS, count)
     if vertices.shape != (count, 3) or shapes.ndim != 3 or not wanted or tree.shape != (2, JOINTS):
-        raise ValueError(f"{path}: is no SMPL+H model of {JOINTS} joints; get it from mano.is.tue.mpg.de")
+        raise ValueError(f"{path}: is not an SMPL+H model of {JOINTS} joints; get it from mano.is.tue.mpg.de")
     parents = tuple(-1 if not 0 <= parent < JOINTS else int(parent) for parent in tree[0])
     if parents[0] != -1 or any(not 0 <= parent < joint for joint, parent in enumerate(parents[1:], start=1)):
-        raise ValueError(f"{path}: kintree_table does not put parents first; get the model anew")
+        raise ValueError(f"{path}: kintree_table does not put parents first; get the model again")
     shape = np.einsum("jv,vds->jds", regressor, shapes)
     return BodyModel(regressor @ vertices, shape, parents)
 
@@ -198,7 +198,7 @@ def _numbers(data: dict[str, np.ndarray], name: str, dims: int, file: Path) -> n
             " AMASS file"
         )
     if not (np.isfinite(value).all() and np.abs(value).max(initial=0) < _REACH):
-        raise ValueError(f"{file}: {name} holds numbers that none of a body is; get it anew")
+        raise ValueError(f"{file}: {name} holds numbers that none of a body is; get it again")
     return value.astype(np.float64)
 
 

@@ -143,13 +143,15 @@ def read_asf(path: Path) -> AsfSkeleton:
                 raise ValueError(f"{path}: hierarchy names {child[:40]!r} before its bone or parent; mend it")
             bones[child] = _bone(path, child, parent, described[child], radians)
     if not bones:
-        raise ValueError(f"{path}: has no bones in ':hierarchy'; it is no ASF file, or cut short")
+        raise ValueError(f"{path}: has no bones in ':hierarchy'; it is not an ASF file, or cut short")
     try:
         length = float(units["length"])
     except ValueError:
         length = 0.0
     if not (np.isfinite(length) and length > 0):
-        raise ValueError(f"{path}: field ':units length' is no positive number; restore it (CMU writes 0.45)")
+        raise ValueError(
+            f"{path}: field ':units length' is not a positive number; restore it (CMU writes 0.45)"
+        )
     return AsfSkeleton(bones, INCH / length, radians, _root(path, sections.get("root", []), radians))
 
 
@@ -179,9 +181,9 @@ def read_amc(path: Path) -> AmcMotion:
                 raise ValueError
             frames[-1][words[0]] = values
         except (ValueError, IndexError):
-            raise ValueError(f"{path}: line {number} is no bone of a frame ({line[:40]!r})") from None
+            raise ValueError(f"{path}: line {number} is not a bone of a frame ({line[:40]!r})") from None
     if not frames:
-        raise ValueError(f"{path}: has no frame; it is no AMC file, or cut short")
+        raise ValueError(f"{path}: has no frame; it is not an AMC file, or cut short")
     return AmcMotion(frames, np.array(numbers), radians)
 
 
@@ -305,19 +307,32 @@ def _bone_fields(lines: list[list[str]]) -> Iterator[tuple[str, dict[str, list[s
 
 
 def _bone(path: Path, name: str, parent: str, fields: dict[str, list[str]], radians: float) -> Bone:
-    try:
-        direction = np.array([float(word) for word in fields["direction"][:3]])
-        axis = np.array([float(word) for word in fields["axis"][:3]])
-        length = float(fields["length"][0])
-        dof = tuple(("rx", "ry", "rz").index(word.lower()) for word in fields.get("dof", []))
-    except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(f"{path}: bone {name[:40]!r}: cannot read {str(error)[:80]}; mend it") from None
+    where = f"{path}: bone {name[:40]!r}"
+    direction, axis, length = (
+        _numbers(fields, key, count, where) for key, count in (("direction", 3), ("axis", 3), ("length", 1))
+    )
+    dof = [word.lower() for word in fields.get("dof", [])]
+    if not set(dof) <= {"rx", "ry", "rz"}:
+        raise ValueError(f"{where}: dof is {' '.join(dof)[:40]!r}, only rx, ry and rz are read; correct it")
     if fields["axis"][3:] not in ([], ["XYZ"]):
         order = " ".join(fields["axis"][3:])[:40]
-        raise ValueError(f"{path}: bone {name[:40]!r}: axis order {order} is not read; only XYZ is")
-    if len(direction) != 3 or len(axis) != 3 or not np.isfinite([*direction, *axis, length]).all():
-        raise ValueError(f"{path}: bone {name[:40]!r}: direction, axis or length is damaged; mend the file")
-    return Bone(parent, direction * length, axis * radians, dof)
+        raise ValueError(f"{where}: axis order {order} is not read, only XYZ is; export the skeleton so")
+    turned = tuple(("rx", "ry", "rz").index(word) for word in dof)
+    return Bone(parent, direction * length[0], axis * radians, turned)
+
+
+def _numbers(fields: dict[str, list[str]], key: str, count: int, where: str) -> np.ndarray:
+    """The first values of a bone's field, (count,)."""
+    words = fields.get(key, [])[:count]
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        values = np.array([np.nan])
+    if len(words) < count or not np.isfinite(values).all():
+        wanted = "a number" if count == 1 else f"{count} numbers"
+        found = repr(" ".join(words)[:40]) if words else "missing"
+        raise ValueError(f"{where}: {key} is {found}, wanted {wanted}; correct it")
+    return values
 
 
 def _values(motion: AmcMotion, bone: str, count: int, path: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ names that the category lists, so that files of other sets (CrowdPose's 14, Halp
 COCO-WholeBody's 133) and of annotation tools are read as far as they have COCO's 17. A person without a box
 gets one from the keypoints; a keypoint outside its image by more than a tenth of it is not annotated.
 
-`frame` is the image's id (its place in the list, where ids are no numbers). A photograph has no rate: fps is
+`frame` is the image's id (its place in the list, where ids are not numbers). A photograph has no rate: fps is
 1.
 """
 

@@ -64,7 +64,7 @@ class Clip:
 class Unit:
     """What is read by itself: a name of its own, the files it is read from, and plain data for `read`.
 
-    The files are what is checksummed, and what makes a unit be read anew if one of them has changed.
+    The files are what is checksummed, and what makes a unit be read again if one of them has changed.
     """
 
     name: str
@@ -205,7 +205,7 @@ def inside(folder: Path, *parts: str) -> Path:
     """`folder` joined with parts that came out of a file; ValueError if that leaves the folder."""
     pieces = [piece for part in parts for piece in str(part).split("/")]
     if any("\0" in piece or len(piece.encode("utf-8", "replace")) > 255 for piece in pieces):
-        raise ValueError(f"{folder}: a name in it is none of a file ({'/'.join(parts)[:80]!r}); get it anew")
+        raise ValueError(f"{folder}: a name in it is none of a file ({'/'.join(parts)[:80]!r}); get it again")
     root = folder.resolve()
     path = root.joinpath(*parts).resolve()
     if not path.is_relative_to(root):

@@ -275,11 +275,11 @@ def _pixels(file: Path | None) -> Float32[np.ndarray, "T 17 2"] | None:
 def _poses(file: Path, size: int) -> Float64[np.ndarray, "T 17 d"]:
     values = read_cdf(file, "Pose")
     if values.ndim < 2 or values.shape[-1] != 32 * size or values.dtype.kind != "f":
-        raise ValueError(f"{file}: Pose has shape {values.shape}, wanted (1, T, {32 * size}); get it anew")
+        raise ValueError(f"{file}: Pose has shape {values.shape}, wanted (1, T, {32 * size}); get it again")
     with np.errstate(invalid="ignore"):  # a NaN that signals; refused below
         poses = values.reshape(-1, 32, size)[:, list(JOINTS_17_OF_32)].astype(np.float64)
     if not (np.isfinite(poses).all() and np.abs(poses).max(initial=0) < 1e6):
-        raise ValueError(f"{file}: Pose holds numbers that no position has; get it anew")
+        raise ValueError(f"{file}: Pose holds numbers that no position has; get it again")
     return poses
 
 

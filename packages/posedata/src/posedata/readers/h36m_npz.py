@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from posedata.keypoints import convert_keypoints, take_keypoints
 from posedata.readers._clips import stride_for
 from posedata.readers.files.h36m_cameras import read_cameras
 from posedata.readers.files.safe_npz import load_plain_npz
@@ -35,13 +36,14 @@ _REACH = 1e4
 class H36mNpz(Format):
     """Without cameras a row is a pose; with them it is a pose seen by one of them.
 
-    Keypoints become `keypoints_NAME`, NAME from the file's ("gt" becomes "true"), confidence 1.
+    Keypoints become `keypoints_NAME`, NAME from the file's ("gt" becomes "true"). Their confidence is 1,
+    and 0 where nothing was seen: at NaN, (0, 0) or (-1, -1), and for what would be made of such.
     """
 
     name = "h36m_npz"
     title = "Human3.6M as VideoPose3D's npz, with its 2D detections"
     terms = TERMS
-    version = 2
+    version = 3
     reference_fps = RATE
     totals = (
         Total("training frames", 1_559_752, "Human3.6M, S1 S5 S6 S7 S8 by four cameras", TRAIN, views=4),
@@ -90,8 +92,7 @@ class H36mNpz(Format):
             columns = {}
             if self.keypoints is not None:
                 seen = np.load(context.scratch / f"{detail['poses']}-{number}.npy", allow_pickle=False)
-                full = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1)
-                columns["keypoints_" + _detector(Path(self.keypoints))] = full[: len(joints) : stride]
+                columns["keypoints_" + _detector(Path(self.keypoints))] = seen[: len(joints) : stride]
             yield Clip(joints[::stride], subject, unit.name, action, columns, (camera,))
 
     def _unpack_keypoints(self, path: Path, units: list[Unit], context: Context) -> None:
@@ -99,6 +100,7 @@ class H36mNpz(Format):
         entries, scratch = load_plain_npz(path), context.scratch
         layout = _layout(entries.get("metadata"), path, context)
         strangers: list[str] = []
+        unseen = 0
         for key, arrays in _arrays(entries, path, "positions_2d"):
             if key not in wanted:
                 strangers.append(" ".join(key))
@@ -113,7 +115,11 @@ class H36mNpz(Format):
                             f"{where}: shape is {view.shape}, wanted ({poses} or more, 17, 2); give the"
                             " matching file"
                         )
-                    _save(scratch / f"{detail['poses']}-{number}.npy", _as_h36m(view, layout))
+                    points = take_keypoints(view, layout, f"{where} view {number}")[0]
+                    unseen += int((points[..., 2] == 0).sum())
+                    _save(scratch / f"{detail['poses']}-{number}.npy", _as_h36m(points, layout))
+        if unseen:
+            context.tell(f"{path}: {unseen} keypoints are NaN, (0, 0) or (-1, -1), so were not seen")
         if strangers:
             context.note(
                 f"{path}: {len(strangers)} sequences of positions_2d (first {strangers[0]}) have no"
@@ -135,11 +141,11 @@ def _arrays(entries: dict[str, Any], path: Path, name: str) -> Iterator[tuple[tu
         raise ValueError(f"{path}: has no dict {name!r}; give a file in VideoPose3D's layout")
     for subject, actions in table.items():
         if not isinstance(subject, str) or not isinstance(actions, dict):
-            raise ValueError(f"{path}: {name} of {str(subject)[:40]} is no dict of actions; get it anew")
+            raise ValueError(f"{path}: {name} of {str(subject)[:40]} is not a dict of actions; get it again")
         for action, value in actions.items():
             if not isinstance(action, str):
                 raise ValueError(
-                    f"{path}: {name} of {subject[:40]} has an action without a name; get it anew"
+                    f"{path}: {name} of {subject[:40]} has an action without a name; get it again"
                 )
             yield (subject[:80], action[:80]), value
 
@@ -171,8 +177,8 @@ def _left_and_right(skeleton: Skeleton) -> set[tuple[int, int]]:
     return {(i, j) for i, j in enumerate(skeleton.mirror) if skeleton.joints[i].startswith("left_")}
 
 
-def _as_h36m(view: Float32[np.ndarray, "T 17 2"], layout: Skeleton) -> Float32[np.ndarray, "T 17 2"]:
-    return layout.convert(torch.from_numpy(view), get_skeleton("h36m17"), lossy=True).numpy()
+def _as_h36m(points: Float32[np.ndarray, "T 17 3"], layout: Skeleton) -> Float32[np.ndarray, "T 17 3"]:
+    return convert_keypoints(torch.from_numpy(points), layout, get_skeleton("h36m17")).numpy()
 
 
 def _seventeen(array: Any, where: str) -> np.ndarray:
@@ -191,15 +197,19 @@ def _views(arrays: Any, cameras: list[ClipCamera], where: str) -> list[np.ndarra
         raise ValueError(f"{where}: has {found} views for {len(cameras)} cameras; give the matching file")
     for array in arrays:
         if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[1:] != (17, 2):
-            raise ValueError(f"{where}: a view is no array (T, 17, 2); give a file of 17 joints")
+            raise ValueError(f"{where}: a view is not an array (T, 17, 2); give a file of 17 joints")
         if array.dtype.kind != "f":
             raise ValueError(f"{where}: a view holds {array.dtype}, wanted floats; save pixels as floats")
-    return [_checked(array, where) for array in arrays]
+    with np.errstate(invalid="ignore", over="ignore"):  # a NaN that signals, and what float64 does not hold
+        views = [array.astype(np.float64) for array in arrays]
+    for view in views:
+        _checked(np.where(np.isnan(view), 0, view), where)
+    return views
 
 
 def _checked(array: np.ndarray, where: str) -> np.ndarray:
     if not (np.isfinite(array).all() and np.abs(array).max(initial=0) < _REACH):
-        raise ValueError(f"{where}: holds numbers that no position has (metres, pixels); get it anew")
+        raise ValueError(f"{where}: holds numbers that no position has (metres, pixels); get it again")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 

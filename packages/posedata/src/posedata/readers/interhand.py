@@ -90,7 +90,7 @@ class InterHandFormat(Format):
             if isinstance(error, ValueError) and text.startswith(str(file.parent)):
                 raise
             why = reason(error, "an entry of it, of its camera or its joint_3d file is not as it should be")
-            raise ValueError(f"{file}: {why}; get the three files anew") from None
+            raise ValueError(f"{file}: {why}; get the three files again") from None
         size = crop_size(self.size)
         if size is not None and size[0] != size[1]:
             raise ValueError(f"size {self.size!r}: hands are cut square; give e.g. 256x256")

@@ -188,7 +188,7 @@ def _unpack(packed: Path, scratch: Path) -> Path:
             cause = f"{error.strerror}, while {packed.name} is unpacked there"
             raise OSError(error.errno, cause, str(unfinished)) from None
         reason = "it is longer than any file of ITOP" if isinstance(error, _TooLongError) else "it is damaged"
-        raise ValueError(f"{packed}: does not unpack, {reason}; download it anew") from None
+        raise ValueError(f"{packed}: does not unpack, {reason}; download it again") from None
     unfinished.rename(target)
     return target
 
@@ -212,7 +212,7 @@ def _ids(file: H5File) -> list[str]:
     for raw in file.array("id", (None,), "S").all():
         name = raw.decode("ascii", "replace") if isinstance(raw, bytes) else str(raw)
         if not re.fullmatch(r"\d\d_\d{1,9}", name, re.ASCII):
-            raise ValueError(f"{file.path}: id {name[:20]!r} is not PP_FFFFF; download the file anew")
+            raise ValueError(f"{file.path}: id {name[:20]!r} is not PP_FFFFF; download the file again")
         names.append(name)
     return names
 
@@ -260,7 +260,7 @@ def _images(
     masks = labels.array("segmentation", (count, height, width)) if "segmentation" in labels else None
     with H5File(detail["depth"]) as file:
         if _ids(file) != _ids(labels):
-            raise ValueError(f"{file.path}: id differs from {labels.path}'s; download both anew")
+            raise ValueError(f"{file.path}: id differs from {labels.path}'s; download both again")
         cloud = "point_cloud" in file.path.name
         depths = file.array("data", (count, width * height, 3) if cloud else (count, height, width), "f")
         for start in range(0, len(rows), BATCH):
@@ -291,7 +291,7 @@ def _check_metres(path: Path, metres: Shaped[np.ndarray, " ..."]) -> None:
     if known.size and float(np.median(known)) > _FARTHEST:
         raise ValueError(
             f"{path}: values of {known.min():.4g} to {known.max():.4g} metres; these look like millimetres,"
-            " ITOP's are metres; download the file anew"
+            " ITOP's are metres; download the file again"
         )
 
 

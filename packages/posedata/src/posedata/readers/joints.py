@@ -96,10 +96,10 @@ def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; write all arrays of the joints format")
     for names in ("seq_names", "subject_names", "action_names"):
         if names in arrays and (arrays[names].ndim != 1 or arrays[names].dtype.kind not in "US"):
-            raise ValueError(f"{path}: {names} is no list of names; write it as an array of text")
+            raise ValueError(f"{path}: {names} is not a list of names; write it as an array of text")
     rate = arrays["fps"]
     if rate.size != 1 or rate.dtype.kind not in "fiu" or not 0 < float(rate.item()) < 1e5:
-        raise ValueError(f"{path}: fps is no number of frames a second; write it anew")
+        raise ValueError(f"{path}: fps is not a number of frames a second; write it again")
     return arrays
 
 
@@ -117,7 +117,7 @@ def _index(path: Path, arrays: dict[str, np.ndarray], key: str, names: str) -> n
     values, known = arrays[key], len(arrays[names])
     if values.shape != (len(arrays["joints"]),):
         raise ValueError(
-            f"{path}: {key} has shape {values.shape} for {len(arrays['joints'])} poses; write it anew"
+            f"{path}: {key} has shape {values.shape} for {len(arrays['joints'])} poses; write it again"
         )
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= known:
         raise ValueError(f"{path}: {key} must be integers from 0 to {known - 1}, indices into {names}")

@@ -94,7 +94,7 @@ def _frames(data: Any, first: int, file: Path) -> Iterator[tuple[int, list[dict[
         plain = isinstance(instances, list) and all(isinstance(one, dict) for one in instances)
         if not plain or type(number) is not int or not 0 <= number < 1 << 31:
             raise ValueError(
-                f"{file}: instance_info[{place}] is no frame with a list of instances; get it anew"
+                f"{file}: instance_info[{place}] is not a frame with a list of instances; get it again"
             )
         yield number, instances  # type: ignore[misc]
 

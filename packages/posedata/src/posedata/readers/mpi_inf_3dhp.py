@@ -180,7 +180,7 @@ class MpiInf3dhp(Format):
         kept = kept[kept % stride == 0]
         for name, values in (("annot2", pixels), ("annot3", metric), ("univ_annot3", pose)):
             if not (np.isfinite(values[kept]).all() and np.abs(values[kept]).max(initial=0) < _REACH):
-                raise ValueError(f"{file}: {name} holds numbers that no position has; get it anew")
+                raise ValueError(f"{file}: {name} holds numbers that no position has; get it again")
         if not len(kept):
             context.note(f"{file}: valid_frame marks no frame; {unit.name} is left out")
             return
@@ -250,7 +250,7 @@ def _cell(
     """One camera's annotations."""
     found = cells.get(field)
     if found is None or found.dtype != object or found.size != CAMERAS:
-        raise ValueError(f"{file}: {field} is no cell array of {CAMERAS} cameras; get it anew")
+        raise ValueError(f"{file}: {field} is not a cell array of {CAMERAS} cameras; get it again")
     values = found.reshape(-1)[camera]
     if values.ndim != 2 or values.shape[1] != 28 * size:
         raise ValueError(
@@ -258,7 +258,7 @@ def _cell(
         )
     if not (np.isfinite(values).all() and np.abs(values).max(initial=0) < _REACH):
         raise ValueError(
-            f"{file}: {field} of camera {camera} holds numbers that no position has; get it anew"
+            f"{file}: {field} of camera {camera} holds numbers that no position has; get it again"
         )
     return values.reshape(-1, 28, size).astype(np.float64)
 
@@ -269,7 +269,7 @@ def _level_camera(unit: Unit, points: np.ndarray, pixels: np.ndarray, context: C
     try:
         solved = solve_intrinsics(points.reshape(-1, 3), pixels.reshape(-1, 2), radial=0)
     except ValueError as error:
-        raise ValueError(f"{file}: annot3 and annot2: {error}; get it anew") from None
+        raise ValueError(f"{file}: annot3 and annot2: {error}; get it again") from None
     if not solved.residual < _RESIDUAL or solved.focal.min() <= 0:
         context.note(
             f"{file}: no camera joins annot3 and annot2 to {_RESIDUAL:g} pixels; take its 2D with care"

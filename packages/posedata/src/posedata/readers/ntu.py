@@ -123,11 +123,11 @@ class Ntu(Format):
         try:
             solved = solve_intrinsics(_unmirrored(every[:, :3]), _pixels(every), size=SIZE)
         except ValueError as error:
-            raise ValueError(f"{unit.files[0]}: {error}; copy it anew") from None
+            raise ValueError(f"{unit.files[0]}: {error}; copy it again") from None
         if solved.residual > _LARGEST_RESIDUAL:
             context.note(
                 f"{unit.files[0]}: depthX and depthY lie up to {solved.residual:.1f} px from where x, y, z"
-                " put them; get the file anew"
+                " put them; get the file again"
             )
         return ClipCamera(
             unit.name[:8], solved.focal, solved.centre, _WORLD_TO_CAMERA, np.zeros(3), SIZE, solved.distortion
@@ -176,12 +176,12 @@ def read_skeleton(path: Path) -> list[Body]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path}: is larger than any skeleton file; get it anew")
+        raise ValueError(f"{path}: is larger than any skeleton file; get it again")
     words = path.read_bytes().split()
     try:
         numbers = np.array(words, dtype="S32").astype(np.float64)
     except ValueError:
-        raise ValueError(f"{path}: holds something that is no number; copy it anew") from None
+        raise ValueError(f"{path}: holds something that is not a number; copy it again") from None
     count = _whole(numbers, 0, len(words), path, "the number of frames")
     frames: dict[str, list[int]] = defaultdict(list)
     places: dict[str, list[int]] = defaultdict(list)
@@ -192,17 +192,17 @@ def read_skeleton(path: Path) -> list[Body]:
         at += 1
         for _ in range(bodies):
             if _whole(numbers, at + _BODY, JOINTS, path, f"the number of joints in {where}") != JOINTS:
-                raise ValueError(f"{path}: {where} has a body without 25 joints; copy it anew")
+                raise ValueError(f"{path}: {where} has a body without 25 joints; copy it again")
             start, at = at + _BODY + 1, at + _BODY + 1 + JOINTS * _JOINT
             if at > len(words):
-                raise ValueError(f"{path}: ends in {where}; copy it anew")
+                raise ValueError(f"{path}: ends in {where}; copy it again")
             identity = words[start - _BODY - 1].decode("ascii", "replace")
             if frames[identity] and frames[identity][-1] == frame:
-                raise ValueError(f"{path}: {where} has body {identity[:20]} twice; copy it anew")
+                raise ValueError(f"{path}: {where} has body {identity[:20]} twice; copy it again")
             frames[identity].append(frame)
             places[identity].append(start)
     if at != len(words):
-        raise ValueError(f"{path}: goes on after its {count} frames; copy it anew")
+        raise ValueError(f"{path}: goes on after its {count} frames; copy it again")
     take = np.arange(JOINTS * _JOINT)
     found = [
         Body(name, np.array(at), numbers[np.array(places[name])[:, None] + take].reshape(-1, JOINTS, _JOINT))
@@ -213,10 +213,10 @@ def read_skeleton(path: Path) -> list[Body]:
 
 def _whole(numbers: Float[np.ndarray, " n"], at: int, most: int, path: Path, what: str) -> int:
     if at >= len(numbers):
-        raise ValueError(f"{path}: ends before {what}; copy it anew")
+        raise ValueError(f"{path}: ends before {what}; copy it again")
     value = float(numbers[at])
     if not (0 <= value <= most and value == int(value)):
-        raise ValueError(f"{path}: {what} is {value:g}; copy it anew")
+        raise ValueError(f"{path}: {what} is {value:g}; copy it again")
     return int(value)
 
 
@@ -245,7 +245,7 @@ def _depth_roots(source: Path) -> list[Path]:
 
 
 def _depth_folder(roots: list[Path], name: str) -> tuple[str, int] | None:
-    """The folder, and how many images it holds (so that a unit is read anew where some were added)."""
+    """The folder, and how many images it holds (so that a unit is read again where some were added)."""
     for root in roots:
         if (root / name).is_dir():
             return str(root / name), len(matching(files_below(root / name), "*.png"))
@@ -259,7 +259,7 @@ def _depth_files(folder: Path, frames: Int[np.ndarray, " T"], context: Context) 
         found.append(next((folder / name for name in names if (folder / name).is_file()), None))
     lacking = sum(path is None for path in found)
     if lacking:
-        context.note(f"{folder}: lacks the depth of {lacking} of {len(found)} frames; copy it anew")
+        context.note(f"{folder}: lacks the depth of {lacking} of {len(found)} frames; copy it again")
     return found
 
 

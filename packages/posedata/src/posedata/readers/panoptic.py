@@ -232,7 +232,7 @@ def _paired(
     near = np.abs(taken[nearest] - times) <= MOST_APART
     short = int((near & (nearest >= stored)).sum())
     if short:
-        context.note(f"{file}: holds {stored} frames, {short} poses need later ones; download it anew")
+        context.note(f"{file}: holds {stored} frames, {short} poses need later ones; download it again")
     return np.where(near & (nearest < stored), nearest, -1)
 
 
@@ -295,14 +295,14 @@ def _pictures(colour: Colour, frames: Int[np.ndarray, " T"]) -> Iterator[UInt8[n
     for picture, count in zip(video_frames(colour.source, distinct), repeats.tolist(), strict=False):
         for _ in range(count):
             yield picture
-    raise ValueError(f"{colour.source}: ends before the images that poses need; download it anew")
+    raise ValueError(f"{colour.source}: ends before the images that poses need; download it again")
 
 
 def _frame(handle: Any, index: int, file: Path) -> UInt16[np.ndarray, "424 512"]:
     handle.seek(index * _FRAME_BYTES)
     data = handle.read(_FRAME_BYTES)
     if len(data) != _FRAME_BYTES:
-        raise ValueError(f"{file}: frame {index} is cut short; download it anew")
+        raise ValueError(f"{file}: frame {index} is cut short; download it again")
     width, height = DEPTH_SIZE
     return np.frombuffer(data, "<u2").reshape(height, width)[:, ::-1].astype(np.uint16)
 

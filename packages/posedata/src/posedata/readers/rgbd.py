@@ -128,7 +128,8 @@ def _cut(
     count = len(set(index.tolist()))
     if empty and len(empty) == count:
         raise ValueError(
-            f"{frames.name}: depth is 0 everywhere in all of {count} frames, first {empty[0]}; record it anew"
+            f"{frames.name}: depth is 0 everywhere in all of {count} frames, first {empty[0]}; record it"
+            " again"
         )
     if empty:
         context.note(
@@ -168,8 +169,8 @@ def people_in(
         if name not in place:
             what = f"image {name[:60]!r}" if name else f"image_id {str(person['image_id'])[:20]}"
             raise ValueError(
-                f"{path}: annotations {i} is of {what}, which is no depth file; name images as depth files,"
-                f" e.g. {names[0] if names else '000000'}.png"
+                f"{path}: annotations {i} is of {what}, which is not a depth file; name images as depth"
+                f" files, e.g. {names[0] if names else '000000'}.png"
             )
         found.append((place[name], person["keypoints"]))
     found.sort(key=lambda pair: pair[0])

@@ -115,7 +115,7 @@ class Tdpw(Format):
         file, stride = unit.files[0], stride_for(unit.files[0], RATE, self.fps)
         data = read_plain_pickle(file, foreign=True)
         if not isinstance(data, dict):
-            raise ValueError(f"{file}: holds no dict of fields; get it anew")
+            raise ValueError(f"{file}: holds no dict of fields; get it again")
         people = _list(data, "jointPositions", file)
         poses = [_array(value, (None, 72), f"{file}: jointPositions[{i}]") for i, value in enumerate(people)]
         count = len(poses[0])
@@ -196,11 +196,11 @@ class _Cameras:
     ) -> None:
         rotation = views[:, :3, :3]
         if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0) > 1e-2:
-            raise ValueError(f"{file}: cam_poses holds what is no rotation; get it anew")
+            raise ValueError(f"{file}: cam_poses holds what is not a rotation; get it again")
         self.up, self._rotation, self._translation = up, rotation @ up.T, views[:, :3, 3]
         self._focal, self._centre = lens[[0, 1], [0, 1]], lens[[0, 1], [2, 2]]
         if self._focal.min() <= 0 or not ((self._centre > 0) & (self._centre < 1e4)).all():
-            raise ValueError(f"{file}: cam_intrinsics is of no camera; get it anew")
+            raise ValueError(f"{file}: cam_intrinsics is of no camera; get it again")
         if pictures:
             height, width = read_colour(pictures[0]).shape[:2]
             self.size = (int(width), int(height))
@@ -259,20 +259,20 @@ def _list(data: Mapping[Any, Any], field: str, file: Path, count: int | None = N
     if isinstance(values, np.ndarray) and values.ndim >= 1:
         values = list(values)
     if not isinstance(values, list | tuple) or not 1 <= len(values) <= _MOST_PEOPLE:
-        raise ValueError(f"{file}: {field} is no list of people; get it anew")
+        raise ValueError(f"{file}: {field} is not a list of people; get it again")
     if count is not None and len(values) != count:
-        raise ValueError(f"{file}: {field} has {len(values)} entries for {count} people; get it anew")
+        raise ValueError(f"{file}: {field} has {len(values)} entries for {count} people; get it again")
     return list(values)
 
 
 def _array(value: Any, shape: tuple[int | None, ...], where: str) -> np.ndarray:
     wanted = ", ".join("T" if n is None else str(n) for n in shape)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-        raise ValueError(f"{where} is no array of numbers, wanted ({wanted}); get it anew")
+        raise ValueError(f"{where} is not an array of numbers, wanted ({wanted}); get it again")
     if value.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, value.shape, strict=True)):
-        raise ValueError(f"{where} has shape {value.shape}, wanted ({wanted}); get it anew")
+        raise ValueError(f"{where} has shape {value.shape}, wanted ({wanted}); get it again")
     if not len(value) or not (np.isfinite(value).all() and np.abs(value.astype(np.float64)).max() < _REACH):
-        raise ValueError(f"{where} is empty, or holds numbers that none of these is; get it anew")
+        raise ValueError(f"{where} is empty, or holds numbers that none of these is; get it again")
     return value.astype(np.float64)
 
 

@@ -59,7 +59,7 @@ def parse(file: Path, note: Callable[[str], None]) -> Markers:
     keys = next((i for i, line in enumerate(lines[:20]) if "DataRate" in line), None)
     if top is None or keys is None:
         raise ValueError(
-            f"{file}: is no TRC file (no 'DataRate' and 'Frame#' lines at its top); export it anew"
+            f"{file}: is not a TRC file (no 'DataRate' and 'Frame#' lines at its top); export it again"
         )
     header = dict(zip(lines[keys].split(), lines[keys + 1].split(), strict=False))
     labels = [word.strip() for word in re.split(r"\t+|\s{2,}", lines[top].strip())][2:]
@@ -104,11 +104,11 @@ def _table(file: Path, lines: list[str], start: int, width: int) -> np.ndarray:
             try:
                 row.append(float(cell) if cell.strip() else np.nan)
             except ValueError:
-                raise ValueError(f"{file}: line {number}: {cell[:40]!r} is no number; mend it") from None
+                raise ValueError(f"{file}: line {number}: {cell[:40]!r} is not a number; mend it") from None
         data.extend(row)
         data.extend([np.nan] * (width - len(row)))
     if not len(data):
-        raise ValueError(f"{file}: has no frame; it is cut short: export it anew")
+        raise ValueError(f"{file}: has no frame; it is cut short: export it again")
     table = np.frombuffer(data, dtype=np.float64).reshape(-1, width).copy()
     table[~(np.abs(table) < 1e9)] = np.nan
     return table

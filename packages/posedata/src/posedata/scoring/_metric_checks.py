@@ -1,4 +1,4 @@
-"""What metrics refuse: unequal shapes, what is no tensor, thresholds in another unit, what is not finite."""
+"""What metrics refuse: unequal shapes, no tensors, thresholds in another unit, what is not finite."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_pair(predicted: Tensor, true: Tensor, valid: Tensor | None = None) -> 
 
 
 def check_floats(name: str, values: object) -> None:
-    """Raise TypeError for what is no tensor of floats: an array of numpy, integers, complex numbers."""
+    """Raise TypeError for what is not a tensor of floats: an array of numpy, integers, complex numbers."""
     if not isinstance(values, Tensor) or not values.dtype.is_floating_point:
         raise TypeError(f"{name} is {_kind(values)}; give a tensor of floats")
 

@@ -53,7 +53,7 @@ def hand_errors(
     joints = get_skeleton("interhand42").joints
     check_finite("true", true, valid, joints, "mark them in `valid`")
     counted = valid & own_wrist(valid[..., None])[..., 0]
-    check_finite("predicted", predicted, counted, joints, "the network has diverged: train it anew")
+    check_finite("predicted", predicted, counted, joints, "the network has diverged: train it again")
     error = per_joint_mm(predicted - own_wrist(predicted), true - own_wrist(true))
     right, left = WRISTS
     between = predicted[:, left] - predicted[:, right] - (true[:, left] - true[:, right])

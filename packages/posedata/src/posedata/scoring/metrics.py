@@ -8,7 +8,7 @@ any of ``top_k``, ``retrieval_mm`` and ``hit_at_k`` on what it found.
 Alike everywhere: a NaN that counts (in the prediction or in the truth, at a joint that ``valid`` does not
 leave out) makes the value of its pose NaN, never a miss; where the answer is an index or a yes or no, which
 hold no NaN, it is refused. Prediction and truth have the same shape: nothing is broadcast. An empty batch
-gives an empty answer. ValueError says what does not fit, TypeError what is no tensor of floats.
+gives an empty answer. ValueError says what does not fit, TypeError what is not a tensor of floats.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 That is the data and the settings, by content, and the code too: `code_key` is a digest of the source text of
 the modules that do the work and of all they import here. A version number kept by hand would be forgotten,
 and a picture rendered to compare would notice only what it happens to show; reading some forty small files
-takes milliseconds, and errs by making anew what a changed comment left as it was.
+takes milliseconds, and errs by making again what a changed comment left as it was.
 """
 
 from __future__ import annotations

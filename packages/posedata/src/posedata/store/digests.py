@@ -54,7 +54,7 @@ def check_digests(folder: Path) -> None:
     """Read every file that digests.json lists; ValueError names one that is damaged or missing."""
     files = read_digests(folder)
     if files is None:
-        raise ValueError(f"{folder / NAME}: is missing; delete {folder}, which is then made anew")
+        raise ValueError(f"{folder / NAME}: is missing; delete {folder}, which is then made again")
     for name, digest in files.items():
         try:
             with (folder / name).open("rb") as file:
@@ -62,7 +62,7 @@ def check_digests(folder: Path) -> None:
         except FileNotFoundError:
             whole = False
         if not whole:
-            raise ValueError(f"{folder / name}: is damaged; delete {folder}, which is then made anew")
+            raise ValueError(f"{folder / name}: is damaged; delete {folder}, which is then made again")
 
 
 def sha256_of(file: BufferedReader) -> str:

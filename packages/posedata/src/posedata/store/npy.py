@@ -77,13 +77,16 @@ class MappedNpy:
         Raises ValueError or EOFError for what is no such file, is cut short or goes on after the array.
         """
         file.seek(0)
-        version = np.lib.format.read_magic(file)
+        try:
+            version = np.lib.format.read_magic(file)
+        except ValueError:
+            raise ValueError("it does not begin as an .npy file") from None
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in readers:
             raise ValueError(f"npy version {version}")
         try:
             shape, fortran, dtype = readers[version](file)
-        except (SyntaxError, tokenize.TokenError, TypeError, RecursionError):
+        except (ValueError, EOFError, SyntaxError, tokenize.TokenError, TypeError, RecursionError):
             raise ValueError("its header is not that of an array") from None
         if dtype.hasobject or fortran:
             raise ValueError(f"an array of {'objects' if dtype.hasobject else 'transposed order'}")

@@ -87,10 +87,10 @@ def _cure(folder: Path, meta: Mapping[str, Any] | None = None) -> str:
     """How to make a store again, as far as it says how it was made."""
     command = next((verb for key, verb in _MADE_BY.items() if key in (meta or {})), None)
     if command is None:
-        return f"delete {folder.name} and make it anew"
+        return f"delete {folder.name} and make it again"
     if command == "prepare" and meta is not None:
         command += f" {meta['format']}"
-    return f"delete {folder.name} and make it anew: 'posedata {command}', or the recipe that made it"
+    return f"delete {folder.name} and make it again: 'posedata {command}', or the recipe that made it"
 
 
 _MADE_BY = {"render": "render", "views": "views", "synthetic": "synth", "format": "prepare"}
@@ -109,7 +109,9 @@ def _open_files(path: Path) -> Opened:
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such store; make one: 'posedata prepare' or 'posedata synth'")
     if not (path / "meta.json").is_file():
-        raise FileNotFoundError(f"{path / 'meta.json'}: missing, so {path.name} is no pose store; name one")
+        raise FileNotFoundError(
+            f"{path / 'meta.json'}: missing, so {path.name} is not a pose store; name one"
+        )
     try:
         digests = read_digests(path)
     except ValueError as error:
@@ -136,7 +138,7 @@ def _meta(file: Path, digests: Mapping[str, str] | None) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else None
         raise ValueError(
-            f"{file}: schema is {found}, this version reads {SCHEMA}; make the store anew with this version"
+            f"{file}: schema is {found}, this version reads {SCHEMA}; make the store again with this version"
         )
     for field in ("columns", "fingerprint"):
         if field not in meta:
@@ -186,8 +188,8 @@ def _map(
             raise damaged(path / name, meta)
         try:
             return MappedNpy.map(file)
-        except (ValueError, EOFError, OSError, OverflowError) as error:
-            reason = str(error).splitlines()[0]
+        except (ValueError, OSError, OverflowError) as error:
+            reason = error if isinstance(error, ValueError) else "it is cut short"
             raise ValueError(f"{path / name}: is damaged ({reason}); {_cure(path, meta)}") from None
 
 

@@ -82,9 +82,9 @@ def check_meta(meta: Mapping[str, Any], where: Path) -> None:
     for field in NAME_LISTS.values():
         names = meta.get(field, [])
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f"{where}: {field} must be a list of strings; write the store anew")
+            raise ValueError(f"{where}: {field} must be a list of strings; write the store again")
         if len(set(names)) != len(names):
-            raise ValueError(f"{where}: {field} names one twice; make names unique, write the store anew")
+            raise ValueError(f"{where}: {field} names one twice; make names unique, write the store again")
 
 
 def check_fps(fps: Any, what: str) -> None:
@@ -123,7 +123,7 @@ def check_shape(name: str, array: np.ndarray, joints: int, length: int | None, w
         )
     if length is not None and len(array) != length:
         raise ValueError(
-            f"{where}: column {name!r} has {len(array)} rows where {length} are due; write the store anew"
+            f"{where}: column {name!r} has {len(array)} rows where {length} are due; write the store again"
         )
 
 
@@ -161,5 +161,5 @@ def _check_range(name: str, index: np.ndarray, low: int, high: int, into: str, w
         bad = int(np.flatnonzero((index < low) | (index >= high))[0])
         raise ValueError(
             f"{where}: column {name!r} row {bad} is {int(index[bad])}, outside {low}..{high - 1} of {into};"
-            " write the store anew"
+            " write the store again"
         )

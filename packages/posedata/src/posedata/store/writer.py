@@ -162,7 +162,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{path}: exists already; choose another name, or allow overwriting")
     path = standing(path)
     if not (_is_store(path) or (path.is_dir() and not any(path.iterdir()))):
-        raise FileExistsError(f"{path}: is no pose store, so it is not overwritten; choose another name")
+        raise FileExistsError(f"{path}: is not a pose store, so it is not overwritten; choose another name")
 
 
 def fingerprint(digests: Mapping[str, str], meta: Mapping[str, Any]) -> str:

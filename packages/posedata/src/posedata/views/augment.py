@@ -1,4 +1,4 @@
-"""Camera augmentation: a 3D pose seen from somewhere else, in every batch anew, on the device it lies on."""
+"""Camera augmentation: a 3D pose seen from somewhere else, in every batch again, on the device it lies on."""
 
 from __future__ import annotations
 

@@ -131,19 +131,21 @@ def about(axis: int, angle: Float[np.ndarray, "*T"]) -> Float[np.ndarray, "*T 3 
 def read_motion(path: Path, note: Callable[[str], None]) -> Motion:
     """Parse a BVH file; what can be lived with is told by `note`.
 
-    Raises ValueError, naming the file and its line, joint or frame, for what is no BVH file.
+    Raises ValueError, naming the file and its line, joint or frame, for what is not a BVH file.
     """
     text = motion_text(path)
     found = _MOTION.search(text)
     if not text[:200].lstrip().upper().startswith("HIERARCHY") or found is None:
         lacks = "MOTION" if text[:200].lstrip().upper().startswith("HIERARCHY") else "HIERARCHY"
-        raise ValueError(f"{path}: is no BVH file that can be read (no {lacks}); export it anew")
+        raise ValueError(f"{path}: is not a BVH file that can be read (no {lacks}); export it again")
     nodes = _tree(path, text[: found.start()])
     frames, time = _FRAMES.match(text, found.end()), None
     if frames is not None:
         time = _TIME.match(text, frames.end())
     if frames is None or time is None:
-        raise ValueError(f"{path}: is no BVH file that can be read (no 'Frames:' and 'Frame Time:'); mend it")
+        raise ValueError(
+            f"{path}: is not a BVH file that can be read (no 'Frames:' and 'Frame Time:'); mend it"
+        )
     seconds = _seconds(path, time.group(1))
     second = re.compile(r"^\s*HIERARCHY\b", re.IGNORECASE | re.MULTILINE).search(text, time.end())
     if second is not None:
@@ -163,7 +165,9 @@ def _tree(path: Path, text: str) -> list[Node]:
 
     def fault(what: str) -> ValueError:
         where = f"joint {nodes[inside[-1]].name[:60]!r}: " if inside else ""
-        return ValueError(f"{path}: is no BVH file that can be read ({where}{what}); mend or export it anew")
+        return ValueError(
+            f"{path}: is not a BVH file that can be read ({where}{what}); mend or export it again"
+        )
 
     while at < len(words):
         word = words[at].upper()
@@ -259,12 +263,14 @@ def _values(
         if odd != len(lines) - 1 or found > width or odd == 0:
             raise ValueError(
                 f"{path}: line {number} has {found} values where the CHANNELS of its joints are {width};"
-                " it is no BVH file that can be read: export it anew"
+                " it is not a BVH file that can be read: export it again"
             )
-        note(f"{path}: its last line (frame {odd + 1}) is cut off and left out; copy or export the file anew")
+        note(
+            f"{path}: its last line (frame {odd + 1}) is cut off and left out; copy or export the file again"
+        )
         del data[-found:]
     if not width or not len(data):
-        raise ValueError(f"{path}: is no BVH file that can be read (it has no frame); export it anew")
+        raise ValueError(f"{path}: is not a BVH file that can be read (it has no frame); export it again")
     values = np.frombuffer(data, dtype=np.float64).reshape(-1, width)
     if count != len(values) and odd is None:
         note(f"{path}: says 'Frames: {declared[:20]}' and has {len(values)}, which are read; was it cut off?")
@@ -277,8 +283,8 @@ def _no_number(path: Path, number: int, words: Sequence[str]) -> str:
             float(word)
         except ValueError:
             cure = "write decimal points" if re.fullmatch(r"-?\d+,\d+", word) else "mend it"
-            return f"{path}: line {number}: {word[:40]!r} is no number; {cure}, or export the file anew"
-    return f"{path}: line {number} cannot be read; export the file anew"
+            return f"{path}: line {number}: {word[:40]!r} is not a number; {cure}, or export the file again"
+    return f"{path}: line {number} cannot be read; export the file again"
 
 
 def _without_nan(
@@ -293,6 +299,6 @@ def _without_nan(
     node = next(n for n in nodes if n.column <= column < n.column + len(n.channels))
     text = f"{path}: frame {frame + 1}: a value of joint {node.name[:60]!r} is {values[frame, column]}"
     if not good.any():
-        raise ValueError(f"{text}, and so in every frame; export the file anew")
+        raise ValueError(f"{text}, and so in every frame; export the file again")
     note(f"{text}; {int((~good).sum())} such frames are left out: fill them where the recording was made")
     return good

@@ -34,7 +34,7 @@ class _Bytes:
 
     def words(self, at: int, count: int) -> list[int]:
         if at < 0 or at + 2 * count > len(self.raw):
-            raise ValueError(f"{self.path}: is no C3D file that can be read (cut short); copy it anew")
+            raise ValueError(f"{self.path}: is not a C3D file that can be read (cut short); copy it again")
         return list(struct.unpack_from(f"{self._end}{count}H", self.raw, at))
 
     def floats(self, raw: bytes) -> np.ndarray:
@@ -56,18 +56,18 @@ class _Bytes:
 def read_c3d(path: Path, note: Callable[[str], None]) -> Markers:
     """Labels and places of all points; a point whose residual is negative was not seen.
 
-    Raises ValueError naming the file and the field for what is no C3D file.
+    Raises ValueError naming the file and the field for what is not a C3D file.
     """
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB; cut it into several recordings")
     raw = path.read_bytes()
     if len(raw) < 2 * _BLOCK or raw[1] != 0x50 or raw[0] == 0:
-        raise ValueError(f"{path}: is no C3D file that can be read; export it anew")
+        raise ValueError(f"{path}: is not a C3D file that can be read; export it again")
     start = (raw[0] - 1) * _BLOCK
     order = _PROCESSORS.get(raw[start + 3] if start + 3 < len(raw) else 0)
     if order is None:
         raise ValueError(
-            f"{path}: is no C3D file that can be read (its processor is unknown); export it anew"
+            f"{path}: is not a C3D file that can be read (its processor is unknown); export it again"
         )
     data = _Bytes(path, raw, order)
     parameters = dict(_parameters(data, start))
@@ -143,7 +143,7 @@ def _labels(data: _Bytes, parameters: Parameters, points: int) -> list[str]:
             for i in range(0, len(body), sizes[0])
         ]
     if not labels:
-        raise ValueError(f"{data.path}: field POINT:LABELS is missing; label its points, and export it anew")
+        raise ValueError(f"{data.path}: field POINT:LABELS is missing; label its points, and export it again")
     return [*labels[:points], *[""] * (points - len(labels))]
 
 
@@ -168,7 +168,7 @@ def _points(data: _Bytes, parameters: Parameters, points: int, analogue: int) ->
     block = int(_number(data, parameters, "POINT.DATA_START", data.words(16, 1)[0]))
     if not 0 < points < 1 << 16 or not np.isfinite(scale) or scale == 0 or block < 2:
         raise ValueError(
-            f"{data.path}: its POINT parameters (USED, SCALE or DATA_START) are damaged; export it anew"
+            f"{data.path}: its POINT parameters (USED, SCALE or DATA_START) are damaged; export it again"
         )
     first, last = data.words(6, 2)
     width = 4 * points + analogue
@@ -176,7 +176,7 @@ def _points(data: _Bytes, parameters: Parameters, points: int, analogue: int) ->
     values = data.floats(body) if scale < 0 else data.integers(body)
     count = min(len(values) // width, _declared(data, parameters, first, last))
     if count == 0:
-        raise ValueError(f"{data.path}: has no frame of {points} points; it is cut short: copy it anew")
+        raise ValueError(f"{data.path}: has no frame of {points} points; it is cut short: copy it again")
     table = values[: count * width].reshape(count, width)[:, : 4 * points].reshape(count, points, 4)
     with np.errstate(invalid="ignore", over="ignore"):  # damaged floats; they are not seen
         places = table[..., :3].astype(np.float64) * (1.0 if scale < 0 else scale)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posedata.readers.files.damage import DamagedError, reason
+from posedata.readers.files.damage import DamagedError, cure, reason
 
 MAX_BYTES = 1 << 30
 MAX_RATIO = 100
@@ -38,11 +38,12 @@ def read_cdf(path: str | Path, name: str) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a CDF file")
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path}: is larger than {MAX_BYTES >> 20} MiB; it is no pose file, get it anew")
+        raise ValueError(f"{path}: is larger than {MAX_BYTES >> 20} MiB; it is not a pose file, get it again")
     try:
         return _File(path.read_bytes()).variable(name)
     except (struct.error, zlib.error, ValueError, OverflowError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{path}: is no whole CDF file ({reason(error)}); copy it anew") from None
+        told = f"is not a CDF file that can be read ({reason(error)}); {cure(error, 'copy it again')}"
+        raise ValueError(f"{path}: {told}") from None
 
 
 class _File:
@@ -90,7 +91,8 @@ class _File:
             if found == name:
                 return self._read(place, own_dimensions)
             names.append(found)
-        raise DamagedError(f"it has no variable {name!r}, only {', '.join(names[:8]) or 'none'}")
+        there = ", ".join(names[:8]) or "none"
+        raise DamagedError(f"it has no variable {name!r}, only {there}", "give one of Human3.6M's poses")
 
     def _variables(self) -> Iterator[tuple[int, bool]]:
         """Places of the descriptors, and whether they carry their own dimensions."""

@@ -89,7 +89,7 @@ def read_people(data: Mapping[str, Any], file: Path, category: str, context: Con
         if entries is None and key == "categories":
             continue
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{file}: {key} is no list of objects; export the file as COCO keypoints")
+            raise ValueError(f"{file}: {key} is not a list of objects; export the file as COCO keypoints")
     columns = _categories(lists["categories"] or [], category, file, context)
     images = _images(lists["images"] or [], file, context)
     tally = _Tally(file, "annotations")
@@ -105,7 +105,7 @@ def read_people(data: Mapping[str, Any], file: Path, category: str, context: Con
             tally.add(str(reason), number, fault=reason.fault)
             continue
         if identity in seen:
-            tally.add("have the id of another; they are kept, number them anew", number)
+            tally.add("have the id of another; they are kept, number them again", number)
         if identity is not None:
             seen[identity] = row
         rows.append(row)
@@ -149,7 +149,7 @@ def _columns(names: Any, where: str, context: Context) -> Columns:
     if not names:
         return len(JOINTS), list(range(len(JOINTS)))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{where}: keypoints is no list of names; write the joints' names there")
+        raise ValueError(f"{where}: keypoints is not a list of names; write the joints' names there")
     places = places_of(JOINTS, names)
     found = sum(place >= 0 for place in places)
     if sum(place >= 0 for place in places[5:]) < _LEAST_LIMBS:
@@ -169,7 +169,7 @@ def _images(entries: list[dict[str, Any]], file: Path, context: Context) -> dict
     keys = [_key(entry.get("id")) for entry in entries]
     numbered = all(isinstance(key, int) and 0 <= key < 1 << 31 for key in keys)
     if not numbered:
-        context.tell(f"{file}: ids of images are no whole numbers below 2^31; frames are numbered as listed")
+        context.tell(f"{file}: ids of images are not whole numbers below 2^31; frames are numbered as listed")
     tally = _Tally(file, "images")
     out: dict[Any, Image | None] = {}
     for number, (key, entry) in enumerate(zip(keys, entries, strict=True)):
@@ -183,7 +183,7 @@ def _images(entries: list[dict[str, Any]], file: Path, context: Context) -> dict
         image: Image | None = Image(frame, text, size)
         known = out.get(key, image)
         if known is None or image is None or known[1:] != image[1:]:
-            tally.add("have the id of another; people of both are left out, number them anew", number)
+            tally.add("have the id of another; people of both are left out, number them again", number)
             image = None
         out[key] = image
     tally.tell(context)
@@ -244,7 +244,7 @@ def _points(numbers: Any, columns: Columns) -> Float64[np.ndarray, "17 3"]:
     """x, y, visibility; 0, 0, 0 where not annotated."""
     count, places = columns
     if not isinstance(numbers, list) or not all(_number(n) for n in numbers):
-        raise _LeftOut("have keypoints that are no list of finite numbers; left out, correct them")
+        raise _LeftOut("have keypoints that are not a list of finite numbers; left out, correct them")
     held = len(numbers) // 3
     first = places == list(range(len(JOINTS)))  # more names than keypoints (Human-Art), or the reverse
     if len(numbers) != 3 * held or (held != count and not (first and held in (len(JOINTS), *_LARGER))):
@@ -256,7 +256,7 @@ def _points(numbers: Any, columns: Columns) -> Float64[np.ndarray, "17 3"]:
     if not ((points[:, 2] >= 0) & (points[:, 2] <= 2)).all():
         raise _LeftOut("have a visibility that is none of 0, 1, 2; left out, correct it")
     if np.abs(points[:, :2]).max() > _LARGEST:
-        raise _LeftOut("have keypoints that are no pixels; left out, correct them")
+        raise _LeftOut("have keypoints that are not pixels; left out, correct them")
     points[points[:, 2] == 0] = 0
     return points
 
@@ -271,7 +271,7 @@ def _far(points: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
 
 
 def _box(given: Any, size: tuple[float, float] | None) -> list[float] | None:
-    """x, y, width, height; None for what is no box in the image."""
+    """x, y, width, height; None for what is not a box in the image."""
     if not isinstance(given, list) or len(given) != 4 or not all(_number(n) for n in given):
         return None
     x, y, width, height = (float(n) for n in given)
@@ -288,7 +288,7 @@ def _check_pixels(rows: Float64[np.ndarray, "N 56"], file: Path) -> None:
     known = points[points[:, 2] > 0, :2]
     if len(known) >= len(JOINTS) // 2 and np.abs(known).max() <= 1:
         raise ValueError(
-            f"{file}: all keypoints lie between {known.min():.3g} and {known.max():.3g}, so they are no"
+            f"{file}: all keypoints lie between {known.min():.3g} and {known.max():.3g}, so they are not"
             " pixels; multiply them by the image's width and height"
         )
 

@@ -38,7 +38,7 @@ def read_depth(
         tum: their names are times, as TUM's, which have 5000 units a metre.
         lost: counts pixels that are "negative", "not finite" or "beyond 65.5 m", which become 0.
 
-    Raises ValueError naming the file: it is no depth image, of another size, or no room's in that unit.
+    Raises ValueError naming the file: it is not a depth image, of another size, or no room's in that unit.
     """
     raw = read_depth_png(path) if path.suffix.lower() == ".png" else _read_npy(path)
     if raw.shape != size[::-1]:
@@ -96,7 +96,8 @@ def _read_npy(path: Path) -> Shaped[np.ndarray, "H W"]:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError):
         raise ValueError(
-            f"{path}: is no .npy array of numbers, or cut short; save it with numpy.save, or copy it anew"
+            f"{path}: is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it"
+            " again"
         ) from None
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size or max(array.shape) > _LARGEST:
         raise ValueError(

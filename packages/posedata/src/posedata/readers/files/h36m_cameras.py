@@ -53,9 +53,9 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError:
-        raise ValueError(f"{path}: w0 holds what is no number; get the file anew") from None
+        raise ValueError(f"{path}: w0 holds what is not a number; get the file again") from None
     if len(numbers) != _NUMBERS or not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: w0 has {len(numbers)} numbers, wanted {_NUMBERS}; get the file anew")
+        raise ValueError(f"{path}: w0 has {len(numbers)} numbers, wanted {_NUMBERS}; get the file again")
     listed = [(element.text or "").strip() for element in root.findall("dbcameras/index2id/*")]
     order = listed[:4] if listed else list(CAMERAS)
     if sorted(order) != sorted(CAMERAS):
@@ -63,7 +63,7 @@ def _from_xml(path: Path) -> dict[str, list[ClipCamera]]:
     places = numbers[: 4 * SUBJECTS * 6].reshape(4, SUBJECTS, 6)
     lenses = numbers[4 * SUBJECTS * 6 :].reshape(4, 9)
     if (lenses[:, :2] <= 0).any():
-        raise ValueError(f"{path}: w0 has a focal length that is not positive; get the file anew")
+        raise ValueError(f"{path}: w0 has a focal length that is not positive; get the file again")
     return {
         f"S{subject + 1}": [
             _camera(name, places[order.index(name), subject], lenses[order.index(name)]) for name in CAMERAS
@@ -100,7 +100,7 @@ def _from_json(path: Path) -> dict[str, list[ClipCamera]]:
     out: dict[str, list[ClipCamera]] = {}
     for subject, cameras in given.items():
         if not isinstance(cameras, list):
-            raise ValueError(f"{path}: {subject[:40]} is no list of cameras; write one")
+            raise ValueError(f"{path}: {subject[:40]} is not a list of cameras; write one")
         out[subject] = [
             _described(camera, number, f"{path}: {subject[:40]} camera {number}")
             for number, camera in enumerate(cameras)
@@ -110,10 +110,10 @@ def _from_json(path: Path) -> dict[str, list[ClipCamera]]:
 
 def _described(camera: Mapping[str, Any], number: int, where: str) -> ClipCamera:
     if not isinstance(camera, Mapping) or (not camera.get("id") and number >= len(CAMERAS)):
-        raise ValueError(f"{where}: is no camera with an id; complete the entry")
+        raise ValueError(f"{where}: is not a camera with an id; complete the entry")
     q = _numbers(camera, "orientation", 4, where)
     if not 1e-6 < np.linalg.norm(q) < 1e6:
-        raise ValueError(f"{where}: orientation is no quaternion (w, x, y, z); correct the entry")
+        raise ValueError(f"{where}: orientation is not a quaternion (w, x, y, z); correct the entry")
     rotation = _quaternion_matrix(q).T
     k1, k2, k3 = _numbers(camera, "radial_distortion", 3, where)
     p2, p1 = _numbers(camera, "tangential_distortion", 2, where)
@@ -137,7 +137,7 @@ def _numbers(camera: Mapping[str, Any], field: str, count: int, where: str) -> n
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if len(values) != count or not (np.abs(values) < 1e9).all():
-        raise ValueError(f"{where}: {field} is no list of {count} numbers; correct the entry")
+        raise ValueError(f"{where}: {field} is not a list of {count} numbers; correct the entry")
     return values
 
 

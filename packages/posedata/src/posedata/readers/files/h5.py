@@ -36,7 +36,7 @@ class H5File:
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except _DAMAGE:
-            raise ValueError(f"{self.path}: is no whole HDF5 file ({CUT_SHORT}); copy it anew") from None
+            raise ValueError(f"{self.path}: is no whole HDF5 file ({CUT_SHORT}); copy it again") from None
 
     def __enter__(self) -> H5File:
         return self
@@ -51,7 +51,7 @@ class H5File:
             return name in self._file
         except _DAMAGE:
             raise ValueError(
-                f"{self.path}: {name} cannot be read ({CUT_SHORT}); copy the file anew"
+                f"{self.path}: {name} cannot be read ({CUT_SHORT}); copy the file again"
             ) from None
 
     def array(self, name: str, shape: tuple[int | None, ...], kinds: str = "fiu") -> H5Array:
@@ -66,16 +66,16 @@ class H5File:
             if link is None:
                 raise ValueError(f"{where} is missing; it has {', '.join(list(self._file)[:20])}")
             if not isinstance(link, h5py.HardLink):
-                raise ValueError(f"{where} is a link to elsewhere, which is not followed; get the file anew")
+                raise ValueError(f"{where} is a link to elsewhere, which is not followed; get the file again")
             found = self._file[name]
             if not isinstance(found, h5py.Dataset):
-                raise ValueError(f"{where} is no array; get the file anew")
+                raise ValueError(f"{where} is not an array; get the file again")
             _check_storage(found, where)
             _check_type(found, shape, kinds, where)
         except _DAMAGE as error:
             if isinstance(error, ValueError) and str(error).startswith(where):
                 raise
-            raise ValueError(f"{where} cannot be read ({CUT_SHORT}); copy the file anew") from None
+            raise ValueError(f"{where} cannot be read ({CUT_SHORT}); copy the file again") from None
         return H5Array(found, where)
 
 
@@ -94,19 +94,19 @@ class H5Array:
         try:
             return np.asarray(self._data[rows])
         except _DAMAGE:
-            raise ValueError(f"{self._where} cannot be read ({CUT_SHORT}); copy the file anew") from None
+            raise ValueError(f"{self._where} cannot be read ({CUT_SHORT}); copy the file again") from None
 
     def all(self, largest: int = 1 << 30) -> np.ndarray:
         """The whole array; ValueError if it is of more than `largest` bytes."""
         size = int(np.prod(self.shape, dtype=float)) * self._data.dtype.itemsize
         if size > largest:
-            raise ValueError(f"{self._where} has {size} bytes, too many to be real; get the file anew")
+            raise ValueError(f"{self._where} has {size} bytes, too many to be real; get the file again")
         return self[slice(None)]
 
 
 def _check_storage(data: Any, where: str) -> None:
     if data.external is not None or data.is_virtual:
-        raise ValueError(f"{where} lies in another file, which is not followed; get the file anew")
+        raise ValueError(f"{where} lies in another file, which is not followed; get the file again")
     layout = data.id.get_create_plist()
     for i in range(layout.get_nfilters()):
         number = layout.get_filter(i)[0]
@@ -123,8 +123,8 @@ def _check_type(data: Any, shape: tuple[int | None, ...], kinds: str, where: str
     if len(data.shape) != len(shape) or any(
         size not in (None, here) for size, here in zip(shape, data.shape, strict=True)
     ):
-        raise ValueError(f"{where} has shape {tuple(data.shape)}, wanted ({wanted}); get the file anew")
+        raise ValueError(f"{where} has shape {tuple(data.shape)}, wanted ({wanted}); get the file again")
     text = h5py.check_string_dtype(data.dtype) is not None
     kind = "S" if text else data.dtype.kind
     if kind not in kinds or (kind == "O" and not text):
-        raise ValueError(f"{where} is {data.dtype}, which is not what it should be; get the file anew")
+        raise ValueError(f"{where} is {data.dtype}, which is not what it should be; get the file again")

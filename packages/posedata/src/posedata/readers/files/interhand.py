@@ -74,12 +74,12 @@ def read_interhand(data: str | Path) -> InterHand:
         return _table(index, cameras, joints)
     except KeyError as error:
         raise ValueError(
-            f"{data}: no entry {error} for one of its pictures; download the split anew"
+            f"{data}: no entry {error} for one of its pictures; download the split again"
         ) from None
     except (TypeError, ValueError, RuntimeError, IndexError):
         raise ValueError(
             f"{data}: it, or the cameras and joints beside it, hold arrays of other sizes than 42 joints,"
-            " boxes of 4 and cameras of 3x3; download the split anew"
+            " boxes of 4 and cameras of 3x3; download the split again"
         ) from None
 
 
@@ -132,7 +132,7 @@ def cut(file: Path, box: tuple[float, ...], size: int) -> np.ndarray:
         with Image.open(file) as picture:
             image = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError(f"{file}: not a readable picture; download it anew") from None
+        raise ValueError(f"{file}: not a readable picture; download it again") from None
     left, top, right, bottom = (edge + 0.5 for edge in box)
     corner = int(np.floor(left)), int(np.floor(top))
     window = image.crop((*corner, int(np.ceil(right)), int(np.ceil(bottom))))

@@ -23,7 +23,7 @@ def part(fields: Mapping[str, Any], field: str, table: Path) -> dict[str, Any]:
     """A field that is an object."""
     value = fields.get(field)
     if not isinstance(value, dict):
-        raise ValueError(f"{table}: {field} is no object; see the layout of RGB-D folders")
+        raise ValueError(f"{table}: {field} is not an object; see the layout of RGB-D folders")
     return value
 
 
@@ -53,7 +53,7 @@ def json_camera(fields: Mapping[str, Any], table: str) -> Camera:
     _check_view(table, (width, height), (fx, fy), (cx, cy))
     rotation = array_of(fields.get("rotation", np.eye(3).tolist()), (3, 3), f"{table}: rotation")
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        raise ValueError(f"{table}: rotation is no rotation; give depth frame to colour frame")
+        raise ValueError(f"{table}: rotation is not a rotation; give depth frame to colour frame")
     values = {
         "focal": np.array([fx, fy]),
         "centre": np.array([cx, cy]),
@@ -107,7 +107,7 @@ def array_of(value: Any, shape: tuple[int, ...], where: str) -> Float[np.ndarray
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{where} is no array of numbers; see the layout of RGB-D folders") from None
+        raise ValueError(f"{where} is not an array of numbers; see the layout of RGB-D folders") from None
     if array.size != np.prod(shape) or not (np.abs(array) < 1e9).all():
         raise ValueError(f"{where} has shape {array.shape}, wanted {shape} of finite numbers")
     return array.reshape(shape)

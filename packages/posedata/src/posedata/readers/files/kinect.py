@@ -218,7 +218,7 @@ def batches(frames: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, np
 def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np.ndarray, "H W"]:
     """A 16-bit grey PNG of millimetres. ValueError where it is damaged, of another kind or another size."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such depth image; copy the folder anew")
+        raise FileNotFoundError(f"{path}: no such depth image; copy the folder again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -232,7 +232,7 @@ def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np
                     )
                 depth = np.asarray(image)
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no depth image: {_reason(error, 'PNG')}") from None
+        raise ValueError(f"{path}: is not a depth image: {_reason(error, 'PNG')}") from None
     if depth.min(initial=0) < 0 or depth.max(initial=0) > 65535:
         raise ValueError(f"{path}: depth exceeds 16 bits; write millimetres as 16-bit grey")
     return depth.astype(np.uint16)
@@ -241,7 +241,7 @@ def read_depth_png(path: Path, size: tuple[int, int] | None = None) -> UInt16[np
 def read_colour(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """A JPEG or PNG as RGB."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such image; copy the folder anew")
+        raise FileNotFoundError(f"{path}: no such image; copy the folder again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -252,7 +252,7 @@ def read_colour(path: Path) -> UInt8[np.ndarray, "H W 3"]:
                     )
                 return np.asarray(image.convert("RGB"))
     except (*_DAMAGE, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path}: is no whole image: {_reason(error, 'PNG or JPEG')}") from None
+        raise ValueError(f"{path}: is not a whole image: {_reason(error, 'PNG or JPEG')}") from None
 
 
 def register_colour(
@@ -292,5 +292,5 @@ def _reason(error: BaseException, kind: str) -> str:
     if isinstance(error, _UnfitError):
         return str(error)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError)):
-        return "its header claims too many pixels to be read; copy it anew"
-    return f"it is damaged, cut short, or no {kind}; copy it anew"
+        return "its header claims too many pixels to be read; copy it again"
+    return f"it is damaged, cut short, or no {kind}; copy it again"

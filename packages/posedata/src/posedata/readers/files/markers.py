@@ -110,7 +110,7 @@ def people(file: Path, markers: Markers) -> dict[str, Places]:
         if name and not name.startswith("*"):
             found.setdefault(person.strip(), {}).setdefault(name.strip(), markers.places[:, column])
     if not found:
-        raise ValueError(f"{file}: has no labelled marker; label them, and export it anew")
+        raise ValueError(f"{file}: has no labelled marker; label them, and export it again")
     return found
 
 

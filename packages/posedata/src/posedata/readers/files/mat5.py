@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from posedata.readers.files.damage import DamagedError, reason
+from posedata.readers.files.damage import DamagedError, cure, reason
 
 MAX_BYTES = 4 << 30
 MAX_RATIO = 200
@@ -31,23 +31,26 @@ def read_mat5(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]
     """The variables of these names that the file has; a cell array becomes an object array of arrays.
 
     Raises FileNotFoundError; ValueError where the file is damaged, of another version, or has a variable of
-    one of these names that is no array of numbers.
+    one of these names that is not an array of numbers.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a .mat file")
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path}: is larger than {MAX_BYTES >> 30} GiB; it is not read, get it anew")
+        raise ValueError(f"{path}: is larger than {MAX_BYTES >> 30} GiB; it is not read, get it again")
     try:
         return _read(path.read_bytes(), names)
     except (struct.error, zlib.error, ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path}: is no whole MATLAB 5 file ({reason(error)}); copy it anew") from None
+        told = f"is not a whole MATLAB 5 file ({reason(error)}); {cure(error, 'copy it again')}"
+        raise ValueError(f"{path}: {told}") from None
 
 
 def _read(data: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
     if data[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
         newer = data[124:126] in (b"\x00\x02", b"\x02\x00") or data[:4] == b"\x89HDF"
-        raise DamagedError("it is of version 7.3, which is HDF5" if newer else "it does not begin as one")
+        if newer:
+            raise DamagedError("it is of version 7.3, which is HDF5", "save it with -v7 in MATLAB")
+        raise DamagedError("it does not begin as one")
     order = "<" if data[126:128] == b"IM" else ">"
     left = _SPARE + MAX_RATIO * len(data)
     found: dict[str, np.ndarray] = {}
@@ -109,7 +112,7 @@ def _matrix(body: memoryview, order: str, name: str, depth: int) -> Any:
             cells[i] = _matrix(content, order, f"{name} cell {i}", depth + 1)
         return cells.reshape(shape, order="F")
     if kind not in _CLASSES or complex_:
-        raise DamagedError(f"{name[:40]} is no array of real numbers")
+        raise DamagedError(f"{name[:40]} is not an array of real numbers")
     stored, content = next(stream, (0, memoryview(b"")))
     if stored not in _NUMBERS:
         raise DamagedError(f"{name[:40]} has no numbers")

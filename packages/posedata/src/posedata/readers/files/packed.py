@@ -70,7 +70,7 @@ def _extract(source: Path, place: Path) -> None:
     try:
         archive = zipfile.ZipFile(source)
     except _DAMAGED:
-        raise ValueError(f"{source}: is no whole zip file; copy it anew") from None
+        raise ValueError(f"{source}: is not a whole zip file; copy it again") from None
     with archive:
         members = [entry for entry in archive.infolist() if not _skipped(entry)]
         _check(source, members, place)
@@ -87,7 +87,7 @@ def _check(source: Path, members: Sequence[zipfile.ZipInfo], place: Path) -> Non
     total = sum(entry.file_size for entry in members)
     if total > _SPARE + MAX_RATIO * source.stat().st_size:
         raise ValueError(
-            f"{source}: would unpack to over {MAX_RATIO} times its size, so it is not; copy it anew"
+            f"{source}: would unpack to over {MAX_RATIO} times its size, so it is not; copy it again"
         )
     if total > shutil.disk_usage(place.parent).free:
         raise ValueError(
@@ -125,4 +125,4 @@ def _write(source: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ValueError(f"{source}: member {entry.filename[-60:]!r} is damaged; copy it anew") from None
+        raise ValueError(f"{source}: member {entry.filename[-60:]!r} is damaged; copy it again") from None

@@ -114,7 +114,7 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
                 if match and member.isreg() and int(match[1]) % stride == 0:
                     found[int(match[1])] = member
                 if count > _MOST_MEMBERS:
-                    raise ValueError(f"{path}: holds more files than any sequence; download it anew")
+                    raise ValueError(f"{path}: holds more files than any sequence; download it again")
             for number, member in sorted(found.items()):
                 handle = archive.extractfile(member)
                 if handle is not None:
@@ -122,16 +122,16 @@ def _packed_scenes(path: Path, stride: int) -> Iterator[tuple[int, str, bytes]]:
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
             raise
-        raise ValueError(f"{path}: is no whole tar; download it anew") from None
+        raise ValueError(f"{path}: is not a whole tar; download it again") from None
 
 
 def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]]:
     if len(data) > _LARGEST_SCENE:
-        raise ValueError(f"{where}: is larger than any body file; download it anew")
+        raise ValueError(f"{where}: is larger than any body file; download it again")
     scene = parse_json(data.decode("utf-8", "replace"), where, constants=True)
     bodies = scene.get("bodies") if isinstance(scene, dict) else None
     if not isinstance(bodies, list):
-        raise ValueError(f"{where}: has no list 'bodies'; download it anew")
+        raise ValueError(f"{where}: has no list 'bodies'; download it again")
     out: list[tuple[int, np.ndarray]] = []
     for body in bodies:
         joints = body.get("joints19") if isinstance(body, dict) else None
@@ -140,7 +140,7 @@ def _scene(data: bytes, where: str) -> tuple[float, list[tuple[int, np.ndarray]]
             raise ValueError(f"{where}: a body lacks 'joints19' or 'id'; the mpi15 layout is not read")
         out.append((identity, _matrix(joints, (JOINTS, 4), f"{where}: joints19")))
     if len({identity for identity, _ in out}) != len(out):
-        raise ValueError(f"{where}: has one id twice; download it anew")
+        raise ValueError(f"{where}: has one id twice; download it again")
     time = scene.get("univTime")
     known = isinstance(time, int | float) and not isinstance(time, bool) and abs(time) < 1e15 and time >= 0
     return (float(time) if known else np.nan), out
@@ -150,9 +150,11 @@ def _matrix(value: Any, shape: tuple[int, ...], where: str) -> Float[np.ndarray,
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{where} is no array of numbers; download the file anew") from None
+        raise ValueError(f"{where} is not an array of numbers; download the file again") from None
     if array.size != np.prod(shape) or not (np.abs(array) < 1e9).all():
-        raise ValueError(f"{where} has shape {array.shape} or no finite numbers, wanted {shape}; get it anew")
+        raise ValueError(
+            f"{where} has shape {array.shape} or no finite numbers, wanted {shape}; get it again"
+        )
     return array.reshape(shape)
 
 
@@ -162,7 +164,7 @@ def read_calibration(path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(cameras, list) or not all(
         isinstance(c, dict) and isinstance(c.get("name"), str) for c in cameras
     ):
-        raise ValueError(f"{path}: has no list 'cameras' with names; download it anew")
+        raise ValueError(f"{path}: has no list 'cameras' with names; download it again")
     return {camera["name"]: camera for camera in cameras}
 
 
@@ -170,7 +172,7 @@ def read_sensors(path: Path) -> list[dict[str, Any]]:
     """The Kinects' entries; number k is at k - 1."""
     sensors = read_json(path).get("sensors")
     if not isinstance(sensors, list) or not all(isinstance(sensor, dict) for sensor in sensors):
-        raise ValueError(f"{path}: has no list 'sensors'; download it anew")
+        raise ValueError(f"{path}: has no list 'sensors'; download it again")
     return sensors
 
 
@@ -183,7 +185,7 @@ def color_camera(table: dict[str, dict[str, Any]], name: str, path: Path) -> Cli
     bent = _matrix(given.get("distCoef"), (5,), f"{where} distCoef")
     focal, centre = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
     if not (focal > 0).all() or not ((size > 0) & (size < 1e5)).all():
-        raise ValueError(f"{where}: K or resolution is not a camera's; download it anew")
+        raise ValueError(f"{where}: K or resolution is not a camera's; download it again")
     return ClipCamera(
         name, focal, centre, rotation @ AXES.T, translation / 100, (int(size[0]), int(size[1])), bent
     )
@@ -195,7 +197,7 @@ def depth_camera(
     """The depth camera of Kinect `node`, of its image turned back, in our world."""
     if len(sensors) < node:
         raise ValueError(
-            f"{path}: has {len(sensors)} sensors, KINECTNODE{node} is not among them; get it anew"
+            f"{path}: has {len(sensors)} sensors, KINECTNODE{node} is not among them; get it again"
         )
     where = f"{path}: sensor {node}"
     sensor = sensors[node - 1]
@@ -207,7 +209,7 @@ def depth_camera(
     intrinsics = _matrix(sensor.get("K_depth"), (3, 3), f"{where} K_depth")
     bent = sensor.get("distCoeffs_depth")
     if not isinstance(bent, list) or len(bent) < 5:
-        raise ValueError(f"{where}: distCoeffs_depth has not five numbers; download it anew")
+        raise ValueError(f"{where}: distCoeffs_depth has not five numbers; download it again")
     distortion = _matrix(bent[:5], (5,), f"{where} distCoeffs_depth")  # what follows is no coefficient
     return ClipCamera(
         f"KINECTNODE{node}",
@@ -254,7 +256,7 @@ def _rigid(value: Any, where: str) -> Float[np.ndarray, "4 4"]:
 
 def _check_rotation(rotation: Float[np.ndarray, "3 3"], where: str) -> None:
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        raise ValueError(f"{where} is no rotation; download the file anew")
+        raise ValueError(f"{where} is not a rotation; download the file again")
 
 
 def kinect_times(path: Path, node: int, kind: str = "depth") -> Float[np.ndarray, " D"]:
@@ -263,7 +265,7 @@ def kinect_times(path: Path, node: int, kind: str = "depth") -> Float[np.ndarray
     for key in ("kinect", kind, f"KINECTNODE{node}", "univ_time"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, list):
-        raise ValueError(f"{path}: has no kinect.{kind}.KINECTNODE{node}.univ_time; download it anew")
+        raise ValueError(f"{path}: has no kinect.{kind}.KINECTNODE{node}.univ_time; download it again")
     return _matrix(found, (len(found),), f"{path}: univ_time of KINECTNODE{node}")
 
 
@@ -273,7 +275,7 @@ def hd_times(path: Path, numbers: Int[np.ndarray, " F"], stride: int) -> Float[n
     for key in ("hd", "univ_time"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, list):
-        raise ValueError(f"{path}: has no hd.univ_time; download it anew")
+        raise ValueError(f"{path}: has no hd.univ_time; download it again")
     times = _matrix(found, (len(found),), f"{path}: hd.univ_time")
     places = numbers * stride + _SYNC_OFFSET
     return np.where(places < len(times), times[places.clip(max=len(times) - 1)], np.nan)

@@ -30,7 +30,7 @@ def cloud_images(
         )
     points = np.asarray(cloud.points)
     if len(points) != width * height:
-        raise ValueError(f"{path}: has {len(points)} points, its header says {width}x{height}; copy it anew")
+        raise ValueError(f"{path}: has {len(points)} points, its header says {width}x{height}; copy it again")
     real = (np.abs(points) < _FARTHEST).all(-1)  # not so for NaN
     depth = millimetres(np.where(real, points[:, 2], 0).reshape(height, width) * 1000)
     v, u = np.mgrid[:height, :width].reshape(2, -1)

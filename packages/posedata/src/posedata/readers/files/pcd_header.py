@@ -50,7 +50,7 @@ def check_pcd(path: Path) -> tuple[int, int]:
             if left < due:
                 raise ValueError(
                     f"{path}: has {left} bytes of data, its header says {count} points, which need {due};"
-                    " copy it anew"
+                    " copy it again"
                 )
     return width, height
 
@@ -80,19 +80,21 @@ def _fields(words: dict[str, list[str]], path: Path) -> tuple[int, int]:
     names = words.get("FIELDS", words.get("COLUMNS", []))
     if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or len(names) > _MOST_FIELDS:
         raise ValueError(
-            f"{path}: FIELDS are {' '.join(names)[:60] or 'missing'}, wanted x y z; save it anew"
+            f"{path}: FIELDS are {' '.join(names)[:60] or 'missing'}, wanted x y z; save it again"
         )
     lists = {"SIZE": words.get("SIZE", []), "TYPE": words.get("TYPE", [])}
     lists["COUNT"] = words.get("COUNT", ["1"] * len(names))
     for key, values in lists.items():
         if len(values) != len(names):
-            raise ValueError(f"{path}: {key} has {len(values)} entries for {len(names)} fields; save it anew")
+            raise ValueError(
+                f"{path}: {key} has {len(values)} entries for {len(names)} fields; save it again"
+            )
     total = numbers = 0
     for name, size, kind, count in zip(names, *lists.values(), strict=True):
         where = f"{path}: field {name[:20]!r}"
         if kind not in _SIZES or _whole(size) not in _SIZES[kind]:
             raise ValueError(
-                f"{where} is of TYPE {kind[:9]} and SIZE {size[:9]}, which is no number; save it anew"
+                f"{where} is of TYPE {kind[:9]} and SIZE {size[:9]}, which is not a number; save it again"
             )
         if not 1 <= _whole(count) <= _MOST_COUNT:
             raise ValueError(f"{where} has COUNT {count[:12]}; save it with 1 to {_MOST_COUNT}")
@@ -110,23 +112,23 @@ def _points(words: dict[str, list[str]], path: Path) -> tuple[int, int]:
     for key, entry in values.items():
         if len(entry) != 1 or _whole(entry[0]) < 0:
             what = " ".join(entry)[:20] or "missing"
-            raise ValueError(f"{path}: {key} is {what}, so this is no PCD header; save it anew")
+            raise ValueError(f"{path}: {key} is {what}, so this is not a PCD header; save it again")
     width, height, points = (_whole(entry[0]) for entry in values.values())
     if not (2 <= width <= _SIDE and 2 <= height <= _SIDE):
         raise ValueError(f"{path}: is {width}x{height}, an unorganised cloud; save it with rows and columns")
     if "POINTS" in words and points != width * height:
-        raise ValueError(f"{path}: POINTS is {points}, WIDTH x HEIGHT {width * height}; copy it anew")
+        raise ValueError(f"{path}: POINTS is {points}, WIDTH x HEIGHT {width * height}; copy it again")
     return width, height
 
 
 def _check_compressed(handle: BinaryIO, left: int, due: int, path: Path) -> None:
     if left < 8:
-        raise ValueError(f"{path}: ends before its compressed data; copy it anew")
+        raise ValueError(f"{path}: ends before its compressed data; copy it again")
     packed, unpacked = struct.unpack("<II", handle.read(8))
     if unpacked != due:
-        raise ValueError(f"{path}: unpacks to {unpacked} bytes, its points need {due}; copy it anew")
+        raise ValueError(f"{path}: unpacks to {unpacked} bytes, its points need {due}; copy it again")
     if not 0 < packed <= left - 8:
-        raise ValueError(f"{path}: claims {packed} compressed bytes, {left - 8} are there; copy it anew")
+        raise ValueError(f"{path}: claims {packed} compressed bytes, {left - 8} are there; copy it again")
 
 
 def _whole(word: str) -> int:

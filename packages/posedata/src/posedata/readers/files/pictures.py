@@ -67,7 +67,7 @@ def count_frames(path: Path) -> int:
         with av.open(str(path)) as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, IndexError):
-        raise ValueError(f"{path}: is no whole video ({CUT_SHORT}); get it anew") from None
+        raise ValueError(f"{path}: is not a whole video ({CUT_SHORT}); get it again") from None
 
 
 def video_frames(path: Path, wanted: Int[np.ndarray, " n"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -84,9 +84,9 @@ def video_frames(path: Path, wanted: Int[np.ndarray, " n"]) -> Iterator[UInt8[np
                     yield frame.to_ndarray(format="rgb24")
                     number = next(due, None)
     except (av.error.FFmpegError, IndexError):
-        raise ValueError(f"{path}: cannot be decoded ({CUT_SHORT}); get it anew") from None
+        raise ValueError(f"{path}: cannot be decoded ({CUT_SHORT}); get it again") from None
     if number is not None:
-        raise ValueError(f"{path}: ends before frame {number}; get it anew")
+        raise ValueError(f"{path}: ends before frame {number}; get it again")
 
 
 def _av(path: Path) -> Any:

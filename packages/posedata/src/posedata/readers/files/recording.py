@@ -198,7 +198,9 @@ def open_rgbd(
     for (name, time), file, matched in _paired(depth, colour, fps):
         given = frames.get(name)
         if given is not None and not isinstance(given, dict):
-            raise ValueError(f"{table}: frames {name[:40]!r} is no object; write what differs in that frame")
+            raise ValueError(
+                f"{table}: frames {name[:40]!r} is not an object; write what differs in that frame"
+            )
         pairs.append(_Pair(name, time, file, matched, json_camera({**fields, **(given or {})}, str(table))))
     return RgbdSequence(path.stem if path.is_file() else path.name, fps, pairs, scale, rgb)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from posedata.readers.files.damage import DamagedError, reason
+from posedata.readers.files.damage import DamagedError, cure, reason
 from posedata.readers.files.safe_pickle import plain_pickle
 
 SPARE_BYTES = 64 << 20
@@ -71,7 +71,8 @@ def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tu
     except _DAMAGED as error:
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path}: cannot be read as plain data ({reason(error)}); get it anew") from None
+        told = f"cannot be read as plain data ({reason(error)}); {cure(error, 'get it again')}"
+        raise ValueError(f"{path}: {told}") from None
 
 
 def _bound(archive: zipfile.ZipFile, size: int) -> None:
@@ -94,7 +95,9 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, object
     if not dtype.hasobject:
         return array_of(data[head.tell() :], shape, dtype, fortran, entry.filename)
     if not objects:
-        raise DamagedError(f"entry {entry.filename[:40]!r} holds pickled objects")
+        raise DamagedError(
+            f"entry {entry.filename[:40]!r} holds pickled objects", "save arrays of numbers alone"
+        )
     loaded = plain_pickle(data[head.tell() :], f"{path}: {entry.filename[:80]}")
     return loaded.item() if isinstance(loaded, np.ndarray) and shape == () and loaded.size == 1 else loaded
 

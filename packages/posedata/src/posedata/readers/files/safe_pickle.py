@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from posedata.readers.files.damage import DamagedError, reason
+from posedata.readers.files.damage import DamagedError, cure, reason
 
+_SAVE_SO = "save numbers, text, lists, dicts and arrays alone"
 MAX_BYTES = 4 << 30
 MAX_STEPS = 1_000_000
 MAX_DEPTH = 16
@@ -79,12 +80,14 @@ def plain_pickle(data: bytes, where: str, *, foreign: bool = False) -> Any:
         loaded = _PlainUnpickler(io.BytesIO(data), foreign).load()
         return _Builder().build(loaded, 0)[0]
     except RecursionError:
-        why = "it is nested too deep"
+        fault: BaseException = DamagedError("it is nested too deep")
     except MemoryError:
-        why = "it asks for more memory than there is"
+        fault = DamagedError("it asks for more memory than there is")
     except Exception as error:  # a hostile pickle can make the unpickler raise anything
-        why = reason(error)
-    raise ValueError(f"{where}: cannot be read as plain data ({why}); get it anew")
+        fault = error
+    raise ValueError(
+        f"{where}: cannot be read as plain data ({reason(fault)}); {cure(fault, 'get it again')}"
+    )
 
 
 def _look_over(data: bytes) -> None:
@@ -94,7 +97,7 @@ def _look_over(data: bytes) -> None:
         if step > MAX_STEPS:
             raise DamagedError(f"it has more than {MAX_STEPS} steps")
         if opcode.name in _REFUSED:
-            raise DamagedError(f"it uses {opcode.name}, which plain data does without")
+            raise DamagedError(f"it uses {opcode.name}, which plain data does without", _SAVE_SO)
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             places += 1
             if argument is None or not 0 <= argument <= 2 * places + 256:
@@ -119,7 +122,7 @@ class _PlainUnpickler(pickle.Unpickler):
             return _no_bytes
         if self._foreign:
             return Foreign
-        raise DamagedError(f"it asks for {module}.{name}, which is no plain data")
+        raise DamagedError(f"it asks for {module}.{name}, which is not plain data", _SAVE_SO)
 
     def persistent_load(self, pid: Any) -> NoReturn:
         raise DamagedError("it refers to data outside the file")
@@ -196,7 +199,7 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> Any:
 
 def _scalar(kind: Any, data: Any = None) -> Any:
     if not isinstance(kind, _Dtype) or kind.object:
-        raise DamagedError("it has a scalar that is no number")
+        raise DamagedError("it has a scalar that is not a number")
     data = data.encode("latin1") if isinstance(data, str) else data
     if not isinstance(data, bytes) or len(data) != kind.dtype.itemsize or not data:
         raise DamagedError("it has a scalar whose bytes do not fill it")
@@ -280,7 +283,7 @@ class _Builder:
             keys, some = self._all(value.keys(), depth)
             items, more = self._all(value.values(), depth)
             return dict(zip(keys, items, strict=True)), some + more
-        raise DamagedError(f"it holds a {type(value).__name__}, which is no plain data")
+        raise DamagedError(f"it holds a {type(value).__name__}, which is not plain data", _SAVE_SO)
 
     def _all(self, values: Any, depth: int) -> tuple[list[Any], int]:
         pairs = [self.build(value, depth + 1) for value in values]

@@ -32,11 +32,11 @@ def read_text(path: str | Path, most: int = MAX_XML_BYTES) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     if path.stat().st_size > most:
-        raise ValueError(f"{path}: is larger than {most >> 20} MiB; it is not read, get it anew")
+        raise ValueError(f"{path}: is larger than {most >> 20} MiB; it is not read, get it again")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is no text in UTF-8 (at byte {error.start}); save it so") from None
+        raise ValueError(f"{path}: is not text in UTF-8 (at byte {error.start}); save it so") from None
 
 
 def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, *, constants: bool = False) -> Any:
@@ -47,7 +47,7 @@ def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, *, constan
     value = parse_json(read_text(path, MAX_BYTES), str(path), constants=constants)
     if not isinstance(value, kind):
         wanted = " or ".join(f"a {k.__name__}" for k in (kind if isinstance(kind, tuple) else (kind,)))
-        raise ValueError(f"{path}: holds a {type(value).__name__}, wanted {wanted}; get it anew")
+        raise ValueError(f"{path}: holds a {type(value).__name__}, wanted {wanted}; get it again")
     return value
 
 
@@ -58,15 +58,15 @@ def parse_json(text: str, where: str, *, constants: bool = False) -> Any:
         refuse = None if constants else _refuse
         value = json.loads(text, parse_constant=refuse, object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError(f"{where}: is nested too deep; get it anew") from None
+        raise ValueError(f"{where}: is nested too deep; get it again") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         end = "ends too early" if not text[error.pos :].strip() else "is damaged"
-        raise ValueError(f"{where}: is no JSON ({end} at {place}); copy it anew") from None
+        raise ValueError(f"{where}: is not JSON ({end} at {place}); copy it again") from None
     except _OwnError as error:
-        raise ValueError(f"{where}: is no JSON that is read ({error}); correct it") from None
+        raise ValueError(f"{where}: is not JSON that is read ({error}); correct it") from None
     except ValueError:  # Python's own limit on digits
-        raise ValueError(f"{where}: is no JSON (a number has thousands of digits); correct it") from None
+        raise ValueError(f"{where}: is not JSON (a number has thousands of digits); correct it") from None
     if _HALF_PAIR.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -79,15 +79,15 @@ def read_xml(path: str | Path) -> ElementTree.Element:
     """The root of an XML file; a document type or entities, which could grow or lead away, are refused."""
     text = read_text(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError(f"{path}: declares a document type, which is not followed; get it anew")
+        raise ValueError(f"{path}: declares a document type, which is not followed; get it again")
     _check_growth(text, _XML_COSTS, str(path))
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         line, column = error.position
-        raise ValueError(f"{path}: is no XML (at line {line}, column {column}); copy it anew") from None
+        raise ValueError(f"{path}: is not XML (at line {line}, column {column}); copy it again") from None
     except (ValueError, RecursionError):
-        raise ValueError(f"{path}: is no XML that is read; copy it anew") from None
+        raise ValueError(f"{path}: is not XML that is read; copy it again") from None
 
 
 def _check_growth(text: str, costs: dict[str, int], where: str) -> None:
@@ -97,7 +97,7 @@ def _check_growth(text: str, costs: dict[str, int], where: str) -> None:
     size = sum(cost * text.count(sign) for sign, cost in costs.items())
     if size > SPARE_BYTES + MAX_RATIO * len(text):
         raise ValueError(
-            f"{where}: would take some {size >> 20} MiB in memory, so it is not read; get it anew"
+            f"{where}: would take some {size >> 20} MiB in memory, so it is not read; get it again"
         )
 
 
@@ -115,4 +115,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> None:
-    raise _OwnError(f"{name} is no number")
+    raise _OwnError(f"{name} is not a number")

@@ -76,7 +76,7 @@ def published_table(name: str) -> PublishedTable:
 def published_values(columns: Iterable[str]) -> list[dict[str, Any]]:
     """Every published row that has one of these columns: `method`, `source`, `table` (its name), the columns.
 
-    Ablations, whose rows are no method, are left out.
+    Ablations, whose rows are not methods, are left out.
     """
     columns = list(columns)
     out = []

@@ -51,7 +51,7 @@ def generate_motion(
     """Clips of synthetic people, the same for the same arguments to the bit.
 
     Every subject does the actions of `ACTIONS` in turn, in an order of its own. A clip whose arms touch
-    something is repaired, one that cannot be is drawn anew.
+    something is repaired, one that cannot be is drawn afresh.
 
     Raises ValueError if a count is less than 1, `frames` less than 2 or fps not positive.
     """
