@@ -1,6 +1,13 @@
 """Ten steps of every stage of an app, alone or by torchrun, in float32: the weights must agree.
 
-torchrun --nproc_per_node 2 tests/processes_tiny.py CACHE FOLDER APP
+torchrun --nproc_per_node 2 tests/processes_tiny.py CACHE FOLDER APP [HOW ...]
+
+Rounding differs between the sum over a batch and the sum of two halves. Adam makes whole steps of a gradient
+that is all rounding (a bias before a normalisation), and a network of images fresh from its initialisation
+doubles a difference within a step or two. So that a fault can be told from rounding, steps are damped: Adam's
+eps is 1e-5, and networks of images learn at 3e-5. HOW is `damped`, `undamped` (both as the recipes have
+them) or `nudged` (undamped, from weights that are all one unit in the last place larger); its runs are in
+FOLDER/HOW.
 """
 
 from __future__ import annotations
@@ -10,15 +17,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hands_tiny
 import torch
 import unihpr_tiny
 import unipose_tiny
 import vvipe_tiny
 from accelerate.state import AcceleratorState
+from torch import nn
 from trainer.loop import Trainer
+from trainer.processes import first_alone
 from trainer.recipe import to_plain
 from trainer.runs import Run
 from trainer.stage import Stage
+
+DAMPED = {
+    "unihpr": ("align_image={lr: 3e-5, warmup: 20}", "finetune={lr: 3e-5, warmup: 20}"),
+    "unipose": ("student={lr: 3e-5, warmup: 0}",),
+    "hands": ("train={lr: 3e-5, warmup: 0}",),
+}
+EPS = 1e-5
 
 LOOP = ("loop.precision=no", "loop.checkpoint_every=10", "loop.log_every=5", "loop.evaluate_every=0")
 STEPS = 10
@@ -27,27 +44,25 @@ UNIHPR = (
     *("model.dropout=0.1", "model.decoder_dropout=0.1", "align_image.negatives=paper_sampled"),
     *("align_poses.steps=10", "align_image.steps=10", "finetune.steps=10"),
     *("align_image.batch=24", "finetune.batch=24", "finetune.poses=12", "data.image_size=[64, 64]"),
-    *("align_image.lr=3e-5", "finetune.lr=3e-5", "align_image.warmup=20", "finetune.warmup=20"),
 )
 """Runs of rows that share a noise level fall across the processes' shares: 24 + 12 rows, 12 + 6 each."""
 
 VVIPE = ("vae.steps=10", "mapping={steps: 10, batch: 16, views: 2, contrast: 0.5}", "augment.share=0.5")
 UNPRETRAINED = ("mapping={steps: 10, batch: 16, views: 2, pretrained: false}",)
 PRVIPE = ("model.method=prvipe", "matching={steps: 10, batch: 16, dim: 4, draws: 3}")
-UNIPOSE = (
-    "teacher={steps: 10, batch: 8}",
-    "student={steps: 10, batch: 8, lr: 3e-5, warmup: 0}",
-    "twins=true",
-)
+UNIPOSE = ("teacher={steps: 10, batch: 8}", "student={steps: 10, batch: 8}", "twins=true")
+HANDS = ("train={steps: 10, batch: 8}",)
+UNAUGMENTED = "train.augmentation={rotated: 0, scale: 0, shift: 0, flip: 0, colour: 0}"
+BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.augment.mirror=0.5")
 
 
-def unihpr(cache: Path, folder: Path) -> None:
+def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
     from unihpr.data import Data
     from unihpr.model import UniHPR
     from unihpr.steps import STEPS
     from unihpr.train import prepare_on_one
 
-    recipe = unihpr_tiny.tiny(cache, *UNIHPR, *LOOP)
+    recipe = unihpr_tiny.tiny(cache, *UNIHPR, *damping("unihpr", how))
     stores = prepare_on_one(recipe)
     trainer = open_trainer(folder / "unihpr", recipe)
     data = Data(stores, recipe.data)
@@ -55,11 +70,11 @@ def unihpr(cache: Path, folder: Path) -> None:
         torch.manual_seed(0)
         model = UniHPR(recipe.model)
         model.fit_scale(*data.scale())
-        fit(trainer, step(model, data, recipe, trainer))
+        fit(trainer, step(model, data, recipe, trainer), how)
     trainer.close()
 
 
-def vvipe(cache: Path, folder: Path) -> None:
+def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
     from vvipe.model import build
     from vvipe.steps import stages
     from vvipe.train import open_on_one
@@ -71,28 +86,62 @@ def vvipe(cache: Path, folder: Path) -> None:
         model = build(recipe)
         model.body.lengths.copy_(data.body.lengths)
         for step in stages(recipe).values():
-            fit(trainer, step(model, data, recipe, trainer))
+            fit(trainer, step(model, data, recipe, trainer), how)
         trainer.close()
 
 
-def unipose(cache: Path, folder: Path) -> None:
+def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
     from unipose import steps
     from unipose.data import prepare_on_one
     from unipose.model import KINDS, Student, Teacher
     from unipose.pictures import Frames
 
-    recipe = unipose_tiny.tiny(cache, *UNIPOSE, *LOOP)
+    recipe = unipose_tiny.tiny(cache, *UNIPOSE, *damping("unipose", how))
     clips = prepare_on_one(recipe)[0].train
     trainer = open_trainer(folder / "unipose", recipe)
     for step in (steps.teacher, steps.teacher_twin):
-        fit(trainer, step(Teacher(recipe.model, clips.skeleton, 64), clips, recipe, trainer))
+        fit(trainer, step(Teacher(recipe.model, clips.skeleton, 64), clips, recipe, trainer), how)
     frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
     weight = torch.rand(truth.shape[:2], generator=torch.Generator().manual_seed(0)) - 0.3
     for kind in KINDS:
         model = Student(recipe.student_model, kind, len(clips.skeleton), 64)
         named = f"student_{kind}"
-        fit(trainer, steps.student(named, model, frames, truth, weight.clamp(min=0), recipe, trainer))
+        stage = steps.student(named, model, frames, truth, weight.clamp(min=0), recipe, trainer)
+        fit(trainer, stage, how)
     trainer.close()
+
+
+def hands(cache: Path, folder: Path, how: str = "damped") -> None:
+    from unipose.hands.data import Hands, prepare
+    from unipose.hands.train import make_model, make_stage
+
+    for name, augmentation in (("hands", ()), ("hands_unaugmented", (UNAUGMENTED,))):
+        recipe = hands_tiny.tiny(cache, *HANDS, *augmentation, *damping("hands", how))
+        with first_alone(recipe.loop) as say:
+            store = prepare(recipe.data, say)[0]
+        trainer = open_trainer(folder / name, recipe)
+        fit(trainer, make_stage(make_model(recipe), Hands.open(store), recipe, trainer), how)
+        trainer.close()
+
+
+def baseline(cache: Path, folder: Path, how: str = "damped") -> None:
+    from unihpr.baseline import run_baseline, simple_baseline
+    from unihpr.data import Data
+    from unihpr.train import prepare_on_one
+
+    recipe = unihpr_tiny.tiny(cache, *BASELINE, *LOOP)
+    data = Data(prepare_on_one(recipe), recipe.data)
+    trainer = open_trainer(folder / "baseline", recipe)
+    for noise in (0.0, 1.0):
+        fit(trainer, simple_baseline(data, recipe.baseline, trainer, noise)[1], how)
+    trainer.close()
+    AcceleratorState._reset_state()
+    rows = run_baseline(recipe, folder / "command" / "run", "refuse", None)
+    assert bool(rows) == trainer.accelerator.is_main_process
+
+
+def damping(app: str, how: str) -> tuple[str, ...]:
+    return (*LOOP, *(DAMPED[app] if how == "damped" else ()))
 
 
 def open_trainer(path: Path, recipe: Any) -> Trainer:
@@ -102,15 +151,25 @@ def open_trainer(path: Path, recipe: Any) -> Trainer:
     return trainer
 
 
-def fit(trainer: Trainer, stage: Stage) -> None:
-    """As it is, but for what a gradient no larger than its rounding does: Adam makes whole steps of those."""
+def fit(trainer: Trainer, stage: Stage, how: str) -> None:
     assert stage.steps == STEPS
-    for group in stage.optimizer.param_groups:
-        group["eps"] = 1e-5 if isinstance(stage.optimizer, torch.optim.Adam) else group["eps"]
+    if how == "damped" and isinstance(stage.optimizer, torch.optim.Adam):
+        for group in stage.optimizer.param_groups:
+            group["eps"] = EPS
+    if how == "nudged":
+        for parameter in nn.ModuleDict(stage.modules).parameters():
+            parameter.data = parameter.data.nextafter(torch.tensor(torch.inf))
     trainer.fit(stage)
 
 
-APPS: dict[str, Callable[[Path, Path], None]] = {"unihpr": unihpr, "vvipe": vvipe, "unipose": unipose}
+APPS: dict[str, Callable[..., None]] = {
+    "unihpr": unihpr,
+    "baseline": baseline,
+    "vvipe": vvipe,
+    "unipose": unipose,
+    "hands": hands,
+}
 
 if __name__ == "__main__":
-    APPS[sys.argv[3]](Path(sys.argv[1]), Path(sys.argv[2]))
+    for way in sys.argv[4:]:
+        APPS[sys.argv[3]](Path(sys.argv[1]), Path(sys.argv[2]) / way, way)

@@ -118,20 +118,22 @@ def test_frames_without_a_person_are_empty_answers(
 ) -> None:
     whole = lifted(program, runs, walk, tmp_path)["joints"]
     gaps = walk.copy()
+    gaps[1, 5:] = 0  # a face
     gaps[2, :, 2] = 0  # places without confidence
+    gaps[4, :11] = 0  # legs
     gaps[5] = 0
     gaps[6, 1:] = 0  # a nose has no size
     np.save(tmp_path / "k.npy", gaps)
     out = tmp_path / "o.npz"
     said = run(program, "lift", runs[program], tmp_path / "k.npy", out, "--picture", tmp_path / "p.png")
-    assert "3 of 8 frames hold no person and get no pose: frames 2, 5, 6" in said
+    assert "5 of 8 frames hold no person and get no pose: frames 1, 2, 4, 5, 6; centre and scale need" in said
     with np.load(out) as file:
-        assert np.flatnonzero(~file["valid"]).tolist() == [2, 5, 6]
+        assert np.flatnonzero(~file["valid"]).tolist() == [1, 2, 4, 5, 6]
         assert np.isnan(file["joints"][~file["valid"]]).all()
-        np.testing.assert_allclose(file["joints"][file["valid"]], whole[[0, 1, 3, 4, 7]], atol=1e-5)
+        np.testing.assert_allclose(file["joints"][file["valid"]], whole[[0, 3, 7]], atol=1e-5)
     run(program, "lift", runs[program], tmp_path / "k.npy", tmp_path / "o.csv")
     rows = table(tmp_path / "o.csv")
-    assert [row["valid"] for row in rows] == list("11011001")
+    assert [row["valid"] for row in rows] == list("10010001")
     assert {value for key, value in rows[2].items() if key.endswith("_m")} == {""}
     nobody = lifted(program, runs, np.zeros((3, 17, 3)), tmp_path)
     assert not nobody["valid"].any()

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from trainer.checkpoint import (
     unpack_optimizer,
 )
 from trainer.diverged import save_batch
+from trainer.errors import plain_errors
+from trainer.events import Events
 from trainer.runs import Run
 
 
@@ -243,6 +246,30 @@ def file_size_limit(limit: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_tensorboards_curves_on_a_full_disk_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = Events(tmp_path / "tensorboard")
+    events.start()
+    events.log({"loss": 1.0}, step=1)
+    assert events.file is not None
+    before = events.file.read_bytes()
+    for failing in (lambda: events.log({"loss": 2.0}, step=2), Events(tmp_path / "other").start):
+        with file_size_limit(20), pytest.raises(SystemExit) as stopped, plain_errors():
+            failing()
+        assert stopped.value.code == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert re.search(
+            r"^error: .*/events\.out\.tfevents\S+: no room on the disk to write it; free some", said
+        )
+    assert events.file.read_bytes() == before
+    events.log({"loss": 3.0}, step=2)
+    curves = EventAccumulator(str(events.folder)).Reload()
+    assert [(e.step, e.value) for e in curves.Scalars("loss")] == [(1, 1.0), (2, 3.0)]
 
 
 def test_a_log_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

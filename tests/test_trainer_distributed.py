@@ -35,15 +35,15 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     assert not torch.equal(one["model/right.weight"], one["ema/right.weight"])
 
 
-@pytest.mark.parametrize("name", ["unihpr", "vvipe", "unipose"])
+@pytest.mark.parametrize("name", processes_tiny.APPS)
 def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32."""
     folder = tmp_path_factory.mktemp(name)
-    cache, alone, together = folder / "cache", folder / "alone", folder / "together"
+    cache, alone, together = folder / "cache", folder / "alone", folder / "damped"
     processes_tiny.APPS[name](cache, alone)
-    torchrun("processes_tiny.py", 2, cache, together, name)
+    torchrun("processes_tiny.py", 2, cache, folder, name, "damped")
     stages = sorted(path.relative_to(alone) for path in alone.glob("*/checkpoints/*/step-*"))
-    assert len(stages) == {"unihpr": 3, "vvipe": 4, "unipose": 4}[name]
+    assert len(stages) == {"unihpr": 3, "baseline": 2, "vvipe": 4, "unipose": 4, "hands": 2}[name]
     for stage in stages:
         run, _, named, _ = stage.parts
         for one, two in zip(Run(alone / run).curves(named), Run(together / run).curves(named), strict=True):

@@ -227,3 +227,28 @@ def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "polypose"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("demo/loss")] == [(1, 1.0), (2, 0.0), (3, -1.0)]
+
+
+def test_tensorboard_forgets_the_steps_that_a_resumed_training_repeats(tmp_path: Path) -> None:
+    """Killed after step 3 of 4 with a checkpoint at 2, it trains the third step again."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = replace(CONFIG, trackers=("tensorboard",), checkpoint_every=2)
+
+    def killed(step: int, generator: torch.Generator) -> Tensor:
+        if step == 3:
+            raise KeyboardInterrupt
+        return torch.ones(1, 1)
+
+    trainer = open_trainer(tmp_path / "run", config)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(stage(line(), killed, steps=4))
+    trainer.close()
+    trainer = open_trainer(tmp_path / "run", config, "resume")
+    trainer.fit(stage(line(), lambda step, g: torch.full((1, 1), 10.0 * step), steps=4))
+    trainer.close()
+    folder = tmp_path / "run" / "tensorboard" / "polypose"
+    assert len(list(folder.iterdir())) == 2
+    events = EventAccumulator(str(folder)).Reload()
+    found = [(e.step, e.value) for e in events.Scalars("demo/loss")]
+    assert found == [(1, 1.0), (2, 0.0), (3, -20.0), (4, -630.0)]

@@ -314,6 +314,13 @@ def test_ablation_and_baseline_commands(cache: Path, tmp_path: Path) -> None:
     command("unihpr", "baseline", "--runs", tmp_path, "--json", tmp_path / "b.json", *overrides(cache))
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert [row["keypoints"] for row in rows] == ["exact", "detector"]
+    # killed between its two trainings, it ends in the same weights
+    second = tmp_path / "quickstart-simplebaseline" / "checkpoints" / "simple_baseline_detector"
+    (whole,) = (load_file(path) for path in second.glob("step-00000005/tensors.safetensors"))
+    shutil.rmtree(second)
+    command("unihpr", "baseline", "--runs", tmp_path, "--resume", *overrides(cache))
+    again = load_file(second / "step-00000005" / "tensors.safetensors")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_components_change_what_they_say() -> None:

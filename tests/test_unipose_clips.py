@@ -191,6 +191,26 @@ def test_coco_keypoints_take_the_largest_person(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 200_000, "is nested too deep"),
+        ('{"images": [', r"is no JSON \(ends too early at line 1"),
+        ("[" + "[],[],[],[]," * 1_600_000 + "[]]", "would take some .* MiB in memory, so it is not read"),
+        ('{"images": [], "images": []}', "'images' stands twice"),
+        ("\xff\xfe", "is no text in UTF-8"),
+        ("3", "holds a int, wanted a dict or a list"),
+        (f'[{{"image_id": 0, "keypoints": [{"9" * 400}]}}]', "not COCO keypoints, at annotation 0"),
+    ],
+)
+def test_a_hostile_file_of_keypoints_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "c.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=message) as refused:
+        read_coco_keypoints(tmp_path / "c.json")
+    assert str(tmp_path / "c.json") in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("score", "message"),
     [(100, "confidence reaches 100, want 0 to 1; divide it by 100"), (1.25, "reaches 1.25.*clip it to 1")],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from hands_tiny import TINY
 from PIL import Image
 from posedata.store import PoseStore
 from posedata.synthetic.hands import build_hands
@@ -24,23 +25,6 @@ from unipose.hands.use import check_box, predict
 from unipose.hands_cli import app
 
 SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
-TINY = (
-    "data.images=24",
-    "data.test_images=16",
-    "data.size=32",
-    "data.workers=1",
-    "model.backbone=light",
-    "model.weights=null",
-    "model.dim=32",
-    "model.heads=2",
-    "model.hidden=32",
-    "train.steps=4",
-    "train.batch=4",
-    "train.warmup=1",
-    "loop.log_every=1",
-    "loop.checkpoint_every=2",
-    "loop.trackers=[]",
-)
 
 
 def command(*arguments: object, code: int = 0) -> str:

@@ -41,10 +41,19 @@ def write_text(path: Path, text: str) -> None:
 
 def append_line(path: Path, text: str) -> None:
     """Add a line to a text file, whole or not at all."""
+    append(path, text.encode() + b"\n")
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to a file, all or nothing.
+
+    Raises:
+        OSError: there is no room for it.
+    """
     with room_for(path), path.open("ab") as file:
         before = file.tell()
         try:
-            file.write(text.encode() + b"\n")
+            file.write(content)
             file.flush()
         except OSError:
             with contextlib.suppress(OSError):

@@ -15,6 +15,9 @@ from torch import Tensor
 
 Say = Callable[[str], None]
 
+TORSO = "centre and scale need a hip and a shoulder that were seen"
+"""By what keypoints are a person's (`posedata.keypoints.holds_person`)."""
+
 
 def read_keypoints(
     path: Path, skeleton: Skeleton, size: tuple[int, int] | None = None, say: Say = print_line
@@ -34,11 +37,17 @@ def read_keypoints(
     return checked_keypoints(values, skeleton, str(path), size, say)
 
 
-def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line) -> None:
-    """Say which frames hold no person, if any do not."""
+def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line, why: str = "") -> None:
+    """Say which frames hold no person, if any do not.
+
+    Args:
+        what: they get, "no pose" for instance.
+        why: what a person has to show (`TORSO`).
+    """
     rows = np.flatnonzero(~np.asarray(valid))
     if len(rows):
-        say(f"{len(rows)} of {len(valid)} frames hold no person and get {what}: {frames_told(rows)}")
+        told = f"{len(rows)} of {len(valid)} frames hold no person and get {what}: {frames_told(rows)}"
+        say(f"{told}; {why}" if why else told)
 
 
 def read_array(path: Path, what: str) -> np.ndarray:

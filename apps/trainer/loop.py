@@ -11,6 +11,7 @@ from posedata.terminal import print_line
 from torch import Tensor
 
 from trainer import interrupts
+from trainer.events import Events
 from trainer.fitting import DivergedError, Fitting, seed_of
 from trainer.lock import hold, release
 from trainer.machine import machine, now
@@ -50,12 +51,13 @@ class Trainer:
         self.card = dict(card or {})
         state = join_processes(config)
         began = run.precision() if existing == "resume" else None
+        self._events = Events(run.path / "tensorboard" / "polypose")
         self.precision, self._why = choose_precision(config.precision, state.device, began)
         self.accelerator = Accelerator(
             cpu=config.device == "cpu",
             mixed_precision=self.precision,
             gradient_accumulation_steps=config.accumulate,
-            log_with=[_installed(name) for name in config.trackers] or None,
+            log_with=[self._events if n == "tensorboard" else _installed(n) for n in config.trackers] or None,
             project_config=ProjectConfiguration(str(run.path), logging_dir=str(run.path / "tensorboard")),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
@@ -124,17 +126,15 @@ class Trainer:
             return
         place = str(self.run.path.resolve())
         identity = hashlib.sha256(place.encode()).hexdigest()[:16]  # --resume goes on in the same curve
-        options: dict[str, dict[str, Any]] = {
-            "tensorboard": {"purge_step": self._offset + step},
-            "wandb": {
-                "id": identity,
-                "name": self.run.name,
-                "dir": place,
-                "resume": "allow",
-                "config": self.card,
-            },
+        wandb = {
+            "id": identity,
+            "name": self.run.name,
+            "dir": place,
+            "resume": "allow",
+            "config": self.card,
         }
-        self.accelerator.init_trackers("polypose", init_kwargs={n: options[n] for n in self.config.trackers})
+        self._events.purge = self._offset + step + 1
+        self.accelerator.init_trackers("polypose", init_kwargs={"wandb": wandb})
         self._tracking = True
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from poseenc import SimpleBaseline
 from torch import Tensor, nn
-from trainer.loop import Trainer
+from trainer.loop import Trainer, seed_of
 from trainer.poses import Part
 from trainer.recipe import to_plain
 from trainer.results import write_results
@@ -63,6 +63,22 @@ def train_baseline(
         noise: share of training keypoints with detector noise; above 0 it is followed on noisy ones.
         watched: what to follow the training on.
     """
+    lifter, stage = simple_baseline(data, config, trainer, noise)
+    if watched:
+        stage.evaluate = partial(_measure, lifter, watched, noise)
+    trainer.fit(stage)
+    return lifter.eval()
+
+
+def simple_baseline(
+    data: Data, config: BaselineConfig, trainer: Trainer, noise: float
+) -> tuple[Lifter, Stage]:
+    """A SimpleBaseline and its training; the same weights to begin with, whatever was trained before.
+
+    Args:
+        noise: share of training keypoints with detector noise.
+    """
+    torch.manual_seed(seed_of(trainer.config.seed, "weights"))
     scale = data.draw_views(
         20_000, torch.Generator(data.device).manual_seed(0), lambda rows: rows, noise=noise, frame="pixels"
     )
@@ -78,11 +94,7 @@ def train_baseline(
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample.keypoints, sample.joints)}
 
-    stage = Stage(_stage(noise), {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
-    if watched:
-        stage.evaluate = partial(_measure, lifter, watched, noise)
-    trainer.fit(stage)
-    return lifter.eval()
+    return lifter, Stage(_stage(noise), {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
 
 
 def _stage(noise: float) -> str:
@@ -98,7 +110,8 @@ def _measure(lifter: Lifter, data: Data, noise: float) -> Metrics:
 def run_baseline(
     recipe: Recipe, folder: Path, existing: Existing, json: Path | None, part: Part = "test"
 ) -> list[tuple[Any, ...]]:
-    """Train and measure on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm.
+    """Train and measure on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm, none on
+    all but the first process.
 
     Raises:
         ValueError: the split has no such part, or the folder holds a run.
@@ -115,9 +128,12 @@ def run_baseline(
     found: dict[str, Metrics] = {}
     for name, noise in (("exact", 0.0), ("detector", 1.0)):
         lifter = train_baseline(data, recipe.baseline, trainer, noise, watched)
-        last = run.curves(_stage(noise))[-1]
-        found[name] = _measure(lifter, held_out, noise) | {"training_seconds": last["seconds"]}
+        if trainer.accelerator.is_main_process:
+            last = run.curves(_stage(noise))[-1]
+            found[name] = _measure(lifter, held_out, noise) | {"training_seconds": last["seconds"]}
     trainer.close()
+    if not found:
+        return []  # another process tells
     run.write_metrics(found, part)
     if json:
         write_results(

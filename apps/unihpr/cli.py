@@ -119,6 +119,8 @@ def baseline(
     from unihpr.baseline import run_baseline
 
     rows = run_baseline(loaded, folder, found, json, part)
+    if not rows:
+        return  # another process tells
     print_table(f"SimpleBaseline, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), rows)
 
 

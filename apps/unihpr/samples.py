@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 from posedata.geometry.aim import aim, reproject
 from posedata.geometry.align import root_relative
 from posedata.geometry.boxes import bounding_box_token, normalise_keypoints
+from posedata.keypoints import holds_person
+from posedata.skeleton import get_skeleton
 from posedata.views.batch import TRUE, Views
 from torch import Tensor
 
@@ -76,9 +78,11 @@ class Sample:
         return self._map(lambda value: value.to(device))
 
     def holds(self, modality: Literal["image", "2d", "3d"]) -> Bool[Tensor, " B"]:
-        """Which rows have a person: `2d` a keypoint seen in a box with a size, `3d` a whole pose."""
+        """Which rows have a person: `2d` a torso (`holds_person`) in a box with a size, `3d` a whole pose."""
         if modality == "2d":
-            return (self.confidence > 0).any(-1) & self.token.isfinite().all(-1) & (self.token[:, 2] > 0)
+            points = torch.cat([self.keypoints, self.confidence[..., None]], dim=-1)
+            boxed = self.token.isfinite().all(-1) & (self.token[:, 2] > 0)
+            return holds_person(points, get_skeleton("h36m17")) & boxed
         if modality == "3d":
             return self.joints.isfinite().all(-1).all(-1)
         return torch.ones_like(self.token[:, 0], dtype=torch.bool)

@@ -16,7 +16,7 @@ from poseenc.index import EmbeddingIndex
 from torch import Tensor
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from trainer.files import write_png
-from trainer.keypoints import Say, read_keypoints, tell_invalid
+from trainer.keypoints import TORSO, Say, read_keypoints, tell_invalid
 from trainer.results import write_results
 
 from unihpr import figures
@@ -104,7 +104,7 @@ def lift_keypoints(
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints` and `valid`; returns the joints' shape.
 
-    A frame without a person is not valid, its joints are NaN.
+    A frame without a person (`posedata.keypoints.holds_person`) is not valid, its joints are NaN.
 
     Raises:
         FileNotFoundError, ValueError: the file is not there, or no keypoints of that skeleton in pixels;
@@ -114,10 +114,10 @@ def lift_keypoints(
     camera = _camera(size, focal, say)
     source = get_skeleton(skeleton)
     points = convert_keypoints(read_keypoints(keypoints, source, size, say), source, POSE)
-    valid = holds_person(points)
+    valid = holds_person(points, POSE)
     trained = open_run(run, with_data=False)
     sample = Sample.of(given(points[valid], camera), trained.recipe.data.frame, GIVEN)
-    tell_invalid(valid, "no pose", say)
+    tell_invalid(valid, "no pose", say, TORSO)
     shape = (*((hypotheses,) if hypotheses else ()), len(points), len(POSE), 3)
     joints = torch.full(shape, torch.nan)
     if bool(valid.any()):
@@ -199,7 +199,7 @@ def _embed(
     found: dict[Modality, Tensor] = {}
     for modality in modalities:
         able = sample.holds(modality)
-        tell_invalid(able, f"no embedding of {modality}", say)
+        tell_invalid(able, f"no embedding of {modality}", say, TORSO if modality == "2d" else "")
         some = sample if bool(able.all()) else sample[able]
         part = embed(model, some, recipe.evaluation.batch, (modality,))[modality] if len(some) else None
         found[modality] = torch.full((len(sample), recipe.model.dim), torch.nan)

@@ -20,6 +20,7 @@ from posedata.store.digests import check_digests, write_digests
 from posedata.store.files import building, put
 from posedata.terminal import print_line
 from torch import Tensor
+from trainer.texts import read_json
 
 from unipose.detect import detect
 from unipose.film import MARGIN
@@ -159,7 +160,8 @@ def open_clips(
     path = cached(config.cache, f"unipose-{part}-people", key, isolate)
     check_digests(path)
     arrays = {name: np.load(path / f"{name}.npy") for name in ARRAYS}
-    return Clips(store, arrays, config, json.loads((path / "meta.json").read_text())["dropped"])
+    dropped = read_json(path / "meta.json", f"delete {path}, and it is made anew")["dropped"]
+    return Clips(store, arrays, config, dropped)
 
 
 _CACHE_KEYS = ("skeleton", "image_size", "detector", "noise", "stored_points", "frames")

@@ -6,7 +6,6 @@ is the only supervision of stage A.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from posedata.geometry.boxes import bounding_box
 from posedata.keypoints import convert_keypoints
+from posedata.readers.files.safe_text import read_json
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.views.noise import DetectorNoise
@@ -88,13 +88,14 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
     COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or not COCO keypoints in pixels.
+        FileNotFoundError, ValueError: no such file, no JSON or one that would fill the memory, or not COCO
+            keypoints in pixels.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a COCO JSON with keypoints")
+    content = read_json(path, (dict, list), constants=True)
     what = "the file"
     try:
-        content = json.loads(path.read_text())
         people: list[dict[str, Any]] = content["annotations"] if isinstance(content, dict) else content
         what = "the list of images"
         images = [i["id"] for i in content["images"]] if isinstance(content, dict) else []
@@ -110,7 +111,7 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
             at = place[person["image_id"]]
             if size > largest[at]:
                 largest[at], found[at] = size, values
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise ValueError(f"{path}: not COCO keypoints, at {what}; see cocodataset.org, data format") from None
     if (found[..., 2] == 2).any() and np.isin(found[..., 2], (0, 1, 2)).all():
         found[..., 2] /= 2

@@ -52,7 +52,7 @@ def normalise(
 ) -> Float[Tensor, "*batch 13 2"]:
     """Centred on the hips, in units of twice the torso seen, as `posedata.geometry.canonical` does.
 
-    Joints of confidence 0 do not count; NaN where no hip or no shoulder was seen.
+    Joints of confidence 0 do not count; NaN where the keypoints are nobody's (`holds_person`).
     """
     return normalise_on_torso(keypoints, KEYPOINTS, confidence > 0)
 

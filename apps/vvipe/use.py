@@ -16,7 +16,7 @@ from poseenc.index import EmbeddingIndex
 from torch import Tensor
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from trainer.files import write_png
-from trainer.keypoints import Say, read_array, read_keypoints, tell_invalid
+from trainer.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
 from trainer.results import write_results
 
 from vvipe.data import Normalised
@@ -104,14 +104,14 @@ def lift(
     run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print_line
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints`, metres of the universal skeleton in the body frame, and
-    `valid`: a frame that shows no hip or no shoulder has neither centre nor scale, and its joints are NaN."""
+    `valid`: a frame without a person (`posedata.keypoints.holds_person`) has NaN joints."""
     check_ending(out, picture)
     views = read_file(keypoints, skeleton, say)
     trained = open_run(run)
     require_encoder(trained)
     model = _vvipe(trained)
     valid = views.valid
-    tell_invalid(valid, "no pose", say)
+    tell_invalid(valid, "no pose", say, TORSO)
     joints = torch.full((len(valid), len(POSE), 3), torch.nan)
     if bool(valid.any()):
         embedded = embed_views(model, views[valid], trained.recipe.evaluation.batch)
@@ -203,7 +203,7 @@ def embed_any(
             views = Normalised.of(as_thirteen(store_keypoints(store, keypoints, say=say), store.skeleton))
         valid = views.valid
         parts = [embed_views(trained.model, views[valid], batch)] if bool(valid.any()) else []
-    tell_invalid(valid, "no embedding", say)
+    tell_invalid(valid, "no embedding", say, TORSO if modality == "2d" else "")
     if not parts:
         raise ValueError(f"{source}: no row holds a person; there is nothing to embed")
     found = torch.cat(parts)

@@ -68,7 +68,7 @@ def train(recipe: Recipe, folder: Path, existing: Existing = "refuse") -> tuple[
     trainer.start(recipe, existing)
     model.to(trainer.device)
     hands = [Hands.open(store, trainer.device) for store in stores]
-    stage = _stage(model, hands[0], recipe, trainer)
+    stage = make_stage(model, hands[0], recipe, trainer)
     if watched:
         stage.evaluate = partial(errors, model, Hands.open(watched, trainer.device))
     trainer.fit(stage)
@@ -126,7 +126,8 @@ def save_results(path: Path, trained: Trained, rows: Rows, part: Part = "test") 
     )
 
 
-def _stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer) -> Stage:
+def make_stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer) -> Stage:
+    """The training of a network on these pictures."""
     config = recipe.train
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]

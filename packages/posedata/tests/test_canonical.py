@@ -12,6 +12,7 @@ from posedata.geometry.canonical import (
     in_torsos,
     normalise_on_torso,
     to_body_frame,
+    torso_across,
     torso_length,
     universal_lengths,
     with_bone_lengths,
@@ -120,8 +121,26 @@ def test_normalised_keypoints_do_not_know_place_zoom_or_shape() -> None:
     torch.testing.assert_close(torch.cdist(corners, corners).amax((1, 2)), torch.full((6,), 0.5))
 
 
-def test_keypoints_on_one_point_stay_finite() -> None:
-    assert (normalise_on_torso(torch.full((1, 17, 2), 5.0), COCO) == 0).all()
+def test_keypoints_on_one_point_have_no_scale() -> None:
+    points, everywhere = torch.full((1, 17, 2), 5.0), torch.ones(1, 17, dtype=torch.bool)
+    assert torso_across(points, COCO, everywhere).isnan().all()
+    assert normalise_on_torso(points, COCO).isnan().all()
+    points[:, COCO.index("left_wrist")] += 40  # which is no part of the torso
+    assert normalise_on_torso(points, COCO).isnan().all()
+
+
+def test_the_torso_in_2d_is_the_largest_distance_among_its_seen_corners() -> None:
+    for unseen, size in (
+        ((), (32**2 + 50**2) ** 0.5),
+        (("right_hip", "left_hip"), math.nan),
+        (("right_shoulder", "left_shoulder"), math.nan),
+        (("left_hip", "left_shoulder"), (8**2 + 50**2) ** 0.5),
+        (("left_hip", "right_shoulder"), (32**2 + 50**2) ** 0.5),
+    ):
+        found = torso_across(*_wrapped(unseen))
+        torch.testing.assert_close(found, torch.tensor([size]), equal_nan=True)
+    with pytest.raises(ValueError, match="left_shoulder"):
+        torso_across(torch.zeros(1, 42, 2), get_skeleton("interhand42"), torch.ones(1, 42, dtype=torch.bool))
 
 
 def _corners(*unseen: str) -> tuple[torch.Tensor, torch.Tensor]:

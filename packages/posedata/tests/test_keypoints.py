@@ -48,12 +48,21 @@ def test_the_same_skeleton_changes_nothing_and_another_number_of_joints_is_refus
         convert_keypoints(points, get_skeleton("openpose25"), H36M)
 
 
-def test_nobody_is_a_frame_without_two_places() -> None:
-    points = torch.zeros(4, 17, 3)
-    points[1, 3] = torch.tensor([100.0, 100.0, 1.0])  # one joint has no size
-    points[2, 3:5] = torch.tensor([[100.0, 100.0, 1.0], [100.0, 160.0, 0.2]])
-    points[3, :, :2] = torch.rand(17, 2)  # places without confidence
-    assert holds_person(points).tolist() == [False, False, True, False]
+def test_a_person_shows_a_hip_and_a_shoulder() -> None:
+    hip, shoulder, other = COCO.index("right_hip"), COCO.index("left_shoulder"), COCO.index("left_hip")
+    points = torch.from_numpy(some(8)).float()
+    points[0, :, 2] = 0  # places without confidence
+    points[1, 5:] = 0  # a face
+    points[2, :11] = 0  # legs
+    points[3, 11:] = 0  # above the waist
+    points[4] = 0
+    points[4, [hip, shoulder]] = torch.tensor([[100.0, 160.0, 0.01], [100.0, 100.0, 1.0]])
+    points[5] = points[4]
+    points[5, hip, :2] = points[5, shoulder, :2]  # no size
+    points[6, other] = torch.tensor([torch.nan, torch.inf, 0.0])  # not seen, wherever it is
+    assert holds_person(points, COCO).tolist() == [False] * 4 + [True, False, True, True]
+    converted = convert_keypoints(points, COCO, H36M)
+    assert holds_person(converted, H36M).tolist() == holds_person(points, COCO).tolist()
 
 
 def test_marks_of_unseen_joints_are_taken_as_such_and_told() -> None:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from posedata.geometry.canonical import torso_across
 from posedata.plausible import check_keypoints
 from posedata.skeleton import SKELETONS, Skeleton, conversion
 from posedata.terminal import print_line
@@ -50,12 +51,16 @@ def convert_keypoints(
     return torch.cat([torch.where(sure > 0, place, 0), sure], dim=-1)
 
 
-def holds_person(points: Float[Tensor, "*batch J 3"]) -> Bool[Tensor, "*batch"]:
-    """Whether at least two joints were seen, at different places: less has no size, and is nobody."""
-    seen = points[..., 2:] > 0
-    low = torch.where(seen, points[..., :2], torch.inf).amin(-2)
-    high = torch.where(seen, points[..., :2], -torch.inf).amax(-2)
-    return ((high - low) > 0).any(-1) & (high - low).isfinite().all(-1)
+def holds_person(points: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Bool[Tensor, "*batch"]:
+    """Whether a hip and a shoulder were seen, at different places (`geometry.canonical.torso_across`).
+
+    A pose is told from its pelvis and in units of its torso. Two eyes, or the legs alone, say neither where
+    that is nor how large, and a network would make up a body for them.
+
+    Raises:
+        ValueError: a skeleton without shoulders or hips.
+    """
+    return torso_across(points[..., :2], skeleton, points[..., 2] > 0).isfinite()
 
 
 def take_keypoints(

@@ -16,7 +16,7 @@ from posedata.skeleton import Skeleton
 
 _HELD = ("left_hip", "right_hip", "spine")
 _WHERE = ((0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-_TORSO_2D = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _HIPS_TO_SHOULDERS = 0.6
 """The width of the hips over that of the shoulders, as joints have it."""
 
@@ -81,6 +81,30 @@ def in_torsos(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[
     return root_relative(joints, skeleton.root) / torso_length(joints, skeleton)[..., None, None]
 
 
+def torso_across(
+    keypoints: Float[Tensor, "*batch J 2"], skeleton: Skeleton, seen: Bool[Tensor, "*batch J"]
+) -> Float[Tensor, "*batch"]:
+    """PR-VIPE's measure of a person in 2D: the largest of the six distances among shoulders and hips.
+
+    Args:
+        seen: which joints count.
+
+    Returns:
+        (...), in the unit of the keypoints; NaN where no hip or no shoulder was seen, or all of them at one
+        place: there is no centre or no scale.
+
+    Raises:
+        ValueError: a skeleton without shoulders or hips.
+    """
+    corners = [skeleton.index(name) for name in _TORSO]
+    there = seen[..., corners]
+    places = torch.where(there[..., None], keypoints[..., corners, :], 0)
+    apart = torch.linalg.vector_norm(places[..., :, None, :] - places[..., None, :, :], dim=-1)
+    size = torch.where(there[..., :, None] & there[..., None, :], apart, 0).amax(dim=(-2, -1))
+    known = there[..., :2].any(-1) & there[..., 2:].any(-1) & (size > 0)
+    return size.masked_fill(~known, torch.nan)
+
+
 def normalise_on_torso(
     keypoints: Float[Tensor, "*batch J 2"],
     skeleton: Skeleton,
@@ -88,18 +112,16 @@ def normalise_on_torso(
 ) -> Float[Tensor, "*batch J 2"]:
     """PR-VIPE's 2D input: the middle of the hips at the origin, the torso half a unit.
 
-    The torso is the largest of the six distances among shoulders and hips. It needs neither a box nor a
-    camera. Keypoints whose shoulders and hips all coincide stay centred but are not scaled.
+    The torso is `torso_across`. It needs neither a box nor a camera.
 
     Args:
         seen: which joints count; all, if left out. Where one hip was not seen, the middle lies beside the
             other one, by 0.3 of the way from shoulder to shoulder (by nothing, unless both were seen).
 
     Returns:
-        (..., J, 2). A joint that was not seen is at the origin. NaN throughout where no hip or no shoulder
-        was seen, which leaves no centre or no scale.
+        (..., J, 2). A joint that was not seen is at the origin. NaN throughout where `torso_across` is NaN.
     """
-    corners = [skeleton.index(name) for name in _TORSO_2D]
+    corners = [skeleton.index(name) for name in _TORSO]
     if seen is None:
         seen = torch.ones_like(keypoints[..., 0], dtype=torch.bool)
     keypoints = torch.where(seen[..., None], keypoints, 0)
@@ -109,15 +131,9 @@ def normalise_on_torso(
     side = (there[..., 3].to(across) - there[..., 2].to(across))[..., None]  # 1 where only the right was seen
     count = there[..., 2:].sum(-1)[..., None]
     centre = hips.sum(-2) / count + _HIPS_TO_SHOULDERS / 2 * side * across
-    apart = torch.linalg.vector_norm(
-        keypoints[..., corners, None, :] - keypoints[..., None, corners, :], dim=-1
-    )
-    size = torch.where(there[..., :, None] & there[..., None, :], apart, 0).amax(dim=(-2, -1))[
-        ..., None, None
-    ]
-    scaled = (keypoints - centre[..., None, :]) / torch.where(size > 0, 2 * size, 1.0)
-    known = there[..., :2].any(-1) & there[..., 2:].any(-1)
-    return torch.where(seen[..., None], scaled, 0).masked_fill(~known[..., None, None], torch.nan)
+    size = torso_across(keypoints, skeleton, seen)[..., None, None]
+    scaled = (keypoints - centre[..., None, :]) / (2 * size)
+    return torch.where(seen[..., None], scaled, 0).masked_fill(size.isnan(), torch.nan)
 
 
 def _root_first(skeleton: Skeleton) -> list[int]:

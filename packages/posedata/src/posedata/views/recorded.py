@@ -96,7 +96,7 @@ class RecordedViews:
         """Which rows have every joint, and keypoints of a person by every detector."""
         known = self.joints.isfinite().all(-1).all(-1)
         for points in self.keypoints.values():
-            known &= holds_person(points)
+            known &= holds_person(points, self.skeleton)
         return known
 
     def only(self, keep: Bool[Tensor, " N"]) -> RecordedViews:
