@@ -4,7 +4,7 @@ The CDF files are written by cdflib, which the reader does not use; the cameras'
 rotations by scipy, and pixels are projected here, by Human3.6M's own formula.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,15 +115,30 @@ def write_cdf(path: Path, values: np.ndarray, **spec: object) -> None:
     file.close()
 
 
-def write_video(path: Path, frames: np.ndarray) -> None:
-    """(T, H, W, 3) uint8 as an mp4."""
+SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
+
+
+def write_detections(
+    path: Path, seen: dict[str, dict[str, list[np.ndarray]]], layout: str = "h36m", **metadata: object
+) -> None:
+    """`positions_2d` (subject -> action -> a (T, 17, 2) a camera) with VideoPose3D's metadata."""
+    told = {"layout_name": layout, "num_joints": 17, "keypoints_symmetry": SYMMETRY, **metadata}
+    tables = {"positions_2d": seen, "metadata": told}
+    np.savez_compressed(path, **{name: np.array(table, dtype=object) for name, table in tables.items()})
+
+
+def write_video(
+    path: Path, frames: Iterable[np.ndarray], *, rate: int = 50, bit_rate: int = 8_000_000
+) -> None:
+    """Pictures (H, W, 3) uint8, of even sizes, as a video in the container that the suffix tells."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=50)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
-        for picture in frames:
+        stream = container.add_stream("mpeg4", rate=rate)
+        for number, picture in enumerate(frames):
+            if not number:
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt, stream.bit_rate = "yuv420p", bit_rate
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())

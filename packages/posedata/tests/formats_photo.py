@@ -19,8 +19,8 @@ from scipy.spatial.transform import Rotation
 # ---------------------------------------------------------------------- MPI-INF-3DHP
 
 
-def hp_cameras(rng: np.random.Generator, count: int = 14) -> list[dict[str, np.ndarray]]:
-    """Cameras around the origin of a world with y up, millimetres."""
+def hp_cameras(rng: np.random.Generator, count: int = 14, size: int = 2048) -> list[dict[str, np.ndarray]]:
+    """Cameras around the origin of a world with y up, millimetres; pictures of `size` x `size` pixels."""
     cameras = []
     for i in range(count):
         azimuth = 2 * np.pi * i / count
@@ -31,11 +31,12 @@ def hp_cameras(rng: np.random.Generator, count: int = 14) -> list[dict[str, np.n
         right /= np.linalg.norm(right)
         rotation = np.stack([right, np.cross(forward, right), forward])
         lens = np.array([[1500.0 + i, 0, 1024], [0, 1498, 1040 - i], [0, 0, 1]])
+        lens[:2] *= size / 2048
         cameras.append({"rotation": rotation, "translation": -rotation @ place, "lens": lens})
     return cameras
 
 
-def write_calibration(path: Path, cameras: list[dict[str, np.ndarray]]) -> None:
+def write_calibration(path: Path, cameras: list[dict[str, np.ndarray]], size: int = 2048) -> None:
     lines = ["Skeletool Camera Calibration File V1.0"]
     for number, camera in enumerate(cameras):
         extrinsic, intrinsic = np.eye(4), np.eye(4)
@@ -44,7 +45,7 @@ def write_calibration(path: Path, cameras: list[dict[str, np.ndarray]]) -> None:
         lines += [
             f"name          {number}",
             "  sensor      10 10",
-            "  size        2048 2048",
+            f"  size        {size} {size}",
             "  animated    0",
         ]
         lines += [f"  {key} " + " ".join(f"{v:.10g}" for v in m.ravel()) for key, m in
@@ -67,11 +68,12 @@ def write_hp_training(
     sequence: str,
     world: np.ndarray,
     cameras: list[dict[str, np.ndarray]],
+    size: int = 2048,
     **save: Any,
 ) -> None:
     """`world` (T, 28, 3) millimetres, y up."""
     folder = root / subject / sequence
-    write_calibration(folder / "camera.calibration", cameras)
+    write_calibration(folder / "camera.calibration", cameras, size)
     cells = {name: np.empty((14, 1), dtype=object) for name in ("annot2", "annot3", "univ_annot3")}
     for i, camera in enumerate(cameras):
         local, pixels = hp_views(world, camera)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from formats_h36m import write_detections
 from posedata.prepare import prepare
 from posedata.readers import read_h36m_npz, read_joints
 from posedata.readers.files.safe_npz import load_npz_arrays, load_plain_npz
@@ -119,9 +120,8 @@ CAMERAS = {
 }
 
 
-H36M_SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
 COCO_SYMMETRY = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
-"""As VideoPose3D's files have them."""
+"""As VideoPose3D's files have it."""
 
 
 def tell(path: Path, **metadata: Any) -> None:
@@ -142,12 +142,7 @@ def h36m(tmp_path: Path) -> Path:
             "Sitting": [rng.uniform(0, 1000, (5, 17, 2)) for _ in range(2)],
         }
     }
-    metadata = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": H36M_SYMMETRY}
-    np.savez(
-        tmp_path / "data_2d_h36m_cpn.npz",
-        positions_2d=np.array(seen, dtype=object),
-        metadata=np.array(metadata, dtype=object),
-    )
+    write_detections(tmp_path / "data_2d_h36m_cpn.npz", seen)
     (tmp_path / "cameras.json").write_text(json.dumps(CAMERAS))
     return tmp_path
 

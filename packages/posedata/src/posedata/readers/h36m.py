@@ -5,6 +5,7 @@
     S1/MyPoseFeatures/D3_Positions_mono/ACTION[ N].CAMERA.cdf   camera frame; read where the world's lack
     S1/Videos/ACTION[ N].CAMERA.mp4
     metadata.xml                                                cameras
+    data_2d_h36m_NAME.npz                                       detected 2D, VideoPose3D's (`--keypoints`)
 
 The folders may lie anywhere below the source as long as a folder named after the subject is above them. Of
 the 32 joints (copies and ends of bones among them) the 17 that papers use are kept; joints 1 to 3 are the
@@ -24,6 +25,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from posedata.readers._clips import stride_for
+from posedata.readers._videopose3d import Detections
 from posedata.readers.files.cdf import read_cdf
 from posedata.readers.files.h36m_cameras import CAMERAS, read_cameras
 from posedata.readers.files.kinect import camera_of, project
@@ -76,17 +78,29 @@ class H36m(Format):
     metadata: Path | None = option(None, "metadata.xml, where it does not lie in SRC.")
     subjects: str = option("all", "Subjects, e.g. S9,S11, or all.", whole=("all",))
     size: str = option("none", SIZE_HELP)
+    keypoints: tuple[str, ...] = option(
+        (),
+        "Detected 2D, NAME=FILE, e.g. cpn=data_2d_h36m_cpn_ft_h36m_dbb.npz, VideoPose3D's; may be repeated.",
+    )
+
+    def options(self) -> dict[str, Any]:
+        """Without the folders of the detections, which differ from machine to machine."""
+        return super().options() | {"keypoints": [f"{d.name}={d.path.name}" for d in self._detections()]}
 
     def plan(self, source: Path, context: Context) -> Plan:
         """One unit an action of a subject."""
         crop_size(self.size)
-        wanted = self._wanted()
+        wanted, detections = self._wanted(), self._detections()
         files = {key: kinds for key, kinds in _files(source, context).items() if self._selected(key[0])}
         files = _with_poses(files, context)
         metadata = None if not wanted else self.metadata or _metadata(source)
         if wanted and metadata is None:
             context.note(f"{source}: has no metadata.xml, so poses come without cameras; put it there")
             wanted = ()
+        if detections and not wanted:
+            raise ValueError(
+                f"{detections[0].path}: keypoints need the cameras that saw them; give metadata.xml"
+            )
         known = read_cameras(metadata) if metadata else {}
         units = []
         for (subject, sequence), kinds in sorted(files.items()):
@@ -101,10 +115,14 @@ class H36m(Format):
                     " unpack them"
                 )
             used = {key: file for key, file in kinds.items() if self._uses(key, kinds, wanted)}
-            needed = tuple(sorted({*used.values(), *([metadata] if metadata else [])}))
-            units.append(Unit(sequence, needed, {"subject": subject, "files": used, "cameras": listed}))
+            shared = [*([metadata] if metadata else []), *(detected.path for detected in detections)]
+            needed = tuple(sorted({*used.values(), *shared}))
+            detail = {"subject": subject, "files": used, "cameras": listed, "keypoints": {}}
+            units.append(Unit(sequence, needed, detail))
         if not units:
             raise FileNotFoundError(f"{source}: no subject's {_WORLD}/*.cdf are left; check --subjects")
+        for detected in detections:
+            _unpack(detected, units, context)
         stride = stride_for(source, RATE, self.fps)
         meta: dict[str, Any] = {"split": {"train": list(TRAIN), "test": list(TEST)}}
         if self.size != "none" and any(unit.name == _NO_VIDEO[0] for unit in units):
@@ -143,6 +161,10 @@ class H36m(Format):
             kept = pixels[:count:stride]
             keypoints = np.concatenate([kept, np.ones_like(kept[..., :1])], -1).astype(np.float32)
         columns = {"keypoints_true": keypoints}
+        for detected in self._detections():
+            stem = unit.detail["keypoints"].get(detected.name)
+            seen = detected.view(stem, CAMERAS.index(name), count, unit.name, context)
+            columns[f"keypoints_{detected.name}"] = seen[::stride]
         images = None
         if (size := crop_size(self.size)) is not None:
             columns["boxes"] = crop_boxes(keypoints, (int(camera.size[0]), int(camera.size[1])), size)
@@ -153,6 +175,13 @@ class H36m(Format):
             if video is not None and shown.any():
                 images = crops(video_frames(video, rows[shown]), columns["boxes"][shown], size)
         return Clip(joints, unit.detail["subject"], unit.name, action, columns, (camera,), images)
+
+    def _detections(self) -> tuple[Detections, ...]:
+        given = tuple(Detections.parse(text) for text in self.keypoints)
+        names = [detected.name for detected in given]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"keypoints: {twice[0]!r} is given twice; give each detector a name")
+        return given
 
     def _selected(self, subject: str) -> bool:
         return self.subjects == "all" or subject in self.subjects.split(",")
@@ -213,6 +242,18 @@ def _files(source: Path, context: Context) -> _Found:
         if packed and not any(subject == packed[1] and _has_poses(k) for (subject, _), k in found.items()):
             context.note(f"{file}: is packed, so {packed[1]} is left out; unpack it")
     return found
+
+
+def _unpack(detected: Detections, units: list[Unit], context: Context) -> None:
+    """Put a detector's views into the scratch, and their names into the units' details."""
+    named = {
+        (unit.detail["subject"], unit.name.partition(" ")[2]): f"seen-{number:05d}"
+        for number, unit in enumerate(units)
+    }
+    found = detected.unpack(named, len(CAMERAS), context)
+    for unit, stem in zip(units, named.values(), strict=True):
+        if stem in found:
+            unit.detail["keypoints"][detected.name] = stem
 
 
 def _has_poses(kinds: dict[tuple[str, str], Path]) -> bool:

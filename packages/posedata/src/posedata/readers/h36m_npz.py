@@ -16,19 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float32
 
-from posedata.keypoints import convert_keypoints, take_keypoints
 from posedata.readers._clips import stride_for
+from posedata.readers._videopose3d import (
+    as_h36m,
+    checked,
+    detector_of,
+    layout_of,
+    save,
+    sequences_of,
+    tell_unseen,
+    views_of,
+)
 from posedata.readers.files.h36m_cameras import read_cameras
 from posedata.readers.files.safe_npz import load_plain_npz
-from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Total, Unit, option, register
+from posedata.readers.format import Clip, Context, Format, Plan, Total, Unit, option, register
 from posedata.readers.h36m import JOINTS_17_OF_32, RATE, TERMS, TEST, TRAIN
 from posedata.readers.merge import Dataset, collect
-from posedata.skeleton import Skeleton, get_skeleton
-
-_REACH = 1e4
 
 
 @register
@@ -64,11 +68,11 @@ class H36mNpz(Format):
         known = {} if self.cameras is None else read_cameras(Path(self.cameras))
         files = tuple(Path(file) for file in (path, self.cameras, self.keypoints) if file is not None)
         units: list[Unit] = []
-        for (subject, action), array in _arrays(load_plain_npz(path), path, "positions_3d"):
+        for (subject, action), array in sequences_of(load_plain_npz(path), path, "positions_3d"):
             if self.cameras is not None and not known.get(subject):
                 raise ValueError(f"{self.cameras}: has no cameras for {subject!r}; add them")
             place = context.scratch / f"pose-{len(units):05d}.npy"
-            _save(place, _seventeen(array, f"{path}: {subject} {action}"))
+            save(place, _seventeen(array, f"{path}: {subject} {action}"))
             detail = {
                 "subject": subject,
                 "action": action,
@@ -92,22 +96,22 @@ class H36mNpz(Format):
             columns = {}
             if self.keypoints is not None:
                 seen = np.load(context.scratch / f"{detail['poses']}-{number}.npy", allow_pickle=False)
-                columns["keypoints_" + _detector(Path(self.keypoints))] = seen[: len(joints) : stride]
+                columns["keypoints_" + detector_of(Path(self.keypoints))] = seen[: len(joints) : stride]
             yield Clip(joints[::stride], subject, unit.name, action, columns, (camera,))
 
     def _unpack_keypoints(self, path: Path, units: list[Unit], context: Context) -> None:
         wanted = {(unit.detail["subject"], unit.detail["action"]): unit.detail for unit in units}
         entries, scratch = load_plain_npz(path), context.scratch
-        layout = _layout(entries.get("metadata"), path, context)
+        layout = layout_of(entries.get("metadata"), path, context)
         strangers: list[str] = []
         unseen = 0
-        for key, arrays in _arrays(entries, path, "positions_2d"):
+        for key, arrays in sequences_of(entries, path, "positions_2d"):
             if key not in wanted:
                 strangers.append(" ".join(key))
             else:
                 detail = wanted.pop(key)
                 where = f"{path}: {' '.join(key)}"
-                views = _views(arrays, detail["cameras"], where)
+                views = views_of(arrays, len(detail["cameras"]), where)
                 poses = len(np.load(scratch / detail["poses"], mmap_mode="r", allow_pickle=False))
                 for number, view in enumerate(views):
                     if len(view) < poses:
@@ -115,11 +119,10 @@ class H36mNpz(Format):
                             f"{where}: shape is {view.shape}, wanted ({poses} or more, 17, 2); give the"
                             " matching file"
                         )
-                    points = take_keypoints(view, layout, f"{where} view {number}")[0]
-                    unseen += int((points[..., 2] == 0).sum())
-                    _save(scratch / f"{detail['poses']}-{number}.npy", _as_h36m(points, layout))
-        if unseen:
-            context.tell(f"{path}: {unseen} keypoints are NaN, (0, 0) or (-1, -1), so were not seen")
+                    points, lost = as_h36m(view, layout, f"{where} view {number}")
+                    unseen += lost
+                    save(scratch / f"{detail['poses']}-{number}.npy", points)
+        tell_unseen(path, unseen, context)
         if strangers:
             context.note(
                 f"{path}: {len(strangers)} sequences of positions_2d (first {strangers[0]}) have no"
@@ -134,53 +137,6 @@ def read_h36m_npz(source: str | Path, **options: Any) -> Dataset:
     return collect(H36mNpz(**options), source)
 
 
-def _arrays(entries: dict[str, Any], path: Path, name: str) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Subject, action and what the file has for them."""
-    table = entries.get(name)
-    if not isinstance(table, dict) or not table:
-        raise ValueError(f"{path}: has no dict {name!r}; give a file in VideoPose3D's layout")
-    for subject, actions in table.items():
-        if not isinstance(subject, str) or not isinstance(actions, dict):
-            raise ValueError(f"{path}: {name} of {str(subject)[:40]} is not a dict of actions; get it again")
-        for action, value in actions.items():
-            if not isinstance(action, str):
-                raise ValueError(
-                    f"{path}: {name} of {subject[:40]} has an action without a name; get it again"
-                )
-            yield (subject[:80], action[:80]), value
-
-
-def _layout(metadata: Any, path: Path, context: Context) -> Skeleton:
-    """The skeleton of the file's 2D joints, by which of them its metadata calls left and right."""
-    h36m = get_skeleton("h36m17")
-    fields = metadata if isinstance(metadata, dict) else {}
-    name, symmetry = (fields.get(field) for field in ("layout_name", "keypoints_symmetry"))
-    if name is None and symmetry is None:
-        context.note(
-            f"{path}: has no metadata, so its joints are taken for Human3.6M's 17; check their order"
-        )
-        return h36m
-    try:
-        pairs = None if symmetry is None else {(int(a), int(b)) for a, b in zip(*symmetry, strict=True)}
-    except (TypeError, ValueError, OverflowError):
-        pairs = set()
-    for layout, skeleton in (("h36m", h36m), ("coco", get_skeleton("coco17"))):
-        if (name is None or str(name) == layout) and pairs in (None, _left_and_right(skeleton)):
-            return skeleton
-    raise ValueError(
-        f"{path}: metadata: layout {str(name)[:40]!r} with its keypoints_symmetry is neither Human3.6M's nor"
-        " COCO's; give a file of one of these"
-    )
-
-
-def _left_and_right(skeleton: Skeleton) -> set[tuple[int, int]]:
-    return {(i, j) for i, j in enumerate(skeleton.mirror) if skeleton.joints[i].startswith("left_")}
-
-
-def _as_h36m(points: Float32[np.ndarray, "T 17 3"], layout: Skeleton) -> Float32[np.ndarray, "T 17 3"]:
-    return convert_keypoints(torch.from_numpy(points), layout, get_skeleton("h36m17")).numpy()
-
-
 def _seventeen(array: Any, where: str) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -188,39 +144,4 @@ def _seventeen(array: Any, where: str) -> np.ndarray:
     if array.ndim != 3 or array.shape[1:] not in ((32, 3), (17, 3)):
         raise ValueError(f"{where}: shape is {array.shape}, wanted (T, 32, 3) or (T, 17, 3)")
     chosen = array[:, list(JOINTS_17_OF_32)] if array.shape[1] == 32 else array
-    return _checked(chosen, where)
-
-
-def _views(arrays: Any, cameras: list[ClipCamera], where: str) -> list[np.ndarray]:
-    if not isinstance(arrays, list | tuple | np.ndarray) or len(arrays) != len(cameras):
-        found = len(arrays) if isinstance(arrays, list | tuple | np.ndarray) else "no"
-        raise ValueError(f"{where}: has {found} views for {len(cameras)} cameras; give the matching file")
-    for array in arrays:
-        if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[1:] != (17, 2):
-            raise ValueError(f"{where}: a view is not an array (T, 17, 2); give a file of 17 joints")
-        if array.dtype.kind != "f":
-            raise ValueError(f"{where}: a view holds {array.dtype}, wanted floats; save pixels as floats")
-    with np.errstate(invalid="ignore", over="ignore"):  # a NaN that signals, and what float64 does not hold
-        views = [array.astype(np.float64) for array in arrays]
-    for view in views:
-        _checked(np.where(np.isnan(view), 0, view), where)
-    return views
-
-
-def _checked(array: np.ndarray, where: str) -> np.ndarray:
-    if not (np.isfinite(array).all() and np.abs(array).max(initial=0) < _REACH):
-        raise ValueError(f"{where}: holds numbers that no position has (metres, pixels); get it again")
-    return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _save(place: Path, array: np.ndarray) -> None:
-    """Under another name first: the file may be there from a run before, and in use."""
-    part = place.with_name(f"{place.name}.part")
-    with part.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    part.replace(place)
-
-
-def _detector(path: Path) -> str:
-    name = path.stem.removeprefix("data_2d_h36m_")
-    return "true" if name == "gt" else name
+    return checked(chosen, where)

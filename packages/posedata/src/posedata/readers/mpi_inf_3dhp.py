@@ -274,7 +274,9 @@ def _level_camera(unit: Unit, points: np.ndarray, pixels: np.ndarray, context: C
         context.note(
             f"{file}: no camera joins annot3 and annot2 to {_RESIDUAL:g} pixels; take its 2D with care"
         )
-    size = _TEST_SIZES.get(unit.name, (2048, 2048))
+    pictures = unit.files[1:]
+    known = _TEST_SIZES.get(unit.name, (2048, 2048))
+    size = read_colour(pictures[0]).shape[1::-1] if pictures else known
     return ClipCamera(unit.name, solved.focal, solved.centre, _LEVEL, np.zeros(3), size)
 
 
