@@ -170,9 +170,9 @@ def test_the_house_keeps_its_rules() -> None:
 
 def test_every_fault_would_be_found() -> None:
     texts = {
-        "posedata": "if TYPE_CHECKING:\n    from posedata.camera import Camera\n",
-        "posedata.camera": "from . import boxes",
-        "posedata.boxes": "def box():\n    from posedata import Camera",
+        "posedata": "if TYPE_CHECKING:\n    from posedata.lens import Camera\n",
+        "posedata.lens": "from . import frame",
+        "posedata.frame": "def box():\n    from posedata import Camera",
         "posedata.room": "",
         "posedata.room._inner": "",
         "posedata.room.open": "from ._inner import part",
@@ -181,24 +181,24 @@ def test_every_fault_would_be_found() -> None:
         "poseenc.pose": "if TYPE_CHECKING:\n    import unihpr.use",
         "trainer": "import poseenc\nimport vvipe",
         "unihpr": "",
-        "unihpr.use": "from vvipe import use\nfrom trainer import loop\nfrom posedata.camera import _lens",
+        "unihpr.use": "from vvipe import use\nfrom trainer import loop\nfrom posedata.lens import _lens",
         "vvipe": "",
         "vvipe.use": "",
     }
     found = imports(texts)
     ring = circle(found)
     assert ring[0] == ring[-1]
-    assert {*ring} == {"posedata.camera", "posedata.boxes"}
+    assert {*ring} == {"posedata.lens", "posedata.frame"}
     assert upward(found) == [
         "posedata.door imports poseenc.pose",
         "poseenc.pose imports unihpr.use",
         "trainer imports vvipe",
     ]
-    assert uphill(found, rooms=("boxes", "camera", "room", "door")) == [
-        "posedata.boxes imports posedata.camera",
+    assert uphill(found, rooms=("frame", "lens", "room", "door")) == [
+        "posedata.frame imports posedata.lens",
     ]
     assert across_apps(found) == ["unihpr.use imports vvipe.use"]
     assert across_borders(found) == [
         "posedata.door imports posedata.room._inner.part",
-        "unihpr.use imports posedata.camera._lens",
+        "unihpr.use imports posedata.lens._lens",
     ]
