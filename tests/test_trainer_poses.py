@@ -14,7 +14,7 @@ import unipose.recipe
 import vvipe.data
 import vvipe.recipe
 from posedata.inspection.examine import examine
-from posedata.store import PoseStore
+from posedata.store import PoseStore, write_store
 from trainer.poses import SyntheticDataset, check_poses, open_poses, part_rows, split_poses
 
 OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
@@ -180,3 +180,45 @@ def test_other_counts_than_published_are_no_reason_to_stop(people: PoseStore, tm
     said: list[str] = []
     check_poses(store, store.path, False, said.append)
     assert any("96 rows where 389,938 are published" in text for text in said), said
+
+
+def store_with_gaps(path: Path, people: PoseStore, gaps: np.ndarray) -> PoseStore:
+    """Those poses as marker files give them: what was not seen is marked, and lies in the origin."""
+    joints = np.where(gaps[..., None], 0, np.array(people.column("joints"))).astype(np.float32)
+    columns = {c: np.array(people.column(c)) for c in ("subject", "sequence", "action", "frame")}
+    write_store(path, columns | {"joints": joints, "valid": ~gaps}, people.meta)
+    return PoseStore.open(path)
+
+
+def test_poses_with_a_gap_are_neither_trained_nor_tested_on(people: PoseStore, tmp_path: Path) -> None:
+    gaps = np.zeros((len(people), 17), bool)
+    gaps[5::9, 16] = True
+    store, said = store_with_gaps(tmp_path / "gaps", people, gaps), []
+    split = tmp_path / "split.json"
+    names = list(people.names("subject"))
+    split.write_text(json.dumps({"train": names[:2], "test": names[2:]}))
+    section = Section(tmp_path / "data", format="store", path=store.path, split=split)
+    parts = split_poses(section, store, say=said.append)
+    assert np.array_equal(np.sort(np.concatenate([*parts.values()])), np.flatnonzero(~gaps.any(1)))
+    count = int(gaps.any(1).sum())
+    assert said == [f"{store.path}: {count} of {len(store)} poses have a joint that is not valid; left out"]
+    every = split_poses(section, store, whole=False)
+    assert sum(map(len, every.values())) == len(store)  # for recorded RGB-D, which has no 3D
+    recipe = replace(vvipe.recipe.DataConfig(), format="store", path=store.path, split=split)
+    seen = vvipe.data.Data(recipe, store)
+    assert seen.joints.norm(dim=-1).min() > 0
+    whole = vvipe.data.Data(recipe, people).body
+    assert float(seen.body.lengths[16]) == pytest.approx(float(whole.lengths[16]), rel=0.01)  # a forearm
+
+
+def test_of_joints_that_no_pose_has_the_name_is_told(people: PoseStore, tmp_path: Path) -> None:
+    gaps = np.zeros((len(people), 17), bool)
+    gaps[:, [9, 10]] = True
+    store = store_with_gaps(tmp_path / "gaps", people, gaps)
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": "all other subjects", "test": list(people.names("subject"))[:1]}))
+    section = Section(tmp_path / "data", format="store", path=store.path, split=split)
+    with pytest.raises(
+        ValueError, match=r"no pose of part 'train' has all joints valid \(neck, head never are\)"
+    ):
+        split_poses(section, store)

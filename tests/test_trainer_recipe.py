@@ -110,6 +110,16 @@ def test_a_wrong_override_is_named(folder: Path, override: str, message: str) ->
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**53 + 1, 2**70])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    from vvipe.recipe import RECIPES
+    from vvipe.recipe import Recipe as VvipeRecipe
+
+    for key in ("loop.seed", "data.seed", "data.synthetic.seed"):
+        with pytest.raises(ValueError, match=f"{key} must be at (least 0|most {2**53}), not {seed}"):
+            load_recipe("quickstart", VvipeRecipe, [f"{key}={seed}"], RECIPES)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

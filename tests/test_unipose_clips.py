@@ -226,11 +226,32 @@ def test_keypoint_files_hold_every_row(store: PoseStore, config: DataConfig, tmp
     with pytest.raises(ValueError, match=r"data\.keypoints is not set"):
         detect(store, np.arange(2), coco, 0)
     person = {"image_id": 0, "keypoints": [10.0, 20.0, 2] * 17}
-    (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 0}], "annotations": [person]}))
+    images = [{"id": number} for number in range(len(store))]
+    (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": [person]}))
     one = replace(coco, keypoints=(tmp_path / "c.json",))
     assert detect(store, np.arange(1), one, 0)[0, 0].tolist() == [10.0, 20.0, 1.0]
-    with pytest.raises(ValueError, match="1 frames have keypoints"):
+    # a list of results has no frame for an image without a person, and what follows would be a row early
+    (tmp_path / "c.json").write_text(json.dumps([person | {"image_id": i} for i in range(18) if i != 1]))
+    with pytest.raises(ValueError, match=r"17 frames have keypoints, .* has 18 rows; .*without a person"):
         detect(store, np.arange(2), one, 0)
+
+
+def test_of_a_coco_file_only_people_are_taken(tmp_path: Path) -> None:
+    def entry(category: int, scale: float, **more: int) -> dict[str, object]:
+        points = [(10 + scale * k, 20 + scale * k * k / 8, 2) for k in range(17)]
+        return {"image_id": 3, "category_id": category, "keypoints": [v for p in points for v in p], **more}
+
+    annotations = [entry(7, 9), entry(5, 1), entry(5, 5, iscrowd=1)]
+    categories = [{"id": 7, "name": "horse"}, {"id": 5, "name": "person"}]
+    content = {"images": [{"id": 3}], "categories": categories, "annotations": annotations}
+    (tmp_path / "c.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
+    assert read_coco_keypoints(tmp_path / "c.json")[0, 16].tolist() == [26.0, 52.0, 1.0]
+    (tmp_path / "c.json").write_text(json.dumps(content | {"categories": categories[:1]}))
+    with pytest.raises(ValueError, match=r"c\.json: no category is called 'person', there are horse"):
+        read_coco_keypoints(tmp_path / "c.json")
+    (tmp_path / "c.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"c\.json: is nested too deep"):
+        read_coco_keypoints(tmp_path / "c.json")
 
 
 def test_real_coco_annotation_is_read() -> None:

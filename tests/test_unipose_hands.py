@@ -168,6 +168,18 @@ def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, t
     assert "no such run" in said
 
 
+def test_the_picture_that_is_read_is_not_drawn_over(trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "hand.png"
+    Image.new("RGB", (40, 40)).save(picture)
+    before = picture.read_bytes()
+    (tmp_path / "link.png").symlink_to(picture)
+    for out in ("hand.npz", "link.npz"):
+        said = " ".join(command("predict", trained, picture, tmp_path / out, code=2).split())
+        assert "is read, and would be written over; write to a file of another name" in said
+        assert not (tmp_path / out).exists()
+    assert picture.read_bytes() == before
+
+
 OUTSIDE = [
     ((100, 100, 140, 140), "lies outside {}, which has 80x60 pixels; give x0, y0, x1, y1 in them"),
     ((-90, -90, 2, 2), "lies to 100% outside {}, which has 80x60 pixels"),

@@ -214,6 +214,22 @@ def test_faults_are_one_line_and_exit_code_2(
     assert said in " ".join(result.output.split())
 
 
+def test_what_is_read_is_not_written_over(run: Path, tmp_path: Path) -> None:
+    folder = _recording(tmp_path / "raw", [[(0.0, 2.5)]])
+    depth, joints = folder / "depth/000.png", tmp_path / "joints.json"
+    joints.write_text("{}")
+    for words in (
+        ["o.npz", "--picture", depth],
+        [joints, "--keypoints", joints],
+        [folder / "intrinsics.json"],
+    ):
+        before = [path.read_bytes() for path in (depth, joints)]
+        result = CliRunner().invoke(app, ["predict", str(run), str(folder), *map(str, words)])
+        assert result.exit_code == 2
+        assert "is read, and would be written over" in " ".join(result.output.split())
+        assert [path.read_bytes() for path in (depth, joints)] == before
+
+
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     recording = open_rgbd(_recording(tmp_path / "clip", [[(0.0, 2.5)]]))
     with pytest.raises(FileNotFoundError, match="no such run"):

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from unipose.clips import open_clips
 from unipose.data import prepare as prepare_data
 from unipose.recipe import RECIPES, Recipe
+from unipose.report import write_report
 from unipose.train import open_run, train
 from unipose_tiny import TINY
 
@@ -52,7 +53,9 @@ def _record(folder: Path, joints: torch.Tensor, seed: int) -> None:
     (folder / "intrinsics.json").write_text(json.dumps(table))
 
 
-def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> None:
+def test_recordings_are_prepared_inspected_and_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing but depth, colour and 2D joints goes in; nobody is lost, and the losses are numbers."""
     motion = generate_motion(subjects=2, clips_per_subject=1, frames=FRAMES, fps=10.0, seed=3)
     for person, name in enumerate(("ann", "ben")):
@@ -69,11 +72,20 @@ def test_recordings_are_prepared_inspected_and_trained_on(tmp_path: Path) -> Non
     more += [f"data.cache={tmp_path / 'cache'}", "data.clips=2", "data.test_clips=2", "twins=false"]
     more += ["data.stride=2"]
     recipe = load_recipe("quickstart", Recipe, [*TINY, *more], RECIPES)
-    trained, _ = train(recipe, tmp_path / "run", part="teacher")
+    trained, metrics = train(recipe, tmp_path / "run", part="teacher")
     losses = [line["loss"] for line in trained.run.curves() if line["stage"] == "teacher"]
     assert len(losses) == 4
     assert np.isfinite(losses).all()
     assert trained.data.train.dropped == 0
+    assert metrics["test"] == {}  # without a true joint there is no error to tell
+    assert set(metrics["pseudo"]) == {"kept"}
+    assert "has no true 3D joints of these people, so no error is measured" in capsys.readouterr().out
+    write_report(trained, metrics)
+    with pytest.raises(
+        ValueError, match="no clip has its true 3D joints, which twins learn from; set twins="
+    ):
+        train(replace(recipe, twins=True), tmp_path / "twins", part="teacher")
+    assert not (tmp_path / "twins").exists()
     rows = PoseStore.open(store).rows
     ann, ben = rows(subjects=["ann"]), rows(subjects=["ben"])
     assert trained.data.train.rows.tolist() == [*ann[::2], *ann[1::2]]

@@ -316,6 +316,15 @@ def test_generation_starts_at_the_pose_and_moves_on(trained: Path, views: Path, 
     )
 
 
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1e30"])
+def test_noise_that_is_no_amount_is_refused(trained: Path, tmp_path: Path, amount: str) -> None:
+    said = vvipe("generate", trained, tmp_path / "g.npz", "--amount", amount, code=2)
+    assert f"--amount {float(amount):g}: give numbers up to 100; the prior is 1 wide" in " ".join(
+        said.split()
+    )
+    assert not (tmp_path / "g.npz").exists()
+
+
 def test_bad_input_is_one_line(tmp_path: Path, trained: Path, cache: Path) -> None:
     assert "did you mean mapping.steps?" in vvipe("train", "--set", "mapping.step=3", code=2)
     assert "data.path is not set" in vvipe("train", "--runs", tmp_path, "--set", "data.format=joints", code=2)

@@ -12,7 +12,7 @@ from posedata.skeleton import get_skeleton
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe import rigs
 from vvipe.compare import spread, summarise
-from vvipe.data import Data, open_data
+from vvipe.data import Data, Views, open_data
 from vvipe.evaluate import hit_rates, nearest_2d, retrieval
 from vvipe.model import VVIPE, build
 from vvipe.poses import KEYPOINTS, POSE, Body, normalise, read_keypoints
@@ -24,6 +24,16 @@ from vvipe_tiny import tiny
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return open_data(tiny(tmp_path_factory.mktemp("parts")).data, say=lambda text: None)
+
+
+def test_a_torso_without_a_size_gives_no_scale() -> None:
+    """Shoulders and hips at one place, as a detector's answer of nothing; elsewhere they are as they were."""
+    points = torch.randn(2, 13, 2, generator=torch.Generator().manual_seed(0)) * 100
+    whole = normalise(points, torch.ones(2, 13))
+    points[1, [KEYPOINTS.index(f"{s}_{p}") for s in ("left", "right") for p in ("shoulder", "hip")]] = 500
+    views = Views.of(torch.cat([points, torch.ones(2, 13, 1)], -1))
+    assert views.valid.tolist() == [True, False]
+    torch.testing.assert_close(views.keypoints[0], whole[0])
 
 
 def everything(rows: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from posedata.scoring.protocols import get_protocol
-from posedata.store import PoseStore
+from posedata.store import PoseStore, write_store
 from posedata.views.recorded import moments
-from vvipe.protocol import hit_protocol
+from vvipe.protocol import hit_protocol, whole
 from vvipe_tiny import H36M_CAMERAS, camera_store
 
 FRAMES, NAMES = 5, list(H36M_CAMERAS)
@@ -38,6 +38,20 @@ def test_embeddings_that_tell_the_pose_always_hit(store: PoseStore) -> None:
     hits = protocol.hits(joints[kept], store.skeleton)
     perfect = joints[kept].flatten(1)[:, None].expand(-1, len(names), -1)
     assert protocol.score(perfect, hits, protocol.pairs(names))["hit1"] == 100.0
+
+
+def test_poses_that_are_not_whole_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = camera_store(tmp_path / "made", FRAMES)
+    columns = {name: np.array(made.column(name)) for name in made.columns}
+    valid = np.ones((len(made), 17), bool)
+    valid[[3, 7], 16] = False
+    meta = {
+        k: made.meta[k] for k in made.meta if k not in ("columns", "rows", "schema", "fingerprint", "digests")
+    }
+    write_store(tmp_path / "store", columns | {"valid": valid}, meta)
+    store = PoseStore.open(tmp_path / "store")
+    assert whole(store, np.arange(1, 9)).tolist() == [1, 2, 4, 5, 6, 8]
+    assert "2 of 8 poses have a joint that is not valid; left out" in capsys.readouterr().out
 
 
 def test_what_cannot_be_scored_is_named(store: PoseStore) -> None:

@@ -33,6 +33,23 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
 
 
+def keep_input(out: Path | None, *sources: Path | None) -> None:
+    """Refuse, before any work, to write over what is read.
+
+    Args:
+        out: a file to write, if any.
+        sources: files that are read, and folders of such.
+
+    Raises:
+        ValueError: it is one of them, or an existing file below one of them.
+    """
+    for source in sources:
+        if out is None or source is None or not (out.exists() and source.exists()):
+            continue
+        if out.samefile(source) or (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
+            raise ValueError(f"{out}: is read, and would be written over; write to a file of another name")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text as UTF-8."""
     with replacing(path) as file:

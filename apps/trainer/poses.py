@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from posedata.terminal import print_line
 
-from trainer.recipe import Count, Positive
+from trainer.recipe import Count, Positive, Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,7 @@ PARTS = ("train", "test", "validation")
 
 _SAMPLE, _SEQUENCES, _IMAGES = 4000, 100, 32
 _SEEN: dict[tuple[Path, str], Findings] = {}
+_TOLD: set[tuple[Path, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SyntheticDataset:
     validation_subjects: Count = 0
     clips: Positive = 12
     frames: Positive = 90
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Source(Protocol):
@@ -136,8 +137,14 @@ def check_poses(
         say(f"{source}: {text}")
 
 
-def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
+def split_poses(
+    config: Source, store: PoseStore, *, whole: bool = True, say: Callable[[str], None] = print_line
+) -> dict[str, np.ndarray]:
     """Rows of `train` and of `test`, of different people, and of other parts that the split names.
+
+    Args:
+        whole: leave out poses with a joint that is not valid, whose place is no place.
+        say: told how many, once in a process.
 
     Raises:
         ValueError: no split is set, or a part is empty.
@@ -151,9 +158,35 @@ def split_poses(config: Source, store: PoseStore) -> dict[str, np.ndarray]:
         parts = store.split({"test": test, **named, "train": "all other subjects"})
     else:
         raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    if whole and "valid" in store:
+        parts = _whole(parts, store, say)
     for part in ("train", "test"):
         part_rows(parts, part)
     return parts
+
+
+def _whole(
+    parts: Mapping[str, np.ndarray], store: PoseStore, say: Callable[[str], None]
+) -> dict[str, np.ndarray]:
+    """The rows of each part whose joints are all valid."""
+    import numpy as np
+
+    valid = np.asarray(store.column("valid"))
+    kept = {part: rows[valid[rows].all(axis=1)] for part, rows in parts.items()}
+    for part, rows in kept.items():
+        if len(parts[part]) and not len(rows):
+            never = [store.skeleton.joints[i] for i in np.flatnonzero(~valid.any(axis=0))]
+            which = f"{', '.join(never)} never are" if never else "each lacks another"
+            raise ValueError(
+                f"{store.path}: no pose of part {part!r} has all joints valid ({which}), and training needs"
+                " whole ones; give a store of whole 3D poses"
+            )
+    count = sum(map(len, parts.values()))
+    lost = count - sum(map(len, kept.values()))
+    if lost and (store.path, store.fingerprint) not in _TOLD:
+        _TOLD.add((store.path, store.fingerprint))
+        say(f"{store.path}: {lost:,} of {count:,} poses have a joint that is not valid; left out")
+    return kept
 
 
 def part_rows(parts: Mapping[str, np.ndarray], part: Part | Literal["train"]) -> np.ndarray:

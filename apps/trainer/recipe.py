@@ -50,6 +50,8 @@ Positive = Annotated[int, Range(at_least=1)]
 Count = Annotated[int, Range(at_least=0)]
 Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 Rate = Annotated[float, Range(above=0)]
+Seed = Annotated[int, Range(at_least=0, at_most=2**53)]
+"""What every generator here takes, also as a thousand times itself and a few more."""
 NonNegative = Annotated[float, Range(at_least=0)]
 
 

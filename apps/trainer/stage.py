@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from trainer.recipe import Count, Positive, Range
+from trainer.recipe import Count, Positive, Range, Seed
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class LoopConfig:
             before it gives up.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     device: Literal["auto", "cpu"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     accumulate: Positive = 1

@@ -96,10 +96,8 @@ def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
         ValueError, FileNotFoundError: the recipe's data cannot be had; the message says what to set.
     """
     poses = open_poses(config, SKELETON, say)
-    parts = split_poses(config, poses)
+    parts = split_poses(config, poses, say=say)
     train = parts["train"]
-    if "valid" in poses:
-        train = train[poses.column("valid")[train].all(axis=1)]
     if config.views != "virtual" and "image" not in poses:
         raise ValueError(
             f"{poses.path}: has no recorded pictures; prepare the data with --size, or set data.views=virtual"
@@ -153,7 +151,7 @@ def open_test(
 
 
 def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Say) -> StoreRows:
-    rows = part_rows(split_poses(config, poses), part)
+    rows = part_rows(split_poses(config, poses, say=say), part)
     if config.views == "virtual":
         return _rendered(config, poses, evenly(rows, config.test_images), part, say)
     found = recorded_rows(poses, rows, config.keypoints, say)

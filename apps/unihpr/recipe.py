@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.poses import SyntheticDataset
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -77,7 +77,7 @@ class DataConfig:
     image_size: tuple[Positive, Positive] = (96, 128)
     frame: Literal["aimed", "crop"] = "aimed"
     noise: Fraction = 0.3
-    seed: int = 0
+    seed: Seed = 0
     workers: Positive = 2
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)

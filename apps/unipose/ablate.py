@@ -49,6 +49,11 @@ def ablate(recipe: Recipe, folder: Path, json: Path | None) -> list[tuple[Any, .
         run = folder / name.replace(" ", "-")
         trained, metrics = train(variant(recipe, name), run, "resume", "teacher")
         data = trained.data.fingerprint
+        if "teacher" not in metrics["test"]:
+            where = trained.data.test.store.path
+            raise ValueError(
+                f"{where}: has no true 3D joints of these people to compare variants by; give some"
+            )
         records.append({"variant": name} | {key: metrics["test"]["teacher"][key] for key in MEASURED})
     if json:
         write_results(

@@ -127,13 +127,15 @@ def predict(
     if picture and picture.suffix != ".png":
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from posedata.readers import open_rgbd
-    from trainer.files import write_png
+    from trainer.files import keep_input, write_png
 
     from unipose import viewer
     from unipose.predict import check_ending
     from unipose.predict import predict as find
 
     check_ending(out)
+    for file in (out, picture):
+        keep_input(file, source, keypoints, intrinsics)
     if view:
         viewer.check_display()
     recording = open_rgbd(source, intrinsics, depth_scale)

@@ -108,13 +108,20 @@ class Clips:
         )
         return ClipBatch(seen.points, self.rgb[rows].to(device).permute(0, 1, 4, 2, 3), seen, index)
 
+    def labelled(self) -> Int[Tensor, " k"]:
+        """Which clips have all true joints known in all frames."""
+        return self.truth().isfinite().flatten(1).all(1).nonzero().flatten()
+
     def person_depth(self, index: Tensor | slice) -> Float[Tensor, "B T S S"]:
         """Depth of the person alone, metres, 0 elsewhere."""
         return torch.where(self.mask[index], self.depth[index].float() * 1e-3, 0.0)
 
     def truth(self) -> Float[Tensor, "K T J 3"]:
-        """True joints in the camera's frame: for evaluation and for the supervised twins only."""
+        """True joints in the camera's frame, NaN where not known: for evaluation and for the supervised twins
+        only."""
         joints = torch.from_numpy(np.array(self.store.column("joints")[self.rows]))
+        if "valid" in self.store:
+            joints[~torch.from_numpy(np.array(self.store.column("valid")[self.rows]))] = torch.nan
         joints = self.store.camera(self.rows).world_to_camera(joints)
         if self.store.skeleton.name != self.skeleton.name:
             joints = self.store.skeleton.convert(joints, self.skeleton, lossy=True)

@@ -75,7 +75,7 @@ def open_part(
             " again; set data.format=rgbd, or take another data.detector"
         )
     source = open_poses(replace(config, format="store") if recorded else config, say=say)
-    rows = part_rows(split_poses(config, source), part)
+    rows = part_rows(split_poses(config, source, whole=not recorded, say=say), part)
     count = config.clips if part == "train" else config.test_clips
     seed = config.seed + PARTS.index(part)
     if recorded:

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from posedata.geometry.boxes import bounding_box
 from posedata.keypoints import convert_keypoints
 from posedata.readers.files.safe_text import read_json
+from posedata.readers.rgbd import people_ids
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.views.noise import DetectorNoise
@@ -53,10 +54,10 @@ def detect(
         if not config.keypoints:
             raise ValueError("data.keypoints is not set; give the COCO JSON of the training and test frames")
         every = torch.cat([read_coco_keypoints(path) for path in config.keypoints])
-        if len(every) <= int(rows.max()):
+        if len(every) != len(store):
             raise ValueError(
-                f"{config.keypoints[-1]}: {len(every)} frames have keypoints, {store.path} has row"
-                f" {int(rows.max())}; give one image per row, in the store's order"
+                f"{config.keypoints[-1]}: {len(every)} frames have keypoints, {store.path} has {len(store)}"
+                " rows; give one image per row, in the store's order, those without a person in `images` too"
             )
         return convert_keypoints(every[torch.from_numpy(rows)], COCO, to)
     detector = live_detector(config.detector)
@@ -85,7 +86,8 @@ def noisy_keypoints(
 def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
     """The keypoints of a COCO JSON, one person an image (the largest), by ascending image id.
 
-    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are.
+    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are. Other
+    categories than people and crowds are left out.
 
     Raises:
         FileNotFoundError, ValueError: no such file, no JSON or one that would fill the memory, or not COCO
@@ -93,8 +95,8 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give a COCO JSON with keypoints")
-    content = read_json(path, (dict, list), constants=True)
-    what = "the file"
+    content, what = read_json(path, (dict, list), constants=True), "the file"
+    kinds = people_ids(content, path) if isinstance(content, dict) else {1}
     try:
         people: list[dict[str, Any]] = content["annotations"] if isinstance(content, dict) else content
         what = "the list of images"
@@ -105,6 +107,8 @@ def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
         place = {image: i for i, image in enumerate(images)}
         for number, person in enumerate(people):
             what = f"annotation {number}"
+            if (kinds is not None and person.get("category_id", 1) not in kinds) or person.get("iscrowd"):
+                continue
             values = np.asarray(person["keypoints"], np.float32).reshape(17, 3)
             seen = values[values[:, 2] > 0]
             size = float(np.prod(np.ptp(seen[:, :2], axis=0))) if len(seen) else 0.0

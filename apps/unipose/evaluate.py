@@ -52,10 +52,15 @@ def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"
 
 
 def evaluate(models: Models, clips: Clips) -> Metrics:
-    """`errors` by method; `of_twin` is mAP as a percentage of what the same network has on 3D labels."""
+    """`errors` by method; `of_twin` is mAP as a percentage of what the same network has on 3D labels.
+
+    Nothing, where no true joint is known.
+    """
     truth = clips.truth()
+    if not bool(truth.isfinite().any()):
+        return {}
     found: Metrics = {
-        "torso_depth": errors(torso_depth(clips), truth, clips.skeleton),
+        "torso_depth": errors(torso_depth(clips), _rooted(truth, clips.skeleton), clips.skeleton),
         "depth_lookup": errors(depth_lookup(clips, skin=False), truth, clips.skeleton),
         "depth_lookup_skin": errors(depth_lookup(clips, skin=True), truth, clips.skeleton),
     }
@@ -82,20 +87,34 @@ def teacher_errors(model: Teacher, clips: Clips) -> Metrics:
 def student_errors(model: Student, frames: Frames, truth: Float[Tensor, "F J 3"]) -> Metrics:
     """`errors` of a student on frames."""
     joints = predict_frames(model, frames, frames.reference(model.kind, truth))
-    return errors(joints, truth, frames.skeleton)
+    return errors(joints, _rooted(truth, frames.skeleton) if model.kind == "rgb" else truth, frames.skeleton)
 
 
 def errors(
     predicted: Float[Tensor, "*batch J 3"], truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton
 ) -> Metrics:
-    """mAP@10cm and MPJPE of the camera's frame without any alignment, and both relative to the root."""
+    """mAP@10cm and MPJPE of the camera's frame without any alignment, and both relative to the root.
+
+    True joints that are NaN do not count, nor, relative to the root, poses whose root is.
+    """
     near, away = (root_relative(joints, skeleton.root) for joints in (predicted, truth))
+    known, beside = (joints.isfinite().all(-1) for joints in (truth, away))
     return {
-        "map": 100 * float(joint_map(predicted, truth)),
-        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
-        "relative_map": 100 * float(joint_map(near, away)),
-        "relative_mpjpe_mm": float(mpjpe_mm(near, away).mean()),
+        "map": 100 * float(joint_map(predicted, truth, valid=known)),
+        "mpjpe_mm": _mean_mm(predicted, truth, known),
+        "relative_map": 100 * float(joint_map(near, away, valid=beside)),
+        "relative_mpjpe_mm": _mean_mm(near, away, beside),
     }
+
+
+def _mean_mm(predicted: Tensor, truth: Tensor, known: Tensor) -> float:
+    """MPJPE over the poses that have a joint that is known."""
+    return float(mpjpe_mm(predicted, truth, known)[known.any(-1)].mean())
+
+
+def _rooted(truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
+    """The truth, NaN where its root is not known: for methods that are given the root's depth."""
+    return truth + 0 * truth[..., [skeleton.root], :]
 
 
 def summary(metrics: Metrics, part: str = "test") -> list[tuple[str, str, str, str]]:

@@ -74,7 +74,8 @@ def flat_view(
     if truth is not None:
         _bones(axis, truth[:, [across, 1]], skeleton, TRUE)
     _bones(axis, joints[:, [across, 1]], skeleton)
-    middle = (joints if truth is None else truth).mean(0)
+    known = (at for at in (truth, joints, points) if at is not None and np.isfinite(at).any())
+    middle = np.nanmean(next(known, np.zeros((1, 3))), axis=0)
     axis.set(xlim=(middle[across] - 1, middle[across] + 1), ylim=(middle[1] + 1.1, middle[1] - 1.1))
     axis.set_aspect("equal")
 

@@ -97,11 +97,13 @@ def predict(
         raise ValueError(f"{out}: write to a file that ends in .npz")
     import numpy as np
     from posedata.skeleton import get_skeleton
-    from trainer.files import write_npz
+    from trainer.files import keep_input, write_npz
 
     from unipose.hands.train import open_run
     from unipose.hands.use import draw
     from unipose.hands.use import predict as run_network
+
+    keep_input(out.with_suffix(".png"), picture)
 
     found = run_network(open_run(run), picture, box)
     hand = get_skeleton("interhand42")

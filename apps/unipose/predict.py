@@ -149,7 +149,7 @@ def predict(
     if keypoints is not None and detector is not None:
         raise ValueError("keypoints and a detector exclude each other; give one")
     recipe, teacher = open_teacher(Path(run))
-    given = None if keypoints is None else people_in(Path(keypoints), recording.names())
+    given = None if keypoints is None else people_in(Path(keypoints), recording.names(), say)
     look = None if detector is None else live_detector(detector)
     generator = torch.Generator().manual_seed(seed)
     seen: list[_Seen] = []

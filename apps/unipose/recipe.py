@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
 from trainer.poses import SyntheticDataset
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -68,7 +68,7 @@ class DataConfig:
     stored_points: Positive = 1024
     facing: Annotated[float, Range(at_least=0, at_most=180)] = 60.0
     kinect: bool = True
-    seed: int = 0
+    seed: Seed = 0
     workers: Positive = 2
     synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 

@@ -51,8 +51,8 @@ def teacher(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer) -> S
 
 
 def teacher_twin(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer) -> Stage:
-    """The same network trained on 3D labels: what stage A could at best come to."""
-    draw = _drawer(clips, recipe, trainer)
+    """The same network trained on 3D labels, of clips that have all: what stage A could at best come to."""
+    draw = _drawer(clips, recipe, trainer, clips.labelled())
     truth = clips.truth()
 
     def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
@@ -112,12 +112,14 @@ def student(
 
 
 def _drawer(
-    clips: Clips, recipe: Recipe, trainer: Trainer
+    clips: Clips, recipe: Recipe, trainer: Trainer, usable: Int[Tensor, " k"] | None = None
 ) -> Callable[[int, torch.Generator], _TeacherBatch]:
     config = recipe.teacher
+    usable = torch.arange(len(clips)) if usable is None else usable
 
     def draw(step: int, generator: torch.Generator) -> _TeacherBatch:
-        index = torch.randint(len(clips), (config.batch,), generator=generator, device=generator.device)
+        at = torch.randint(len(usable), (config.batch,), generator=generator, device=generator.device)
+        index = usable.to(at.device)[at]
         turn = Turn.draw(config.batch, config.turn, config.mirror, clips.skeleton, generator)
         seen = torch.rand(config.batch, generator=generator, device=generator.device)
         mine = trainer.share(torch.arange(config.batch, device=generator.device))

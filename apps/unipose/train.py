@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from pointcloud_weak.pseudo import pseudo_labels
+from posedata.terminal import print_line
 from torch import Tensor
 from trainer.checkpoint import load_weights
 from trainer.loop import Trainer
@@ -30,7 +31,6 @@ from unipose.evaluate import (
     errors,
     evaluate,
     predict_clips,
-    predict_frames,
     student_errors,
     teacher_errors,
 )
@@ -88,6 +88,7 @@ def train(
         run.checkpoint("teacher")  # or says that there is none
         existing = "resume"
     data, watched = prepare_on_one(recipe)
+    _need_truth(recipe, data.train, watched)
     card = {"recipe": to_plain(recipe), "app": "unipose"}
     trainer = Trainer(run, recipe.loop, card, data.fingerprint, existing)
     models = _build(recipe, data.train)
@@ -103,6 +104,19 @@ def train(
     metrics = measure(trained) if trainer.accelerator.is_main_process else {}
     trainer.close()
     return trained, metrics
+
+
+def _need_truth(recipe: Recipe, clips: Clips, watched: Clips | None) -> None:
+    """Raise ValueError where twins, or the people kept for validation, have no true joints."""
+    if recipe.twins and not len(clips.labelled()):
+        raise ValueError(
+            f"{clips.store.path}: no clip has its true 3D joints, which twins learn from; set twins=false"
+        )
+    if watched is not None and not bool(watched.truth().isfinite().any()):
+        raise ValueError(
+            f"{watched.store.path}: people kept for validation have no true 3D joints to measure by; set"
+            " loop.evaluate_every=0"
+        )
 
 
 def _train_teachers(
@@ -129,7 +143,9 @@ def _train_students(
     groups = [("", models.students, labels(models.teacher, data.train, recipe))]
     if recipe.twins:
         truth = data.train.truth().flatten(0, 1)
-        groups.append(("_twin", models.student_twins, Labels(truth, torch.ones(truth.shape[:2]))))
+        known = truth.isfinite().all(-1).all(-1)
+        weight = known[:, None].expand(truth.shape[:2]).to(truth)
+        groups.append(("_twin", models.student_twins, Labels(truth, weight)))
     for ending, group, told in groups:
         for kind in KINDS:
             model = _on(group[kind], trainer)
@@ -201,10 +217,10 @@ def measure(trained: Trained, part: SplitPart = "test") -> Metrics:
     """
     if part != "test":
         held_out = trained.data.on(part).test
-        metrics: Metrics = {part: evaluate(trained.models, held_out), "clips": {part: len(held_out)}}
+        metrics: Metrics = {part: _measured(trained.models, held_out), "clips": {part: len(held_out)}}
         trained.run.write_metrics(metrics, part)
         return metrics
-    metrics = {"test": evaluate(trained.models, trained.data.test)}
+    metrics = {"test": _measured(trained.models, trained.data.test)}
     clips, recipe = trained.data.train, trained.recipe
     metrics["clips"] = {"train": len(clips), "test": len(trained.data.test), "dropped": clips.dropped}
     if trained.models.teacher is not None:
@@ -213,6 +229,13 @@ def measure(trained: Trained, part: SplitPart = "test") -> Metrics:
     last = {record["stage"]: record["seconds"] for record in trained.run.curves()}
     metrics["training_seconds"] = {name: round(seconds, 1) for name, seconds in last.items()}
     trained.run.write_metrics(metrics)
+    return metrics
+
+
+def _measured(models: Models, clips: Clips) -> Metrics:
+    metrics = evaluate(models, clips)
+    if not metrics:
+        print_line(f"{clips.store.path}: has no true 3D joints of these people, so no error is measured")
     return metrics
 
 
@@ -246,7 +269,11 @@ def _pseudo(models: Models, clips: Clips, recipe: Recipe) -> Metrics:
     told = labels(models.teacher, clips, recipe)
     kept = torch.nonzero(told.weight.sum(-1) > 0).flatten()
     truth = clips.truth().flatten(0, 1)
-    found: Metrics = {"kept": told.kept, "all": errors(told.joints, truth, clips.skeleton)}
+    found: Metrics = {"kept": told.kept}
+    if not bool(truth.isfinite().any()):
+        return found
+    found["all"] = errors(told.joints, truth, clips.skeleton)
+    kept = kept[truth[kept].isfinite().all(-1).all(-1)]
     if not len(kept):
         return found
     some = kept[torch.linspace(0, len(kept) - 1, min(PSEUDO_FRAMES, len(kept))).round().long()]
@@ -254,8 +281,7 @@ def _pseudo(models: Models, clips: Clips, recipe: Recipe) -> Metrics:
     frames = Frames.of(clips)[some]
     for kind in KINDS if models.students else ():
         assert models.students is not None
-        joints = predict_frames(models.students[kind], frames, frames.reference(kind, truth[some]))
-        found[f"student_{kind}"] = errors(joints, truth[some], clips.skeleton)
+        found[f"student_{kind}"] = student_errors(models.students[kind], frames, truth[some])
     return found
 
 

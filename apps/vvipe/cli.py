@@ -212,7 +212,7 @@ def generate(
     row: Annotated[int, typer.Option(help="which of its poses")] = 0,
     amount: AmountOption = [0.2, 0.3, 0.4, 0.5],  # noqa: B006
     count: Annotated[int, typer.Option(help="directions, or samples of the prior", min=1)] = 4,
-    seed: Annotated[int, typer.Option(help="decides the noise")] = 0,
+    seed: Annotated[int, typer.Option(help="decides the noise", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """New poses: noise around the embedding of a pose, or samples of the prior, decoded."""
     from vvipe.use import generate as make

@@ -101,11 +101,18 @@ class Data:
         config: the recipe's data section.
         store: poses in the world.
         device: where the poses of training and of the test lie.
+        say: told which poses are left out.
     """
 
-    def __init__(self, config: DataConfig, store: PoseStore, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        store: PoseStore,
+        device: torch.device | str = "cpu",
+        say: Callable[[str], None] = print_line,
+    ) -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
-        self.parts = split_poses(config, store)
+        self.parts = split_poses(config, store, say=say)
         self._on: dict[Part, Data] = {"test": self}
         self.moments: dict[int, np.ndarray] = {}
         self.train_rows, self.test_rows = evenly(self._rows("train"), config.train_poses), self._rows("test")
@@ -304,7 +311,7 @@ def open_data(
     Raises:
         ValueError, FileNotFoundError: they cannot be had; the message says what to set.
     """
-    return Data(config, open_poses(config, POSE.name, say), device)
+    return Data(config, open_poses(config, POSE.name, say), device, say)
 
 
 def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:

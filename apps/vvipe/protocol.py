@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from posedata.scoring.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
+from posedata.terminal import print_line
 from posedata.views.recorded import moments
 from trainer.results import write_results
 
@@ -23,6 +25,14 @@ def hit_protocol(name: str) -> HitProtocol:
     return protocol
 
 
+def whole(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
+    """Those whose true joints are all known: others cannot be compared with what is found. Tells how many."""
+    kept = rows[store.column("valid")[rows].all(axis=1)]
+    if lost := len(rows) - len(kept):
+        print_line(f"{store.path}: {lost:,} of {len(rows):,} poses have a joint that is not valid; left out")
+    return kept
+
+
 @torch.no_grad()
 def score_hits(
     trained: Trained, path: Path, protocol: HitProtocol, keypoints: str, json: Path | None
@@ -33,6 +43,8 @@ def score_hits(
     rows = protocol.test.rows(store)
     if not len(rows):
         raise ValueError(f"{path}: has no row of {protocol.name}'s test part; prepare {protocol.formats[0]}")
+    if "valid" in store:
+        rows = whole(store, rows)
     views, names = moments(store, rows, protocol.cameras)
     joints = torch.from_numpy(np.array(store.column("joints")[views[:, 0]]))
     views = views[protocol.subset(joints, store.skeleton).numpy()]

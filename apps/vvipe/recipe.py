@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from trainer.poses import SyntheticDataset
-from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate
+from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -45,7 +45,7 @@ class DataConfig:
     keypoints: Literal["exact", "detector"] = "exact"
     views: Literal["virtual", "recorded"] = "virtual"
     detector: str = "detector"
-    seed: int = 0
+    seed: Seed = 0
     synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 

@@ -27,6 +27,8 @@ from vvipe.poses import read_keypoints as as_thirteen
 from vvipe.train import Trained, open_run, require_encoder
 
 INDEX = ".index"
+MOST = 100.0
+"""By which noise around a pose may be multiplied."""
 BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; relative to the pelvis"
 
 
@@ -139,6 +141,9 @@ def generate(
 
     picture = out.with_suffix(".png")
     check_ending(out, picture)
+    for amount in amounts:
+        if not abs(amount) <= MOST:
+            raise ValueError(f"--amount {amount:g}: give numbers up to {MOST:g}; the prior is 1 wide")
     trained = open_run(run)
     model = _vvipe(trained)
     torso = model.body.get().torso

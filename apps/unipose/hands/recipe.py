@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from posedata.views.hand_ranges import TILT, HandAugmentation
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate
+from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from trainer.stage import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -39,7 +39,7 @@ class DataConfig:
     interacting: Fraction = 0.5
     tilt: NonNegative = TILT
     background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
-    seed: int = 0
+    seed: Seed = 0
     workers: Positive = 2
 
 

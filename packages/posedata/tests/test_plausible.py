@@ -147,3 +147,27 @@ def test_a_lens_in_millimetres_is_refused_and_odd_views_are_told() -> None:
     (told,) = check_focal(200, SIZE)
     assert "136 degrees across" in told
     assert len(check_focal(50_000, SIZE)) == 1
+
+
+def test_a_mark_of_what_was_not_seen_is_no_place(people: np.ndarray) -> None:
+    coco = get_skeleton("coco17")
+    points = np.concatenate([called(people, "coco17"), np.ones((len(people), 17, 1))], axis=-1)
+    points[5:9, 3, :2] = -999
+    errors, _ = check_keypoints(points, coco)
+    assert errors == [
+        "4 keypoints lie at exactly (-999, -999), which marks what was not seen; give those confidence 0,"
+        " or (NaN, NaN) without confidences"
+    ]
+    points[5:9, 3, 2] = 0
+    assert check_keypoints(points, coco) == ([], [])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.064])
+def test_percent_and_places_in_a_map_are_told(people: np.ndarray, share: float) -> None:
+    points, coco = called(people, "coco17"), get_skeleton("coco17")
+    points[..., :2] *= share
+    errors, warnings = check_keypoints(points, coco, SIZE)
+    assert errors == []
+    assert len(warnings) == 1
+    assert "in an image of 1000x1000, people are" in warnings[0]
+    assert check_keypoints(points, coco, (100, 100))[1] == []

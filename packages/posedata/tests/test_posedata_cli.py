@@ -244,6 +244,8 @@ FAULTS = {
     "prepare bvh {tmp} {out} --fps 0": "fps is 0.0; give frames per second as a positive number",
     "prepare bvh {tmp} {out} --fps nan": "fps is nan; give frames per second",
     "synth {out} --fps -3": "fps is -3.0; give frames per second",
+    "synth {out} --fps 1e-300": "fps is 1e-300; give 0.1 to 10000 frames per second",
+    "inspect {poses} --picture {tmp}/sheet.txt": "sheet.txt: write to a file that ends in .png",
     "synth {out} --views 1 --render --kinds rgb,deep": "kinds: 'deep' is not known; give some of rgb, depth",
     "views {tmp}/absent {out}": "absent: no such store",
     "views {poses} {out} --rig crane": "rig 'crane' is not known; use one of mocap, h36m",

@@ -95,6 +95,14 @@ def test_units_become_one_store_in_the_order_of_the_plan(source: Path, tmp_path:
     assert left(tmp_path) == []
 
 
+def test_a_name_that_is_no_text_is_shown_with_the_cure(source: Path, tmp_path: Path) -> None:
+    """As file systems keep the names of old archives."""
+    (source / "w\udcff.txt").write_text("ann walk 2 -")
+    with pytest.raises(ValueError, match=r"source: the name '.*w\\udcff' is no UTF-8; rename it"):
+        prepare("lines", source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_source_file_is_recorded(source: Path, tmp_path: Path) -> None:
     told = json.loads((prepare("lines", source, tmp_path / "out") / "sources.json").read_text())
     assert [entry["file"] for entry in told["files"]] == ["a.txt", "b.txt", "c.txt"]

@@ -82,6 +82,14 @@ def test_moments_of_several_subjects_match_across_cameras(h36m: H36mWriter, tmp_
     assert inspect_store(one)["totals"][1]["verdict"] == verdict
 
 
+def test_subjects_that_are_not_there_are_told(h36m: H36mWriter, tmp_path: Path) -> None:
+    h36m.action(9, "Walking", h36m.poses(4))
+    said: list[str] = []
+    out = prepare("h36m", h36m.root, tmp_path / "out", subjects="S9, S12", say=said.append)
+    assert PoseStore.open(out).names("subject") == ["S9"]
+    assert said == [f"{h36m.root}: has no S12, which --subjects names; check it"]
+
+
 def test_left_is_left(h36m: H36mWriter) -> None:
     h36m.action(5, "Greeting", h36m.poses(3))
     (clip, *_) = _clips(h36m, cameras="none")

@@ -71,6 +71,21 @@ def test_a_broken_joints_npz_names_its_fault(tmp_path: Path, key: str, value: An
     assert not (tmp_path / "store").exists()
 
 
+def test_names_of_a_joints_npz_may_be_bytes_and_must_be_text(tmp_path: Path) -> None:
+    def read(**changed: Any) -> Any:
+        np.savez(tmp_path / "j.npz", **joints_arrays() | changed)
+        return read_joints(tmp_path / "j.npz")
+
+    names = np.array([b"ann", "bj\u00f6rn".encode()])
+    assert read(subject_names=names).meta["subjects"] == ["ann", "bj\u00f6rn"]
+    for wrong in (np.array([b"ann", b"\xff"]), np.array(["ann", "b\ud800"])):
+        with pytest.raises(ValueError, match="subject_names is no list of names in UTF-8; write it as"):
+            read(subject_names=wrong)
+    none = {key: np.zeros(0, int) for key in ("seq", "subject", "action")}
+    with pytest.raises(ValueError, match="joints has no pose; write one at least"):
+        read(joints=np.zeros((0, 17, 3)), **none)
+
+
 def test_unknown_format_and_missing_or_truncated_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format 'joint' is not known; did you mean 'joints'"):
         prepare("joint", tmp_path / "j.npz", tmp_path / "store")

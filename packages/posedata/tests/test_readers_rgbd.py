@@ -125,6 +125,41 @@ def test_a_recording_becomes_a_store(tmp_path: Path) -> None:
     assert pixel == pytest.approx([31.5, 23.5 - 52 * 0.25])
 
 
+def test_of_its_keypoints_only_people_become_rows(tmp_path: Path) -> None:
+    """A horse, a crowd and somebody without a keypoint are told and left out."""
+    formats.write_rgbd(tmp_path / "clip")
+    file = tmp_path / "clip/keypoints.json"
+    table = json.loads(file.read_text())
+    table["categories"] = [{"id": 1, "name": "person"}, {"id": 2, "name": "horse"}]
+    people = [person | {"category_id": 1} for person in table["annotations"]]
+    horse, crowd = people[0] | {"category_id": 2}, people[0] | {"iscrowd": 1}
+    table["annotations"] = [horse, crowd, *people, people[0] | {"keypoints": [0] * 51}]
+    file.write_text(json.dumps(table))
+    said: list[str] = []
+    store = PoseStore.open(prepare("rgbd", tmp_path / "clip", tmp_path / "store", say=said.append))
+    np.testing.assert_array_equal(store.column("frame"), [0, 2, 2])
+    assert said == [f"{file}: 3 annotations are other categories, crowds, or have no keypoint; left out"]
+    file.write_text(json.dumps(table | {"categories": table["categories"][1:]}))
+    with pytest.raises(ValueError, match="no category is called 'person', there are horse; call that of"):
+        prepare("rgbd", tmp_path / "clip", tmp_path / "horse")
+
+
+def test_keypoints_that_are_no_pixels_are_refused(tmp_path: Path) -> None:
+    formats.write_rgbd(tmp_path / "clip")
+    file = tmp_path / "clip/keypoints.json"
+    table = json.loads(file.read_text())
+    for person in table["annotations"]:
+        points = np.array(person["keypoints"], float).reshape(17, 3) / (64, 48, 1)
+        person["keypoints"] = points.ravel().tolist()
+    file.write_text(json.dumps(table))
+    with pytest.raises(ValueError, match=r"keypoints\.json: all keypoints lie between .* they look scaled"):
+        prepare("rgbd", tmp_path / "clip", tmp_path / "store")
+    table["images"][0]["id"] = table["images"][1]["id"]
+    file.write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="images 1 has the id of another; number them anew"):
+        prepare("rgbd", tmp_path / "clip", tmp_path / "store")
+
+
 def test_numbers_in_names_tell_the_order(tmp_path: Path) -> None:
     names = ["frame9", "frame10", "frame100"]
     formats.write_rgbd(tmp_path / "a", names=names)

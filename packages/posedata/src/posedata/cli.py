@@ -26,7 +26,7 @@ app = typer.Typer(
 console = Terminal(highlight=False, soft_wrap=True)
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is a store.")]
-Seed = Annotated[int, typer.Option(help="Decides everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**53, help="Decides everything random.")]
 RigName = Annotated[str, typer.Option("--rig", help=f"Where cameras stand: {', '.join(RIGS)}.")]
 NoiseName = Annotated[str, typer.Option("--noise", help=f"Detector noise: {', '.join(NOISES)}.")]
 PerFrame = Annotated[int, typer.Option(min=1, help="Cameras per pose.")]
@@ -185,6 +185,8 @@ def inspect(
     Exit code 1 where something is wrong, 2 where the store cannot be opened.
     """
     with _faults():
+        if picture is not None and picture.suffix.lower() != ".png":
+            raise ValueError(f"--picture {picture}: write to a file that ends in .png")
         from posedata.inspection.report import contact_sheet, inspect_store
         from posedata.store.pose_store import PoseStore
 
@@ -193,7 +195,8 @@ def inspect(
         if json_file is not None:
             json_file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if picture is not None:
-            contact_sheet(opened).save(picture)
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            contact_sheet(opened).save(picture, format="PNG")
         _print(report)
     if report["faults"]:
         raise typer.Exit(1)

@@ -25,6 +25,7 @@ _SOFT = 0.04
 _UPSIDE_DOWN = (100, 0.98)
 _SIDES = (5, 0.9)
 _WIDEST = 0.15
+_MAP, _SMALL = 100.0, 0.1
 _WIDE, _NARROW = 0.3, 30.0
 
 
@@ -57,12 +58,12 @@ def check_keypoints(
     pixels = np.where(seen[..., None], pixels, np.nan)[rows]
     if not len(rows):
         return Findings([], [])
-    errors: list[str] = _scaled(pixels)
+    errors: list[str] = _marks(pixels) or _scaled(pixels)
     warnings: list[str] = []
     if size is not None and not errors:
         sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), (len(points), 2))[rows]
         outside = _outside(pixels, sizes, rows, skeleton)
-        errors, warnings = errors + outside.errors, warnings + outside.warnings
+        errors, warnings = errors + outside.errors, warnings + outside.warnings + _corner(pixels, sizes)
     some = pixels[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).round().astype(int))]
     order = _order(some, skeleton)
     errors, warnings = errors + order.errors, warnings + order.warnings
@@ -123,6 +124,28 @@ def _scaled(pixels: np.ndarray) -> list[str]:
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
     cure = "(x + 1) / 2 times the image's width" if low < -0.1 else "x times the image's width, y its height"
     return [f"all keypoints lie between {low:.2g} and {high:.2g}: they look scaled; give pixels, {cure}"]
+
+
+def _marks(pixels: np.ndarray) -> list[str]:
+    """A place that no image has, (-999, -999) for instance, put for what was not seen."""
+    x, y = pixels[..., 0], pixels[..., 1]
+    places, counts = np.unique(x[(x < -1) & (x == y)], return_counts=True)
+    if not counts.size or counts.max() < 2:
+        return []
+    place, count = float(places[counts.argmax()]), int(counts.max())
+    told = f"{count} keypoints lie at exactly ({place:g}, {place:g}), which marks what was not seen"
+    return [f"{told}; give those confidence 0, or (NaN, NaN) without confidences"]
+
+
+def _corner(pixels: np.ndarray, sizes: np.ndarray) -> list[str]:
+    """People in a corner of the image as small as the maps that detectors look for peaks in."""
+    extent = (np.nanmax(pixels, axis=1) - np.nanmin(pixels, axis=1)).max(-1)
+    side = float(sizes.max())
+    if np.nanmax(pixels) > _MAP or np.median(extent) > _SMALL * side or side < 4 * _MAP:
+        return []
+    width, height = sizes[0].astype(int)
+    span = f"all keypoints lie up to {np.nanmax(pixels):.0f} in an image of {width}x{height}"
+    return [f"{span}, people are {np.median(extent):.0f} pixels large; are these its pixels, not percent?"]
 
 
 def _outside(pixels: np.ndarray, sizes: np.ndarray, rows: np.ndarray, skeleton: Skeleton) -> Findings:

@@ -26,6 +26,7 @@ from posedata.processes import can_leave, in_processes
 from posedata.readers.files.packed import left_packed, unpacked
 from posedata.readers.format import Context, Format, Plan, Unit
 from posedata.readers.registry import get_format
+from posedata.store.names import is_text
 from posedata.store.writer import refuse_existing
 
 Progress = Callable[[int, int], None]
@@ -240,6 +241,9 @@ def _check_plan(plan: Plan, source: Path) -> None:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{source}: {twice!r} is there twice; remove one")
+    for text in [*names, *(str(file) for unit in plan.units for file in unit.files)]:
+        if not is_text(text):
+            raise ValueError(f"{source}: the name {text!r} is no UTF-8; rename it")
 
 
 def _strict(source: Path, notes: Sequence[str]) -> ValueError:

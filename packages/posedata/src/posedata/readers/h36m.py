@@ -91,7 +91,10 @@ class H36m(Format):
         """One unit an action of a subject."""
         crop_size(self.size)
         wanted, detections = self._wanted(), self._detections()
-        files = {key: kinds for key, kinds in _files(source, context).items() if self._selected(key[0])}
+        every = _files(source, context)
+        if missing := self._missing({subject for subject, _ in every}):
+            context.note(f"{source}: has no {', '.join(missing)}, which --subjects names; check it")
+        files = {key: kinds for key, kinds in every.items() if self._selected(key[0])}
         files = _with_poses(files, context)
         metadata = None if not wanted else self.metadata or _metadata(source)
         if wanted and metadata is None:
@@ -184,7 +187,13 @@ class H36m(Format):
         return given
 
     def _selected(self, subject: str) -> bool:
-        return self.subjects == "all" or subject in self.subjects.split(",")
+        return self.subjects == "all" or subject in self._named()
+
+    def _named(self) -> list[str]:
+        return [name.strip() for name in self.subjects.split(",")]
+
+    def _missing(self, known: set[str]) -> list[str]:
+        return [] if self.subjects == "all" else [name for name in self._named() if name not in known]
 
     def _wanted(self) -> tuple[str, ...]:
         if self.cameras in ("all", "none"):

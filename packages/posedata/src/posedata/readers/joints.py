@@ -19,6 +19,7 @@ from posedata.readers.format import Clip, Context, Format, Plan, Unit, register
 from posedata.readers.listing import files_below, matching
 from posedata.readers.merge import Dataset, collect
 from posedata.skeleton import get_skeleton
+from posedata.store.names import is_text
 
 _KEYS = {
     "sequence": ("seq", "seq_names"),
@@ -60,8 +61,10 @@ class Joints(Format):
         for start, stop in zip(edges, [*edges[1:], len(joints)], strict=True):
             kept = start + np.flatnonzero(frame[start:stop] % stride == 0)
             names = {name: str(arrays[_KEYS[name][1]][values[start]]) for name, values in index.items()}
+            with np.errstate(over="ignore"):  # what becomes infinite is refused with its frame
+                poses = joints[kept].astype(np.float32)
             yield Clip(
-                joints[kept].astype(np.float32),
+                poses,
                 names["subject"],
                 names["sequence"],
                 names["action"],
@@ -95,12 +98,26 @@ def _arrays(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
     if missing := sorted(wanted - set(arrays)):
         raise ValueError(f"{path}: lacks {', '.join(missing)}; write all arrays of the joints format")
     for names in ("seq_names", "subject_names", "action_names"):
-        if names in arrays and (arrays[names].ndim != 1 or arrays[names].dtype.kind not in "US"):
-            raise ValueError(f"{path}: {names} is not a list of names; write it as an array of text")
+        if names in arrays:
+            arrays[names] = _texts(arrays[names], f"{path}: {names}")
+    if "joints" in arrays and not len(np.atleast_1d(arrays["joints"])):
+        raise ValueError(f"{path}: joints has no pose; write one at least")
     rate = arrays["fps"]
     if rate.size != 1 or rate.dtype.kind not in "fiu" or not 0 < float(rate.item()) < 1e5:
         raise ValueError(f"{path}: fps is not a number of frames a second; write it again")
     return arrays
+
+
+def _texts(names: np.ndarray, where: str) -> np.ndarray:
+    """A list of names as text; bytes are UTF-8."""
+    try:
+        listed = [name.decode() if isinstance(name, bytes) else name for name in names.tolist()]
+    except (UnicodeDecodeError, TypeError):
+        listed = []
+    whole = names.ndim == 1 and names.dtype.kind in "US" and len(listed) == len(names)
+    if not whole or not all(map(is_text, listed)):
+        raise ValueError(f"{where} is no list of names in UTF-8; write it as an array of text")
+    return np.array(listed, dtype=np.str_)
 
 
 def _check_finite(joints: np.ndarray, path: Path) -> None:

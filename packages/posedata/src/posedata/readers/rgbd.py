@@ -5,7 +5,7 @@ How a recording is laid out stands in `posedata.readers.files.recording`, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from posedata.geometry.camera import Camera
+from posedata.plausible import check_keypoints
+from posedata.readers.files.coco import PEOPLE
 from posedata.readers.files.intrinsics import array_of
 from posedata.readers.files.kinect import Framing, batches
 from posedata.readers.files.recording import COLOUR, INTRINSICS, RgbdFrame, RgbdSequence, images_in, open_rgbd
 from posedata.readers.files.safe_text import read_json
 from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Unit, option, register
 from posedata.readers.listing import is_junk
+from posedata.skeleton import get_skeleton
 
 __all__ = ["Rgbd", "RgbdFrame", "RgbdSequence", "open_rgbd", "people_in"]
 
@@ -63,7 +66,9 @@ class Rgbd(Format):
         stride = 1 if self.fps is None else max(1, round(frames.fps / self.fps))
         table = place / self.keypoints if place.is_dir() else place.with_suffix(".keypoints.json")
         index, keypoints = (
-            people_in(table, frames.names()) if table.is_file() else (np.arange(len(frames)), None)
+            people_in(table, frames.names(), context.tell)
+            if table.is_file()
+            else (np.arange(len(frames)), None)
         )
         kept = index % stride == 0
         if bare := frames.without_colour():
@@ -141,15 +146,19 @@ def _cut(
 
 
 def people_in(
-    path: Path, names: Sequence[str]
+    path: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None
 ) -> tuple[Int[np.ndarray, " N"], Float32[np.ndarray, "N 17 3"]]:
     """COCO-17 keypoints of everybody in a COCO JSON, whose images are named as these frames (endings aside).
 
-    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are.
+    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are. Other
+    categories than people, crowds, and who has no keypoint are left out.
+
+    Args:
+        say: told what is left out, and what looks wrong.
 
     Returns: the number of the frame of each, ascending, and pixels with confidence.
 
-    Raises FileNotFoundError, or ValueError naming the file and what it lacks.
+    Raises FileNotFoundError, or ValueError naming the file and what it lacks, or that these are no pixels.
     """
     content = read_json(path)
     images, people = content.get("images"), content.get("annotations")
@@ -160,11 +169,17 @@ def people_in(
     for i, image in enumerate(images):
         if not isinstance(image, dict) or not {"id", "file_name"} <= set(image):
             raise ValueError(f"{path}: images {i} lacks id or file_name; write both")
-        of[_key(image["id"])] = Path(str(image["file_name"])).stem
+        stem = Path(str(image["file_name"])).stem
+        if of.setdefault(_key(image["id"]), stem) != stem:
+            raise ValueError(f"{path}: images {i} has the id of another; number them anew")
+    wanted, others = people_ids(content, path), 0
     found = []
     for i, person in enumerate(people):
         if not isinstance(person, dict) or not {"image_id", "keypoints"} <= set(person):
             raise ValueError(f"{path}: annotations {i} lacks image_id or keypoints; write both")
+        if (wanted is not None and _key(person.get("category_id")) not in wanted) or person.get("iscrowd"):
+            others += 1
+            continue
         name = of.get(_key(person["image_id"]))
         if name not in place:
             what = f"image {name[:60]!r}" if name else f"image_id {str(person['image_id'])[:20]}"
@@ -185,7 +200,34 @@ def people_in(
         )
     if keypoints[..., 2].max(initial=0) > 1:
         keypoints[..., 2] /= 2
-    return np.array([number for number, _ in found], dtype=np.int64), keypoints
+    seen = (keypoints[..., 2] > 0).any(1)
+    if left := others + int((~seen).sum()):
+        say(f"{path}: {left} annotations are other categories, crowds, or have no keypoint; left out")
+    keypoints = keypoints[seen]
+    errors, warnings = check_keypoints(keypoints, get_skeleton("coco17"))
+    if errors:
+        raise ValueError(f"{path}: {'; '.join(errors)}")
+    for text in warnings:
+        say(f"{path}: {text}")
+    return np.array([number for number, _ in found], dtype=np.int64)[seen], keypoints
+
+
+def people_ids(told: Mapping[str, Any], path: Path) -> set[Any] | None:
+    """Ids of the categories of a COCO JSON that are people; None where it lists no categories.
+
+    Raises ValueError where none of those that it lists is people.
+    """
+    listed = told.get("categories")
+    if not isinstance(listed, list) or not listed:
+        return None
+    names = {_key(entry.get("id")): str(entry.get("name", "")) for entry in listed if isinstance(entry, dict)}
+    found = {key for key, name in names.items() if name.strip().lower() in PEOPLE}
+    if not found:
+        raise ValueError(
+            f"{path}: no category is called 'person', there are {', '.join(names.values())[:200]}; call that"
+            " of people so"
+        )
+    return found
 
 
 def _key(value: Any) -> Any:

@@ -24,3 +24,12 @@ def unknown_format(name: str, known: Iterable[str]) -> ValueError:
     return ValueError(
         f"format {name!r} is not known{did_you_mean(name, known)}; use one of {', '.join(known)}"
     )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: names of files need not be text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

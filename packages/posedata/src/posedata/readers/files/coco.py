@@ -22,7 +22,7 @@ JOINTS = (
 """COCO's order, which files without names of keypoints are taken to have."""
 _LARGER = (26, 133, 136)
 """Sets that begin with COCO's 17: Halpe's, COCO-WholeBody's, Halpe's full body."""
-_PEOPLE = ("person", "persons", "people", "human", "humans", "pedestrian")
+PEOPLE = ("person", "persons", "people", "human", "humans", "pedestrian")
 _LARGEST = 1e6
 _OUTSIDE = 0.1
 """Share of an image's side by which a keypoint may lie outside it: people are cut off, and pixels rounded."""
@@ -128,7 +128,7 @@ def _categories(
         context.tell(f"{file}: has no categories; all annotations are taken for people in COCO's order")
         return None
     names = [str(entry.get("name", ""))[:40] for entry in entries]
-    accepted = _PEOPLE if wanted == "person" else (wanted.lower(),)
+    accepted = PEOPLE if wanted == "person" else (wanted.lower(),)
     if not any(name.strip().lower() in accepted for name in names):
         raise ValueError(
             f"{file}: no category is called {wanted!r}, there are {', '.join(names)[:200]}; name the one that"

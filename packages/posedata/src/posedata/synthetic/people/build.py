@@ -17,6 +17,8 @@ from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import Rig
 from posedata.views.writing import add_views
 
+_RATES = (0.1, 10_000)
+
 
 def build_synthetic(
     out: str | Path,
@@ -51,6 +53,8 @@ def build_synthetic(
     if images is not None and rig is None:
         raise ValueError("images need cameras: give a rig too")
     check_fps(fps, "fps")
+    if not _RATES[0] <= fps <= _RATES[1]:
+        raise ValueError(f"fps is {fps:g}; give {_RATES[0]:g} to {_RATES[1]:g} frames per second")
     out = Path(out)
     refuse_existing(out, overwrite)
     columns, meta = _motion(subjects, clips, frames, float(fps), seed)
