@@ -25,7 +25,7 @@ import torch
 from posedata.build import build_synthetic
 from posedata.store import PoseStore
 from posedata.views import get_rig
-from posediff.decoder import SHARE
+from posediff.draws import SHARE
 from posediff.network import ResidualMLP
 from posediff.reference import GFPoseNetwork
 from posediff.schedule import draw_times
