@@ -184,7 +184,8 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert (decoder.condition_dim, decoder.mean_weight, decoder.mean_loss) == (1024, 2.0, "l2")
     assert decoder.network.linears[0].weight.shape == (1024, 1024)
     assert (len(decoder.network.linears), decoder.network.dropout.p) == (4, 0.1)
-    assert len(PoseDecoder(2, 3, condition_dim=4, hidden=8, blocks=3).network.linears) == 6
+    linears = PoseDecoder(2, 3, condition_dim=4, hidden=8, blocks=3).network.linears
+    assert [tuple(linear.weight.shape) for linear in linears] == [(8, 8)] * 6
     assert PoseDecoder(2, 3, condition_dim=1, hidden=8).centred
     assert decoder.unknown is None
     assert decoder.spread.tolist() == [1, 1, 1]
