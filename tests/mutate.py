@@ -147,7 +147,7 @@ def mutate(module: str, work: Path) -> tuple[dict[str, int | None], list[Mutant]
     package, _, name = module.partition(".")
     folder = ROOT / "packages" / package
     tests = [f"tests/{file}" for file in MODULES[module] if (folder / "tests" / file).is_file()]
-    place, source = work / module, f"src/{package}/{name}.py"
+    place, source = work / module, f"src/{package}/{name.replace('.', '/')}.py"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(folder / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(folder / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__"))

@@ -27,6 +27,7 @@ def test_neighbours_have_a_level_between_them_and_noise_of_their_own(rows: int, 
     generator = seeded()
     expected = levels(rows // run, generator).double()
     assert found.run == run
+    assert found.levels.dtype == torch.float64
     assert torch.equal(found.levels, expected)
     assert torch.equal(found.noise, torch.randn(rows, 5, generator=generator, dtype=torch.float64))
 
@@ -68,6 +69,9 @@ def test_hidden_rows_come_at_their_chance_and_alike_in_parts() -> None:
     assert torch.equal(part, hidden[list(rows)])
     assert not draw_hidden(100, 0.0, like, None, None).any()
     assert draw_hidden(100, 1.0, like, None, None).all()
+    drawn = torch.rand(16, generator=seeded())
+    edge = draw_hidden(16, drawn[3].item(), like, seeded(), None)
+    assert torch.equal(edge, drawn < drawn[3])
 
 
 def test_without_a_generator_draws_are_torchs_own() -> None:
