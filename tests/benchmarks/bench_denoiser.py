@@ -26,7 +26,7 @@ from posedata.store import PoseStore
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import see
-from posediff.decoder import SHARE
+from posediff.draws import SHARE
 from posediff.network import ResidualMLP
 from posediff.reference import GFPoseNetwork
 from posediff.schedule import draw_times

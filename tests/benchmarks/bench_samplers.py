@@ -32,7 +32,7 @@ import torch
 from bench_denoiser import Poses, network_row, open_poses, print_network
 from posedata.scoring.metrics import mpjpe_mm
 from posediff import PoseDecoder
-from posediff.decoder import AROUND_MEAN
+from posediff.difference import AROUND_MEAN
 from posediff.hypotheses import coverage, diversity, expected_best_of
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from posediff.schedule import geometric, levels_of, uniform_time

@@ -120,6 +120,33 @@ def test_weights_with_one_spread_for_all_load() -> None:
     assert hidden.spread_unknown == 0.25  # hidden conditions were noised in the same unit
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_old_weights_load_inside_another_module(dropout: float) -> None:
+    """Strictly: nothing that is missing is given by accident, nothing stands under a wrong name."""
+    buffers = ("0.spread", "0.profile", "0.spread_unknown")
+    holder = torch.nn.Sequential(small(condition_dropout=dropout))
+    whole = {name: value.clone() for name, value in holder.state_dict().items()}
+    old = {name: value for name, value in whole.items() if name not in buffers}
+    for spread, weights in ((0.0, old), (0.25, {**old, "0.spread": torch.tensor(0.25)})):
+        for name in set(buffers) & set(whole):
+            holder.get_buffer(name).fill_(7)
+        holder.load_state_dict(weights)
+        assert holder.get_buffer("0.spread").tolist() == [spread] * 3
+        assert torch.equal(holder.get_buffer("0.profile"), torch.ones(3, JOINTS, DIMS))
+        if dropout:
+            assert holder.get_buffer("0.spread_unknown") == spread
+    new = {**whole, "0.spread": torch.tensor([0.1, 0.2, 0.3]), "0.profile": torch.rand(3, JOINTS, DIMS)}
+    if dropout:
+        new["0.spread_unknown"] = torch.tensor(0.4)
+    holder.load_state_dict(new)
+    for name, value in holder.state_dict().items():
+        assert torch.equal(value, new[name]), name
+    if dropout:
+        del new["0.spread_unknown"]
+        with pytest.raises(RuntimeError, match="spread_unknown"):
+            holder.load_state_dict(new)
+
+
 def test_guidance_pushes_away_from_the_prior() -> None:
     decoder = small(condition_dropout=0.2)
     train(decoder, 200)
@@ -278,7 +305,7 @@ def test_a_weight_a_row_or_a_joint_multiplies_every_kind_of_error() -> None:
         whole = decoder.loss(poses, condition, 0)
         torch.testing.assert_close(decoder.loss(poses, condition, 0, weight=row), row * whole)
         doubled = decoder.loss(poses.double(), condition, 0, weight=row)
-        torch.testing.assert_close(doubled, (row * whole).double())
+        torch.testing.assert_close(doubled, (row * whole).double(), rtol=1e-5, atol=1e-6)
         only = [decoder.loss(poses, condition, 0, weight=torch.eye(JOINTS)[j].expand(7, -1)) for j in (0, 1)]
         expected = joint[:, 0] * only[0] + joint[:, 1] * only[1]
         torch.testing.assert_close(decoder.loss(poses, condition, 0, weight=joint), expected)

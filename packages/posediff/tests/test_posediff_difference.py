@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from posediff.denoiser import EDM, Denoiser, ScaledScore
-from posediff.difference import about, followed, frame, residual_sums, sample_about
+from posediff.difference import about, followed, frame, levels_about, residual_sums, sample_about
 from posediff.sampler import euler
 from torch import Tensor, nn
 
@@ -57,6 +57,17 @@ def test_levels_are_walked_in_each_rows_unit() -> None:
     found = sample_about(euler, denoise, centre, unit, noise, torch.tensor([4.0, 0.0]))
     sigma = 4 * unit[:, None]
     torch.testing.assert_close(found, centre + sigma * noise / (1 + sigma))
+
+
+def test_levels_are_in_units_and_their_start_in_that_of_the_data() -> None:
+    unit = torch.tensor([0.5, 0.25, 2.0])
+    whole = levels_about(4, unit, (8.0, 1.0))
+    torch.testing.assert_close(whole, torch.tensor([8.0, 4.0, 2.0, 1.0, 0.0]))
+    narrowest = levels_about(3, unit, (8.0, 1.0), 4.0)
+    torch.testing.assert_close(narrowest, torch.tensor([16.0, 4.0, 1.0, 0.0]))
+    for start in (0.25, 0.1):
+        with pytest.raises(ValueError, match=rf"sigma_start: {start}; .* the last level, 0\.25$"):
+            levels_about(3, unit, (8.0, 1.0), start)
 
 
 def test_residuals_and_what_follows_them() -> None:

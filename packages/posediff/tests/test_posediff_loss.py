@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from posediff import PoseDecoder
+from posediff import PoseDecoder, Whole
+from posediff.decoder import Terms
 from posediff.likelihood import log_likelihood
 from posediff.schedule import draw_levels, draw_times
 from posediff.sde import VE, VP, SubVP
@@ -89,6 +90,35 @@ def test_edm_loss_by_hand(batch: int, dropout: float, kind: str) -> None:
         torch.testing.assert_close(found.residual[k], sums, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "options", [{"condition_dropout": 0.4}, {"parametrisation": "vp"}, {"mean_weight": 0.0}]
+)
+def test_parts_of_a_batch_have_the_terms_of_the_whole(options: dict[str, object]) -> None:
+    decoder, condition = ready(**options), torch.randn(24, COND)
+    target, weight, modality = poses(24, 2) * 0.3 + 2, torch.rand(24, JOINTS), torch.arange(24) % 3
+
+    def terms(rows: tuple[int, ...], whole: Whole | None) -> Terms:
+        i, generator = list(rows), torch.Generator().manual_seed(3)
+        return decoder.terms(
+            target[i], condition[i], modality[i], generator=generator, weight=weight[i], whole=whole
+        )
+
+    whole = terms(tuple(range(24)), None)
+    residual = torch.zeros_like(whole.residual)
+    for rows in ((16, 17, 18, 19, 0, 1, 2, 3), (8, 9, 22, 23, 20, 21), (4, 10, 5, 11, 6, 12, 7, 13, 14, 15)):
+        part = terms(rows, Whole(24, rows))
+        torch.testing.assert_close(part.loss, whole.loss[list(rows)], rtol=1e-4, atol=1e-4)
+        residual += part.residual
+    torch.testing.assert_close(residual, whole.residual)
+
+
+def test_nothing_is_hidden_in_evaluation() -> None:
+    decoder, condition, target = ready(condition_dropout=0.999999), torch.randn(16, COND), poses(16)
+    for training, seen in ((True, 0), (False, 16)):
+        residual = decoder.train(training).terms(target, condition, 1).residual
+        assert residual[1, 1].tolist() == [seen] * WIDTH
+
+
 @pytest.mark.parametrize(("name", "sde"), [("subvp", SubVP()), ("vp", VP()), ("ve", VE())])
 @pytest.mark.parametrize("mean_weight", [0.0, 2.0])
 def test_losses_of_other_processes_are_of_poses_at_uniform_times(
@@ -154,8 +184,14 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert (decoder.condition_dim, decoder.mean_weight, decoder.mean_loss) == (1024, 2.0, "l2")
     assert decoder.network.linears[0].weight.shape == (1024, 1024)
     assert (len(decoder.network.linears), decoder.network.dropout.p) == (4, 0.1)
-    assert len(PoseDecoder(2, 3, condition_dim=4, hidden=8, blocks=3).network.linears) == 6
+    linears = PoseDecoder(2, 3, condition_dim=4, hidden=8, blocks=3).network.linears
+    assert [tuple(linear.weight.shape) for linear in linears] == [(8, 8)] * 6
     assert PoseDecoder(2, 3, condition_dim=1, hidden=8).centred
+    assert decoder.unknown is None
+    assert decoder.spread.tolist() == [1, 1, 1]
+    hiding = PoseDecoder(2, 3, condition_dim=4, hidden=8, condition_dropout=0.1)
+    assert hiding.unknown is not None
+    assert (hiding.unknown.shape, hiding.spread_unknown.tolist()) == ((4,), 1)
     for options in ({"mean_weight": 0.0}, {"parametrisation": "vp"}, {"condition_dim": 0}):
         other = PoseDecoder(2, 3, **{"condition_dim": 4, "hidden": 8, **options})  # type: ignore[arg-type]
         assert not other.centred

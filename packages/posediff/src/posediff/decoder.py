@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,30 +11,27 @@ from torch import Tensor, nn
 
 from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice, check_count
 from posediff.denoiser import PARAMETRISATIONS, PROCESSES, Denoiser
-from posediff.difference import about, followed, frame, residual_sums, sample_about
+from posediff.difference import (
+    AROUND_MEAN,
+    AROUND_NOTHING,
+    UNCENTRED,
+    about,
+    followed,
+    frame,
+    levels_about,
+    residual_sums,
+    sample_about,
+)
+from posediff.draws import Whole, draw_hidden, draw_noise
 from posediff.guidance import classifier_free, guided
 from posediff.likelihood import log_likelihood
 from posediff.network import ResidualMLP
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS, randn_like
-from posediff.schedule import draw_levels, draw_times, geometric, uniform_time
+from posediff.schedule import draw_levels, draw_times, uniform_time
 from posediff.sde import Denoise
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """Range of levels, for data of unit variance: EDM's own (0.002 to 80 for data of std 0.5), top scaled."""
-
-AROUND_MEAN = (20.0, 0.05)
-"""Range that ``sample`` walks around a mean, in units of its ``spread``. From 20 the differences themselves,
-some of which spread thrice as far as the rest, are lost in the noise; a last step from 0.05 keeps the width
-of those that spread a third as far."""
-
-UNCENTRED = 0.25
-"""What stands for ``spread`` where a decoder has none: poses given a condition spread less than poses do."""
-
-AROUND_NOTHING = (80.0, 0.01)
-"""The same for a decoder without a mean, in units of the data's std."""
-
-SHARE = 8
-"""Neighbours in a batch that have a noise level in common, where the batch divides."""
 
 
 class Terms(NamedTuple):
@@ -46,28 +41,6 @@ class Terms(NamedTuple):
     residual: Tensor
     """(modalities, 2, J d): of each modality's poses the sum of squared differences to their means, and the
     sum of weights. Residuals add up: over the batches of a step, and over processes."""
-
-
-class Whole(NamedTuple):
-    """A batch of ``size`` rows, of which ``rows`` are at hand."""
-
-    size: int
-    rows: tuple[int, ...]
-
-    def runs(self, share: int) -> int:
-        """How many rows at hand, run by run, lie in one of the batch's runs of `share`."""
-        return _runs(self.rows, share)
-
-
-@functools.lru_cache(maxsize=16)
-def _runs(rows: tuple[int, ...], share: int) -> int:
-    for run in range(math.gcd(len(rows), share), 1, -1):
-        if len(rows) % run == 0 and all(
-            len({row // share for row in rows[start : start + run]}) == 1
-            for start in range(0, len(rows), run)
-        ):
-            return run
-    return 1
 
 
 class PoseDecoder(Conditioned):
@@ -156,7 +129,7 @@ class PoseDecoder(Conditioned):
         The sum of two terms, each a mean over joints and coordinates times the joints' weights. (1) Denoising
         at one random level, weighted 1 / c_out² (Karras et al. 2022, table 1), which for noise prediction is
         the plain |F - n|² of GFPose. Levels: `posediff.schedule.draw_levels` for "edm", uniform time for the
-        others; `SHARE` neighbours have one level between them, so that it is embedded once. (2)
+        others; 8 neighbours (`posediff.draws`) have one level between them, so that it is embedded once. (2)
         ``mean_weight`` times a regression at infinite noise, which is what ``mean`` evaluates: "l2" makes
         that the conditional mean; "l1" the coordinate-wise, "mpjpe" the joint-wise median.
 
@@ -266,7 +239,7 @@ class PoseDecoder(Conditioned):
         # Levels are walked in units of each row's spread, so that rows of several modalities go together.
         unit = self.std.new_ones(()) if centre is None else self.spread[modality]
         unit = torch.where(unit > 0, unit, UNCENTRED).to(noise)
-        levels = self._levels(steps, sigma_start, unit, centre is not None).to(noise)
+        levels = levels_about(steps, unit, self._ends(centre is not None), sigma_start).to(noise)
         run = ODE_SAMPLERS.get(sampler) or partial(LEVEL_SDE_SAMPLERS[sampler], generator=generator)
         origin = torch.zeros_like(noise[0]) if centre is None else centre
         return self._restore(sample_about(run, denoise, origin, unit, noise, levels))
@@ -293,10 +266,7 @@ class PoseDecoder(Conditioned):
         """(B,): which conditions are hidden from the network."""
         if self.unknown is None or not self.training:
             return None
-        device = generator.device if generator is not None else self.unknown.device
-        size, rows = (batch, slice(None)) if whole is None else (whole.size, list(whole.rows))
-        drawn = torch.rand(size, 1, generator=generator, device=device)[:, 0] < self.condition_dropout
-        return drawn[rows].to(self.unknown.device)
+        return draw_hidden(batch, self.condition_dropout, self.unknown, generator, whole)
 
     def _denoise(
         self, condition: Tensor, modality: int | Tensor, guidance: float
@@ -348,22 +318,13 @@ class PoseDecoder(Conditioned):
         generator: torch.Generator | None,
         whole: Whole | None,
     ) -> Tensor:
-        """(B, D), unreduced; runs of `SHARE` rows have one level, an axis of its own to the network."""
-        batch = len(clean)
-        size = batch if whole is None else whole.size
-        share = math.gcd(size, SHARE)
-        sigma = self._draw_levels(size // share, generator).to(clean)[:, None]
-        noise = randn_like(clean.new_empty(size, clean.shape[1]), generator)
-        if whole is not None:
-            rows = torch.tensor(whole.rows, device=clean.device)
-            noise, sigma = noise[rows], sigma[rows // share]
-            share = whole.runs(share)
-            sigma = sigma[::share]
-        together = [x.unflatten(0, (-1, share)) for x in (clean, noise)]
-        grouped = None if features is None else features.unflatten(0, (-1, share))
+        """(B, D), unreduced; runs of neighbours have one level, an axis of its own."""
+        sigma, noise, run = draw_noise(clean, self._draw_levels, generator, whole)
+        together = [x.unflatten(0, (-1, run)) for x in (clean, noise)]
+        grouped = None if features is None else features.unflatten(0, (-1, run))
         if std is not None and std.ndim == 2:
-            std = std.expand(batch, -1).unflatten(0, (-1, share))
-        return self.denoiser.loss(together[0], sigma, together[1], grouped, std).flatten(0, 1)
+            std = std.expand(len(clean), -1).unflatten(0, (-1, run))
+        return self.denoiser.loss(together[0], sigma[:, None], together[1], grouped, std).flatten(0, 1)
 
     def _draw_levels(self, n: int, generator: torch.Generator | None) -> Tensor:
         if self.parametrisation == "edm":
@@ -374,14 +335,8 @@ class PoseDecoder(Conditioned):
         silence = self.std.new_zeros(batch, self.joints * self.dims)
         return self.network(silence if features is None else silence.to(features), None, features)
 
-    def _levels(self, steps: int, start: float | None, unit: Tensor, around_mean: bool) -> Tensor:
+    def _ends(self, around_mean: bool) -> tuple[float, float]:
         if around_mean:
-            top, end = AROUND_MEAN
-        else:
-            top, end = min(AROUND_NOTHING[0], float(self.sde.sigma(torch.ones(())))), AROUND_NOTHING[1]
-        if start is not None:
-            top = start / float(unit.min())
-            if not top > end:
-                last = end * float(unit.min())
-                raise ValueError(f"sigma_start: {start}; it must be above the last level, {last:.3g}")
-        return geometric(steps, end, top)
+            return AROUND_MEAN
+        top, end = AROUND_NOTHING
+        return min(top, float(self.sde.sigma(torch.ones(())))), end

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from posediff.schedule import geometric
 from posediff.sde import Denoise
 
 FOLLOW = 0.02
@@ -21,6 +22,17 @@ NARROWEST = 1e-4
 
 FLATTEST = 0.05
 """The least of a profile: of a root that is always at the origin, say."""
+
+AROUND_MEAN = (20.0, 0.05)
+"""Levels that ``PoseDecoder.sample`` walks around a mean, in units of its ``spread``. From 20 the differences
+themselves, some of which spread thrice as far as the rest, are lost in the noise; a last step from 0.05 keeps
+the width of those that spread a third as far."""
+
+AROUND_NOTHING = (80.0, 0.01)
+"""The same for a decoder without a mean, in units of the data's std."""
+
+UNCENTRED = 0.25
+"""What stands for ``spread`` where a decoder has none: poses given a condition spread less than poses do."""
 
 
 def frame(centre: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,6 +68,23 @@ def sample_about(
         return (denoise(centre + unit[..., None] * z, unit * sigma) - centre) / unit[..., None]
 
     return centre + unit[..., None] * sampler(denoise_differences, levels[0] * noise, levels)
+
+
+def levels_about(n: int, unit: Tensor, ends: tuple[float, float], start: float | None = None) -> Tensor:
+    """The levels of ``sample_about``, in units: in constant ratio between the ends, then 0. Returns (n + 1,).
+
+    start: the first level instead of ends', in what the units are in; the narrowest row's is exact.
+
+    Raises:
+        ValueError: start is not above the last level.
+    """
+    top, end = ends
+    if start is not None:
+        least = float(unit.min())
+        top = start / least
+        if not top > end:
+            raise ValueError(f"sigma_start: {start}; it must be above the last level, {end * least:.3g}")
+    return geometric(n, end, top)
 
 
 def residual_sums(difference: Tensor, weight: Tensor, modality: int | Tensor, modalities: int) -> Tensor:
