@@ -24,8 +24,8 @@ import unipose_tiny
 import vvipe_tiny
 from accelerate.state import AcceleratorState
 from torch import nn
+from trainer.lifecycle import open_data
 from trainer.loop import Trainer
-from trainer.processes import first_alone
 from trainer.recipe import to_plain
 from trainer.runs import Run
 from trainer.stage import Stage
@@ -57,15 +57,13 @@ BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.
 
 
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
-    from unihpr.data import Data
     from unihpr.model import UniHPR
     from unihpr.steps import STEPS
-    from unihpr.train import prepare_on_one
+    from unihpr.task import UNIHPR
 
     recipe = unihpr_tiny.tiny(cache, *UNIHPR, *damping("unihpr", how))
-    stores = prepare_on_one(recipe)
+    data = open_data(UNIHPR, recipe)
     trainer = open_trainer(folder / "unihpr", recipe)
-    data = Data(stores, recipe.data)
     for step in STEPS.values():  # each from the same weights: few and tiny images are chaotic for long
         torch.manual_seed(0)
         model = UniHPR(recipe.model)
@@ -77,11 +75,11 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
     from vvipe.model import build
     from vvipe.steps import stages
-    from vvipe.train import open_on_one
+    from vvipe.task import VVIPE_TASK
 
     for name, more in (("vvipe", VVIPE), ("unpretrained", UNPRETRAINED), ("prvipe", PRVIPE)):
         recipe = vvipe_tiny.tiny(cache, *more, *LOOP)
-        data = open_on_one(recipe)
+        data = open_data(VVIPE_TASK, recipe)
         trainer = open_trainer(folder / name, recipe)
         model = build(recipe)
         model.body.lengths.copy_(data.body.lengths)
@@ -92,12 +90,12 @@ def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
 
 def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
     from unipose import steps
-    from unipose.data import prepare_on_one
     from unipose.model import KINDS, Student, Teacher
     from unipose.pictures import Frames
+    from unipose.task import UNIPOSE
 
     recipe = unipose_tiny.tiny(cache, *UNIPOSE, *damping("unipose", how))
-    clips = prepare_on_one(recipe)[0].train
+    clips = open_data(UNIPOSE, recipe).train
     trainer = open_trainer(folder / "unipose", recipe)
     for step in (steps.teacher, steps.teacher_twin):
         fit(trainer, step(Teacher(recipe.model, clips.skeleton, 64), clips, recipe, trainer), how)
@@ -112,32 +110,30 @@ def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
 
 
 def hands(cache: Path, folder: Path, how: str = "damped") -> None:
-    from unipose.hands.data import Hands, prepare
-    from unipose.hands.train import make_model, make_stage
+    from unipose.hands.task import HANDS as TASK
+    from unipose.hands.task import make_model, stage
 
     for name, augmentation in (("hands", ()), ("hands_unaugmented", (UNAUGMENTED,))):
         recipe = hands_tiny.tiny(cache, *HANDS, *augmentation, *damping("hands", how))
-        with first_alone(recipe.loop) as say:
-            store = prepare(recipe.data, say)[0]
+        pictures = open_data(TASK, recipe).train
         trainer = open_trainer(folder / name, recipe)
-        fit(trainer, make_stage(make_model(recipe), Hands.open(store), recipe, trainer), how)
+        fit(trainer, stage(make_model(recipe), pictures, recipe, trainer), how)
         trainer.close()
 
 
 def baseline(cache: Path, folder: Path, how: str = "damped") -> None:
-    from unihpr.baseline import run_baseline, simple_baseline
-    from unihpr.data import Data
-    from unihpr.train import prepare_on_one
+    from trainer.lifecycle import train
+    from unihpr.baseline import SIMPLE_BASELINE, STAGES, Lifters, stage
 
     recipe = unihpr_tiny.tiny(cache, *BASELINE, *LOOP)
-    data = Data(prepare_on_one(recipe), recipe.data)
+    data = open_data(SIMPLE_BASELINE, recipe)
     trainer = open_trainer(folder / "baseline", recipe)
-    for noise in (0.0, 1.0):
-        fit(trainer, simple_baseline(data, recipe.baseline, trainer, noise)[1], how)
+    for name in STAGES:
+        fit(trainer, stage(name, Lifters(), data, recipe, trainer), how)
     trainer.close()
     AcceleratorState._reset_state()
-    rows = run_baseline(recipe, folder / "command" / "run", "refuse", None)
-    assert bool(rows) == trainer.accelerator.is_main_process
+    _, metrics = train(SIMPLE_BASELINE, recipe, folder / "command" / "run")
+    assert bool(metrics) == trainer.accelerator.is_main_process
 
 
 def damping(app: str, how: str) -> tuple[str, ...]:

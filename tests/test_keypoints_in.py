@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import unihpr.train
-import vvipe.train
 from click.testing import Result
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
@@ -18,12 +16,14 @@ from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.motion import generate_motion
 from posedata.views.batch import given
 from trainer.arrays import check_ending, write_embeddings, write_poses
+from trainer.lifecycle import train
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app
 from unihpr.data import store_sample
-from unihpr.samples import Sample
+from unihpr.task import UNIHPR
 from unihpr_tiny import tiny as tiny_unihpr
 from vvipe.cli import app as vvipe_app
+from vvipe.task import VVIPE_TASK
 from vvipe_tiny import tiny as tiny_vvipe
 
 COCO, H36M = get_skeleton("coco17"), get_skeleton("h36m17")
@@ -36,10 +36,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A trained run of each app."""
     cache = tmp_path_factory.mktemp("cache")
     made = {"unihpr": cache / "runs/u", "vvipe": cache / "runs/v"}
-    unihpr.train.train(
-        tiny_unihpr(cache, "align_image.steps=1", "finetune.steps=1"), made["unihpr"], "replace", report=False
-    )
-    vvipe.train.train(tiny_vvipe(cache), made["vvipe"], "replace", report=False)
+    recipe = tiny_unihpr(cache, "align_image.steps=1", "finetune.steps=1")
+    train(UNIHPR, recipe, made["unihpr"], "replace", report=False)
+    train(VVIPE_TASK, tiny_vvipe(cache), made["vvipe"], "replace", report=False)
     return made
 
 

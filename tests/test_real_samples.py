@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data"
 def test_motion_capture_teaches_vvipe(
     tmp_path: Path, form: str, rows: int, train: list[str], test: list[str]
 ) -> None:
-    from vvipe.train import train as train_vvipe
+    from trainer.lifecycle import train
+    from vvipe.task import VVIPE_TASK
 
     source = DATA / "motion"
     if form == "bvh":  # one recording: somebody else's for the test
@@ -53,16 +54,17 @@ def test_motion_capture_teaches_vvipe(
         with pytest.raises(
             ValueError, match=r"no human has such proportions.*take the original, for CMU its ASF"
         ):
-            train_vvipe(recipe, tmp_path / "run", only="vae", report=False)
+            train(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
         recipe = replace(recipe, data=replace(recipe.data, accept_faults=True))
-    trained, _ = train_vvipe(recipe, tmp_path / "run", only="vae", report=False)
+    trained, _ = train(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
     assert len(trained.run.curves("vae")) == rows
 
 
 def test_interhand_teaches_the_hands(tmp_path: Path) -> None:
+    from trainer.lifecycle import train
     from trainer.recipe import load_recipe
     from unipose.hands.recipe import RECIPES, Recipe
-    from unipose.hands.train import train
+    from unipose.hands.task import HANDS
 
     for part in ("train", "test"):
         for folder in ("annotations", "images"):
@@ -83,7 +85,7 @@ def test_interhand_teaches_the_hands(tmp_path: Path) -> None:
         "data.size=64", "model={backbone: resnet18, dim: 32, heads: 2, layers: [1, 1], hidden: 32}",
         "train.steps=1", "train.batch=2", "loop.trackers=[]", "loop.precision=bf16",
     ]  # fmt: skip
-    trained, _ = train(load_recipe("interhand", Recipe, changes, RECIPES), tmp_path / "run")
+    trained, _ = train(HANDS, load_recipe("interhand", Recipe, changes, RECIPES), tmp_path / "run")
     assert len(trained.run.curves("hands")) == 1
 
 

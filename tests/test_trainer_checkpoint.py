@@ -25,17 +25,15 @@ from trainer.events import Events
 from trainer.runs import Run
 
 
-def test_keeps_the_last_ones_and_the_best(tmp_path: Path) -> None:
+def test_keeps_the_last_ones(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep=2)
     assert store.path() is None
     for step in (1, 2, 3, 4):
-        store.save(step, {"model/x": torch.tensor([step])}, {"improved": step == 1})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000003", "step-00000004"]
-    last, best = store.path("last"), store.path("best")
+        store.save(step, {"model/x": torch.tensor([step])}, {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+    last = store.path()
     assert last is not None
-    assert best is not None
     assert load_checkpoint(last).tensors["model/x"].item() == 4
-    assert load_checkpoint(best).card["step"] == 1
 
 
 def test_a_half_written_checkpoint_is_not_seen_and_goes(tmp_path: Path) -> None:
@@ -184,17 +182,6 @@ def test_a_checkpoint_of_an_earlier_version_opens_with_a_note(
     for _ in range(2):
         assert load_checkpoint(path).card["step"] == 2
     assert capsys.readouterr().err.count("of an earlier version") == 1
-
-
-def test_the_best_is_found_and_kept_beside_a_damaged_card(tmp_path: Path) -> None:
-    store(tmp_path)
-    made = CheckpointStore(tmp_path / "checkpoints" / "demo", keep=1)
-    (made.folder / "step-00000002" / "card.json").write_bytes(b"{")
-    best = made.path("best")
-    assert best is not None
-    assert best.name == "step-00000001"
-    made.save(3, {"x": torch.zeros(1)}, {})
-    assert sorted(p.name[-1] for p in made.folder.iterdir()) == ["1", "2", "3"], "nobody knows what 2 was"
 
 
 def test_files_have_the_usual_mode(tmp_path: Path) -> None:

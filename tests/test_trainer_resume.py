@@ -52,7 +52,6 @@ def test_killed_and_resumed_run_is_the_uninterrupted_one(whole: Run, tmp_path: P
             assert torch.equal(killed.tensors[name], value), name
         assert killed.card["metrics"] == uninterrupted.card["metrics"]
         assert killed.card["scheduler"] == uninterrupted.card["scheduler"]
-        assert run.checkpoint(stage, "best").name == whole.checkpoint(stage, "best").name
 
 
 def test_curve_falls_and_is_complete(whole: Run) -> None:

@@ -12,21 +12,24 @@ from pointcloud_weak.losses import TERMS
 from posedata.store import PoseStore
 from poseenc.anchor.backbone import Backbone
 from safetensors.torch import save_file
+from trainer.ablation import ablate
+from trainer.lifecycle import measure, train
 from trainer.loop import Trainer
-from trainer.recipe import load_recipe
+from trainer.recipe import changed, load_recipe
 from trainer.runs import Run
 from typer.testing import CliRunner
 from typer_front import typer_front
 from unipose import steps
-from unipose.ablate import VARIANTS, variant
+from unipose.ablate import WEAK_LOSSES
 from unipose.cli import app
 from unipose.clips import Clips
 from unipose.data import prepare
 from unipose.evaluate import LABELS
 from unipose.model import Student, Teacher
 from unipose.pictures import Frames
+from unipose.pseudo import labels
 from unipose.recipe import RECIPES, Recipe
-from unipose.train import labels, measure, open_run, train
+from unipose.task import UNIPOSE, open_run
 from unipose_tiny import TINY, tiny
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,7 +152,7 @@ def test_what_students_began_from_is_not_needed_any_more(cache: Path, tmp_path: 
     weights = tmp_path / "light.safetensors"
     save_file(Backbone("light").net.state_dict(), weights)
     more = ("twins=false", f"student_model.weights={weights}", "teacher.steps=1", "student.steps=1")
-    trained, metrics = train(tiny(cache, *more), tmp_path / "run")
+    trained, metrics = train(UNIPOSE, tiny(cache, *more), tmp_path / "run")
     weights.unlink()
     again = measure(open_run(trained.run.path))
     key = "student_rgb"
@@ -217,21 +220,19 @@ def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]
     return [{k: v for k, v in r.items() if k not in ("stage", "seconds")} for r in run.curves()]
 
 
-def test_ablation_leaves_out_one_thing_at_a_time(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ablation_leaves_out_one_thing_at_a_time(cache: Path, tmp_path: Path) -> None:
     recipe = Recipe()
-    for name in VARIANTS:
-        changed = variant(recipe, name)
+    for name, overrides in WEAK_LOSSES.variants.items():
+        made = changed(recipe, overrides)
         for term in TERMS:
-            off = getattr(changed.losses, term) == 0
+            off = getattr(made.losses, term) == 0
             assert off == (name == f"no {term}")
-        assert changed.model.image == (name != "no interaction")
-        assert replace(changed, losses=recipe.losses, model=recipe.model, twins=True) == recipe
+        assert made.model.image == (name != "no interaction")
+        assert replace(made, losses=recipe.losses, model=recipe.model, twins=True) == recipe
     few = ("everything", "no ray", "no interaction")
-    monkeypatch.setattr("unipose.ablate.VARIANTS", few)
-    short = ("--set", "teacher.steps=2", "--runs", tmp_path, "--json", tmp_path / "a.json")
-    command("ablate", *overrides(cache), *short)
+    table = replace(WEAK_LOSSES, variants={name: WEAK_LOSSES.variants[name] for name in few})
+    short = tiny(cache, "teacher.steps=2")
+    ablate(UNIPOSE, short, tmp_path / "runs", table, json=tmp_path / "a.json")
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert [row["variant"] for row in rows] == list(few)
     assert len({row["mpjpe_mm"] for row in rows}) > 1  # two steps in, the pictures add nothing yet

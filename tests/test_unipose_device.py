@@ -132,9 +132,9 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     from unipose import steps
     from unipose.data import prepare
     from unipose.evaluate import evaluate
-    from unipose.model import KINDS
+    from unipose.model import build
     from unipose.pictures import Frames
-    from unipose.train import _build, _pseudo, labels
+    from unipose.pseudo import label_errors, labels
     from unipose_tiny import tiny
 
     class Alone:
@@ -148,18 +148,15 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
 
     recipe, trainer = tiny(cache, "data.clips=4", "data.test_clips=2"), Alone()
     data = prepare(recipe.data, say=lambda text: None)
-    models = _build(recipe, data.train)
-    groups = {"": models.students, "_twin": models.student_twins}
-    students = {f"_{kind}{twin}": group[kind] for twin, group in groups.items() for kind in KINDS}
-    for model in (models.teacher, models.teacher_twin, *students.values()):
-        model.to(device)
-    told, frames = labels(models.teacher, data.train, recipe), Frames.of(data.train)
+    models = build(recipe).to(device)
+    students = [name for name in models if name.startswith("student")]
+    told, frames = labels(models.teacher(), data.train, recipe), Frames.of(data.train)
     stages = [
-        steps.teacher(models.teacher, data.train, recipe, trainer),
-        steps.teacher_twin(models.teacher_twin, data.train, recipe, trainer),
+        steps.teacher(models.teacher(), data.train, recipe, trainer),
+        steps.teacher_twin(models.teacher("teacher_twin"), data.train, recipe, trainer),
         *(
-            steps.student(f"student{name}", model, frames, told.joints, told.weight, recipe, trainer)
-            for name, model in students.items()
+            steps.student(name, models.student(name), frames, told.joints, told.weight, recipe, trainer)
+            for name in students
         ),
     ]
     losses = {}
@@ -176,7 +173,7 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     return {
         "losses": losses,
         "test": evaluate(models, data.test),
-        "pseudo": _pseudo(models, data.train, recipe),
+        "pseudo": label_errors(models, data.train, recipe),
     }
 
 

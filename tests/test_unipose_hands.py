@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from unipose.hands.data import Hands
 from unipose.hands.evaluate import evaluate
 from unipose.hands.recipe import RECIPES, Recipe
-from unipose.hands.train import make_model, open_run
+from unipose.hands.task import make_model, open_run
 from unipose.hands.use import check_box, predict
 from unipose.hands_cli import app
 

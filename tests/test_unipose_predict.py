@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from unipose.cli import app
 from unipose.model import Teacher
 from unipose.predict import Prediction, middle_pose, predict
-from unipose.train import open_teacher
+from unipose.task import open_teacher
 from unipose_tiny import tiny
 
 REAL = Path(__file__).parents[2] / "shared/data/rgbd/five_people.pcd"

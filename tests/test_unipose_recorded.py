@@ -15,13 +15,13 @@ from posedata.prepare import prepare
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.synthetic import Flesh, Renderer, generate_motion
+from trainer.lifecycle import train
 from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from unipose.clips import open_clips
 from unipose.data import prepare as prepare_data
 from unipose.recipe import RECIPES, Recipe
-from unipose.report import write_report
-from unipose.train import open_run, train
+from unipose.task import UNIPOSE, open_run
 from unipose_tiny import TINY
 
 SIZE, FRAMES = (128, 128), 6
@@ -72,7 +72,7 @@ def test_recordings_are_prepared_inspected_and_trained_on(
     more += [f"data.cache={tmp_path / 'cache'}", "data.clips=2", "data.test_clips=2", "twins=false"]
     more += ["data.stride=2"]
     recipe = load_recipe("quickstart", Recipe, [*TINY, *more], RECIPES)
-    trained, metrics = train(recipe, tmp_path / "run", part="teacher")
+    trained, metrics = train(UNIPOSE, recipe, tmp_path / "run", group="teacher")
     losses = [line["loss"] for line in trained.run.curves() if line["stage"] == "teacher"]
     assert len(losses) == 4
     assert np.isfinite(losses).all()
@@ -80,11 +80,11 @@ def test_recordings_are_prepared_inspected_and_trained_on(
     assert metrics["test"] == {}  # without a true joint there is no error to tell
     assert set(metrics["pseudo"]) == {"kept"}
     assert "has no true 3D joints of these people, so no error is measured" in capsys.readouterr().out
-    write_report(trained, metrics)
+    assert (tmp_path / "run" / "report.html").is_file()
     with pytest.raises(
         ValueError, match="no clip has its true 3D joints, which twins learn from; set twins="
     ):
-        train(replace(recipe, twins=True), tmp_path / "twins", part="teacher")
+        train(UNIPOSE, replace(recipe, twins=True), tmp_path / "twins", group="teacher")
     assert not (tmp_path / "twins").exists()
     rows = PoseStore.open(store).rows
     ann, ben = rows(subjects=["ann"]), rows(subjects=["ben"])
@@ -102,7 +102,7 @@ def test_recordings_are_prepared_inspected_and_trained_on(
     assert len({fingerprint, before.fingerprint, after.fingerprint}) == 3
     split.write_text('{"train": ["ben"], "test": ["ann"]}', encoding="utf-8")
     with pytest.raises(ValueError, match="was trained on other data"):
-        open_run(tmp_path / "run")
+        _ = open_run(tmp_path / "run").data
 
 
 def test_crops_that_follow_the_person_are_refused(tmp_path: Path) -> None:

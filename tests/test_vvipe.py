@@ -11,15 +11,17 @@ from posedata.store import PoseStore
 from posedata.store.digests import write_digests
 from posedata.views import add_views, get_rig
 from posedata.views.noise import DetectorNoise
-from trainer.recipe import load_recipe
+from trainer.ablation import Variants
+from trainer.lifecycle import train
+from trainer.recipe import changed, load_recipe
+from trainer.runs import Run
 from typer.testing import CliRunner
 from typer_front import typer_front
-from vvipe.ablate import PAPER, ablated
+from vvipe.ablate import COMPONENTS
 from vvipe.cli import app
-from vvipe.compare import autoencoder, finished
-from vvipe.data import open_data
+from vvipe.embed import has_encoder
 from vvipe.recipe import Recipe
-from vvipe.train import open_run, train
+from vvipe.task import VVIPE_TASK, open_run
 from vvipe_tiny import camera_store, overrides, tiny
 
 
@@ -79,7 +81,7 @@ def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: P
     assert "no last checkpoint of stage vae" in said
     assert not (tmp_path / "tiny").exists()
     vvipe(*words, "--stage", "vae")
-    assert not open_run(tmp_path / "tiny").has_encoder
+    assert not has_encoder(open_run(tmp_path / "tiny"))
     assert "--stage mapping" in vvipe("evaluate", tmp_path / "tiny", code=2)
     vvipe(*words, "--stage", "mapping", "--resume")
     assert _curves(tmp_path / "tiny") == _curves(trained)
@@ -137,7 +139,7 @@ def test_comparison_and_ablation_go_on_where_they_stopped(cache: Path, tmp_path:
 
     vvipe("ablate", "--runs", tmp_path, "--name", "a", "--json", tmp_path / "a.json", *short)
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
-    assert [row["variant"] for row in rows] == list(PAPER)
+    assert [row["variant"] for row in rows] == list(COMPONENTS.variants)
 
 
 def test_what_is_not_finished_or_of_other_data_is_not_measured(trained: Path, tmp_path: Path) -> None:
@@ -163,34 +165,36 @@ def test_stored_metrics_are_of_a_finished_run_as_the_recipe_evaluates(
     trained: Path, cache: Path, tmp_path: Path
 ) -> None:
     run, recipe = shutil.copytree(trained, tmp_path / "run"), tiny(cache)
-    data = open_data(recipe.data)
     stored = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text('{"stale": 1}')
-    assert finished(recipe, run, data) == {"stale": 1}
+    assert Variants(VVIPE_TASK).metrics(recipe, run) == {"stale": 1}
     shutil.rmtree(run / "checkpoints" / "mapping" / "step-00000006")
-    assert finished(recipe, run, data)["all"] == pytest.approx(stored["all"], rel=1e-4)
-    fewer = finished(tiny(cache, "evaluation.hits=[5]"), run, data)
+    assert Variants(VVIPE_TASK).metrics(recipe, run)["all"] == pytest.approx(stored["all"], rel=1e-4)
+    fewer = Variants(VVIPE_TASK).metrics(tiny(cache, "evaluation.hits=[5]"), run)
     assert stored["all"]["hit1"] < fewer["all"]["hit5"] < stored["all"]["hit10"]
     _change_cards(run, data="0123456789abcdef")
     with pytest.raises(ValueError, match="was trained on other data than its recipe gives now"):
-        finished(recipe, run, data)
+        Variants(VVIPE_TASK).metrics(recipe, run)
     assert (run / "metrics.json").is_file()
 
 
 def test_an_autoencoder_serves_only_recipes_that_share_it(cache: Path, tmp_path: Path) -> None:
-    recipe = tiny(cache, "vae.steps=1")
-    data = open_data(recipe.data)
-    card = autoencoder(recipe, tmp_path, data) / "checkpoints/vae/step-00000001/card.json"
-    then = card.stat().st_mtime_ns
-    for same in ("model.method=prvipe", "data.keypoints=detector", "mapping.steps=3"):
-        autoencoder(tiny(cache, "vae.steps=1", same), tmp_path, data)
-    assert card.stat().st_mtime_ns == then
-    for other in ("vae.kl=0.5", "loop.ema=0.5", "data.train_poses=100"):
-        with pytest.raises(ValueError, match=other.partition("=")[0]):
-            autoencoder(tiny(cache, "vae.steps=1", other), tmp_path, data)
-    fewer = open_data(tiny(cache, "data.train_poses=100").data)
-    with pytest.raises(ValueError, match=r"vae.*trained on data"):
-        autoencoder(recipe, tmp_path, fewer)
+    runs = Variants(VVIPE_TASK)
+    short = ("vae.steps=1", "mapping.steps=1", "matching.steps=1")
+    others = {
+        "first": (),
+        "same": ("data.keypoints=detector", "mapping.margin=3", "augment.share=0"),
+        "kl": ("vae.kl=0.5",),
+        "ema": ("loop.ema=0.5",),
+        "poses": ("data.train_poses=100",),
+        "seed": ("loop.seed=1",),
+    }
+    for name, more in others.items():
+        runs.metrics(tiny(cache, *short, *more), tmp_path / name)
+    of = {name: (tmp_path / name / "checkpoints/vae/step-00000001/tensors.safetensors") for name in others}
+    first = of["first"].read_bytes()
+    assert [name for name, file in of.items() if file.read_bytes() == first] == ["first", "same"]
+    assert not [line for line in Run(tmp_path / "same").curves() if line["stage"] == "vae"]
 
 
 def test_stage_one_of_another_run_must_be_whole_and_of_the_same_people(
@@ -200,17 +204,17 @@ def test_stage_one_of_another_run_must_be_whole_and_of_the_same_people(
         return tiny(cache, f"mapping.vae={source}", "mapping.steps=1", *more)
 
     source = shutil.copytree(trained, tmp_path / "source")
-    train(made("data.keypoints=detector"), tmp_path / "run", report=False)
+    train(VVIPE_TASK, made("data.keypoints=detector"), tmp_path / "run", report=False)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["all"]["hit1"] > 0
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["mapping"]
     people = "data.synthetic={subjects: 3, test_subjects: 2, clips: 2, frames: 40}"
     with pytest.raises(ValueError, match="maybe on people of this run's test"):
-        train(made(people), tmp_path / "no")
+        train(VVIPE_TASK, made(people), tmp_path / "no")
     with pytest.raises(ValueError, match=r"vae\.align True"):
-        train(made("vae.align=false"), tmp_path / "no")
+        train(VVIPE_TASK, made("vae.align=false"), tmp_path / "no")
     shutil.rmtree(source / "checkpoints" / "vae" / "step-00000008")
     with pytest.raises(ValueError, match="at step 6 of 8"):
-        train(made(), tmp_path / "no")
+        train(VVIPE_TASK, made(), tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 
@@ -220,7 +224,7 @@ def test_nothing_is_deleted_before_all_is_known_to_be_right(
     run = shutil.copytree(trained, tmp_path / "tiny")
     words = ("train", "--runs", tmp_path, "--name", "tiny", "--overwrite", *overrides(cache))
     wrong = {
-        ("--stage", "mapping"): "would delete stage 1",
+        ("--stage", "mapping"): "which --overwrite would delete",
         ("--set", f"mapping.vae={run}"): "would delete",
         ("--set", "mapping.vae=nothing"): "no last checkpoint of stage vae",
         ("--set", "mapping.pretrained=false", "--stage", "vae"): "leaves stage 1 out",
@@ -234,14 +238,12 @@ def test_nothing_is_deleted_before_all_is_known_to_be_right(
 
 def test_variants_change_what_they_say() -> None:
     recipe = Recipe()
-    made = {name: ablated(recipe, name) for name in PAPER}
+    made = {name: changed(recipe, overrides) for name, overrides in COMPONENTS.variants.items()}
     assert made["whole"] == recipe
     assert (made["no triplet"].vae.triplet, made["no triplet"].mapping.triplet) == (0, 0)
     assert not made["no alignment"].vae.align
     assert not made["no pre-trained decoder"].mapping.pretrained
     assert made["no augmentation"].augment.share == 0
-    with pytest.raises(ValueError, match="no variant"):
-        ablated(recipe, "no luck")
 
 
 def test_embed_and_retrieve_agree(trained: Path, views: Path, tmp_path: Path) -> None:
@@ -366,7 +368,7 @@ def test_a_gpu_measures_what_the_cpu_does(cache: Path, tmp_path: Path) -> None:
     for method in ("vvipe", "prvipe"):
         recipe = tiny(cache, "loop.device=auto", f"model.method={method}", "data.keypoints=detector")
         folder = tmp_path / method
-        found = train(recipe, folder)[1]
+        found = train(VVIPE_TASK, recipe, folder)[1]
         vvipe("evaluate", folder, "--json", tmp_path / "r.json")
         said = json.loads((tmp_path / "r.json").read_text())["rows"][0]
         assert said["all.hit10"] == pytest.approx(found["all"]["hit10"], abs=1)

@@ -61,7 +61,6 @@ def stage(trainer: Trainer, name: str, left: nn.Module, right: nn.Module, points
         batch=lambda step, g: points[trainer.share(torch.randint(len(points), (8,), generator=g))],
         loss=loss,
         evaluate=lambda: {"size": float(sum(p.square().sum() for p in modules.parameters()))},
-        best="size",
     )
 
 

@@ -72,7 +72,6 @@ def stage(name: str, modules: dict[str, nn.Module], points: Tensor, pause: float
         loss=loss,
         scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 25),
         evaluate=evaluate(net, points),
-        best="mse",
     )
 
 

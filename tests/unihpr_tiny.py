@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import torch
+from trainer.lifecycle import open_data
 from trainer.loop import Trainer
 from trainer.recipe import load_recipe
 from trainer.runs import Run
-from unihpr.data import Data
 from unihpr.model import UniHPR
 from unihpr.recipe import RECIPES, Recipe
 from unihpr.steps import align_image
-from unihpr.train import prepare_on_one
+from unihpr.task import UNIHPR
 
 TINY = (
     "data.images=48",
@@ -58,9 +58,8 @@ def one_step(cache: Path, run: Path) -> dict[str, list[float]]:
         cache, "align_image.steps=1", "align_image.negatives=all", "loop.ema=null", "loop.clip=null"
     )
     torch.manual_seed(0)
-    stores = prepare_on_one(recipe)
     trainer = Trainer(Run.start(run, recipe, "resume"), recipe.loop)
-    data = Data(stores, recipe.data, trainer.device)
+    data = open_data(UNIHPR, recipe)
     model = UniHPR(recipe.model)
     stage = align_image(model, data, recipe, trainer)
     model.eval()

@@ -4,7 +4,7 @@
     checkpoints/STAGE/step-00000500/card.json              step, metrics, recipe, data, versions, scalars
     checkpoints/STAGE/step-00000500/digests.json           the sha256 of both, checked whenever they are read
 
-The last checkpoint is the greatest step; the best is the last one whose card says `"improved": true`.
+The last checkpoint is the greatest step.
 
 Nothing is ever unpickled.
 """
@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from posedata.store.digests import NAME as DIGESTS
@@ -38,7 +38,7 @@ class Checkpoint(NamedTuple):
 
 
 class CheckpointStore:
-    """The checkpoints of one stage: the last `keep` of them, and the best."""
+    """The checkpoints of one stage: the last `keep` of them."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
@@ -62,21 +62,15 @@ class CheckpointStore:
         self._prune()
         return self.folder / name
 
-    def path(self, which: Literal["last", "best"] = "last") -> Path | None:
-        """Folder of the last or best checkpoint, or None where there is none; the best has a card that is
-        not damaged."""
-        steps = sorted(self.folder.glob("step-*"))
-        if which == "best":
-            steps = [step for step in steps if _improved(step)]
-        return steps[-1] if steps else None
+    def path(self) -> Path | None:
+        """Folder of the last checkpoint, or None where there is none."""
+        return max(self.folder.glob("step-*"), default=None)
 
     def _prune(self) -> None:
-        best = self.path("best")
         for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
-            if old != best and _improved(old) is not None:  # of a damaged card nobody knows
-                # renamed first, so that a kill inside rmtree leaves no half checkpoint under a good name
-                doomed = old.rename(old.with_name(f".{old.name}.partial"))
-                shutil.rmtree(doomed)
+            # renamed first, so that a kill inside rmtree leaves no half checkpoint under a good name
+            doomed = old.rename(old.with_name(f".{old.name}.partial"))
+            shutil.rmtree(doomed)
         for leftover in self.folder.glob(".step-*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -154,14 +148,6 @@ def _cure(path: Path) -> str:
     older = [step.name for step in sorted(path.parent.glob("step-*")) if step.name < path.name]
     then = f"goes on from {older[-1]}" if older else "trains this stage again: there is no older checkpoint"
     return f"delete this folder, and --resume {then}"
-
-
-def _improved(step: Path) -> bool | None:
-    """Whether a checkpoint was the best when it was written; None where its card is damaged."""
-    try:
-        return bool(load_card(step).get("improved"))
-    except (ValueError, OSError):
-        return None
 
 
 def load_weights(path: Path, modules: Mapping[str, nn.Module], averaged: bool = True) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import math
 import random
 import time
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ class Fitting:
         self.objective = self.accelerator.prepare(objective)
         self.optimizer = self.accelerator.prepare(stage.optimizer)
         self.ema = EMA(self.model, trainer.config.ema) if trainer.config.ema is not None else None
-        self.step, self.seconds, self.best, self.lr = 0, 0.0, math.inf, 0.0
+        self.step, self.seconds, self.lr = 0, 0.0, 0.0
         self.metrics: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
 
@@ -98,13 +97,12 @@ class Fitting:
                 last = self.step == stage.steps
                 if last or self.step % config.log_every == 0:
                     progress.update(self.step, self._log(offset))
-                improved = False
                 if stage.evaluate and (last or _due(self.step, config.evaluate_every)):
                     progress.say("evaluating")
-                    improved = self._evaluate(offset)
-                if last or improved or self.step % config.checkpoint_every == 0:
+                    self._evaluate(offset)
+                if last or self.step % config.checkpoint_every == 0:
                     progress.say("saving")
-                    self._save(improved)
+                    self._save()
 
     def _optimise(self) -> None:
         """One optimizer step: `accumulate` batches forward and backward, clip, step, average."""
@@ -168,8 +166,7 @@ class Fitting:
         self._record(numbers, offset)
         return f"loss {numbers['loss']:.4g}"
 
-    def _evaluate(self, offset: int) -> bool:
-        """Measure; True where the stage's metric is the best so far."""
+    def _evaluate(self, offset: int) -> None:
         assert self.stage.evaluate is not None
         if self.accelerator.is_main_process:
             averaged = self.ema.applied() if self.ema else contextlib.nullcontext()
@@ -177,16 +174,6 @@ class Fitting:
                 self.metrics = self.stage.evaluate()
             self._record({f"eval/{name}": value for name, value in self.metrics.items()}, offset)
         (self.metrics,) = broadcast_object_list([self.metrics])
-        if self.stage.best is None:
-            return False
-        if self.stage.best not in self.metrics:
-            raise ValueError(
-                f"{self.stage.name}: best is {self.stage.best}, evaluate gives {[*self.metrics]}"
-            )
-        watched = self.metrics[self.stage.best]
-        improved = watched < self.best
-        self.best = min(self.best, watched)
-        return improved
 
     def _record(self, numbers: dict[str, float], offset: int) -> None:
         self.accelerator.log(
@@ -198,7 +185,7 @@ class Fitting:
 
     # ---- what it keeps
 
-    def _save(self, improved: bool) -> None:
+    def _save(self) -> None:
         if self.accelerator.is_main_process:
             tensors = prefixed(self.model.state_dict(), "model/")
             if self.ema:
@@ -210,8 +197,6 @@ class Fitting:
             card = {
                 **self.card,
                 "metrics": self.metrics,
-                "improved": improved,
-                "best": self.best if math.isfinite(self.best) else None,
                 "seconds": self.seconds,
                 "ema_updates": self.ema.updates if self.ema else None,
                 "optimizer": optimizer,
@@ -256,7 +241,6 @@ class Fitting:
             self.accelerator.scaler.load_state_dict(card["scaler"])
         self.sums = {n: v.to(self.accelerator.device) for n, v in unprefixed(tensors, "sums/").items()}
         self.step, self.seconds, self.metrics = card["step"], card["seconds"], card["metrics"]
-        self.best = math.inf if card["best"] is None else card["best"]
 
 
 def seed_of(*parts: object) -> int:

@@ -22,6 +22,19 @@ JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what
 PartOption = Annotated[
     Part, typer.Option("--part", help="of the split: the test, or validation, to choose settings by")
 ]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option("--protocol", help="score by a published protocol, its numbers beside: h36m-p1, ..."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", "--store", help="measure on this store, not on the run's own data")
+]
+SplitOption = Annotated[Path | None, typer.Option("--split", help="with --data: a JSON file of its people")]
+KeypointsOption = Annotated[str, typer.Option("--keypoints", help="of --data: its column keypoints_NAME")]
+SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
+OverOption = Annotated[
+    list[str], typer.Option("--over", help="vary a key: --over loop.ema=null,0.99; repeatable: the product")
+]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]

@@ -90,6 +90,19 @@ def load_recipe(
     return recipe
 
 
+def changed(recipe: Schema, overrides: Iterable[str]) -> Schema:
+    """A recipe with `key=value` texts taken over, as `load_recipe` takes them.
+
+    Raises:
+        ValueError: an unknown key, a wrong type, a value out of range.
+    """
+    values, schema = to_plain(recipe), type(recipe)
+    for override in overrides:
+        values = _merge(values, override, schema)
+        recipe = _build(schema, values, schema, (), shown(override)[1:-1])
+    return recipe
+
+
 def _tell_caches(stored: Any, values: Any, source: Path, at: tuple[str, ...] = ()) -> None:
     """Say where a recipe file, which may be a stranger's, writes outside the working folder unasked."""
     for key, value in stored.items():

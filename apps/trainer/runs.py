@@ -101,15 +101,15 @@ class Run:
         """The checkpoints of one stage."""
         return CheckpointStore(self.path / "checkpoints" / stage, keep)
 
-    def checkpoint(self, stage: str, which: Literal["last", "best"] = "last") -> Path:
-        """Folder of a stage's last or best checkpoint.
+    def checkpoint(self, stage: str) -> Path:
+        """Folder of a stage's last checkpoint.
 
         Raises:
             FileNotFoundError: there is none.
         """
-        path = self.checkpoints(stage).path(which)
+        path = self.checkpoints(stage).path()
         if path is None:
-            raise FileNotFoundError(f"{self.path}: no {which} checkpoint of stage {stage}; train first")
+            raise FileNotFoundError(f"{self.path}: no last checkpoint of stage {stage}; train first")
         return path
 
     def precision(self) -> str | None:
@@ -198,6 +198,10 @@ class Run:
                     f"{self.log_file}: line {number} is damaged; delete that line, only curves need it"
                 )
         return [record for record in records if stage in (None, record["stage"])]
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage was trained, by the log."""
+        return {record["stage"]: record["seconds"] for record in self.curves()}
 
     def truncate(self, stage: str, step: int) -> None:
         """Forget what the log says of `stage` after `step`."""

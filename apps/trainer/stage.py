@@ -28,7 +28,7 @@ class LoopConfig:
         log_every, checkpoint_every: steps.
         evaluate_every: steps from one evaluation of a stage to the next, beside that at its end. The apps'
             stages are evaluated on the people kept for validation; with 0, not at all.
-        keep: how many checkpoints besides the best.
+        keep: how many checkpoints of a stage.
         trackers: `wandb` must be installed.
         timeout: seconds that a process waits for the others, while the first prepares data or evaluates,
             before it gives up.
@@ -67,7 +67,6 @@ class Stage:
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.
-        best: the metric of `evaluate` whose smallest value marks the best checkpoint, saved at once.
         after_step: called after every optimizer step and before the weights are averaged, to put a parameter
             back into its range for instance.
     """
@@ -80,5 +79,4 @@ class Stage:
     loss: Callable[[Any, torch.Generator], dict[str, Tensor]]
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
     evaluate: Callable[[], dict[str, float]] | None = None
-    best: str | None = None
     after_step: Callable[[], None] | None = None

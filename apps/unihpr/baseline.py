@@ -4,26 +4,31 @@ Martinez et al., ICCV 2017, with the authors' settings: pixels and camera-frame 
 training data, 1024 wide, two blocks, dropout 0.5, Adam 1e-3 with exponential decay, squared error.
 """
 
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
+from posedata.skeleton import get_skeleton
 from poseenc import SimpleBaseline
 from torch import Tensor, nn
+from trainer.checkpoint import load_weights
+from trainer.lifecycle import Trained
 from trainer.loop import Trainer, seed_of
 from trainer.poses import Part
-from trainer.recipe import to_plain
-from trainer.results import write_results
-from trainer.runs import Existing, Run
+from trainer.runs import Run
 from trainer.stage import Stage
+from trainer.task import Metrics, Row, Say, Table, Task
 
-from unihpr.data import Data
-from unihpr.evaluate import Metrics, errors
-from unihpr.recipe import BaselineConfig, Recipe
+from unihpr.data import SKELETON, Data, prepare_stores
+from unihpr.evaluate import errors
+from unihpr.recipe import BASELINE, Recipe
 from unihpr.samples import Sample
-from unihpr.train import data_on_one, prepare_on_one
+
+STAGES = {"simple_baseline": 0.0, "simple_baseline_detector": 1.0}
+"""The share of keypoints with detector noise, in training and in the test."""
+
+KEYPOINTS = {"exact": "simple_baseline", "detector": "simple_baseline_detector"}
 
 FINAL_RATE = 0.14
 """The authors' decay, 0.96 every 100,000 of 4.9 M steps, comes to this share at the end."""
@@ -54,35 +59,83 @@ class Lifter(nn.Module):
         return (((self(pixels) - joints) / self.joints_std) ** 2).mean()
 
 
-def train_baseline(
-    data: Data, config: BaselineConfig, trainer: Trainer, noise: float, watched: Data | None = None
-) -> Lifter:
-    """Train a SimpleBaseline.
-
-    Args:
-        noise: share of training keypoints with detector noise; above 0 it is followed on noisy ones.
-        watched: what to follow the training on.
-    """
-    lifter, stage = simple_baseline(data, config, trainer, noise)
-    if watched:
-        stage.evaluate = partial(_measure, lifter, watched, noise)
-    trainer.fit(stage)
-    return lifter.eval()
+class Lifters(nn.ModuleDict):
+    """A lifter by stage, each made when its stage begins."""
 
 
-def simple_baseline(
-    data: Data, config: BaselineConfig, trainer: Trainer, noise: float
-) -> tuple[Lifter, Stage]:
-    """A SimpleBaseline and its training; the same weights to begin with, whatever was trained before.
+class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
+    """SimpleBaseline twice: on exact keypoints, and on a detector's."""
 
-    Args:
-        noise: share of training keypoints with detector noise.
-    """
-    torch.manual_seed(seed_of(trainer.config.seed, "weights"))
+    about = BASELINE
+
+    def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
+        return Data(prepare_stores(recipe.data, say), recipe.data, device)
+
+    def fingerprint(self, data: Data) -> str:
+        return data.stores.fingerprint
+
+    def on(self, data: Data, part: Part, say: Say) -> Data:
+        return data.on(part, say)
+
+    def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Lifters:
+        if data is not None:
+            return Lifters()
+        joints, hidden = len(get_skeleton(SKELETON)), recipe.baseline.hidden
+        return Lifters(
+            {n: Lifter(torch.zeros(2, joints, 2), torch.zeros(2, joints, 3), hidden) for n in STAGES}
+        )
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        return dict.fromkeys(STAGES, recipe.baseline.steps)
+
+    def stages(
+        self, model: Lifters, data: Data, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        return {name: partial(stage, name, model, data, recipe, trainer) for name in STAGES}
+
+    def restore(self, model: Lifters, run: Run) -> None:
+        for name in STAGES:
+            load_weights(run.checkpoint(name), {"lifter": model[name]})
+
+    def watch(self, model: Lifters, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+        return partial(measure, model, held_out)
+
+    def measure(self, trained: Trained[Recipe, Lifters, Data], held_out: Data, part: Part) -> Metrics:
+        seconds = trained.run.seconds()
+        return {
+            keypoints: measure(trained.model.eval(), held_out, name) | {"training_seconds": seconds[name]}
+            for keypoints, name in KEYPOINTS.items()
+        }
+
+    def row(self, trained: Trained[Recipe, Lifters, Data], metrics: Metrics) -> Row:
+        exact, detector = (dict(metrics[keypoints]) for keypoints in KEYPOINTS)
+        detector.pop("training_seconds")
+        alike = ", augmented alike" if trained.recipe.baseline.augment else ""
+        return {
+            "method": f"{self.about.label}{alike}",
+            "run": trained.run.name,
+            "training_seconds": exact.pop("training_seconds"),
+            "lift": exact,
+            "lift_detector": detector,
+        }
+
+    def rows(self, trained: Trained[Recipe, Lifters, Data], metrics: Metrics, part: Part) -> list[Row]:
+        return [{"keypoints": keypoints, **found} for keypoints, found in metrics.items()]
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        lines = [(name, m["mpjpe_mm"], m["pa_mpjpe_mm"]) for name, m in metrics.items()]
+        yield Table(f"{self.about.label}, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), lines)
+
+
+def stage(name: str, model: Lifters, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+    """The training of one lifter, which is made here."""
+    config, noise = recipe.baseline, STAGES[name]
     scale = data.draw_views(
         20_000, torch.Generator(data.device).manual_seed(0), lambda rows: rows, noise=noise, frame="pixels"
     )
+    torch.manual_seed(seed_of(trainer.config.seed, "weights"))  # whatever was trained before
     lifter = Lifter(scale.keypoints, scale.joints, config.hidden).to(data.device)
+    model[name] = lifter
     optimizer = torch.optim.Adam(lifter.parameters(), lr=config.lr)
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, FINAL_RATE ** (1 / config.steps))
 
@@ -94,55 +147,14 @@ def simple_baseline(
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample.keypoints, sample.joints)}
 
-    return lifter, Stage(_stage(noise), {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
-
-
-def _stage(noise: float) -> str:
-    return "simple_baseline" + ("_detector" if noise else "")
+    return Stage(name, {"lifter": lifter}, optimizer, config.steps, batch, loss, decay)
 
 
 @torch.no_grad()
-def _measure(lifter: Lifter, data: Data, noise: float) -> Metrics:
-    held_out = data.test_pixels(detector=noise > 0)
-    return errors(lifter(held_out.keypoints), held_out.joints)
+def measure(model: Lifters, data: Data, name: str) -> Metrics:
+    """Errors of one lifter on keypoints such as it was trained on."""
+    held_out = data.test_pixels(detector=STAGES[name] > 0)
+    return errors(model[name](held_out.keypoints), held_out.joints)
 
 
-def run_baseline(
-    recipe: Recipe, folder: Path, existing: Existing, json: Path | None, part: Part = "test"
-) -> list[tuple[Any, ...]]:
-    """Train and measure on exact and on detector keypoints; rows (keypoints, MPJPE, PA-MPJPE) in mm, none on
-    all but the first process.
-
-    Raises:
-        ValueError: the split has no such part, or the folder holds a run.
-    """
-    stores = prepare_on_one(recipe)
-    run = Run(folder)
-    trainer = Trainer(
-        run, recipe.loop, {"recipe": to_plain(recipe), "app": "unihpr"}, stores.fingerprint, existing
-    )
-    data = Data(stores, recipe.data, trainer.device)
-    watched = data_on_one(data, "validation", recipe.loop) if recipe.loop.evaluate_every else None
-    held_out = data_on_one(data, part, recipe.loop)
-    trainer.start(recipe, existing)
-    found: dict[str, Metrics] = {}
-    for name, noise in (("exact", 0.0), ("detector", 1.0)):
-        lifter = train_baseline(data, recipe.baseline, trainer, noise, watched)
-        if trainer.accelerator.is_main_process:
-            last = run.curves(_stage(noise))[-1]
-            found[name] = _measure(lifter, held_out, noise) | {"training_seconds": last["seconds"]}
-    trainer.close()
-    if not found:
-        return []  # another process tells
-    run.write_metrics(found, part)
-    if json:
-        write_results(
-            json,
-            [{"keypoints": name, **metrics} for name, metrics in found.items()],
-            data=held_out.stores.fingerprint,
-            seeds=[recipe.loop.seed],
-            recipe=to_plain(recipe),
-            precision=run.precision(),
-            part=part,
-        )
-    return [(name, m["mpjpe_mm"], m["pa_mpjpe_mm"]) for name, m in found.items()]
+SIMPLE_BASELINE = SimpleBaselineTask()

@@ -7,6 +7,7 @@ from typing import Literal
 from trainer.poses import SyntheticDataset
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from trainer.stage import LoopConfig
+from trainer.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 Sampler = Literal[
@@ -189,3 +190,26 @@ class Recipe:
             step = getattr(self, name)
             if step.contrast != 1 or step.poses:
                 raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")
+
+
+ABOUT = About(
+    task="unihpr.task:UNIHPR",
+    app="unihpr",
+    label="UniHPR",
+    schema=Recipe,
+    recipes=RECIPES,
+    groups={name: (name,) for name in ("align_poses", "align_image", "finetune")},
+    unmeasured=("align_poses", "align_image"),
+    variants=("components", "losses"),
+    beside=("--baseline",),
+)
+
+BASELINE = About(
+    task="unihpr.baseline:SIMPLE_BASELINE",
+    app="unihpr",
+    label="SimpleBaseline",
+    schema=Recipe,
+    recipes=RECIPES,
+    suffix="-simplebaseline",
+    reports=False,
+)

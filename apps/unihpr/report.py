@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from sklearn.manifold import TSNE
 from torch import Tensor
+from trainer import figures
 from trainer.files import write_png
 from trainer.html import Report
 from trainer.recipe import to_yaml
 from trainer.runs import Run
 
-from unihpr import figures
 from unihpr.data import Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, embed, summary
+from unihpr.figures import shared_space
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.protocol import branch_scores, published_rows
@@ -80,7 +81,7 @@ def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> 
     action = np.asarray(data.stores.test_views.column("action"))[rows.numpy()]
     report.section("The shared space", "t-SNE of the three embeddings of the same test views.")
     points = flat.reshape(len(MODALITIES), -1, 2)
-    report.figure(figures.shared_space(points, MODALITIES, action), "t-SNE")
+    report.figure(shared_space(points, MODALITIES, action), "t-SNE")
 
 
 def _lifting(model: UniHPR, test: Sample, embeddings: Embeddings, picks: list[int]) -> Any:

@@ -14,19 +14,19 @@ from posedata.terminal import print_line
 from posedata.views.batch import GIVEN, given
 from poseenc.index import EmbeddingIndex
 from torch import Tensor
+from trainer import figures
 from trainer.arrays import check_ending, write_embeddings, write_poses
 from trainer.files import write_png
 from trainer.keypoints import TORSO, Say, read_keypoints, tell_invalid
 from trainer.results import write_results
 
-from unihpr import figures
 from unihpr.data import SKELETON, store_sample
 from unihpr.evaluate import embed
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR
 from unihpr.recipe import Recipe
 from unihpr.samples import Frame, Sample
-from unihpr.train import open_run
+from unihpr.task import open_run
 
 POSE = get_skeleton(SKELETON)
 CAMERA = "camera: x right, y down, z forward; relative to the pelvis"
@@ -41,7 +41,7 @@ def embed_store(
     """
     check_ending(out)
     wanted = MODALITIES if modality == "all" else (_modality(modality),)
-    trained = open_run(run, with_data=False)
+    trained = open_run(run)
     views = PoseStore.open(store)
     if modality == "all" and "image" not in views:
         wanted = tuple(m for m in wanted if m != "image")
@@ -63,7 +63,7 @@ def retrieve_views(
     """Rows (query, gallery rows, cosine of the first, its error in mm) for every query view that holds a
     person; the error is empty where a true pose is not known."""
     from_, to = _modality(source), _modality(target)
-    trained = open_run(run, with_data=False)
+    trained = open_run(run)
     asked, kept = PoseStore.open(queries), PoseStore.open(gallery)
     query = _embed(trained.model, trained.recipe, asked, (from_,), say=say)[from_]
     known = _embed(trained.model, trained.recipe, kept, (to,), say=say)[to]
@@ -115,7 +115,7 @@ def lift_keypoints(
     source = get_skeleton(skeleton)
     points = convert_keypoints(read_keypoints(keypoints, source, size, say), source, POSE)
     valid = holds_person(points, POSE)
-    trained = open_run(run, with_data=False)
+    trained = open_run(run)
     sample = Sample.of(given(points[valid], camera), trained.recipe.data.frame, GIVEN)
     tell_invalid(valid, "no pose", say, TORSO)
     shape = (*((hypotheses,) if hypotheses else ()), len(points), len(POSE), 3)
@@ -168,7 +168,7 @@ def interpolate_rows(run: Path, store: Path, first: int, last: int, out: Path, s
     """Decode along the arc between two rows of a store; returns the picture's path."""
     picture = out.with_suffix(".png")
     check_ending(out, picture)
-    trained = open_run(run, with_data=False)
+    trained = open_run(run)
     views = PoseStore.open(store)
     for row in (first, last):
         if not 0 <= row < len(views):

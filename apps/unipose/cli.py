@@ -1,77 +1,30 @@
 """The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from trainer.commands import add_ablate, add_report, add_train, measure_run, tell_scored
 from trainer.errors import plain_errors
 from trainer.options import (
+    DataOption,
     JsonOption,
-    NameOption,
-    Overwrite,
     PartOption,
-    RecipeOption,
-    Resume,
+    ProtocolOption,
     RunArgument,
-    RunsOption,
-    SetOption,
+    SplitOption,
     console,
-    existing,
-    print_recipe,
-    print_table,
 )
-from trainer.poses import Part
+from trainer.task import Scored, Table
 
 from unipose.hands_cli import app as hands
-from unipose.recipe import RECIPES, Recipe
-
-if TYPE_CHECKING:
-    from unipose.evaluate import Metrics
-    from unipose.train import Trained
+from unipose.recipe import ABOUT
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(hands, name="hands")
-
-
-class Stage(StrEnum):
-    """What `train` trains."""
-
-    ALL = "all"
-    TEACHER = "teacher"
-    STUDENT = "student"
-
-
-@app.command()
-@plain_errors()
-def train(
-    recipe: RecipeOption = "quickstart",
-    stage: Annotated[
-        Stage, typer.Option(help="teacher: stage A; student: stage B on a trained teacher")
-    ] = Stage.ALL,
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
-    json: JsonOption = None,
-) -> None:
-    """Film and isolate people, train the teacher, then the students, evaluate, and write the report."""
-    loaded, found = _load(recipe, set_), existing(resume, overwrite)
-    folder = runs / (name or f"unipose-{Path(recipe).stem}")
-    print_recipe(loaded)
-    from unipose.train import train as run_training
-
-    trained, metrics = run_training(loaded, folder, found, stage.value)
-    if not metrics:
-        return  # another process tells
-    if report:
-        from unipose.report import write_report
-
-        write_report(trained, metrics)
-    _finish(trained, metrics, json)
-    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if report else ""))
+add_train(app, ABOUT)
+add_report(app, ABOUT)
+add_ablate(app, ABOUT)
 
 
 @app.command()
@@ -79,16 +32,18 @@ def train(
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="a run folder, runs/NAME")] = None,
     json: JsonOption = None,
-    protocol: Annotated[str | None, typer.Option(help="score a file instead: itop, panoptic, ntu")] = None,
+    protocol: ProtocolOption = None,
     predictions: Annotated[
         Path | None, typer.Option(help="--protocol: .npz of predict, or A2J's .mat")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="--protocol: pose store, .npz, or ITOP's .mat")] = None,
+    data: DataOption = None,
+    split: SplitOption = None,
     part: PartOption = "test",
 ) -> None:
     """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what).
 
-    With --protocol, score the predictions in a file as a data set's protocol does, beside what is published.
+    With --protocol (itop, panoptic, ntu), score predictions in a file, published numbers beside.
     """
     if protocol is not None:
         if part != "test":
@@ -97,10 +52,7 @@ def evaluate(
         return
     if run is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
-    from unipose.train import measure, open_run
-
-    trained = open_run(run)
-    _finish(trained, measure(trained, part), json, part)
+    measure_run(ABOUT, run, json, (), part, data, split)
 
 
 @app.command()
@@ -159,66 +111,18 @@ def predict(
         viewer.view(recording[frame], found, frame)
 
 
-@app.command()
-@plain_errors()
-def report(run: RunArgument) -> None:
-    """Evaluate a finished run and write its report again."""
-    from unipose.report import write_report
-    from unipose.train import measure, open_run
-
-    trained = open_run(run)
-    console.print(f"report {write_report(trained, measure(trained))}")
-
-
-@app.command()
-@plain_errors()
-def ablate(
-    recipe: RecipeOption = "quickstart",
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
-    json: JsonOption = None,
-) -> None:
-    """Stage A with every weak loss off in turn, and without the pictures. Resumes automatically."""
-    loaded, folder = _load(recipe, set_), runs / (name or f"unipose-{Path(recipe).stem}-ablation")
-    from unipose.ablate import ABLATION_COLUMNS
-    from unipose.ablate import ablate as run_ablation
-
-    rows = run_ablation(loaded, folder, json)
-    print_table("Teacher, held-out people", ABLATION_COLUMNS, rows)
-
-
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
     if predictions is None or truth is None:
         raise ValueError("--protocol needs two files: give --predictions and --truth")
-    from trainer.results import write_results
-
     from unipose.protocols import evaluate_protocol, joint_rows, table_rows
 
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"
-    print_table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores))
-    print_table("Percent of joints within 10 cm, left and right together", *joint_rows(scores))
-    if json:
-        write_results(json, scores["rows"], data=truth.name, seeds=[], joints=scores["joints"])
-        console.print(f"results {json}")
-
-
-def _load(recipe: str, overrides: list[str]) -> Recipe:
-    from trainer.recipe import load_recipe
-
-    return load_recipe(recipe, Recipe, overrides, RECIPES)
-
-
-def _finish(trained: "Trained", metrics: "Metrics", json: Path | None, part: Part = "test") -> None:
-    from unipose.evaluate import summary
-    from unipose.report import HEADER
-    from unipose.train import save_results
-
-    print_table(f"People of the {part}", HEADER, summary(metrics, part))
-    if json:
-        save_results(json, trained, metrics, part)
-        console.print(f"results {json}")
+    shown: list[Table | str] = [
+        Table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores)),
+        Table("Percent of joints within 10 cm, left and right together", *joint_rows(scores)),
+    ]
+    tell_scored(Scored(shown, scores["rows"], {"data": truth.name, "joints": scores["joints"]}), json)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,17 @@ from typing import Literal
 
 from posedata.terminal import print_line
 from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
-from trainer.processes import first_alone
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
-from unipose.recipe import DataConfig, Recipe
+from unipose.recipe import DataConfig
 
 FILMED = "h36m17"
 """The skeleton that can be dressed."""
 
 
 @dataclass(frozen=True)
-class Data:
+class ClipSplit:
     """Clips to train on and clips to test on, of different people."""
 
     train: Clips
@@ -38,26 +37,14 @@ class Data:
             parts += [hashlib.sha256(content).hexdigest() for content in (*rows, *files)]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
-    def on(self, part: Part) -> Data:
-        """The same training clips with those of another part of the split to measure on (`open_part`)."""
-        return self if part == "test" else replace(self, test=open_part(self.train.config, part))
 
-
-def prepare_on_one(recipe: Recipe) -> tuple[Data, Clips | None]:
-    """Data, and clips to follow training on (where `loop.evaluate_every` is set), made by the first process
-    while the others wait."""
-    with first_alone(recipe.loop) as say:
-        data = prepare(recipe.data, say)
-        return data, open_part(recipe.data, "validation", say) if recipe.loop.evaluate_every else None
-
-
-def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Data:
+def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> ClipSplit:
     """Open a recipe's data; what has to be filmed or isolated first is kept in its cache.
 
     Raises:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
-    return Data(open_part(config, "train", say), open_part(config, "test", say))
+    return ClipSplit(open_part(config, "train", say), open_part(config, "test", say))
 
 
 def open_part(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,21 +13,11 @@ from torch import Tensor
 
 from unipose.baselines import depth_lookup, torso_depth
 from unipose.clips import Clips
-from unipose.model import KINDS, Kind, Student, Teacher
+from unipose.model import Models, Student, Teacher
 from unipose.pictures import Frames
 
 Metrics = dict[str, Any]
 BATCH = 64
-
-
-@dataclass
-class Models:
-    """What a run has trained; None where it has not."""
-
-    teacher: Teacher | None = None
-    teacher_twin: Teacher | None = None
-    students: dict[Kind, Student] | None = None
-    student_twins: dict[Kind, Student] | None = None
 
 
 @torch.no_grad()
@@ -64,15 +53,12 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
         "depth_lookup": errors(depth_lookup(clips, skin=False), truth, clips.skeleton),
         "depth_lookup_skin": errors(depth_lookup(clips, skin=True), truth, clips.skeleton),
     }
-    for name in ("teacher", "teacher_twin"):
-        model = getattr(models, name)
-        if model is not None:
-            found[name] = teacher_errors(model, clips)
     frames, true = Frames.of(clips), truth.flatten(0, 1)
-    for ending, group in (("", models.students), ("_twin", models.student_twins)):
-        for kind in KINDS if group else ():
-            assert group is not None
-            found[f"student_{kind}{ending}"] = student_errors(group[kind], frames, true)
+    for name in models:
+        if name.startswith("teacher"):
+            found[name] = teacher_errors(models.teacher(name), clips)
+        else:
+            found[name] = student_errors(models.student(name), frames, true)
     for name, row in found.items():
         if f"{name}_twin" in found:
             row["of_twin"] = 100 * row["map"] / max(found[f"{name}_twin"]["map"], 1e-9)

@@ -3,32 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from posedata.skeleton import Skeleton
+from trainer.figures import colour, plt
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-LEFT, RIGHT, MIDDLE, TRUE = "#d1495b", "#1b6ca8", "#444444", "#9aa0a6"
-"""Left limbs are red and right limbs blue in every picture; the truth is grey."""
-
-
-def curves(records: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Any:
-    """Logged scalars over the steps of a stage, one panel a stage."""
-    stages = list(dict.fromkeys(r["stage"] for r in records))
-    figure, axes = plt.subplots(1, len(stages), figsize=(3.4 * len(stages), 3), squeeze=False)
-    for axis, stage in zip(axes[0], stages, strict=True):
-        for key in keys:
-            points = [(r["step"], r[key]) for r in records if r["stage"] == stage and key in r]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=key, lw=1)
-        axis.set(title=stage, xlabel="step", yscale="log")
-        if axis.lines:
-            axis.legend(fontsize=6)
-    figure.tight_layout()
-    return figure
+TRUE = "#9aa0a6"
+"""The truth is grey."""
 
 
 def gallery(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], skeleton: Skeleton) -> Any:
@@ -87,12 +68,8 @@ def skeleton_2d(axis: Any, keypoints: Float[np.ndarray, "J d"], skeleton: Skelet
 
 
 def _bones(
-    axis: Any, at: np.ndarray, skeleton: Skeleton, colour: str | None = None, sure: np.ndarray | None = None
+    axis: Any, at: np.ndarray, skeleton: Skeleton, shade: str | None = None, sure: np.ndarray | None = None
 ) -> None:
     for child, parent in skeleton.edges:
         if sure is None or (sure[child] and sure[parent]):
-            axis.plot(*at[[child, parent]].T, color=colour or _colour(skeleton.joints[child]), lw=1.2)
-
-
-def _colour(name: str) -> str:
-    return LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE
+            axis.plot(*at[[child, parent]].T, color=shade or colour(skeleton.joints[child]), lw=1.2)

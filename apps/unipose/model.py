@@ -13,14 +13,14 @@ from pointcloud_weak.interaction import Interaction
 from pointcloud_weak.losses import SkinOffset, skin_depths
 from pointcloud_weak.networks import ClipTransformer, PointNet2
 from posedata.geometry.camera import Camera
-from posedata.skeleton import Skeleton
+from posedata.skeleton import Skeleton, get_skeleton
 from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.tokens import exact
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from trainer.whole import ALONE, WholeBatch
 
-from unipose.recipe import StudentConfig, TeacherConfig
+from unipose.recipe import Recipe, StudentConfig, TeacherConfig
 
 Kind = Literal["rgb", "depth"]
 KINDS: tuple[Kind, ...] = ("rgb", "depth")
@@ -177,6 +177,40 @@ class Student(nn.Module):
         with exact(target):
             estimate = Estimate(*(whole.gather(x.float(), 1) for x in said))
             return self.net.loss(estimate, whole.gather(target), whole.gather(weight))
+
+
+class Models(nn.ModuleDict):
+    """Teachers, students and their twins by the names of the stages that train them."""
+
+    def teacher(self, name: str = "teacher") -> Teacher:
+        """One that sees points."""
+        found = self[name]
+        assert isinstance(found, Teacher)
+        return found
+
+    def student(self, name: str) -> Student:
+        """One that sees pictures or depth."""
+        found = self[name]
+        assert isinstance(found, Student)
+        return found
+
+
+def build(recipe: Recipe, trained: bool = False) -> Models:
+    """All models of a recipe.
+
+    Args:
+        trained: to be filled from checkpoints (`Student`).
+    """
+    skeleton, size = get_skeleton(recipe.data.skeleton), recipe.data.image_size
+    torch.manual_seed(recipe.loop.seed)
+    models: dict[str, nn.Module] = {
+        name: Teacher(recipe.model, skeleton, size) for name in ("teacher", "teacher_twin")
+    }
+    for twin in ("", "_twin"):
+        for kind in KINDS:
+            student = Student(recipe.student_model, kind, len(skeleton), size, trained=trained)
+            models[f"student_{kind}{twin}"] = student
+    return Models({name: model for name, model in models.items() if recipe.twins or "_twin" not in name})
 
 
 def depth_picture(

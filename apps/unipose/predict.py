@@ -35,7 +35,7 @@ from unipose.film import MARGIN
 from unipose.model import Teacher
 from unipose.recipe import DataConfig
 from unipose.square import square
-from unipose.train import open_teacher
+from unipose.task import open_teacher
 
 _COCO = get_skeleton("coco17")
 _LIMBS = (

@@ -8,6 +8,7 @@ from pointcloud_weak.losses import WeakWeights
 from trainer.poses import SyntheticDataset
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
 from trainer.stage import LoopConfig
+from trainer.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -170,3 +171,18 @@ class Recipe:
     student: StageConfig = field(default_factory=lambda: StageConfig(turn=15.0))
     twins: bool = True
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+ABOUT = About(
+    task="unipose.task:UNIPOSE",
+    app="unipose",
+    label="UniPose",
+    schema=Recipe,
+    recipes=RECIPES,
+    prefix="unipose-",
+    groups={
+        "teacher": ("teacher", "teacher_twin"),
+        "student": ("student_rgb", "student_depth", "student_rgb_twin", "student_depth_twin"),
+    },
+    variants=("losses",),
+)

@@ -5,24 +5,26 @@ from typing import Any
 
 import torch
 from pointcloud_weak.losses import TERMS
+from trainer.figures import curves
 from trainer.files import write_png
 from trainer.html import Report
 from trainer.recipe import to_yaml
+from trainer.runs import Run
 
 from unipose import figures
+from unipose.clips import Clips
 from unipose.evaluate import PSEUDO_LABELS, Metrics, predict_clips, predict_frames, summary
-from unipose.model import KINDS
+from unipose.model import KINDS, Models
 from unipose.pictures import Frames
-from unipose.train import Trained
+from unipose.recipe import Recipe
 
 SHOWN = 5
 HEADER = ("", "mAP@10cm", "MPJPE mm", "root-relative MPJPE mm")
 
 
 @torch.no_grad()
-def write_report(trained: Trained, metrics: Metrics) -> Path:
+def write_report(run: Run, models: Models, clips: Clips, recipe: Recipe, metrics: Metrics) -> Path:
     """Write `report.html`, and its gallery as `gallery.png`, into the run folder; return the path."""
-    run, clips = trained.run, trained.data.test
     report = Report(f"UniPose: {run.name}")
     report.section(
         "Results",
@@ -34,16 +36,16 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
     records = run.curves()
     if records:
         report.section("Training")
-        report.figure(figures.curves(records, ("loss", *TERMS, "plane", "depth", "surround")), "losses")
+        report.figure(curves(records, ("loss", *TERMS, "plane", "depth", "surround"), scale="log"), "losses")
         if any("eval/map" in record for record in records):
-            watched = figures.curves(records, ("eval/map", "eval/relative_map"))
+            watched = curves(records, ("eval/map", "eval/relative_map"), scale="log")
             report.figure(watched, "mAP@10cm on people kept for validation")
     report.section("Frames", "Left limbs are red, right limbs blue, the truth grey.")
-    gallery = _gallery(trained)
+    gallery = _gallery(models, clips)
     write_png(run.path / "gallery.png", gallery, bbox_inches="tight")
     report.figure(gallery, f"{len(clips)} test clips, evenly spread")
     report.section("Recipe")
-    report.text(to_yaml(trained.recipe))
+    report.text(to_yaml(recipe))
     return report.write(run.path / "report.html")
 
 
@@ -63,17 +65,16 @@ def _pseudo(report: Report, metrics: Metrics) -> None:
     report.table(("skin depth learnt, mm", *skin), [("", *(f"{depth:.0f}" for depth in skin.values()))])
 
 
-def _gallery(trained: Trained) -> Any:
-    clips, models = trained.data.test, trained.models
-    assert models.teacher is not None
+def _gallery(models: Models, clips: Clips) -> Any:
     truth = clips.truth()
-    shown = {"teacher": predict_clips(models.teacher, clips)}
+    shown = {"teacher": predict_clips(models.teacher(), clips)}
     frames = Frames.of(clips)
     flat = truth.flatten(0, 1)
-    for kind in KINDS if models.students else ():
-        assert models.students is not None
-        joints = predict_frames(models.students[kind], frames, frames.reference(kind, flat))
-        shown[f"{kind} student"] = joints.view_as(truth)
+    for kind in KINDS:
+        if f"student_{kind}" in models:
+            student = models.student(f"student_{kind}")
+            joints = predict_frames(student, frames, frames.reference(kind, flat))
+            shown[f"{kind} student"] = joints.view_as(truth)
     middle = clips.config.frames // 2
     rows: list[dict[str, Any]] = []
     for clip in torch.linspace(0, len(clips) - 1, min(SHOWN, len(clips))).round().long().tolist():

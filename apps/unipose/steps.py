@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from pointcloud_weak.losses import huber, weak_loss, weak_terms
 from poseenc.tokens import exact
 from torch import Tensor, nn
 from trainer.loop import Trainer
+from trainer.optimise import adamw, scheduled, warm_cosine
 from trainer.stage import Stage
 
 from unipose.clips import ClipBatch, Clips
@@ -146,20 +147,6 @@ def _stage(
     loss: Callable[..., Losses],
 ) -> Stage:
     model.train()
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for parameter in model.parameters():
-        groups[parameter.ndim > 1].append(parameter)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": parameters, "weight_decay": config.weight_decay if matrix else 0.0}
-            for matrix, parameters in groups.items()
-        ],
-        lr=config.lr,
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+    optimizer = adamw(model.parameters(), config.lr, config.weight_decay)
+    scheduler = scheduled(optimizer, partial(warm_cosine, steps=config.steps, warmup=config.warmup))
     return Stage(name, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
-
-
-def _rate(step: int, config: StageConfig) -> float:
-    warm = min(1.0, (step + 1) / (config.warmup + 1))
-    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, config.steps))))

@@ -1,30 +1,24 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
+from trainer.commands import load_named, task_app
 from trainer.errors import plain_errors
 from trainer.options import (
     JsonOption,
     NameOption,
-    Overwrite,
-    PartOption,
     RecipeOption,
-    Resume,
     RunArgument,
     RunsOption,
+    SeedsOption,
     SetOption,
     console,
-    existing,
-    print_recipe,
     print_table,
 )
-from trainer.poses import Part
 
-from vvipe.recipe import RECIPES, Recipe
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+from vvipe.recipe import ABOUT
 
 SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) or joints (N, 17, 3)"
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
@@ -34,76 +28,9 @@ SkeletonOption = Annotated[
     str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, openpose25, ...")
 ]
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
-SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
 
 
-@app.command()
-@plain_errors()
-def train(
-    recipe: RecipeOption = "quickstart",
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
-    stage: Annotated[
-        Literal["vae", "mapping", "all"], typer.Option(help="stop after stage 1, or do stage 2 alone")
-    ] = "all",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    report: Annotated[bool, typer.Option(help="write report.html too")] = True,
-    json: JsonOption = None,
-) -> None:
-    """Prepare data, train both stages, evaluate, and write the report."""
-    loaded, found = _load(recipe, set_), existing(resume, overwrite)
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}")
-    print_recipe(loaded)
-    from vvipe.train import train as run_training
-
-    trained, metrics = run_training(loaded, folder, found, stage, report=report)
-    if metrics:
-        _tell(trained, metrics, json)
-    console.print(f"run {folder}" + (f", report {folder / 'report.html'}" if metrics and report else ""))
-
-
-@app.command()
-@plain_errors()
-def evaluate(
-    run: RunArgument,
-    peer: Annotated[Path | None, typer.Option(help="a PR-VIPE run on the same data, for its row")] = None,
-    protocol: Annotated[str | None, typer.Option(help="a paper's: prvipe-hit or prvipe-hit-3dhp")] = None,
-    store: Annotated[Path | None, typer.Option(help="with --protocol: the data set's store")] = None,
-    keypoints: Annotated[str, typer.Option(help="with --protocol: the column keypoints_NAME")] = "true",
-    json: JsonOption = None,
-    part: PartOption = "test",
-) -> None:
-    """Hit@1/10/20 over all ordered camera pairs, 3D error; rows of the peer and of bare keypoints."""
-    if protocol or store:
-        if not (protocol and store):
-            raise ValueError("--protocol and --store go together; give both")
-        if part != "test":
-            raise ValueError("--protocol scores the whole --store; leave --part out")
-        from vvipe.protocol import hit_protocol, score_hits
-        from vvipe.train import open_run
-
-        scored = hit_protocol(protocol)
-        found = score_hits(open_run(run), store, scored, keypoints, json)
-        header = ("method", "input", *scored.columns, "source")
-        print_table(scored.title, header, [[row.get(key) or "" for key in header] for row in found])
-        return
-    from vvipe.train import measure, open_run
-
-    trained = open_run(run)
-    _tell(trained, measure(trained, part), json, peer, part)
-
-
-@app.command()
-@plain_errors()
-def report(run: RunArgument) -> None:
-    """Evaluate a finished run and write its report again."""
-    from vvipe.report import write_report
-    from vvipe.train import measure, open_run
-
-    trained = open_run(run)
-    console.print(f"report {write_report(trained, measure(trained))}")
+app = task_app(ABOUT, __doc__)
 
 
 @app.command()
@@ -120,32 +47,12 @@ def compare(
     json: JsonOption = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
-    folder = runs / (name or f"vvipe-{Path(recipe).stem}-compare")
-    other = (Path(beside).stem, _load(beside, set_)) if beside else None
-    loaded = _load(recipe, set_)
-    from vvipe.compare import COLUMNS
+    folder = runs / (name or ABOUT.run_name(recipe, "-compare"))
+    other = (Path(beside).stem, load_named(ABOUT, beside, set_)) if beside else None
+    loaded = load_named(ABOUT, recipe, set_)
     from vvipe.compare import compare as run_comparison
 
-    rows = run_comparison(loaded, folder, seeds, json, other)
-    print_table("Hit@k, percent", COLUMNS, rows)
-
-
-@app.command()
-@plain_errors()
-def ablate(
-    recipe: RecipeOption = "quickstart",
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
-    seeds: SeedsOption = 1,
-    json: JsonOption = None,
-) -> None:
-    """The paper's section 5: no triplet, no alignment, no pre-trained decoder, no augmentation. Resumes."""
-    loaded, folder = _load(recipe, set_), runs / (name or f"vvipe-{Path(recipe).stem}-ablation")
-    from vvipe.ablate import ABLATION_COLUMNS
-    from vvipe.ablate import ablate as run_ablation
-
-    print_table("Ablation", ABLATION_COLUMNS, run_ablation(loaded, folder, seeds, json))
+    print_table(*run_comparison(loaded, folder, seeds, json, other))
 
 
 @app.command()
@@ -218,30 +125,6 @@ def generate(
     from vvipe.use import generate as make
 
     console.print(f"{out}: joints {make(run, out, around, row, amount, count, seed)}")
-
-
-def _load(recipe: str, overrides: list[str]) -> Recipe:
-    from trainer.recipe import load_recipe
-
-    return load_recipe(recipe, Recipe, overrides, RECIPES)
-
-
-def _tell(
-    trained: Any, metrics: dict[str, Any], json: Path | None, peer: Path | None = None, part: Part = "test"
-) -> None:
-    from vvipe.train import rows, save_results
-
-    table = rows(trained, metrics, peer, part)
-    ks = list(table[-1]["all"])
-    cells = [(rig, k) for rig in ("same_rig", "all", "unseen") for k in ks]
-    lines = [(f"{rig.replace('_', ' ')} {k}", *(r[rig][k] for r in table)) for rig, k in cells]
-    header = ("", *(r["method"] for r in table))
-    print_table(f"Hit@k, percent, {part} subjects", header, lines)
-    if "mpjpe_mm" in metrics["same_rig"]:
-        console.print(f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm")
-    if json:
-        save_results(json, trained, table, part)
-        console.print(f"results {json}")
 
 
 if __name__ == "__main__":

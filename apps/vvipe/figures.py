@@ -1,21 +1,15 @@
-"""The report's pictures. Skeletons are drawn by `unihpr.figures`."""
+"""The report's own pictures; what they share with others is in `trainer.figures`."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from unihpr.figures import LEFT, MIDDLE, RIGHT, curves, gallery, watched
+from trainer.figures import colour, plt, skeleton_3d
 
 from vvipe.poses import KEYPOINTS
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-__all__ = ["by_key_pose", "curves", "flat", "gallery", "one_point", "upright", "watched"]
 
 
 def upright(pose: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:
@@ -33,9 +27,7 @@ def flat(keypoints: Float[Tensor, "13 2"]) -> np.ndarray:
     axis = figure.add_axes((0, 0, 1, 1))
     points = keypoints.detach().numpy()
     for child, parent in KEYPOINTS.edges:
-        name = KEYPOINTS.joints[child]
-        colour = LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE
-        axis.plot(*points[[child, parent]].T, color=colour, lw=1.8)
+        axis.plot(*points[[child, parent]].T, color=colour(KEYPOINTS.joints[child]), lw=1.8)
     low, high = points.min(0), points.max(0)
     middle, half = (low + high) / 2, 0.55 * (high - low).max()
     axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] + half, middle[1] - half))
@@ -61,11 +53,11 @@ def one_point(
     figure, axis = plt.subplots(figsize=(7, 6))
     axis.scatter(cloud[:, 0], cloud[:, 1], s=4, c="#cccccc", linewidths=0)
     for i, seen in enumerate(views):
-        colour = f"C{i}"
-        axis.scatter(seen[:chest, 0], seen[:chest, 1], s=40, c=colour, label=f"pose {i + 1}")
-        axis.scatter(seen[chest:, 0], seen[chest:, 1], s=40, c=colour, marker="^")
+        tint = f"C{i}"
+        axis.scatter(seen[:chest, 0], seen[:chest, 1], s=40, c=tint, label=f"pose {i + 1}")
+        axis.scatter(seen[chest:, 0], seen[chest:, 1], s=40, c=tint, marker="^")
         if poses is not None:
-            axis.scatter(poses[i, 0], poses[i, 1], s=160, c=colour, marker="*", edgecolors="black")
+            axis.scatter(poses[i, 0], poses[i, 1], s=160, c=tint, marker="*", edgecolors="black")
     axis.legend(fontsize=8)
     axis.set(xticks=[], yticks=[])
     return figure
@@ -75,8 +67,6 @@ def by_key_pose(
     points: Float[np.ndarray, "N 2"], nearest: np.ndarray, keys: Sequence[Float[Tensor, "J 3"]]
 ) -> Any:
     """Embeddings in the plane, each in the colour of the key pose it is nearest to; the key poses beneath."""
-    from unihpr.figures import skeleton_3d
-
     figure = plt.figure(figsize=(10, 8))
     axis = figure.add_axes((0, 0.25, 1, 0.75))
     axis.scatter(points[:, 0], points[:, 1], s=6, c=nearest, cmap="tab10", vmin=0, vmax=9)

@@ -104,6 +104,15 @@ def build(recipe: Recipe) -> Model:
     return PRVIPE(recipe.model, recipe.matching)
 
 
+def around(
+    model: VVIPE, pose: Float[Tensor, "J 3"], directions: Float[Tensor, "Z dim"], amounts: list[float]
+) -> Float[Tensor, "Z A J 3"]:
+    """Decoded μ + α z for every direction z and amount α."""
+    mean = model.embed_pose(pose[None])
+    noisy = mean + directions[:, None] * directions.new_tensor(amounts)[:, None]
+    return model.decode(noisy.flatten(0, 1)).unflatten(0, noisy.shape[:2])
+
+
 def _channels(views: Normalised, config: ModelConfig) -> Tensor:
     if not config.confidence:
         return views.keypoints

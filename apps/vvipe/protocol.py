@@ -10,10 +10,8 @@ from posedata.scoring.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import moments
-from trainer.results import write_results
 
-from vvipe.train import Trained, need_end
-from vvipe.use import embed_any
+from vvipe.embed import VVIPERun, embed_any, require_encoder
 
 
 def hit_protocol(name: str) -> HitProtocol:
@@ -35,10 +33,10 @@ def whole(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"
 
 @torch.no_grad()
 def score_hits(
-    trained: Trained, path: Path, protocol: HitProtocol, keypoints: str, json: Path | None
-) -> list[dict[str, Any]]:
-    """Ours on a store, then the papers' rows; with `json`, ours written there."""
-    need_end(trained)
+    trained: VVIPERun, path: Path, protocol: HitProtocol, keypoints: str
+) -> tuple[dict[str, Any], str]:
+    """Our scores on a store, and the store's fingerprint."""
+    require_encoder(trained)
     store = PoseStore.open(path)
     rows = protocol.test.rows(store)
     if not len(rows):
@@ -59,7 +57,4 @@ def score_hits(
     scores: dict[str, Any] = {"frames": len(views), **protocol.score(embedded, hits, protocol.pairs(names))}
     if unseen := protocol.pairs(names, unseen=True):
         scores["unseen"] = protocol.score(embedded, hits, unseen)
-    if json:
-        row = {"method": trained.run.name, "protocol": protocol.name, "keypoints": keypoints, **scores}
-        write_results(json, [row], data=store.fingerprint, published=protocol.published())
-    return protocol.beside({trained.run.name: scores})
+    return scores, store.fingerprint

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 from trainer.poses import SyntheticDataset
 from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
 from trainer.stage import LoopConfig
+from trainer.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 
 Span = tuple[float, float]
 Method = Literal["vvipe", "prvipe"]
+METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 
 
 @dataclass(frozen=True)
@@ -201,3 +203,17 @@ class Recipe:
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+ABOUT = About(
+    task="vvipe.task:VVIPE_TASK",
+    app="vvipe",
+    label="V-VIPE",
+    schema=Recipe,
+    recipes=RECIPES,
+    prefix="vvipe-",
+    groups={"vae": ("vae",), "mapping": ("mapping",)},
+    unmeasured=("vae",),
+    variants=("components",),
+    beside=("--peer",),
+)

@@ -10,16 +10,16 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
+from trainer.figures import curves, gallery, watched
 from trainer.html import Report
 from trainer.recipe import to_yaml
 
 from vvipe import figures
 from vvipe.data import Test
+from vvipe.embed import VVIPERun, require_encoder
 from vvipe.evaluate import Metrics, embed_views, nearest_2d
-from vvipe.model import VVIPE
+from vvipe.model import VVIPE, around
 from vvipe.rigs import CHEST_CAMERAS
-from vvipe.train import Trained, require_encoder
-from vvipe.use import around
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
 KEYS = 10
@@ -27,10 +27,10 @@ CLOUD = 800
 
 
 @torch.no_grad()
-def write_report(trained: Trained, metrics: Metrics) -> Path:
+def write_report(trained: VVIPERun, metrics: Metrics) -> Path:
     """Write report.html into the run folder; leaves the model on the CPU."""
     require_encoder(trained)
-    model, data = trained.model.cpu().eval(), trained.test_data  # pictures are drawn on the CPU
+    model, data = trained.model.cpu().eval(), trained.data  # pictures are drawn on the CPU
     test, torso = data.test.to("cpu"), data.body.torso
     embedded = embed_views(model, test.other, trained.recipe.evaluation.batch)
     poses = torso * test.pose
@@ -58,11 +58,11 @@ def write_report(trained: Trained, metrics: Metrics) -> Path:
         report.figure(_generated(model, test, torso, int(keys[1])), "generated poses")
     report.section("Training")
     records = trained.run.curves()
-    report.figure(figures.curves(records, ["loss", "mse", "triplet"], "loss"), "losses")
-    if hits := figures.watched(records, "hit1"):
-        report.figure(figures.curves(records, hits, "percent"), "on people kept for validation")
-    if errors := figures.watched(records, "mpjpe_mm"):
-        report.figure(figures.curves(records, errors, "mm"), "on people kept for validation")
+    report.figure(curves(records, ["loss", "mse", "triplet"], "loss"), "losses")
+    if hits := watched(records, "hit1"):
+        report.figure(curves(records, hits, "percent"), "on people kept for validation")
+    if errors := watched(records, "mpjpe_mm"):
+        report.figure(curves(records, errors, "mm"), "on people kept for validation")
     report.section("Recipe")
     report.text(to_yaml(trained.recipe))
     return report.write(trained.run.path / "report.html")
@@ -75,12 +75,12 @@ def key_poses(test: Test, count: int) -> Int[Tensor, " K"]:
     return torch.from_numpy(means.transform(flat).argmin(0))
 
 
-def _hits(report: Report, trained: Trained, metrics: Metrics) -> None:
-    bare = nearest_2d(trained.test_data.test, trained.recipe.evaluation)
+def _hits(report: Report, trained: VVIPERun, metrics: Metrics) -> None:
+    bare = nearest_2d(trained.data.test, trained.recipe.evaluation)
     ks = list(bare["all"])
     report.section(
         "Hit@k, percent",
-        f"{len(trained.test_data.test)} held-out poses, keypoints {trained.recipe.data.keypoints}; a hit is "
+        f"{len(trained.data.test)} held-out poses, keypoints {trained.recipe.data.keypoints}; a hit is "
         f"within {trained.recipe.evaluation.threshold} torsos after Procrustes.",
     )
     rows = [
@@ -112,7 +112,7 @@ def _points(report: Report, model: object, test: Test, embedded: Tensor, keys: T
         ("chest" if c < CHEST_CAMERAS else "steep", figures.flat(test.other.keypoints[first, c]))
         for c in range(test.other.keypoints.shape[1])
     ]
-    report.figure(figures.gallery([row]), "pose 2 as the eleven cameras see it")
+    report.figure(gallery([row]), "pose 2 as the eleven cameras see it")
 
 
 def _space(report: Report, test: Test, embedded: Tensor, poses: Tensor, keys: Tensor) -> None:
@@ -139,7 +139,7 @@ def _retrieved(test: Test, embedded: Tensor, poses: Tensor, torso: float, keys: 
             far = float(test.distances[query, hit])
             cells.append((f"{far:.2f} torsos, {1000 * torso * far:.0f} mm", figures.upright(poses[hit])))
         rows.append(cells)
-    return figures.gallery(rows)
+    return gallery(rows)
 
 
 def _lifted(model: VVIPE, test: Test, embedded: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
@@ -153,7 +153,7 @@ def _lifted(model: VVIPE, test: Test, embedded: Tensor, torso: float, keys: Int[
             cells.append(("", figures.flat(test.other.keypoints[key, camera])))  # type: ignore[arg-type]
             cells.append((f"{error:.0f} mm", figures.upright(pose)))
         rows.append(cells)
-    return figures.gallery(rows)
+    return gallery(rows)
 
 
 def _generated(model: VVIPE, test: Test, torso: float, row: int) -> object:
@@ -173,4 +173,4 @@ def _generated(model: VVIPE, test: Test, torso: float, row: int) -> object:
     ]
     prior = torso * model.decode(directions[1:])
     cells.append([("prior", figures.upright(pose)) for pose in prior])
-    return figures.gallery(cells)
+    return gallery(cells)

@@ -169,12 +169,6 @@ def stages(recipe: Recipe) -> dict[str, Callable[..., Stage]]:
     return {**first, "mapping": mapping}
 
 
-def last_steps(recipe: Recipe) -> dict[str, int]:
-    """What `Run.require` asks of a finished run: the last stage, which begins when the first is done."""
-    last = list(stages(recipe))[-1]
-    return {last: getattr(recipe, last).steps}
-
-
 def _stage(
     name: str,
     modules: dict[str, nn.Module],

@@ -46,7 +46,7 @@ from trainer.results import write_results
 from unihpr.model import MODALITIES, UniHPR
 from unihpr.model import condition as as_condition
 from unihpr.samples import Sample
-from unihpr.train import open_run
+from unihpr.task import open_run
 
 REFERENCE = ("euler_maruyama", 1000)
 DEFAULT = ("dpmpp_2m_sde", 7)
@@ -72,7 +72,7 @@ class Lifter(nn.Module):
 
     @classmethod
     def of_run(cls, run: Path) -> Lifter:
-        model: UniHPR = open_run(run, with_data=False).model
+        model: UniHPR = open_run(run).model
         decoder = model.decoders["3d"]
         if not isinstance(decoder, PoseDecoder):
             raise ValueError(f"{run}: its decoder is an MLP, which draws nothing; name a diffusion run")

@@ -14,6 +14,7 @@ from unipose.hands.data import Hands
 
 Rows = list[dict[str, Any]]
 _BATCH = 64
+METHOD = "A2J-Transformer"
 
 
 @torch.no_grad()
@@ -26,7 +27,7 @@ def evaluate(model: A2JTransformer, train: Hands, test: Hands) -> Rows:
     """
     flat = torch.cat([test.targets[..., :2], torch.zeros_like(test.targets[..., 2:])], -1)
     return [
-        {"method": "A2J-Transformer", **errors(model, test)},
+        {"method": METHOD, **errors(model, test)},
         {"method": "true 2D, depth of the wrist", **_errors(_placed(flat, test), test)},
         {"method": "mean pose", **_errors(_mean_pose(train) + own_wrist(test.joints), test)},
     ]

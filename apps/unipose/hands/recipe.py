@@ -7,6 +7,7 @@ from typing import Literal
 from posedata.views.hand_ranges import TILT, HandAugmentation
 from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from trainer.stage import LoopConfig
+from trainer.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -90,3 +91,14 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+ABOUT = About(
+    task="unipose.hands.task:HANDS",
+    app="unipose hands",
+    label="A2J-Transformer",
+    schema=Recipe,
+    recipes=RECIPES,
+    recipe="hands",
+    reports=False,
+)

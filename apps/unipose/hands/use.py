@@ -15,7 +15,7 @@ from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from trainer.files import write_png
 
-from unipose.hands.train import Trained
+from unipose.hands.task import HandsRun
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -28,7 +28,7 @@ COLOURS = ("#1b6ca8", "#d1495b")
 
 @torch.no_grad()
 def predict(
-    trained: Trained,
+    trained: HandsRun,
     picture: Path,
     box: tuple[float, float, float, float] | None = None,
     say: Callable[[str], None] = print_line,

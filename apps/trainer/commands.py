@@ -1,0 +1,279 @@
+"""The command line of a task: `train evaluate report ablate baseline`, made from what is particular to it.
+
+Nothing heavy is imported before a command's arguments are known to be right.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trainer.errors import plain_errors
+from trainer.options import (
+    DataOption,
+    JsonOption,
+    KeypointsOption,
+    NameOption,
+    OverOption,
+    Overwrite,
+    PartOption,
+    ProtocolOption,
+    RecipeOption,
+    Resume,
+    RunArgument,
+    RunsOption,
+    SeedsOption,
+    SetOption,
+    SplitOption,
+    console,
+    existing,
+    print_recipe,
+    print_table,
+)
+from trainer.poses import Part
+from trainer.task import About, Metrics, Row, Scored, Table
+
+if TYPE_CHECKING:
+    from trainer.lifecycle import Trained
+
+
+def task_app(about: About, doc: str | None) -> typer.Typer:
+    """An app with the commands that every task has; it adds its own verbs.
+
+    Args:
+        doc: its help.
+    """
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=doc)
+    add_train(app, about)
+    add_evaluate(app, about)
+    if about.reports:
+        add_report(app, about)
+    add_ablate(app, about)
+    return app
+
+
+def add_train(app: typer.Typer, about: About) -> None:
+    """`train`."""
+    groups = StrEnum("Group", ["all", *about.groups])  # type: ignore[misc]
+    stage_help = "train these stages alone; those before them must be trained"
+    StageOption = Annotated[groups, typer.Option("--stage", help=stage_help, hidden=not about.groups)]
+    report_help = "write report.html too"
+    ReportOption = Annotated[bool, typer.Option(help=report_help, hidden=not about.reports)]
+
+    @plain_errors()
+    def train(
+        recipe: RecipeOption = about.recipe,
+        set_: SetOption = [],  # noqa: B006
+        name: NameOption = None,
+        runs: RunsOption = Path("runs"),
+        stage: StageOption = groups.all,  # type: ignore[attr-defined]
+        resume: Resume = False,
+        overwrite: Overwrite = False,
+        report: ReportOption = True,
+        json: JsonOption = None,
+    ) -> None:
+        loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
+        folder = runs / (name or about.run_name(recipe))
+        print_recipe(loaded)
+        from trainer.lifecycle import train as run_training
+
+        group = None if stage == "all" else str(stage)
+        trained, metrics = run_training(about.load(), loaded, folder, found, group=group, report=report)
+        if metrics:
+            tell(trained, metrics, json)
+        if metrics or group in about.unmeasured:  # else another process tells
+            made = f", report {folder / 'report.html'}" if metrics and report and about.reports else ""
+            console.print(f"run {folder}{made}")
+
+    _add(app, train, f"Prepare data, train {about.label}, measure it, and write the report.")
+
+
+def add_evaluate(app: typer.Typer, about: About) -> None:
+    """`evaluate`."""
+    beside_help = "another run on the same data, for a further row; repeatable"
+    BesideOption = Annotated[list[Path], typer.Option("--beside", *about.beside, help=beside_help)]
+
+    @plain_errors()
+    def evaluate(
+        run: RunArgument,
+        json: JsonOption = None,
+        beside: BesideOption = [],  # noqa: B006
+        protocol: ProtocolOption = None,
+        data: DataOption = None,
+        split: SplitOption = None,
+        keypoints: KeypointsOption = "true",
+        part: PartOption = "test",
+    ) -> None:
+        if protocol is not None:
+            if part != "test":
+                raise ValueError("--protocol scores the test; leave --part out")
+            if beside:
+                raise ValueError("--protocol has the papers' rows beside it; leave --beside out")
+            by_protocol(about, run, protocol, data, keypoints, json)
+        else:
+            measure_run(about, run, json, beside, part, data, split)
+
+    _add(app, evaluate, "Measure a finished run: a table, and JSON (keys: docs/pages).")
+
+
+def add_report(app: typer.Typer, about: About) -> None:
+    """`report`."""
+
+    @plain_errors()
+    def report(run: RunArgument) -> None:
+        from trainer.lifecycle import measure, open_run
+
+        trained = open_run(about.load(), run)
+        console.print(f"report {trained.task.report(trained, measure(trained))}")
+
+    _add(app, report, "Measure a finished run and write its report anew.")
+
+
+def add_ablate(app: typer.Typer, about: About) -> None:
+    """`ablate`."""
+    named = " or ".join(about.variants)
+    VariantsOption = Annotated[
+        str | None, typer.Option(help=f"a named comparison: {named}", hidden=not about.variants)
+    ]
+
+    @plain_errors()
+    def ablate(
+        recipe: RecipeOption = about.recipe,
+        set_: SetOption = [],  # noqa: B006
+        name: NameOption = None,
+        runs: RunsOption = Path("runs"),
+        variants: VariantsOption = None,
+        over: OverOption = [],  # noqa: B006
+        seeds: SeedsOption = 1,
+        json: JsonOption = None,
+    ) -> None:
+        loaded = load_named(about, recipe, set_)
+        if over and variants is not None:
+            raise ValueError("--over and --variants exclude each other; give one")
+        if not (over or about.variants):
+            raise ValueError("say what to vary: --over key=a,b,c, repeatable")
+        chosen = variants or next(iter(about.variants), "")
+        if not over and chosen not in about.variants:
+            raise ValueError(f"--variants {chosen}: no such comparison; choose {named}")
+        from trainer.ablation import ablate as run_ablation
+        from trainer.ablation import over_keys
+
+        task = about.load()
+        table = over_keys(over) if over else task.comparison(chosen, loaded)
+        folder = runs / (name or about.run_name(recipe, table.ending))
+        print_table(*run_ablation(task, loaded, folder, table, seeds, json))
+
+    said = "Train variants of a recipe and set them side by side: a named comparison, or any keys (--over)."
+    _add(app, ablate, f"{said} Resumes.")
+
+
+def add_baseline(app: typer.Typer, about: About) -> None:
+    """`baseline`: trains and measures a method to compare with, which is a task of its own."""
+
+    @plain_errors()
+    def baseline(
+        recipe: RecipeOption = about.recipe,
+        set_: SetOption = [],  # noqa: B006
+        name: NameOption = None,
+        runs: RunsOption = Path("runs"),
+        resume: Resume = False,
+        overwrite: Overwrite = False,
+        json: JsonOption = None,
+        part: PartOption = "test",
+    ) -> None:
+        loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
+        folder = runs / (name or about.run_name(recipe))
+        from trainer.lifecycle import train as run_training
+
+        trained, metrics = run_training(about.load(), loaded, folder, found, part=part)
+        if metrics:
+            tell(trained, metrics, json, part=part)
+
+    _add(app, baseline, f"Train {about.label} on a recipe's data and measure it, to compare with.")
+
+
+def load_named(about: About, recipe: str, overrides: Iterable[str]) -> Any:
+    """A recipe of a task, by name or file."""
+    from trainer.recipe import load_recipe
+
+    return load_recipe(recipe, about.schema, overrides, about.recipes)
+
+
+def measure_run(
+    about: About,
+    run: Path,
+    json: Path | None,
+    beside: Sequence[Path] = (),
+    part: Part = "test",
+    data: Path | None = None,
+    split: Path | None = None,
+) -> None:
+    """What `evaluate` does without a protocol.
+
+    Args:
+        data, split: a store to measure on instead of the run's own data, and whom of it.
+    """
+    if split is not None and data is None:
+        raise ValueError("--split is of the people in --data; give both")
+    from trainer.lifecycle import measure, open_run
+
+    trained = open_run(about.load(), run, other_data(data, split))
+    tell(trained, measure(trained, part), json, beside, part)
+
+
+def other_data(data: Path | None, split: Path | None) -> dict[str, Any]:
+    """The fields of a recipe's data section that stand for another store."""
+    return {} if data is None else {"format": "store", "path": data, "split": split}
+
+
+def by_protocol(
+    about: About, run: Path, name: str, data: Path | None, keypoints: str, json: Path | None
+) -> None:
+    """What `evaluate` does with a protocol of the papers."""
+    from trainer.lifecycle import open_run
+
+    trained = open_run(about.load(), run)
+    tell_scored(trained.task.score(trained, name, data, keypoints), json)
+
+
+def tell_scored(scored: Scored, json: Path | None) -> None:
+    """Show what a protocol says, and write it where asked."""
+    from trainer.results import write_results
+
+    _show(scored.shown)
+    if json:
+        write_results(json, scored.rows, **scored.more)
+        console.print(f"results {json}")
+
+
+def tell(
+    trained: "Trained[Any, Any, Any]",
+    metrics: Metrics,
+    json: Path | None,
+    beside: Sequence[Path] = (),
+    part: Part = "test",
+) -> None:
+    """Show what was measured, and write it where asked, with the rows of other runs."""
+    from trainer.lifecycle import measure_beside, save_results
+
+    own = trained.task.rows(trained, metrics, part)
+    rows: list[Row] = trained.task.joined(own, measure_beside(trained, beside, part))
+    _show(trained.task.show(metrics, rows, part))
+    if json:
+        save_results(json, trained, metrics, rows, part)
+        console.print(f"results {json}")
+
+
+def _show(shown: Iterable[Table | str]) -> None:
+    for part in shown:
+        if isinstance(part, str):
+            console.print(part)
+        else:
+            print_table(*part)
+
+
+def _add(app: typer.Typer, command: Callable[..., None], said: str) -> None:
+    command.__doc__ = said
+    app.command()(command)

@@ -1,0 +1,137 @@
+"""UniHPR as a task: stores prepared once, the papers' three steps, what is measured and shown of them."""
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from trainer import lifecycle
+from trainer.ablation import Comparison
+from trainer.checkpoint import load_weights
+from trainer.lifecycle import Trained
+from trainer.loop import Trainer
+from trainer.poses import Part
+from trainer.runs import Run
+from trainer.stage import Stage
+from trainer.task import Metrics, Row, Say, Scored, Table, Task
+
+from unihpr import protocol
+from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
+from unihpr.baseline import SIMPLE_BASELINE
+from unihpr.data import Data, prepare_stores
+from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
+from unihpr.model import UniHPR
+from unihpr.recipe import ABOUT, Recipe
+from unihpr.report import write_report
+from unihpr.steps import STEPS
+
+HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
+
+
+class UniHPRTask(Task[Recipe, UniHPR, Data]):
+    """Image, 2D and 3D in one embedding."""
+
+    about = ABOUT
+    siblings = (SIMPLE_BASELINE,)
+    comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
+    headline = COMPONENTS.measured
+
+    def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
+        return Data(prepare_stores(recipe.data, say), recipe.data, device)
+
+    def fingerprint(self, data: Data) -> str:
+        return data.stores.fingerprint
+
+    def on(self, data: Data, part: Part, say: Say) -> Data:
+        return data.on(part, say)
+
+    def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
+        has_image = data is None or not {"align_image", "finetune"}.isdisjoint(begun)
+        model = (UniHPR.of_checkpoint if has_image else UniHPR)(recipe.model)
+        if data is not None:
+            model.to(data.device).fit_scale(*data.scale())
+        return model
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        return {name: getattr(recipe, name).steps for name in STEPS}
+
+    def stages(
+        self, model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        return {name: partial(step, model, data, recipe, trainer) for name, step in STEPS.items()}
+
+    def restore(self, model: UniHPR, run: Run) -> None:
+        if run.checkpoints("finetune").path():
+            load_weights(run.checkpoint("finetune"), {"model": model})
+        else:
+            load_aligned(model, run)
+
+    def shared(self, recipe: Recipe) -> dict[str, Hashable]:
+        """Step 1, whose loss is of two modalities in any variant."""
+        if not recipe.align_poses.steps:
+            return {}
+        return {"align_poses": (recipe.data, recipe.model, recipe.align_poses, recipe.loop)}
+
+    def watch(self, model: UniHPR, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+        return partial(watch, model, held_out.test(), recipe.evaluation)
+
+    def measure(self, trained: Trained[Recipe, UniHPR, Data], held_out: Data, part: Part) -> Metrics:
+        metrics = evaluate(trained.model, held_out, trained.recipe.evaluation)
+        return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        yield Table(f"MPJPE, mm, {part} subjects", HEADER, [*summary(metrics), *_beside(metrics, rows[1:])])
+        if shares := calibration(metrics):
+            yield Table("hypotheses: share of truth in their intervals", CALIBRATION, shares)
+
+    def report(self, trained: Trained[Recipe, UniHPR, Data], metrics: Metrics) -> Path:
+        return write_report(trained.run, trained.model, trained.data, trained.recipe, metrics)
+
+    def comparison(self, name: str, recipe: Recipe) -> Comparison:
+        return of_aligned(self.comparisons[name], recipe)
+
+    def score(
+        self, trained: Trained[Recipe, UniHPR, Data], name: str, store: Path | None, keypoints: str
+    ) -> Scored:
+        scored = protocol.pose_protocol(name)
+        data = trained.data
+        scores = protocol.score_branches(trained.model, data, trained.recipe.evaluation, scored)
+        said = protocol.remark(data, scored)
+        header = ("method", "input", *scored.columns, "source")
+        shown: list[Table | str] = [
+            Table(scored.title, header, protocol.published_rows(scores, [name])),
+            *(
+                Table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
+                for branch, found in scores.items()
+                for key, values in found.items()
+                if isinstance(values, dict)
+            ),
+            said,
+        ]
+        rows: list[Row] = [{"method": branch, "protocol": name, **found} for branch, found in scores.items()]
+        more = {"data": data.stores.fingerprint, "remark": said, "published": scored.published()}
+        return Scored(shown, rows, more)
+
+
+def _beside(metrics: Metrics, others: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
+    """Lines of the table of other methods' lifting."""
+    mean = metrics["baselines"]["mean_pose"]["mpjpe_mm"]
+    for row in others:
+        for name, key in (("3D from 2D", "lift"), ("3D from noisy 2D", "lift_detector")):
+            error = row[key]["mpjpe_mm"]
+            yield f"{row['method']}, {name}", f"{error:.1f} = {error / mean:.0%}", ""
+
+
+UNIHPR = UniHPRTask()
+
+
+def open_run(folder: Path) -> Trained[Recipe, UniHPR, Data]:
+    """A finished run of UniHPR (`trainer.lifecycle.open_run`).
+
+    Raises:
+        FileNotFoundError, ValueError: there is none, or it is a baseline's.
+    """
+    trained = lifecycle.open_run(UNIHPR, folder)
+    if not isinstance(trained.model, UniHPR):
+        raise ValueError(f"{folder}: is a run of {trained.task.about.label}; name one of UniHPR")
+    return trained

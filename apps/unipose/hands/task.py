@@ -1,0 +1,142 @@
+"""Two interacting hands as a task: A2J-Transformer on rendered or cut pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from posedata.views.hands import WRISTS
+from poseenc.anchor import A2JTransformer, Estimate
+from torch import Tensor
+from trainer import lifecycle
+from trainer.checkpoint import load_weights
+from trainer.lifecycle import Trained
+from trainer.loop import Trainer
+from trainer.optimise import scheduled, warm_then
+from trainer.poses import Part
+from trainer.runs import Run
+from trainer.stage import Stage
+from trainer.task import Metrics, Row, Say, Table, Task
+
+from unipose.hands.data import Hands, fingerprint, prepare, prepare_part
+from unipose.hands.evaluate import METHOD, errors, evaluate
+from unipose.hands.recipe import ABOUT, DataConfig, Recipe
+
+STAGE = "hands"
+HEADER = {"single_mpjpe_mm": "single", "two_mpjpe_mm": "two", "all_mpjpe_mm": "all", "epe_px": "2D, px"}
+
+
+@dataclass(frozen=True)
+class HandSplit:
+    """Pictures to train on and pictures to test on."""
+
+    config: DataConfig
+    train: Hands
+    test: Hands
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.train.store, self.test.store)
+
+
+HandsRun = Trained[Recipe, A2JTransformer, HandSplit]
+
+
+class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
+    """Both hands' joints in a picture."""
+
+    about = ABOUT
+
+    def open(self, recipe: Recipe, device: torch.device, say: Say) -> HandSplit:
+        return HandSplit(recipe.data, *(Hands.open(store, device) for store in prepare(recipe.data, say)))
+
+    def on(self, data: HandSplit, part: Part, say: Say) -> HandSplit:
+        if part == "test":
+            return data
+        store = prepare_part(data.config, part, say)
+        return replace(data, test=Hands.open(store, data.test.targets.device))
+
+    def build(self, recipe: Recipe, data: HandSplit | None, begun: Collection[str]) -> A2JTransformer:
+        torch.manual_seed(recipe.loop.seed)
+        return make_model(recipe, trained=data is None or STAGE in begun)
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        return {STAGE: recipe.train.steps}
+
+    def stages(
+        self, model: A2JTransformer, data: HandSplit, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        return {STAGE: partial(stage, model, data.train, recipe, trainer)}
+
+    def restore(self, model: A2JTransformer, run: Run) -> None:
+        load_weights(run.checkpoint(STAGE), {"model": model})
+
+    def watch(
+        self, model: A2JTransformer, held_out: HandSplit, recipe: Recipe
+    ) -> Callable[[str], dict[str, float]]:
+        return lambda name: errors(model, held_out.test)
+
+    def measure(self, trained: HandsRun, held_out: HandSplit, part: Part) -> Metrics:
+        rows = evaluate(trained.model, held_out.train, held_out.test)
+        return {"rows": rows, "training_seconds": round(trained.run.seconds().get(STAGE, 0.0), 1)}
+
+    def rows(self, trained: HandsRun, metrics: Metrics, part: Part) -> list[Row]:
+        return list(metrics["rows"])
+
+    def row(self, trained: HandsRun, metrics: Metrics) -> Row:
+        return {**metrics["rows"][0], "method": f"{METHOD}, {trained.run.name}"}
+
+    def more(self, trained: HandsRun, metrics: Metrics, part: Part) -> dict[str, Any]:
+        return {"training_seconds": metrics["training_seconds"]}
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        cells = [(row["method"], *(row.get(key, "") for key in HEADER)) for row in rows]
+        yield Table("MPJPE, mm, hands aligned at their wrists", ("", *HEADER.values()), cells)
+
+
+def make_model(recipe: Recipe, trained: bool = False) -> A2JTransformer:
+    """The network of a recipe, for its size of picture.
+
+    Args:
+        trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.
+    """
+    model = recipe.model
+    return A2JTransformer(
+        21 * len(WRISTS), size=recipe.data.size, backbone=model.backbone,
+        weights=None if trained else model.weights, freeze=model.weights is not None,
+        dim=model.dim, heads=model.heads, layers=model.layers, hidden=model.hidden, points=model.points,
+        dropout=model.dropout,
+    )  # fmt: skip
+
+
+def stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer) -> Stage:
+    """The one training, by Adam."""
+    config = recipe.train
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    scheduler = scheduled(
+        optimizer, partial(warm_then, steps=config.steps, warmup=config.warmup, drops=config.drops)
+    )
+
+    def batch(step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return hands.draw(config.batch, generator, trainer.share, config.augmentation, trainer.whole.draws())
+
+    def loss(sample: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        gather = trainer.whole.gather  # the mean is over valid joints
+        said = Estimate(*(gather(x, 1) for x in model.estimates(sample["images"])))
+        return model.loss(said, gather(sample["targets"]), gather(sample["valid"].float()))
+
+    return Stage(STAGE, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
+
+
+HANDS = HandsTask()
+
+
+def open_run(folder: Path) -> HandsRun:
+    """A finished run for hands (`trainer.lifecycle.open_run`)."""
+    return lifecycle.open_run(HANDS, folder)

@@ -1,0 +1,165 @@
+"""UniPose as a task: a teacher by weak losses, students by its labels, and their twins on 3D labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from posedata.skeleton import get_skeleton
+from posedata.terminal import print_line
+from trainer import lifecycle
+from trainer.checkpoint import load_weights
+from trainer.lifecycle import Trained
+from trainer.loop import Trainer
+from trainer.poses import Part
+from trainer.runs import Run
+from trainer.stage import Stage
+from trainer.task import Metrics, Row, Say, Table, Task
+
+from unipose import steps
+from unipose.ablate import WEAK_LOSSES
+from unipose.data import ClipSplit, open_part, prepare
+from unipose.evaluate import LABELS, PSEUDO_LABELS, evaluate, student_errors, summary, teacher_errors
+from unipose.model import KINDS, Models, Teacher, build
+from unipose.pictures import Frames
+from unipose.pseudo import Labels, label_errors, labels, skin
+from unipose.recipe import ABOUT, Recipe
+from unipose.report import HEADER, write_report
+
+UniPoseRun = Trained[Recipe, Models, ClipSplit]
+
+
+class UniPoseTask(Task[Recipe, Models, ClipSplit]):
+    """3D joints from RGB-D without 3D labels."""
+
+    about = ABOUT
+    comparisons = {"losses": WEAK_LOSSES}  # noqa: RUF012
+
+    def open(self, recipe: Recipe, device: torch.device, say: Say) -> ClipSplit:
+        return prepare(recipe.data, say)
+
+    def on(self, data: ClipSplit, part: Part, say: Say) -> ClipSplit:
+        return data if part == "test" else replace(data, test=open_part(data.train.config, part, say))
+
+    def build(self, recipe: Recipe, data: ClipSplit | None, begun: Collection[str]) -> Models:
+        if data is not None and recipe.twins and not len(data.train.labelled()):
+            raise ValueError(
+                f"{data.train.store.path}: no clip has its true 3D joints, which twins learn from; set"
+                " twins=false"
+            )
+        return build(recipe, trained=data is None)
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        twins = ("", "_twin") if recipe.twins else ("",)
+        teachers = {f"teacher{twin}": recipe.teacher.steps for twin in twins}
+        return teachers | {f"student_{kind}{twin}": recipe.student.steps for twin in twins for kind in KINDS}
+
+    def needed(self, recipe: Recipe, begun: Collection[str]) -> dict[str, int]:
+        """Of a run without a student, only its teachers."""
+        every = any(name.startswith("student") for name in begun)
+        return {n: count for n, count in self.steps(recipe).items() if every or n.startswith("teacher")}
+
+    def stages(
+        self, model: Models, data: ClipSplit, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        clips = data.train
+        frames = cache(partial(Frames.of, clips))
+        pseudo = cache(lambda: labels(model.teacher(), clips, recipe))
+        true = cache(partial(Labels.true, clips))
+
+        def student(name: str) -> Stage:
+            taught = true() if name.endswith("_twin") else pseudo()
+            pupil = model.student(name)
+            return steps.student(name, pupil, frames(), taught.joints, taught.weight, recipe, trainer)
+
+        def teacher(name: str) -> Stage:
+            step = steps.teacher_twin if name.endswith("_twin") else steps.teacher
+            return step(model.teacher(name), clips, recipe, trainer)
+
+        return {
+            name: partial(teacher if name.startswith("teacher") else student, name)
+            for name in self.steps(recipe)
+        }
+
+    def restore(self, model: Models, run: Run) -> None:
+        """Those that the run has trained; the others go."""
+        for name in list(model):
+            if run.checkpoints(name).path() is None:
+                del model[name]
+            else:
+                load_weights(run.checkpoint(name), {"model": model[name]})
+
+    def watch(self, model: Models, held_out: ClipSplit, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+        clips = held_out.test
+        frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
+        if not bool(truth.isfinite().any()):
+            raise ValueError(
+                f"{clips.store.path}: people kept for validation have no true 3D joints to measure by; set"
+                " loop.evaluate_every=0"
+            )
+
+        def errors(stage: str) -> dict[str, float]:
+            if stage.startswith("teacher"):
+                return teacher_errors(model.teacher(stage), clips)
+            return student_errors(model.student(stage), frames, truth)
+
+        return errors
+
+    def measure(self, trained: UniPoseRun, held_out: ClipSplit, part: Part) -> Metrics:
+        """The test, and what pseudo labels and students make of the training frames; or validation alone."""
+        models, clips = trained.model, held_out.train
+        metrics: Metrics = {part: evaluate(models, held_out.test), "clips": {part: len(held_out.test)}}
+        if not metrics[part]:
+            path = held_out.test.store.path
+            print_line(f"{path}: has no true 3D joints of these people, so no error is measured")
+        if part == "test":
+            metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
+            metrics["pseudo"] = label_errors(models, clips, trained.recipe)
+            metrics["skin_mm"] = skin(models.teacher(), clips)
+            seconds = trained.run.seconds()
+            metrics["training_seconds"] = {name: round(value, 1) for name, value in seconds.items()}
+        return metrics
+
+    def rows(self, trained: UniPoseRun, metrics: Metrics, part: Part) -> list[Row]:
+        """A row a method and part of the data."""
+        return [
+            {"method": label, "key": key, "frames": frames, **metrics[section][key]}
+            for section, frames, names in ((part, part, LABELS), ("pseudo", "train", PSEUDO_LABELS))
+            for key, label in names.items()
+            if key in metrics.get(section, {})
+        ]
+
+    def more(self, trained: UniPoseRun, metrics: Metrics, part: Part) -> dict[str, Any]:
+        return {"metrics": {key: value for key, value in metrics.items() if key != part}}
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        yield Table(f"People of the {part}", HEADER, summary(metrics, part))
+
+    def report(self, trained: UniPoseRun, metrics: Metrics) -> Path:
+        return write_report(trained.run, trained.model, trained.data.test, trained.recipe, metrics)
+
+
+UNIPOSE = UniPoseTask()
+
+
+def open_run(folder: Path) -> UniPoseRun:
+    """A finished run of UniPose, with as many of its models as it has trained (`lifecycle.open_run`)."""
+    return lifecycle.open_run(UNIPOSE, folder)
+
+
+def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
+    """A run's recipe and teacher, whether or not it has gone on to students: to predict with.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one without a teacher.
+        ValueError: the teacher has steps to go.
+    """
+    run, recipe = Run.open(folder, Recipe, ABOUT.app)
+    model = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
+    run.require({"teacher": recipe.teacher.steps})
+    load_weights(run.checkpoint("teacher"), {"model": model})
+    return recipe, model.eval()

@@ -1,0 +1,152 @@
+"""V-VIPE, and its peer PR-VIPE, as a task: data, stages, and what is measured and shown."""
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from trainer import lifecycle
+from trainer.checkpoint import load_weights
+from trainer.loop import Trainer
+from trainer.poses import Part
+from trainer.runs import Existing, Run
+from trainer.stage import Stage
+from trainer.task import Metrics, Row, Say, Scored, Table, Task
+
+from vvipe.ablate import COMPONENTS
+from vvipe.data import Data, open_data
+from vvipe.embed import VVIPERun, require_encoder
+from vvipe.evaluate import evaluate, nearest_2d, watch
+from vvipe.model import VVIPE, Model, build
+from vvipe.protocol import hit_protocol, score_hits
+from vvipe.recipe import ABOUT, METHODS, Recipe
+from vvipe.report import write_report
+from vvipe.steps import stages, vae_modules
+
+
+class VVIPETask(Task[Recipe, Model, Data]):
+    """A pose seen from anywhere at one place."""
+
+    about = ABOUT
+    comparisons = {"components": COMPONENTS}  # noqa: RUF012
+    headline = COMPONENTS.measured
+
+    def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
+        return open_data(recipe.data, device, say)
+
+    def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Model:
+        model = build(recipe)
+        if data is not None:
+            model.body.lengths.copy_(data.body.lengths)
+            source = recipe.mapping.vae
+            if isinstance(model, VVIPE) and source is not None and recipe.mapping.pretrained:
+                card = load_weights(Run(source).checkpoint("vae"), vae_modules(model))
+                _require_same(source, card, recipe, data.fingerprint)
+        return model
+
+    def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
+        source = recipe.mapping.vae
+        if recipe.model.method == "prvipe":
+            if group is not None:
+                raise ValueError(f"--stage {group}: PR-VIPE has a single stage; leave --stage out")
+        elif group == "vae" and "vae" not in stages(recipe):
+            raise ValueError("--stage vae: the recipe leaves stage 1 out (mapping.vae or mapping.pretrained)")
+        elif source is not None and existing == "replace" and source.resolve() == folder.resolve():
+            raise ValueError(f"--overwrite would delete {source}, the mapping.vae; use another --name")
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        return {name: getattr(recipe, name).steps for name in stages(recipe)}
+
+    def needed(self, recipe: Recipe, begun: Collection[str]) -> dict[str, int]:
+        """Of a run that has stage 1 alone, only that: it embeds 3D poses."""
+        steps = self.steps(recipe)
+        return {"vae": steps["vae"]} if set(begun) == {"vae"} else steps
+
+    def stages(
+        self, model: Model, data: Data, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        return {name: partial(step, model, data, recipe, trainer) for name, step in stages(recipe).items()}
+
+    def restore(self, model: Model, run: Run) -> None:
+        trained = [name for name in ("mapping", "matching") if run.checkpoints(name).path()]
+        if trained:
+            load_weights(run.checkpoint(trained[0]), {"model": model})
+        elif isinstance(model, VVIPE):
+            load_weights(run.checkpoint("vae"), vae_modules(model))
+
+    def shared(self, recipe: Recipe) -> dict[str, Hashable]:
+        """Stage 1, which sees poses alone."""
+        if "vae" not in stages(recipe):
+            return {}
+        return {"vae": (replace(recipe.data, keypoints="exact"), recipe.model, recipe.vae, recipe.loop)}
+
+    def watch(self, model: Model, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+        return partial(watch, model, held_out, recipe)
+
+    def measure(self, trained: VVIPERun, held_out: Data, part: Part) -> Metrics:
+        require_encoder(trained)
+        recipe = trained.recipe
+        metrics = evaluate(
+            trained.model, held_out.test, held_out.body.torso, recipe.evaluation, recipe.vae.align
+        )
+        return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
+
+    def row(self, trained: VVIPERun, metrics: Metrics) -> Row:
+        return {"method": METHODS[trained.recipe.model.method], "run": trained.run.name, **metrics}
+
+    def rows(self, trained: VVIPERun, metrics: Metrics, part: Part) -> list[Row]:
+        bare = nearest_2d(trained.on(part).test, trained.recipe.evaluation)
+        return [self.row(trained, metrics), {"method": "2D keypoints", "run": "", **bare}]
+
+    def joined(self, own: list[Row], others: list[Row]) -> list[Row]:
+        return [own[0], *others, *own[1:]]
+
+    def comparable(self, recipe: Recipe) -> object:
+        return recipe.data
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table | str]:
+        cells = [(rig, k) for rig in ("same_rig", "all", "unseen") for k in rows[-1]["all"]]
+        lines = [(f"{rig.replace('_', ' ')} {k}", *(row[rig][k] for row in rows)) for rig, k in cells]
+        yield Table(f"Hit@k, percent, {part} subjects", ("", *(row["method"] for row in rows)), lines)
+        if "mpjpe_mm" in metrics["same_rig"]:
+            yield f"3D error on the training rig {metrics['same_rig']['mpjpe_mm']:.1f} mm"
+
+    def report(self, trained: VVIPERun, metrics: Metrics) -> Path:
+        return write_report(trained, metrics)
+
+    def score(self, trained: VVIPERun, name: str, store: Path | None, keypoints: str) -> Scored:
+        scored = hit_protocol(name)
+        if store is None:
+            raise ValueError("--protocol and --store go together; give both")
+        row, data = score_hits(trained, store, scored, keypoints)
+        header = ("method", "input", *scored.columns, "source")
+        found = scored.beside({trained.run.name: row})
+        table = Table(scored.title, header, [[line.get(key) or "" for key in header] for line in found])
+        ours = {"method": trained.run.name, "protocol": name, "keypoints": keypoints, **row}
+        return Scored([table], [ours], {"data": data, "published": scored.published()})
+
+
+def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str) -> None:
+    """Raise unless stage 1 of another run is finished, on this run's data and in its frame."""
+    its = card["recipe"]["vae"]
+    if card["data"] != data:
+        raise ValueError(
+            f"mapping.vae: {source} was trained on other data ({card['data']}, here {data}), "
+            "maybe on people of this run's test; train stage 1 on this run's data"
+        )
+    if card["step"] < its["steps"]:
+        raise ValueError(
+            f"mapping.vae: {source} is at step {card['step']} of {its['steps']} of stage 1; finish it first"
+        )
+    if its["align"] != recipe.vae.align:
+        raise ValueError(f"mapping.vae: {source} has vae.align {its['align']}; set vae.align to the same")
+
+
+VVIPE_TASK = VVIPETask()
+
+
+def open_run(folder: Path) -> VVIPERun:
+    """A finished run of V-VIPE or PR-VIPE (`trainer.lifecycle.open_run`)."""
+    return lifecycle.open_run(VVIPE_TASK, folder)
