@@ -17,7 +17,7 @@ PACKAGES: dict[str, set[str]] = {
 }
 """What of the workspace each package may import."""
 ROOMS = (
-    *("lazy", "terminal", "processes", "open3d_loader", "_trees"),
+    *("lazy", "errors", "terminal", "processes", "open3d_loader", "_trees"),
     *("skeleton", "geometry", "store", "stature", "plausible", "keypoints", "views", "scoring"),
     *("readers", "prepare", "inspection", "synthetic", "source", "cli"),
 )
