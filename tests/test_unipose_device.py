@@ -150,12 +150,12 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     data = prepare(recipe.data, say=lambda text: None)
     models = build(recipe).to(device)
     students = [name for name in models if name.startswith("student")]
-    told, frames = labels(models.teacher(), data.train, recipe), Frames.of(data.train)
+    told, frames = labels(models.get_teacher(), data.train, recipe), Frames.of(data.train)
     stages = [
-        steps.teacher(models.teacher(), data.train, recipe, trainer),
-        steps.teacher_twin(models.teacher("teacher_twin"), data.train, recipe, trainer),
+        steps.teacher(models.get_teacher(), data.train, recipe, trainer),
+        steps.teacher_twin(models.get_teacher("teacher_twin"), data.train, recipe, trainer),
         *(
-            steps.student(name, models.student(name), frames, told.joints, told.weight, recipe, trainer)
+            steps.student(name, models.get_student(name), frames, told.joints, told.weight, recipe, trainer)
             for name in students
         ),
     ]

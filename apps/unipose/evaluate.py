@@ -56,9 +56,9 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
     frames, true = Frames.of(clips), truth.flatten(0, 1)
     for name in models:
         if name.startswith("teacher"):
-            found[name] = teacher_errors(models.teacher(name), clips)
+            found[name] = teacher_errors(models.get_teacher(name), clips)
         else:
-            found[name] = student_errors(models.student(name), frames, true)
+            found[name] = student_errors(models.get_student(name), frames, true)
     for name, row in found.items():
         if f"{name}_twin" in found:
             row["of_twin"] = 100 * row["map"] / max(found[f"{name}_twin"]["map"], 1e-9)

@@ -182,13 +182,13 @@ class Student(nn.Module):
 class Models(nn.ModuleDict):
     """Teachers, students and their twins by the names of the stages that train them."""
 
-    def teacher(self, name: str = "teacher") -> Teacher:
+    def get_teacher(self, name: str = "teacher") -> Teacher:
         """One that sees points."""
         found = self[name]
         assert isinstance(found, Teacher)
         return found
 
-    def student(self, name: str) -> Student:
+    def get_student(self, name: str) -> Student:
         """One that sees pictures or depth."""
         found = self[name]
         assert isinstance(found, Student)

@@ -59,7 +59,7 @@ def labels(teacher: Teacher, clips: Clips, recipe: Recipe) -> Labels:
 
 def label_errors(models: Models, clips: Clips, recipe: Recipe) -> Metrics:
     """On kept training frames: the teacher's labels, and what the students learnt from them."""
-    pseudo = labels(models.teacher(), clips, recipe)
+    pseudo = labels(models.get_teacher(), clips, recipe)
     kept = torch.nonzero(pseudo.weight.sum(-1) > 0).flatten()
     truth = clips.truth().flatten(0, 1)
     found: Metrics = {"kept": pseudo.kept}
@@ -75,7 +75,7 @@ def label_errors(models: Models, clips: Clips, recipe: Recipe) -> Metrics:
     for kind in KINDS:
         name = f"student_{kind}"
         if name in models:
-            found[name] = student_errors(models.student(name), frames, truth[some])
+            found[name] = student_errors(models.get_student(name), frames, truth[some])
     return found
 
 

@@ -67,12 +67,12 @@ def _pseudo(report: Report, metrics: Metrics) -> None:
 
 def _gallery(models: Models, clips: Clips) -> Any:
     truth = clips.truth()
-    shown = {"teacher": predict_clips(models.teacher(), clips)}
+    shown = {"teacher": predict_clips(models.get_teacher(), clips)}
     frames = Frames.of(clips)
     flat = truth.flatten(0, 1)
     for kind in KINDS:
         if f"student_{kind}" in models:
-            student = models.student(f"student_{kind}")
+            student = models.get_student(f"student_{kind}")
             joints = predict_frames(student, frames, frames.reference(kind, flat))
             shown[f"{kind} student"] = joints.view_as(truth)
     middle = clips.config.frames // 2

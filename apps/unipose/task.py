@@ -68,17 +68,17 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
     ) -> dict[str, Callable[[], Stage]]:
         clips = data.train
         frames = cache(partial(Frames.of, clips))
-        pseudo = cache(lambda: labels(model.teacher(), clips, recipe))
+        pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe))
         true = cache(partial(Labels.true, clips))
 
         def student(name: str) -> Stage:
             taught = true() if name.endswith("_twin") else pseudo()
-            pupil = model.student(name)
+            pupil = model.get_student(name)
             return steps.student(name, pupil, frames(), taught.joints, taught.weight, recipe, trainer)
 
         def teacher(name: str) -> Stage:
             step = steps.teacher_twin if name.endswith("_twin") else steps.teacher
-            return step(model.teacher(name), clips, recipe, trainer)
+            return step(model.get_teacher(name), clips, recipe, trainer)
 
         return {
             name: partial(teacher if name.startswith("teacher") else student, name)
@@ -104,8 +104,8 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
 
         def errors(stage: str) -> dict[str, float]:
             if stage.startswith("teacher"):
-                return teacher_errors(model.teacher(stage), clips)
-            return student_errors(model.student(stage), frames, truth)
+                return teacher_errors(model.get_teacher(stage), clips)
+            return student_errors(model.get_student(stage), frames, truth)
 
         return errors
 
@@ -119,7 +119,7 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
         if part == "test":
             metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
             metrics["pseudo"] = label_errors(models, clips, trained.recipe)
-            metrics["skin_mm"] = skin(models.teacher(), clips)
+            metrics["skin_mm"] = skin(models.get_teacher(), clips)
             seconds = trained.run.seconds()
             metrics["training_seconds"] = {name: round(value, 1) for name, value in seconds.items()}
         return metrics
