@@ -205,9 +205,9 @@ def test_poses_with_a_gap_are_neither_trained_nor_tested_on(people: PoseStore, t
     every = split_poses(section, store, whole=False)
     assert sum(map(len, every.values())) == len(store)  # for recorded RGB-D, which has no 3D
     recipe = replace(vvipe.recipe.DataConfig(), format="store", path=store.path, split=split)
-    seen = vvipe.data.Data(recipe, store)
+    seen = vvipe.data.TrainingData(recipe, store)
     assert seen.joints.norm(dim=-1).min() > 0
-    whole = vvipe.data.Data(recipe, people).body
+    whole = vvipe.data.TrainingData(recipe, people).body
     assert float(seen.body.lengths[16]) == pytest.approx(float(whole.lengths[16]), rel=0.01)  # a forearm
 
 

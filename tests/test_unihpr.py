@@ -27,7 +27,7 @@ from trainer.runs import Run
 from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
 from unihpr.cli import app
-from unihpr.data import Data, prepare_stores
+from unihpr.data import TrainingData, prepare_stores
 from unihpr.interpolate import great_arc
 from unihpr.model import UniHPR
 from unihpr.recipe import Recipe, Sampler
@@ -420,7 +420,7 @@ def test_tiny_is_a_recipe(tmp_path: Path) -> None:
 def test_every_step_keeps_its_temperature_in_range(cache: Path, trained: Path, tmp_path: Path) -> None:
     recipe = tiny(cache)
     trainer = Trainer(Run(tmp_path / "run"), recipe.loop)
-    data = Data(prepare_stores(recipe.data), recipe.data)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
     model = UniHPR(recipe.model)
     for name, make in STEPS.items():
         stage = make(model, data, recipe, trainer)

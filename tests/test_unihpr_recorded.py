@@ -12,14 +12,18 @@ from posedata.synthetic.people.build import build_synthetic
 from posedata.views import RIGS
 from posedata.views.noise import DetectorNoise
 from trainer.poses import evenly
-from unihpr.data import Data, open_test, prepare_stores
+from trainer.task import Elsewhere
+from typer.testing import CliRunner
+from unihpr.cli import app
+from unihpr.data import TrainingData, open_test, prepare_stores
 from unihpr.evaluate import evaluate
 from unihpr.model import UniHPR
 from unihpr.recipe import Recipe
-from unihpr.samples import Sample
-from unihpr_tiny import tiny
+from unihpr_tiny import TINY, tiny
 
 KEPT = ("skeleton", "fps", "source", "licence", "subjects", "sequences", "actions")
+
+RECORDED = ("data.format=store", "data.accept_faults=true", "data.views=recorded", "data.keypoints=detector")
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +41,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(folder: Path, *more: str) -> Recipe:
-    return tiny(
-        folder / "cache",
-        "data.format=store",
-        f"data.path={folder / 'store'}",
-        f"data.split={folder / 'split.json'}",
-        "data.accept_faults=true",
-        "data.views=recorded",
-        "data.keypoints=detector",
-        *more,
-    )
+    paths = (f"data.path={folder / 'store'}", f"data.split={folder / 'split.json'}")
+    return tiny(folder / "cache", *RECORDED, *paths, *more)
 
 
-def data_of(recipe: Recipe) -> Data:
-    return Data(prepare_stores(recipe.data, lambda text: None), recipe.data)
+def data_of(recipe: Recipe) -> TrainingData:
+    return TrainingData(prepare_stores(recipe.data, lambda text: None), recipe.data)
 
 
-def drawn(data: Data, noise: float) -> torch.Tensor:
+def drawn(data: TrainingData, noise: float) -> torch.Tensor:
     """Keypoints of a batch in pixels, with confidence."""
     everything = lambda rows: rows  # noqa: E731
     sample = data.draw_views(64, torch.Generator().manual_seed(0), everything, noise=noise, frame="pixels")
@@ -98,7 +94,7 @@ def test_the_test_is_as_it_was_recorded(folder: Path) -> None:
     rows = evenly(store.split(folder / "split.json")["test"], 10)
     columns = store.tensors(["keypoints_true", "keypoints_detector"], rows=rows)
     for detector, name in ((False, "keypoints_true"), (True, "keypoints_detector")):
-        sample = data.test_pixels(detector)
+        sample = data.test(detector, frame="pixels", images=False)
         torch.testing.assert_close(sample.keypoints, columns[name][..., :2])
         torch.testing.assert_close(sample.confidence, columns[name][..., 2])
     images = data.test().images
@@ -117,7 +113,7 @@ def test_rows_that_are_not_whole_are_left_out_and_said(folder: Path, tmp_path: P
     meta = {key: store.meta[key] for key in KEPT}
     broken = write_store(tmp_path / "broken", columns, meta)
     said: list[str] = []
-    test = open_test(recipe(folder).data, broken, None, "test", "detector", say=said.append)
+    test = open_test(recipe(folder).data, Elsewhere(broken, keypoints="detector"), "test", said.append)
     assert len(test.held_out) == min(40, len(store) - 7)
     assert said[-1] == (
         f"{broken}: 7 of {len(store)} views lack a camera, picture, joint or keypoints; left out"
@@ -127,21 +123,51 @@ def test_rows_that_are_not_whole_are_left_out_and_said(folder: Path, tmp_path: P
 
 
 def test_another_store_is_measured_as_recorded_or_by_virtual_cameras(folder: Path) -> None:
-    config = recipe(folder).data
-    quiet = lambda text: None  # noqa: E731
-    seen = open_test(config, folder / "store", folder / "split.json", "test", "detector", say=quiet).held_out
+    config, quiet = recipe(folder).data, lambda text: None
+    place = Elsewhere(folder / "store", folder / "split.json", "detector")
+    seen = open_test(config, place, "test", quiet)
     assert seen.source.recorded
-    virtual = open_test(
-        config, folder / "store", folder / "split.json", "test", views="virtual", say=quiet
-    ).held_out
-    one, other = seen.sample(), virtual.sample()
-    assert isinstance(other, Sample)
+    virtual = open_test(config, replace(place, views="virtual", keypoints=""), "test", quiet)
+    one, other = seen.test(), virtual.test()
     assert other.images is not None
     assert not torch.allclose(one.token[: len(other)], other.token[: len(one)])
     with pytest.raises(ValueError, match=r"has no part 'validation'; it has test, train"):
-        open_test(config, folder / "store", folder / "split.json", "validation", say=quiet)
+        open_test(config, place, "validation", quiet)
     model = UniHPR(recipe(folder).model).eval()
     metrics = evaluate(
-        model, open_test(config, folder / "store", None, "test", say=quiet), recipe(folder).evaluation
+        model, open_test(config, Elsewhere(folder / "store"), "test", quiet), recipe(folder).evaluation
     )
     assert set(metrics["baselines"]) == {"mean_pose", "random_retrieval"}  # no training data at hand
+
+
+def test_a_run_is_measured_on_any_labelled_store_from_any_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained where its paths are relative to; its own recorded test is what `--data` measures there."""
+    monkeypatch.chdir(folder)
+    relative = ("data.path=store", "data.split=split.json", "data.cache=cache")
+    options = [*TINY, *RECORDED, *relative, "data.test_images=40"]
+    said = ["train", "--runs", "runs", "--name", "own", "--no-report"]
+    invoke(*said, *(word for option in options for word in ("--set", option)))
+    monkeypatch.chdir(tmp_path)
+    run = folder / "runs" / "own"
+    invoke("evaluate", run, "--json", tmp_path / "own.json")
+    invoke(
+        *("evaluate", run, "--data", folder / "store", "--split", folder / "split.json"),
+        *("--keypoints", "detector", "--json", tmp_path / "there.json"),
+    )
+    own, there = (json.loads((tmp_path / f"{n}.json").read_text())["rows"][0] for n in ("own", "there"))
+    for key in ("lift.mpjpe_mm", "lift_detector.mpjpe_mm", "image.mpjpe_mm", "retrieval.2d_to_3d.mpjpe_mm"):
+        assert there[key] == pytest.approx(own[key], rel=1e-5)
+    assert "baselines.nearest_2d.mpjpe_mm" in own
+    said = invoke("evaluate", run, "--keypoints", "detector", code=2)
+    assert "--keypoints is of what --data names; give both" in said
+    assert json.loads((run / "metrics.json").read_text())["lift"]["mpjpe_mm"] == pytest.approx(
+        own["lift.mpjpe_mm"]
+    )
+
+
+def invoke(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output

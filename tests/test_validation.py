@@ -106,7 +106,7 @@ def test_unihpr(cache: Path, alone: Path, tmp_path: Path) -> None:
         expected = found["retrieval"][name]["mpjpe_mm"]
         assert curve[4][f"{name}.mpjpe_mm"] == pytest.approx(expected, rel=1e-4)
     config = unihpr_tiny(cache, PEOPLE).data
-    data = unihpr.data.Data(unihpr.data.prepare_stores(config), config)
+    data = unihpr.data.TrainingData(unihpr.data.prepare_stores(config), config)
     assert subjects(data.on("validation").stores.test_views) == KEPT
     assert subjects(data.stores.test_views) == {4}
     assert subjects(data.stores.train_views) == {0, 1}

@@ -12,7 +12,7 @@ from posedata.skeleton import get_skeleton
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe import rigs
 from vvipe.compare import spread, summarise
-from vvipe.data import Data, Views, open_data
+from vvipe.data import TrainingData, Views, open_data
 from vvipe.evaluate import hit_rates, nearest_2d, retrieval
 from vvipe.model import VVIPE, build
 from vvipe.poses import KEYPOINTS, POSE, Body, normalise, read_keypoints
@@ -22,7 +22,7 @@ from vvipe_tiny import tiny
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return open_data(tiny(tmp_path_factory.mktemp("parts")).data, say=lambda text: None)
 
 
@@ -40,7 +40,7 @@ def everything(rows: torch.Tensor) -> torch.Tensor:
     return rows
 
 
-def test_hits_are_those_of_the_metric_averaged_over_ordered_pairs(data: Data) -> None:
+def test_hits_are_those_of_the_metric_averaged_over_ordered_pairs(data: TrainingData) -> None:
     test = data.test
     embeddings = torch.randn(len(test), 3, 5, generator=torch.Generator().manual_seed(0))
     pairs = [(0, 1), (1, 0), (2, 1)]
@@ -61,7 +61,7 @@ def test_hits_are_counted_where_the_embeddings_lie() -> None:
             hit_rates(embeddings, hit, [(0, 1)], (1, 4))
 
 
-def test_perfect_embeddings_hit_always_and_pairs_are_counted_apart(data: Data) -> None:
+def test_perfect_embeddings_hit_always_and_pairs_are_counted_apart(data: TrainingData) -> None:
     test = data.test
     n, c = test.other.confidence.shape[:2]
     assert c == 11
@@ -78,7 +78,7 @@ def test_perfect_embeddings_hit_always_and_pairs_are_counted_apart(data: Data) -
     assert metrics["all"]["hit1"] == pytest.approx((50 * 100 + 60 * 100 * float(wrong)) / 110, abs=1e-3)
 
 
-def test_bare_keypoints_find_the_pose_in_the_same_view(data: Data) -> None:
+def test_bare_keypoints_find_the_pose_in_the_same_view(data: TrainingData) -> None:
     test = data.test
     flat = test.other.keypoints[:, 0].flatten(1)
     assert (nearest(flat, flat, 1, distance="euclidean")[:, 0] == torch.arange(len(test))).all()
@@ -86,14 +86,14 @@ def test_bare_keypoints_find_the_pose_in_the_same_view(data: Data) -> None:
     assert 0 < metrics["all"]["hit1"] < metrics["all"]["hit5"] < 100
 
 
-def test_no_two_test_poses_are_near_duplicates(data: Data) -> None:
+def test_no_two_test_poses_are_near_duplicates(data: TrainingData) -> None:
     later, earlier = torch.tril_indices(len(data.test), len(data.test), -1)
     assert data.test.distances[later, earlier].min() > 0.02
 
 
-def test_data_are_the_same_wherever_they_lie(data: Data) -> None:
+def test_data_are_the_same_wherever_they_lie(data: TrainingData) -> None:
     """The fingerprint depends on the rows of both parts and the cameras, and on no rounding."""
-    elsewhere = Data(data.config, data.store, "meta")
+    elsewhere = TrainingData(data.config, data.store, "meta")
     assert elsewhere.fingerprint == data.fingerprint
     assert elsewhere.test.other.keypoints.device == elsewhere.joints.device == torch.device("meta")
     assert data.test.to("cpu") is data.test
@@ -102,13 +102,15 @@ def test_data_are_the_same_wherever_they_lie(data: Data) -> None:
     assert moved.distances.shape == shape
     assert moved.same.confidence.device == moved.distances.device == torch.device("meta")
     changed = {"train_poses": 100, "seed": 1, "synthetic": replace(data.config.synthetic, test_subjects=2)}
-    prints = [Data(replace(data.config, **{k: v}), data.store).fingerprint for k, v in changed.items()]
+    prints = [
+        TrainingData(replace(data.config, **{k: v}), data.store).fingerprint for k, v in changed.items()
+    ]
     assert len({*prints, data.fingerprint}) == 4
-    noisy = Data(replace(data.config, keypoints="detector"), data.store)
+    noisy = TrainingData(replace(data.config, keypoints="detector"), data.store)
     assert noisy.fingerprint == data.fingerprint
 
 
-def test_poses_have_the_universal_skeleton_and_forget_the_heading(data: Data) -> None:
+def test_poses_have_the_universal_skeleton_and_forget_the_heading(data: TrainingData) -> None:
     joints = data.joints[:20]
     pose = data.body.pose(joints)
     torch.testing.assert_close(
@@ -122,7 +124,7 @@ def test_poses_have_the_universal_skeleton_and_forget_the_heading(data: Data) ->
     assert again.torso == pytest.approx(float(bone_lengths(pose, POSE)[0, [7, 8]].sum()) * data.body.torso)
 
 
-def test_cameras_stand_where_the_rigs_say(data: Data) -> None:
+def test_cameras_stand_where_the_rigs_say(data: TrainingData) -> None:
     joints = data.joints[:200]
     cameras = rigs.record(joints, [rigs.TRAIN, rigs.CHEST, rigs.STEEP], torch.Generator().manual_seed(0))
     assert len(cameras) == 15
@@ -140,7 +142,7 @@ def test_cameras_stand_where_the_rigs_say(data: Data) -> None:
     assert apart.abs().max() < 3
 
 
-def test_a_batch_holds_recorded_views_or_fresh_ones_of_its_poses(data: Data) -> None:
+def test_a_batch_holds_recorded_views_or_fresh_ones_of_its_poses(data: TrainingData) -> None:
     none = data.draw(64, 2, AugmentConfig(share=0.0), torch.Generator().manual_seed(1), everything)
     known = data.views.keypoints.flatten(0, 1).flatten(1).double()
     apart = torch.cdist(none.views.keypoints.flatten(0, 1).flatten(1).double(), known).amin(1)
@@ -158,7 +160,7 @@ def test_a_batch_holds_recorded_views_or_fresh_ones_of_its_poses(data: Data) -> 
         assert torch.equal(half.views.keypoints, drawn.views.keypoints[200:])
 
 
-def test_keypoints_of_coco_and_h36m_meet(data: Data) -> None:
+def test_keypoints_of_coco_and_h36m_meet(data: TrainingData) -> None:
     coco = get_skeleton("coco17")
     assert set(KEYPOINTS.joints) - set(coco.joints) == {"neck"}
     points = torch.cat([torch.randn(2, 17, 2), torch.rand(2, 17, 1) + 0.1], dim=-1)
@@ -168,7 +170,7 @@ def test_keypoints_of_coco_and_h36m_meet(data: Data) -> None:
     assert normalise(made[..., :2], made[..., 2]).isfinite().all()
 
 
-def test_losses_are_what_the_paper_adds_up(data: Data, tmp_path: Path) -> None:
+def test_losses_are_what_the_paper_adds_up(data: TrainingData, tmp_path: Path) -> None:
     recipe = tiny(tmp_path)
     torch.manual_seed(0)
     model = build(recipe).eval()
@@ -189,7 +191,7 @@ def test_losses_are_what_the_paper_adds_up(data: Data, tmp_path: Path) -> None:
     assert "contrast" not in told
 
 
-def test_pr_vipe_prefers_embeddings_that_tell_poses_apart(data: Data, tmp_path: Path) -> None:
+def test_pr_vipe_prefers_embeddings_that_tell_poses_apart(data: TrainingData, tmp_path: Path) -> None:
     """A few steps of its loss bring views of one pose nearer than those of another."""
     matching = "matching={dim: 16, draws: 20, dropout: 0}"
     recipe = tiny(tmp_path, "model.method=prvipe", "model.hidden=64", matching)

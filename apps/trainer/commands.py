@@ -27,13 +27,14 @@ from trainer.options import (
     SeedsOption,
     SetOption,
     SplitOption,
+    ViewsOption,
     console,
     existing,
     print_recipe,
     print_table,
 )
 from trainer.poses import Part
-from trainer.task import About, Metrics, Row, Scored, Table
+from trainer.task import About, Elsewhere, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:
     from trainer.lifecycle import Trained
@@ -103,17 +104,19 @@ def add_evaluate(app: typer.Typer, about: About) -> None:
         protocol: ProtocolOption = None,
         data: DataOption = None,
         split: SplitOption = None,
-        keypoints: KeypointsOption = "true",
+        keypoints: KeypointsOption = None,
+        views: ViewsOption = None,
         part: PartOption = "test",
     ) -> None:
+        place = elsewhere(data, split, keypoints, views)
         if protocol is not None:
             if part != "test":
                 raise ValueError("--protocol scores the test; leave --part out")
             if beside:
                 raise ValueError("--protocol has the papers' rows beside it; leave --beside out")
-            by_protocol(about, run, protocol, data, keypoints, json)
+            by_protocol(about, run, protocol, place, json)
         else:
-            measure_run(about, run, json, beside, part, data, split)
+            measure_run(about, run, json, beside, part, place)
 
     _add(app, evaluate, "Measure a finished run: a table, and JSON (keys: docs/pages).")
 
@@ -201,41 +204,44 @@ def load_named(about: About, recipe: str, overrides: Iterable[str]) -> Any:
     return load_recipe(recipe, about.schema, overrides, about.recipes)
 
 
+def elsewhere(
+    data: Path | None, split: Path | None, keypoints: str | None, views: str | None
+) -> Elsewhere | None:
+    """Where `--data` says that a run is measured; None for its own data.
+
+    Raises:
+        ValueError: what is said of such data, without any.
+    """
+    if data is not None:
+        seen: Any = None if views is None else str(views)
+        return Elsewhere(data, split, keypoints or "", seen)
+    for name, value in (("split", split), ("keypoints", keypoints), ("views", views)):
+        if value is not None:
+            raise ValueError(f"--{name} is of what --data names; give both")
+    return None
+
+
 def measure_run(
     about: About,
     run: Path,
     json: Path | None,
     beside: Sequence[Path] = (),
     part: Part = "test",
-    data: Path | None = None,
-    split: Path | None = None,
+    place: Elsewhere | None = None,
 ) -> None:
-    """What `evaluate` does without a protocol.
-
-    Args:
-        data, split: a store to measure on instead of the run's own data, and whom of it.
-    """
-    if split is not None and data is None:
-        raise ValueError("--split is of the people in --data; give both")
+    """What `evaluate` does without a protocol, on a run's own data or elsewhere."""
     from trainer.lifecycle import measure, open_run
 
-    trained = open_run(about.load(), run, other_data(data, split))
+    trained = open_run(about.load(), run, place)
     tell(trained, measure(trained, part), json, beside, part)
 
 
-def other_data(data: Path | None, split: Path | None) -> dict[str, Any]:
-    """The fields of a recipe's data section that stand for another store."""
-    return {} if data is None else {"format": "store", "path": data, "split": split}
-
-
-def by_protocol(
-    about: About, run: Path, name: str, data: Path | None, keypoints: str, json: Path | None
-) -> None:
+def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, json: Path | None) -> None:
     """What `evaluate` does with a protocol of the papers."""
     from trainer.lifecycle import open_run
 
-    trained = open_run(about.load(), run)
-    tell_scored(trained.task.score(trained, name, data, keypoints), json)
+    trained = open_run(about.load(), run, place)
+    tell_scored(trained.task.score(trained, name), json)
 
 
 def tell_scored(scored: Scored, json: Path | None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic
@@ -16,7 +16,7 @@ from trainer.processes import first_alone, join_processes
 from trainer.recipe import to_plain
 from trainer.results import write_results
 from trainer.runs import Existing, Run
-from trainer.task import DataT, Metrics, ModelT, RecipeT, Row, Task
+from trainer.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Task
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
 
     Attributes:
         stages: those that it has trained.
-        elsewhere: fields of the recipe's data that were replaced, to measure on other data than its own.
+        place: other data than its own that it is measured on.
     """
 
     task: Task[RecipeT, ModelT, DataT]
@@ -33,8 +33,9 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
     recipe: RecipeT
     model: ModelT
     stages: frozenset[str]
-    elsewhere: Mapping[str, Any]
+    place: Elsewhere | None = None
     opened: DataT | None = None
+    measured: dict[str, DataT] = field(default_factory=dict)
 
     @property
     def data(self) -> DataT:
@@ -44,12 +45,10 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
             ValueError, FileNotFoundError: they cannot be had, or are others than it was trained on.
         """
         if self.opened is None:
-            recipe = self.recipe
-            if self.elsewhere:
-                recipe = replace(recipe, data=replace(recipe.data, **self.elsewhere))  # type: ignore[type-var]
-            opened = open_data(self.task, recipe)
-            if not self.elsewhere:
-                self.require(self.task.fingerprint(opened))
+            if self.place is not None:
+                return self.on("test")
+            opened = open_data(self.task, self.recipe)
+            self.require(self.task.fingerprint(opened))
             self.model.to(self.device)
             self.opened = opened
         return self.opened
@@ -65,7 +64,12 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
 
     def on(self, part: Part) -> DataT:
         """Its data with a part of the split to measure on. ValueError where the split has no such part."""
-        return _on(self.task, self.data, self.recipe, part)
+        if self.place is None:
+            return _on(self.task, self.data, self.recipe, part)
+        if part not in self.measured:
+            self.measured[part] = self.task.elsewhere(self, self.place, part)
+            self.model.to(self.device)
+        return self.measured[part]
 
 
 def open_data(task: Task[RecipeT, ModelT, DataT], recipe: RecipeT) -> DataT:
@@ -120,7 +124,7 @@ def train(
         if watch is not None:
             stage.evaluate = partial(watch, name)
         trainer.fit(stage)
-    trained = Trained(task, run, recipe, model, _begun(task, recipe, run), {}, data)
+    trained = Trained(task, run, recipe, model, _begun(task, recipe, run), None, data)
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process and group not in task.about.unmeasured:
         task.restore(model, run)
@@ -132,12 +136,12 @@ def train(
 
 
 def open_run(
-    task: Task[RecipeT, ModelT, DataT], folder: Path, data: Mapping[str, Any] | None = None
+    task: Task[RecipeT, ModelT, DataT], folder: Path, place: Elsewhere | None = None
 ) -> Trained[RecipeT, ModelT, DataT]:
     """A finished run of a task or of one of its siblings: its recipe and its weights, on the CPU.
 
     Args:
-        data: fields of the recipe's data to replace, so that it is measured on other data than its own.
+        place: other data than its own, to measure it on.
 
     Raises:
         FileNotFoundError: the folder holds no run, or one without a checkpoint.
@@ -149,7 +153,7 @@ def open_run(
     run.require(task.needed(recipe, stages))
     model = task.build(recipe, None, stages)
     task.restore(model, run)
-    return Trained(task, run, recipe, model.eval(), stages, dict(data or {}))
+    return Trained(task, run, recipe, model.eval(), stages, place)
 
 
 def measure(trained: Trained[RecipeT, ModelT, DataT], part: Part = "test") -> Metrics:
@@ -173,8 +177,8 @@ def measure_beside(
     """
     rows = []
     for folder in folders:
-        other = open_run(trained.task, folder, trained.elsewhere)
-        if not trained.elsewhere:
+        other = open_run(trained.task, folder, trained.place)
+        if trained.place is None:
             other.require(trained.task.fingerprint(trained.data))
         if other.task.comparable(other.recipe) != trained.task.comparable(trained.recipe):
             raise ValueError(f"{folder}/recipe.yaml: its data section differs from {trained.run.name}'s")
@@ -211,7 +215,7 @@ def save_results(
 
 def _measured(trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: Part) -> Metrics:
     metrics = trained.task.measure(trained, held_out, part)
-    if not trained.elsewhere:
+    if trained.place is None:
         trained.run.write_metrics(metrics, part)
     return metrics
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,7 +81,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             if self._why:
                 print_line(f"precision {self.precision}: {self._why}")
-            self.run.log_start({"time": now(), "machine": machine(), "precision": self.precision})
+            began = {"time": now(), "machine": machine(), "precision": self.precision}
+            self.run.log_start(began | {"folder": str(Path.cwd())})
         with patient(self.config):
             self.accelerator.wait_for_everyone()
 

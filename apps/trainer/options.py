@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from posedata.terminal import Terminal
@@ -11,6 +11,8 @@ from trainer.poses import Part
 
 if TYPE_CHECKING:
     from trainer.runs import Existing
+
+Views = Literal["recorded", "virtual"]
 
 console = Terminal(soft_wrap=True)  # a path stays whole
 
@@ -30,7 +32,12 @@ DataOption = Annotated[
     Path | None, typer.Option("--data", "--store", help="measure on this store, not on the run's own data")
 ]
 SplitOption = Annotated[Path | None, typer.Option("--split", help="with --data: a JSON file of its people")]
-KeypointsOption = Annotated[str, typer.Option("--keypoints", help="of --data: its column keypoints_NAME")]
+KeypointsOption = Annotated[
+    str | None, typer.Option("--keypoints", help="of --data: its column keypoints_NAME, for a detector's")
+]
+ViewsOption = Annotated[
+    Views | None, typer.Option("--views", help="of --data: as recorded, or by the run's virtual cameras")
+]
 SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
 OverOption = Annotated[
     list[str], typer.Option("--over", help="vary a key: --over loop.ema=null,0.99; repeatable: the product")

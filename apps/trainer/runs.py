@@ -10,6 +10,7 @@ runs/NAME/tensorboard/    the tracker's files
 runs/.NAME.lock           held by the process that trains (`trainer.lock`)
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -95,7 +96,13 @@ class Run:
             raise ValueError(
                 f"{path}: was trained by {str(found)[:80]}; name a run of {app}, or use that one's command"
             )
-        return run, _read_recipe(stored, schema, card or {})
+        return run, run._at_home(_read_recipe(stored, schema, card or {}))
+
+    def _at_home(self, recipe: Schema) -> Schema:
+        """The recipe, with paths that are relative to where training began."""
+        folders = [start["folder"] for start in _lines(self.path / "starts.jsonl") if "folder" in start]
+        home = Path(str(folders[0])) if folders else Path()
+        return recipe if not folders or home == Path.cwd() else _below(recipe, home)
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
         """The checkpoints of one stage."""
@@ -218,6 +225,30 @@ class Run:
     def metrics_file(self, part: str = "test") -> Path:
         """metrics.json, or metrics-PART.json of a part that is not the test."""
         return self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file with one a line; damaged lines are passed over."""
+    found = []
+    for line in read_bytes(path).splitlines() if path.is_file() else ():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        found += [value] if isinstance(value, dict) else []
+    return found
+
+
+def _below(value: Any, home: Path) -> Any:
+    """A recipe whose relative paths are below a folder."""
+    if isinstance(value, Path):
+        return value if value.is_absolute() else home / value
+    if isinstance(value, tuple):
+        return tuple(_below(item, home) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: _below(getattr(value, f.name), home) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changed)
+    return value
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from posedata.store import PoseStore
     from torch import nn
 
     from trainer.ablation import Comparison
@@ -83,6 +85,36 @@ class About:
         return f"{self.prefix}{Path(recipe).stem}{self.suffix}{ending}"
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Other data to measure a run on than its own: any labelled store.
+
+    Attributes:
+        store: its folder.
+        split: a JSON file of its people; by default what the data set's reader left in the store, else all.
+        keypoints: the store's column keypoints_NAME that stands for a detector's; a noise model if empty.
+        views: as `recorded`, where the store has cameras, or by the run's own `virtual` ones.
+    """
+
+    store: Path
+    split: Path | None = None
+    keypoints: str = ""
+    views: Literal["recorded", "virtual"] | None = None
+
+    def rows(self, store: PoseStore, part: str) -> np.ndarray:
+        """The rows of a part of the split.
+
+        Raises:
+            ValueError: the split has no such part, or nobody of it.
+        """
+        parts = store.split(self.split) if self.split else store.split(store.meta.get("split", {}))
+        if not parts:
+            return store.rows()
+        if part not in parts or not len(parts[part]):
+            raise ValueError(f"{self.split or self.store}: has no part {part!r}; it has {', '.join(parts)}")
+        return parts[part]
+
+
 class Table(NamedTuple):
     """A table for the screen."""
 
@@ -136,6 +168,16 @@ class Task(ABC, Generic[RecipeT, ModelT, DataT]):
     def on(self, data: DataT, part: Part, say: Say) -> DataT:
         """The same training data with another part of the split to measure on."""
         return data.on(part)  # type: ignore[attr-defined]
+
+    def elsewhere(self, trained: Trained[RecipeT, ModelT, DataT], place: Elsewhere, part: Part) -> DataT:
+        """Other data than the run's own, to measure on.
+
+        Raises:
+            ValueError, FileNotFoundError: there are none, or none that such a run can be measured on.
+        """
+        raise ValueError(
+            f"--data {place.store}: {self.about.label} is measured on its own data; leave it out"
+        )
 
     # ---- model and training
 
@@ -216,10 +258,8 @@ class Task(ABC, Generic[RecipeT, ModelT, DataT]):
         """Write the report into the run folder; return its path."""
         raise ValueError(f"{trained.run.path}: {self.about.label} has no report; see its metrics.json")
 
-    def score(
-        self, trained: Trained[RecipeT, ModelT, DataT], protocol: str, store: Path | None, keypoints: str
-    ) -> Scored:
-        """What a published protocol says of a run, on its test or on a store.
+    def score(self, trained: Trained[RecipeT, ModelT, DataT], protocol: str) -> Scored:
+        """What a published protocol says of a run, on its test or elsewhere (`Trained.place`).
 
         Raises:
             ValueError: there is no such protocol, or it scores something else.

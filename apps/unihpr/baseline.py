@@ -18,9 +18,9 @@ from trainer.loop import Trainer, seed_of
 from trainer.poses import Part
 from trainer.runs import Run
 from trainer.stage import Stage
-from trainer.task import Metrics, Row, Say, Table, Task
+from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
 
-from unihpr.data import SKELETON, Data, prepare_stores
+from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
 from unihpr.evaluate import errors
 from unihpr.recipe import BASELINE, Recipe
 from unihpr.samples import Sample
@@ -69,13 +69,14 @@ class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
     about = BASELINE
 
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
-        return Data(prepare_stores(recipe.data, say), recipe.data, device)
-
-    def fingerprint(self, data: Data) -> str:
-        return data.stores.fingerprint
+        return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)
 
     def on(self, data: Data, part: Part, say: Say) -> Data:
+        assert isinstance(data, TrainingData)
         return data.on(part, say)
+
+    def elsewhere(self, trained: Trained[Recipe, Lifters, Data], place: Elsewhere, part: Part) -> Data:
+        return open_test(trained.recipe.data, place, part)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Lifters:
         if data is not None:
@@ -91,6 +92,7 @@ class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
     def stages(
         self, model: Lifters, data: Data, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, TrainingData)
         return {name: partial(stage, name, model, data, recipe, trainer) for name in STAGES}
 
     def restore(self, model: Lifters, run: Run) -> None:
@@ -127,7 +129,7 @@ class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
         yield Table(f"{self.about.label}, {part} subjects", ("keypoints", "MPJPE mm", "PA-MPJPE mm"), lines)
 
 
-def stage(name: str, model: Lifters, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def stage(name: str, model: Lifters, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """The training of one lifter, which is made here."""
     config, noise = recipe.baseline, STAGES[name]
     scale = data.draw_views(
@@ -153,7 +155,7 @@ def stage(name: str, model: Lifters, data: Data, recipe: Recipe, trainer: Traine
 @torch.no_grad()
 def measure(model: Lifters, data: Data, name: str) -> Metrics:
     """Errors of one lifter on keypoints such as it was trained on."""
-    held_out = data.test_pixels(detector=STAGES[name] > 0)
+    held_out = data.test(detector=STAGES[name] > 0, frame="pixels", images=False)
     return errors(model[name](held_out.keypoints), held_out.joints)
 
 

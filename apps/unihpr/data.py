@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from posedata.views.recorded import RecordedViews
 from posedata.views.virtual import Bodies, VirtualViews
 from torch import Tensor
 from trainer.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
+from trainer.task import Elsewhere
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample
@@ -111,43 +111,24 @@ def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
     return Stores(poses, train, views, _held_out(config, poses, "test", say))
 
 
-def open_test(
-    config: DataConfig,
-    store: Path,
-    split: Path | None,
-    part: str,
-    keypoints: str = "",
-    views: Literal["recorded", "virtual"] | None = None,
-    say: Say = print_line,
-) -> TestData:
+def open_test(config: DataConfig, place: Elsewhere, part: str, say: Say = print_line) -> Data:
     """Views of any labelled store to measure a run on.
 
     Args:
         config: the run's.
-        store: of poses in any skeleton that converts to Human3.6M's, approximations included.
-        split: a JSON file; by default the split that the data set's reader left in the store, or all rows.
-        part: of that split.
-        keypoints: the store's column keypoints_NAME that stands for a detector's; the noise model if empty.
-        views: as recorded, where the store has cameras, or by the run's virtual cameras.
+        place: a store of poses in any skeleton that converts to Human3.6M's, approximations included.
+        part: of its split.
 
     Raises:
         ValueError, FileNotFoundError: there is no such store or part, or nothing whole in it.
     """
-    poses = PoseStore.open(store)
-    check_poses(poses, store, True, say)
-    known = split if split is not None else poses.meta.get("split", {})
-    rows = poses.rows()
-    if known:
-        parts = poses.split(known)
-        if part not in parts or not len(parts[part]):
-            raise ValueError(f"{split or store}: has no part {part!r}; it has {', '.join(parts)}")
-        rows = parts[part]
-    if (views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
-        found = recorded_rows(poses, rows, keypoints, say)
-        source = replace(found, rows=evenly(found.rows, config.test_images))
-    else:
-        source = _rendered(config, poses, evenly(rows, config.test_images), "test", say)
-    return TestData(HeldOut(source, config, torch.device("cpu"), keypoints if source.recorded else ""))
+    poses = PoseStore.open(place.store)
+    check_poses(poses, place.store, True, say)
+    rows = place.rows(poses, part)
+    if (place.views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
+        found = recorded_rows(poses, rows, place.keypoints, say)
+        return Data(replace(found, rows=evenly(found.rows, config.test_images)), config, place.keypoints)
+    return Data(_rendered(config, poses, evenly(rows, config.test_images), "test", say), config)
 
 
 def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Say) -> StoreRows:
@@ -184,49 +165,55 @@ def recorded_rows(store: PoseStore, rows: np.ndarray, detector: str, say: Say = 
     return StoreRows(store, kept, recorded=True)
 
 
-class HeldOut:
+class Data:
     """Views to measure on.
 
     Args:
         source: whole rows (`recorded_rows`), or rendered ones.
         config: of the run that is measured.
         detector: the store's keypoints that stand for a detector's; the noise model where it is empty.
+        device: where batches are made.
+
+    Attributes:
+        held_out: the views, without their pictures.
     """
 
-    def __init__(self, source: StoreRows, config: DataConfig, device: torch.device, detector: str) -> None:
+    def __init__(
+        self, source: StoreRows, config: DataConfig, detector: str = "", device: torch.device | str = "cpu"
+    ) -> None:
         self.source, self.config, self.detector = source, config, detector
-        self.views = RecordedViews(
-            source.store, POSE, source.rows, detectors=[detector] if detector else [], lossy=True,
-            device=device, say=lambda text: None,
-        )  # fmt: skip
+        self.device = torch.device(device)
+        self.held_out = _open(source, detector, self.device)
 
-    def __len__(self) -> int:
-        return len(self.views)
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that is measured on."""
+        return self.source.fingerprint[:16]
 
-    def sample(self, detector: bool = False, *, frame: Frame | None = None, images: bool = True) -> Sample:
-        """All views; with `detector` the keypoints are a detector's."""
+    def test(self, detector: bool = False, *, frame: Frame | None = None, images: bool = True) -> Sample:
+        """Views to measure on; with `detector` the keypoints are a detector's.
+
+        Args:
+            frame: the recipe's by default.
+            images: whether to read the pictures, of a store that has any.
+        """
         pictures = ["rgb"] if images and "image" in self.source else []
-        views, name = self.views.views(images=pictures), TRUE
+        views, name = self.held_out.views(images=pictures), TRUE
         if detector and self.detector:
             name = self.detector
         elif detector:
             generator = torch.Generator().manual_seed(self.config.seed + 1)
             views, name = views.to("cpu").detected(DetectorNoise(), generator), DETECTED
-        return Sample.of(views, frame or self.config.frame, name).to(self.views.device)
+        return Sample.of(views, frame or self.config.frame, name).to(self.device)
 
 
-@dataclass(frozen=True)
-class TestData:
-    """Views to measure on, without any to train on."""
-
-    held_out: HeldOut
-
-
-class Data:
+class TrainingData(Data):
     """Training and test views on one device."""
 
     def __init__(self, stores: Stores, config: DataConfig, device: torch.device | str = "cpu") -> None:
-        self.config, self.stores, self.device = config, stores, torch.device(device)
+        detector = config.keypoints if stores.train_views.recorded else ""
+        super().__init__(stores.test_views, config, detector, device)
+        self.stores = stores
         self.virtual = VirtualViews(
             stores.poses.tensors(["joints"], device, stores.train)["joints"],
             POSE,
@@ -234,20 +221,14 @@ class Data:
             DetectorNoise(),
             Bodies(**asdict(config.augment)),
         )
-        recorded = stores.train_views.recorded
-        self.detector = config.keypoints if recorded else ""
         self.recorded_share = {"virtual": 0.0, "recorded": 1.0, "both": config.recorded}[config.views]
-        self.views = RecordedViews(
-            stores.train_views.store, POSE, stores.train_views.rows,
-            detectors=[self.detector] if self.detector else [], device=device, say=lambda text: None,
-        )  # fmt: skip
+        self.views = _open(stores.train_views, detector, self.device)
 
     @property
-    def held_out(self) -> HeldOut:
-        """What the run is measured on."""
-        return HeldOut(self.stores.test_views, self.config, self.device, self.detector)
+    def fingerprint(self) -> str:
+        return self.stores.fingerprint
 
-    def on(self, part: Part, say: Say = print_line) -> Data:
+    def on(self, part: Part, say: Say = print_line) -> TrainingData:
         """The same training data with another part of the split to measure on, as many views of it.
 
         Raises:
@@ -256,7 +237,9 @@ class Data:
         if part == "test":
             return self
         other = copy.copy(self)
-        other.stores = replace(self.stores, test_views=_held_out(self.config, self.stores.poses, part, say))
+        other.source = _held_out(self.config, self.stores.poses, part, say)
+        other.stores = replace(self.stores, test_views=other.source)
+        other.held_out = _open(other.source, self.detector, self.device)
         return other
 
     def draw_views(
@@ -298,14 +281,6 @@ class Data:
         views = self.views.views(share(rows), images=["rgb"])
         return Sample.of(views if turn is None else views.mirrored(turn), self.config.frame)
 
-    def test(self, detector: bool = False) -> Sample:
-        """All test views with images; with `detector` the keypoints are a detector's."""
-        return self.held_out.sample(detector)
-
-    def test_pixels(self, detector: bool = False) -> Sample:
-        """All test views with keypoints in pixels and joints in the camera's frame, without images."""
-        return self.held_out.sample(detector, frame="pixels", images=False)
-
     def scale(self, count: int = 4096) -> tuple[Float[Tensor, "N J 2"], Float[Tensor, "N J 3"]]:
         """Exact keypoints and joints of random training views, to derive the decoders' scale from."""
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
@@ -328,6 +303,13 @@ class Data:
             return None
         drawn = torch.rand(count, generator=generator, device=self.device)
         return share(drawn < self.config.augment.mirror)
+
+
+def _open(source: StoreRows, detector: str, device: torch.device) -> RecordedViews:
+    names = [detector] if detector else []
+    return RecordedViews(
+        source.store, POSE, source.rows, detectors=names, lossy=True, device=device, say=lambda text: None
+    )
 
 
 def store_sample(

@@ -11,7 +11,7 @@ from posediff import PoseDecoder
 from posediff.hypotheses import coverage
 from torch import Tensor
 
-from unihpr.data import Data, HeldOut, TestData
+from unihpr.data import Data, TrainingData
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import EvaluationConfig
 from unihpr.samples import Sample
@@ -27,14 +27,13 @@ Metrics = dict[str, Any]
 
 
 @torch.no_grad()
-def evaluate(model: UniHPR, data: Data | TestData, config: EvaluationConfig) -> Metrics:
+def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     """All metrics of the test views, nested by name; docs/pages/metrics.md says what each is.
 
     Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
     """
     model.eval()
-    held_out = data.held_out
-    exact, detected = held_out.sample(), held_out.sample(detector=True)
+    exact, detected = data.test(), data.test(detector=True)
     modalities = MODALITIES if exact.images is not None else POSES
     embeddings = embed(model, exact, config.batch, modalities)
     noisy = embed(model, detected, config.batch, ("2d",))["2d"]
@@ -47,7 +46,7 @@ def evaluate(model: UniHPR, data: Data | TestData, config: EvaluationConfig) -> 
     metrics["reconstruct"] = estimation(model, embeddings["3d"], "3d", exact.joints, config)
     if "image" in embeddings:
         metrics["keypoints"] = keypoints(model, embeddings["image"], exact.keypoints)
-    near = neighbours(held_out, config.neighbours)
+    near = neighbours(data, config.neighbours)
     return metrics | {
         "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
         "retrieval": retrieval(embeddings, exact.joints),
@@ -166,20 +165,20 @@ def retrieval(
     return table
 
 
-def neighbours(held_out: HeldOut, frames: int) -> Neighbours:
+def neighbours(data: Data, frames: int) -> Neighbours:
     """Of a test view: the views of its sequence at most `frames` frames away, itself included."""
-    track = held_out.views.track
+    track = data.held_out.track
     return Neighbours(track.recording, track.frame, track.recording, track.frame, frames)
 
 
-def baselines(model: UniHPR, data: Data | TestData, test: Sample) -> Metrics:
+def baselines(model: UniHPR, data: Data, test: Sample) -> Metrics:
     """Trivial baselines: the mean pose and (with training data at hand) the 3D of the nearest training 2D, a
     random retrieval."""
     count, device = len(test), test.joints.device
     mean = model.mean_pose.to(device).expand(count, -1, -1)
     found = {"mean_pose": errors(mean, test.joints)}
     generator = torch.Generator(device).manual_seed(0)
-    if isinstance(data, Data):
+    if isinstance(data, TrainingData):
         train = data.draw_views(20_000, generator, lambda rows: rows)
         nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
         found["nearest_2d"] = errors(train.joints[nearest], test.joints)

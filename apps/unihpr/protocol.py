@@ -42,8 +42,7 @@ def score_branches(
 ) -> dict[str, Scores]:
     """Scores of each branch's mean pose, on the protocol's test rows or, of other data, on all test views."""
     model.eval()
-    held_out = data.held_out
-    source = held_out.source
+    source = data.source
     store = source.store
     kept = np.arange(len(source))
     if protocol.applies_to(store):
@@ -58,7 +57,7 @@ def score_branches(
     true = store.camera(rows).world_to_camera(columns["joints"])
     found = {}
     for branch, (modality, detector) in BRANCHES.items():
-        sample = held_out.sample(detector)[picked]
+        sample = data.test(detector)[picked]
         if modality == "image" and sample.images is None:
             continue
         embedding = embed(model, sample, config.batch, (modality,))[modality]
@@ -76,7 +75,7 @@ def score_branches(
 
 def remark(data: Data, protocol: PoseProtocol) -> str:
     """Whether the published numbers are of the same data."""
-    source = data.held_out.source
+    source = data.source
     store = source.store
     if protocol.applies_to(store):
         seen = "as recorded" if source.recorded else "seen by this run's cameras"

@@ -78,7 +78,7 @@ def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> 
     stacked = torch.cat([embeddings[m][rows] for m in MODALITIES]).cpu().numpy()
     perplexity = min(30, (len(stacked) - 1) // 3)
     flat = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
-    action = np.asarray(data.stores.test_views.column("action"))[rows.numpy()]
+    action = np.asarray(data.source.column("action"))[rows.numpy()]
     report.section("The shared space", "t-SNE of the three embeddings of the same test views.")
     points = flat.reshape(len(MODALITIES), -1, 2)
     report.figure(shared_space(points, MODALITIES, action), "t-SNE")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from trainer.loop import Trainer
 from trainer.stage import Stage
 
-from unihpr.data import Data
+from unihpr.data import TrainingData
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import Recipe, StageConfig
 from unihpr.samples import Sample
@@ -27,7 +27,7 @@ from unihpr.samples import Sample
 Losses = dict[str, Tensor]
 
 
-def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 1: 2D and 3D by L_pair, on views drawn afresh in every step (UniHPE, section 3.2)."""
     config = recipe.align_poses
     model.train()
@@ -45,7 +45,7 @@ def align_poses(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> 
     return _stage("align_poses", modules, config, batch, loss)
 
 
-def align_image(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 2: the image to the frozen 2D and 3D by L_pair + α L_triplet (UniHPE, section 3.2)."""
     config = recipe.align_image
     model.train()
@@ -67,7 +67,7 @@ def align_image(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> 
     return _stage("align_image", modules, config, batch, loss)
 
 
-def finetune(model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 3: everything by L_cl + L_2D + L_3D (UniHPE, section 3.3).
 
     A batch is views with images and further views without: 2D-3D pairs are free, images are not. The
@@ -153,7 +153,7 @@ def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Calla
     return call
 
 
-STEPS: dict[str, Callable[[UniHPR, Data, Recipe, Trainer], Stage]] = {
+STEPS: dict[str, Callable[[UniHPR, TrainingData, Recipe, Trainer], Stage]] = {
     "align_poses": align_poses,
     "align_image": align_image,
     "finetune": finetune,

@@ -13,12 +13,12 @@ from trainer.loop import Trainer
 from trainer.poses import Part
 from trainer.runs import Run
 from trainer.stage import Stage
-from trainer.task import Metrics, Row, Say, Scored, Table, Task
+from trainer.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
 from unihpr.baseline import SIMPLE_BASELINE
-from unihpr.data import Data, prepare_stores
+from unihpr.data import Data, TrainingData, open_test, prepare_stores
 from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
 from unihpr.model import UniHPR
 from unihpr.recipe import ABOUT, Recipe
@@ -37,18 +37,19 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
     headline = COMPONENTS.measured
 
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
-        return Data(prepare_stores(recipe.data, say), recipe.data, device)
-
-    def fingerprint(self, data: Data) -> str:
-        return data.stores.fingerprint
+        return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)
 
     def on(self, data: Data, part: Part, say: Say) -> Data:
+        assert isinstance(data, TrainingData)
         return data.on(part, say)
+
+    def elsewhere(self, trained: Trained[Recipe, UniHPR, Data], place: Elsewhere, part: Part) -> Data:
+        return open_test(trained.recipe.data, place, part)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
         has_image = data is None or not {"align_image", "finetune"}.isdisjoint(begun)
         model = (UniHPR.of_checkpoint if has_image else UniHPR)(recipe.model)
-        if data is not None:
+        if isinstance(data, TrainingData):
             model.to(data.device).fit_scale(*data.scale())
         return model
 
@@ -58,6 +59,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
     def stages(
         self, model: UniHPR, data: Data, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, TrainingData)
         return {name: partial(step, model, data, recipe, trainer) for name, step in STEPS.items()}
 
     def restore(self, model: UniHPR, run: Run) -> None:
@@ -90,9 +92,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
     def comparison(self, name: str, recipe: Recipe) -> Comparison:
         return of_aligned(self.comparisons[name], recipe)
 
-    def score(
-        self, trained: Trained[Recipe, UniHPR, Data], name: str, store: Path | None, keypoints: str
-    ) -> Scored:
+    def score(self, trained: Trained[Recipe, UniHPR, Data], name: str) -> Scored:
         scored = protocol.pose_protocol(name)
         data = trained.data
         scores = protocol.score_branches(trained.model, data, trained.recipe.evaluation, scored)
@@ -109,7 +109,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
             said,
         ]
         rows: list[Row] = [{"method": branch, "protocol": name, **found} for branch, found in scores.items()]
-        more = {"data": data.stores.fingerprint, "remark": said, "published": scored.published()}
+        more = {"data": data.fingerprint, "remark": said, "published": scored.published()}
         return Scored(shown, rows, more)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from trainer.commands import add_ablate, add_report, add_train, measure_run, tell_scored
+from trainer.commands import add_ablate, add_report, add_train, elsewhere, measure_run, tell_scored
 from trainer.errors import plain_errors
 from trainer.options import (
     DataOption,
@@ -52,7 +52,7 @@ def evaluate(
         return
     if run is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
-    measure_run(ABOUT, run, json, (), part, data, split)
+    measure_run(ABOUT, run, json, (), part, elsewhere(data, split, None, None))
 
 
 @app.command()

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from posedata.store import PoseStore
 from posedata.terminal import print_line
-from trainer.poses import PARTS, Part, open_poses, part_rows, split_poses
+from trainer.poses import PARTS, Part, check_poses, open_poses, part_rows, split_poses
+from trainer.task import Elsewhere
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film
@@ -19,23 +21,35 @@ FILMED = "h36m17"
 
 
 @dataclass(frozen=True)
-class ClipSplit:
-    """Clips to train on and clips to test on, of different people."""
+class ClipTest:
+    """Clips to measure on."""
 
-    train: Clips
     test: Clips
 
     @property
     def fingerprint(self) -> str:
         """Of the stores that the clips are from: filmed ones hold nothing else. Of a recorded one also of the
         rows that were taken from it, and of the files that its 2D joints are from."""
-        parts = [self.train.store.fingerprint, self.test.store.fingerprint]
-        config = self.train.config
+        every, config = self._clips(), self.test.config
+        parts = [clips.store.fingerprint for clips in every]
         if config.format == "rgbd":
-            rows = [clips.rows.astype("<i8").tobytes() for clips in (self.train, self.test)]
+            rows = [clips.rows.astype("<i8").tobytes() for clips in every]
             files = [path.read_bytes() for path in config.keypoints if config.detector == "coco"]
             parts += [hashlib.sha256(content).hexdigest() for content in (*rows, *files)]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+    def _clips(self) -> tuple[Clips, ...]:
+        return (self.test,)
+
+
+@dataclass(frozen=True)
+class ClipSplit(ClipTest):
+    """And clips to train on, of different people."""
+
+    train: Clips
+
+    def _clips(self) -> tuple[Clips, ...]:
+        return (self.train, self.test)
 
 
 def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> ClipSplit:
@@ -44,7 +58,23 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Clip
     Raises:
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
-    return ClipSplit(open_part(config, "train", say), open_part(config, "test", say))
+    train = open_part(config, "train", say)
+    return ClipSplit(open_part(config, "test", say), train)
+
+
+def open_test(
+    config: DataConfig, place: Elsewhere, part: Part, say: Callable[[str], None] = print_line
+) -> ClipTest:
+    """Clips of recorded RGB-D to measure a run on, with the run's own kind of 2D joints.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such store or part, or no clip in it.
+    """
+    seen = replace(config, format="rgbd", path=place.store, split=place.split)
+    source = PoseStore.open(place.store)
+    check_poses(source, place.store, True, say)
+    clips = windows(source, place.rows(source, part), config.frames, config.test_clips, config.stride)
+    return ClipTest(open_clips(source, clips, seen, part, config.seed + PARTS.index(part), say))
 
 
 def open_part(

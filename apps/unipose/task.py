@@ -18,11 +18,11 @@ from trainer.loop import Trainer
 from trainer.poses import Part
 from trainer.runs import Run
 from trainer.stage import Stage
-from trainer.task import Metrics, Row, Say, Table, Task
+from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
 
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
-from unipose.data import ClipSplit, open_part, prepare
+from unipose.data import ClipSplit, ClipTest, open_part, open_test, prepare
 from unipose.evaluate import LABELS, PSEUDO_LABELS, evaluate, student_errors, summary, teacher_errors
 from unipose.model import KINDS, Models, Teacher, build
 from unipose.pictures import Frames
@@ -30,10 +30,10 @@ from unipose.pseudo import Labels, label_errors, labels, skin
 from unipose.recipe import ABOUT, Recipe
 from unipose.report import HEADER, write_report
 
-UniPoseRun = Trained[Recipe, Models, ClipSplit]
+UniPoseRun = Trained[Recipe, Models, ClipTest]
 
 
-class UniPoseTask(Task[Recipe, Models, ClipSplit]):
+class UniPoseTask(Task[Recipe, Models, ClipTest]):
     """3D joints from RGB-D without 3D labels."""
 
     about = ABOUT
@@ -42,11 +42,16 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> ClipSplit:
         return prepare(recipe.data, say)
 
-    def on(self, data: ClipSplit, part: Part, say: Say) -> ClipSplit:
-        return data if part == "test" else replace(data, test=open_part(data.train.config, part, say))
+    def on(self, data: ClipTest, part: Part, say: Say) -> ClipTest:
+        return data if part == "test" else replace(data, test=open_part(data.test.config, part, say))
 
-    def build(self, recipe: Recipe, data: ClipSplit | None, begun: Collection[str]) -> Models:
-        if data is not None and recipe.twins and not len(data.train.labelled()):
+    def elsewhere(self, trained: UniPoseRun, place: Elsewhere, part: Part) -> ClipTest:
+        if place.keypoints or place.views:
+            raise ValueError("UniPose's 2D joints are those of its recipe; leave --keypoints and --views out")
+        return open_test(trained.recipe.data, place, part)
+
+    def build(self, recipe: Recipe, data: ClipTest | None, begun: Collection[str]) -> Models:
+        if isinstance(data, ClipSplit) and recipe.twins and not len(data.train.labelled()):
             raise ValueError(
                 f"{data.train.store.path}: no clip has its true 3D joints, which twins learn from; set"
                 " twins=false"
@@ -64,8 +69,9 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
         return {n: count for n, count in self.steps(recipe).items() if every or n.startswith("teacher")}
 
     def stages(
-        self, model: Models, data: ClipSplit, recipe: Recipe, trainer: Trainer
+        self, model: Models, data: ClipTest, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, ClipSplit)
         clips = data.train
         frames = cache(partial(Frames.of, clips))
         pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe))
@@ -93,7 +99,7 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
             else:
                 load_weights(run.checkpoint(name), {"model": model[name]})
 
-    def watch(self, model: Models, held_out: ClipSplit, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+    def watch(self, model: Models, held_out: ClipTest, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         clips = held_out.test
         frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
         if not bool(truth.isfinite().any()):
@@ -109,14 +115,15 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
 
         return errors
 
-    def measure(self, trained: UniPoseRun, held_out: ClipSplit, part: Part) -> Metrics:
-        """The test, and what pseudo labels and students make of the training frames; or validation alone."""
-        models, clips = trained.model, held_out.train
+    def measure(self, trained: UniPoseRun, held_out: ClipTest, part: Part) -> Metrics:
+        """The test, and what pseudo labels and students make of training frames; of others the first."""
+        models = trained.model
         metrics: Metrics = {part: evaluate(models, held_out.test), "clips": {part: len(held_out.test)}}
         if not metrics[part]:
             path = held_out.test.store.path
             print_line(f"{path}: has no true 3D joints of these people, so no error is measured")
-        if part == "test":
+        if part == "test" and isinstance(held_out, ClipSplit):
+            clips = held_out.train
             metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
             metrics["pseudo"] = label_errors(models, clips, trained.recipe)
             metrics["skin_mm"] = skin(models.get_teacher(), clips)

@@ -6,9 +6,8 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +23,8 @@ from posedata.views.batch import see as posedata_see
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews, moments
 from torch import Tensor
-from trainer.poses import Part, evenly, open_poses, part_rows, split_poses
+from trainer.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
+from trainer.task import Elsewhere
 
 from vvipe import rigs
 from vvipe.poses import POSE, Body, normalise, read_keypoints
@@ -95,58 +95,37 @@ def see(
 
 
 class Data:
-    """Training poses with their recorded views, and the test.
+    """Poses of people to measure on, and how cameras see them.
 
     Args:
         config: the recipe's data section.
         store: poses in the world.
-        device: where the poses of training and of the test lie.
-        say: told which poses are left out.
+        rows: whose; of recorded views, all that show the same moments.
+        body: the universal skeleton.
+        device: where they are brought.
     """
 
     def __init__(
         self,
         config: DataConfig,
         store: PoseStore,
+        rows: np.ndarray,
+        body: Body,
         device: torch.device | str = "cpu",
-        say: Callable[[str], None] = print_line,
     ) -> None:
         self.config, self.store, self.device = config, store, torch.device(device)
-        self.parts = split_poses(config, store, say=say)
-        self._on: dict[Part, Data] = {"test": self}
-        self.moments: dict[int, np.ndarray] = {}
-        self.train_rows, self.test_rows = evenly(self._rows("train"), config.train_poses), self._rows("test")
-        joints = _joints(store, self.train_rows)
-        self.body = Body.mean_of(joints)
+        self.body = body
         self.noise = DetectorNoise() if config.keypoints == "detector" else None
-        self.views = self._views(joints, self.train_rows, seed=1).to(self.device)
-        self.joints = joints.to(self.device)
-        self._poses: dict[bool, Tensor] = {}
-
-    def __len__(self) -> int:
-        return len(self.joints)
+        self.moments: dict[int, np.ndarray] = {}
+        self.test_rows = self._usable(rows)
 
     @property
     def fingerprint(self) -> str:
-        """Of the poses of training and of the test, and of what places cameras; the same on every machine.
+        """Of the poses, and of what places cameras; the same on every machine.
 
         Keypoints exact and with noise have the same: stage 1, which sees none, serves both.
         """
-        parts = [self.store.fingerprint, self.config.seed, self.train_rows.tolist(), self.test_rows.tolist()]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-    def on(self, part: Part) -> Data:
-        """The same training data with another part of the split to measure on, made once.
-
-        Raises:
-            ValueError: the split has no such part.
-        """
-        if part not in self._on:
-            other = copy.copy(self)
-            other.test_rows = self._rows(part)
-            other.__dict__.pop("test", None)
-            self._on[part] = other
-        return self._on[part]
+        return _hash(self.store.fingerprint, self.config.seed, self.test_rows.tolist())
 
     @cached_property
     def test(self) -> Test:
@@ -162,6 +141,88 @@ class Data:
             self._views(joints, rows, seed=2),
             self._by_rigs(joints, [rigs.CHEST, rigs.STEEP], seed=3),
         ).to(self.device)
+
+    def _usable(self, rows: np.ndarray) -> np.ndarray:
+        """One row a pose; of recorded views the first camera's of each moment that all cameras saw."""
+        if self.config.views == "virtual":
+            return rows
+        table, _ = moments(self.store, rows)
+        seen = self._as_recorded(table).valid.all(1).numpy()
+        whole = _joints(self.store, table[:, 0]).isfinite().all(-1).all(-1).numpy()
+        table = table[seen & whole]
+        if not len(table):
+            raise ValueError(
+                f"{self.store.path}: at no moment are hips and shoulders seen by every camera; set"
+                " data.detector to other keypoints, or data.views=virtual"
+            )
+        self.moments |= {int(row[0]): row for row in table}
+        return table[:, 0]
+
+    def _views(self, joints: Tensor, rows: np.ndarray, seed: int) -> Normalised:
+        """(N, cameras, ...) as the data set's own cameras saw the poses, or those of `rigs.TRAIN`."""
+        if self.config.views == "virtual":
+            return self._by_rigs(joints, [rigs.TRAIN], seed)
+        return self._as_recorded(np.stack([self.moments[row] for row in rows.tolist()]))
+
+    def _as_recorded(self, table: np.ndarray) -> Normalised:
+        """Keypoints of a table of rows, (moments, cameras)."""
+        name = self.config.detector if self.config.keypoints == "detector" else TRUE
+        views = RecordedViews(self.store, POSE, table.reshape(-1), detectors=[name], say=lambda text: None)
+        points = read_keypoints(views.keypoints[name], POSE).unflatten(0, table.shape)
+        return Normalised.of(points)
+
+    def _by_rigs(self, joints: Tensor, which: list[Rig], seed: int) -> Normalised:
+        """(N, cameras, ...) of fixed cameras; the same for the same recipe."""
+        generator = torch.Generator().manual_seed(1000 * self.config.seed + seed)
+        cameras = rigs.record(joints, which, generator)
+        return Normalised.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
+
+
+class TrainingData(Data):
+    """And training poses with their views.
+
+    Args:
+        say: told which poses are left out.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        store: PoseStore,
+        device: torch.device | str = "cpu",
+        say: Callable[[str], None] = print_line,
+    ) -> None:
+        self.parts = split_poses(config, store, say=say)
+        nobody = Body(torch.zeros(len(POSE)))  # until the training poses are known
+        super().__init__(config, store, part_rows(self.parts, "test"), nobody, device)
+        self.train_rows = evenly(self._usable(part_rows(self.parts, "train")), config.train_poses)
+        joints = _joints(store, self.train_rows)
+        self.body = Body.mean_of(joints)
+        self.views = self._views(joints, self.train_rows, seed=1).to(self.device)
+        self.joints = joints.to(self.device)
+        self._poses: dict[bool, Tensor] = {}
+        self._on: dict[Part, TrainingData] = {"test": self}
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def fingerprint(self) -> str:
+        rows = self.train_rows.tolist(), self.test_rows.tolist()
+        return _hash(self.store.fingerprint, self.config.seed, *rows)
+
+    def on(self, part: Part) -> TrainingData:
+        """The same training data with another part of the split to measure on, made once.
+
+        Raises:
+            ValueError: the split has no such part.
+        """
+        if part not in self._on:
+            other = copy.copy(self)
+            other.test_rows = self._usable(part_rows(self.parts, part))
+            other.__dict__.pop("test", None)
+            self._on[part] = other
+        return self._on[part]
 
     def poses(self, align: bool = True) -> Float[Tensor, "N J 3"]:
         """All training poses as the model embeds them, made once."""
@@ -225,42 +286,6 @@ class Data:
         )
         return see(joints, sample_cameras(joints, rig, generator), generator, self.noise, augment.noise)
 
-    def _rows(self, part: Part | Literal["train"]) -> np.ndarray:
-        """Rows of one part, one a pose; of recorded views the first camera's of each moment."""
-        rows = part_rows(self.parts, part)
-        if self.config.views == "virtual":
-            return rows
-        table, _ = moments(self.store, rows)
-        seen = self._as_recorded(table).valid.all(1).numpy()
-        whole = _joints(self.store, table[:, 0]).isfinite().all(-1).all(-1).numpy()
-        table = table[seen & whole]
-        if not len(table):
-            raise ValueError(
-                f"{self.store.path}: no moment of {part} shows hips and shoulders to every camera; set"
-                " data.detector to other keypoints, or data.views=virtual"
-            )
-        self.moments |= {int(row[0]): row for row in table}
-        return table[:, 0]
-
-    def _views(self, joints: Tensor, rows: np.ndarray, seed: int) -> Normalised:
-        """(N, cameras, ...) as the data set's own cameras saw the poses, or those of `rigs.TRAIN`."""
-        if self.config.views == "virtual":
-            return self._by_rigs(joints, [rigs.TRAIN], seed)
-        return self._as_recorded(np.stack([self.moments[row] for row in rows.tolist()]))
-
-    def _as_recorded(self, table: np.ndarray) -> Normalised:
-        """Keypoints of a table of rows, (moments, cameras)."""
-        name = self.config.detector if self.config.keypoints == "detector" else TRUE
-        views = RecordedViews(self.store, POSE, table.reshape(-1), detectors=[name], say=lambda text: None)
-        points = read_keypoints(views.keypoints[name], POSE).unflatten(0, table.shape)
-        return Normalised.of(points)
-
-    def _by_rigs(self, joints: Tensor, which: list[Rig], seed: int) -> Normalised:
-        """(N, cameras, ...) of fixed cameras; the same for the same recipe."""
-        generator = torch.Generator().manual_seed(1000 * self.config.seed + seed)
-        cameras = rigs.record(joints, which, generator)
-        return Normalised.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
-
 
 @dataclass(frozen=True)
 class Test:
@@ -305,13 +330,53 @@ class Test:
 
 def open_data(
     config: DataConfig, device: torch.device | str = "cpu", say: Callable[[str], None] = print_line
-) -> Data:
+) -> TrainingData:
     """The data that a recipe names, made or found in its cache.
 
     Raises:
         ValueError, FileNotFoundError: they cannot be had; the message says what to set.
     """
-    return Data(config, open_poses(config, POSE.name, say), device, say)
+    return TrainingData(config, open_poses(config, POSE.name, say), device, say)
+
+
+def open_test(
+    config: DataConfig,
+    place: Elsewhere,
+    part: str,
+    body: Body,
+    device: torch.device | str = "cpu",
+    say: Callable[[str], None] = print_line,
+) -> Data:
+    """Poses of any labelled store to measure a run on, as its cameras saw them or by virtual ones.
+
+    Args:
+        config: the run's.
+        body: the universal skeleton that the run was taught.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such store or part, or nobody whole in it.
+    """
+    store = PoseStore.open(place.store)
+    if store.skeleton.name != POSE.name:
+        raise ValueError(
+            f"{place.store}: skeleton is {store.skeleton.name}, {POSE.name} is needed; convert the store"
+        )
+    check_poses(store, place.store, True, say)
+    rows = place.rows(store, part)
+    if "valid" in store:
+        rows = rows[store.column("valid")[rows].all(axis=1)]
+    named = "cameras" in store.meta and "camera" in store
+    seen = replace(
+        config,
+        views=place.views or ("recorded" if named else "virtual"),
+        keypoints="detector" if place.keypoints else "exact",
+        detector=place.keypoints or config.detector,
+    )
+    return Data(seen, store, rows, body, device)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]
 
 
 def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:

@@ -14,14 +14,14 @@ from trainer.loop import Trainer
 from trainer.stage import Stage
 from trainer.whole import ALONE, WholeBatch
 
-from vvipe.data import Batch, Data
+from vvipe.data import Batch, TrainingData
 from vvipe.model import PRVIPE, VVIPE
 from vvipe.recipe import MappingConfig, Recipe, VaeConfig
 
 Losses = dict[str, Tensor]
 
 
-def vae(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def vae(model: VVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Stage 1 of V-VIPE (section 3.2): reconstruct poses, keep alike ones close, stay near N(0, 1)."""
     config = recipe.vae
     model.vae.train()
@@ -66,7 +66,7 @@ def vae_loss(
     return {"loss": total, **values}
 
 
-def mapping(model: VVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def mapping(model: VVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Stage 2 of V-VIPE (section 3.3): 2D into the embedding, through the frozen decoder.
 
     Without pre-training the decoder is learnt along with the 2D encoder, and there is no 3D encoder: the
@@ -118,7 +118,7 @@ def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig, whole: Whole
     return {"loss": total, **values}
 
 
-def matching(model: PRVIPE, data: Data, recipe: Recipe, trainer: Trainer) -> Stage:
+def matching(model: PRVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """PR-VIPE: two views of every pose match more probably than a view of another pose."""
     config = recipe.matching
     model.train()

@@ -13,10 +13,10 @@ from trainer.loop import Trainer
 from trainer.poses import Part
 from trainer.runs import Existing, Run
 from trainer.stage import Stage
-from trainer.task import Metrics, Row, Say, Scored, Table, Task
+from trainer.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from vvipe.ablate import COMPONENTS
-from vvipe.data import Data, open_data
+from vvipe.data import Data, TrainingData, open_data, open_test
 from vvipe.embed import VVIPERun, require_encoder
 from vvipe.evaluate import evaluate, nearest_2d, watch
 from vvipe.model import VVIPE, Model, build
@@ -35,6 +35,9 @@ class VVIPETask(Task[Recipe, Model, Data]):
 
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
         return open_data(recipe.data, device, say)
+
+    def elsewhere(self, trained: VVIPERun, place: Elsewhere, part: Part) -> Data:
+        return open_test(trained.recipe.data, place, part, trained.model.body.get(), trained.device)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Model:
         model = build(recipe)
@@ -67,6 +70,7 @@ class VVIPETask(Task[Recipe, Model, Data]):
     def stages(
         self, model: Model, data: Data, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, TrainingData)
         return {name: partial(step, model, data, recipe, trainer) for name, step in stages(recipe).items()}
 
     def restore(self, model: Model, run: Run) -> None:
@@ -116,11 +120,12 @@ class VVIPETask(Task[Recipe, Model, Data]):
     def report(self, trained: VVIPERun, metrics: Metrics) -> Path:
         return write_report(trained, metrics)
 
-    def score(self, trained: VVIPERun, name: str, store: Path | None, keypoints: str) -> Scored:
+    def score(self, trained: VVIPERun, name: str) -> Scored:
         scored = hit_protocol(name)
-        if store is None:
-            raise ValueError("--protocol and --store go together; give both")
-        row, data = score_hits(trained, store, scored, keypoints)
+        if trained.place is None:
+            raise ValueError("--protocol and --data go together; give both")
+        keypoints = trained.place.keypoints or "true"
+        row, data = score_hits(trained, trained.place.store, scored, keypoints)
         header = ("method", "input", *scored.columns, "source")
         found = scored.beside({trained.run.name: row})
         table = Table(scored.title, header, [[line.get(key) or "" for key in header] for line in found])

@@ -18,19 +18,22 @@ METHOD = "A2J-Transformer"
 
 
 @torch.no_grad()
-def evaluate(model: A2JTransformer, train: Hands, test: Hands) -> Rows:
+def evaluate(model: A2JTransformer, train: Hands | None, test: Hands) -> Rows:
     """One row a method: MPJPE in mm over single hands, two hands and all, and the 2D error in px of the crop.
 
     Hands are aligned at their wrists, and placed at their wrists' true depth, as A2J-Transformer is
-    evaluated. The baselines: the mean pose of the training hands, in the camera's frame; true pixels at
-    the wrist's depth, which is what a perfect 2D detector knows.
+    evaluated. The baselines: the mean pose of the training hands (where given), in the camera's frame; true
+    pixels at the wrist's depth, which is what a perfect 2D detector knows.
     """
     flat = torch.cat([test.targets[..., :2], torch.zeros_like(test.targets[..., 2:])], -1)
-    return [
+    rows = [
         {"method": METHOD, **errors(model, test)},
         {"method": "true 2D, depth of the wrist", **_errors(_placed(flat, test), test)},
-        {"method": "mean pose", **_errors(_mean_pose(train) + own_wrist(test.joints), test)},
     ]
+    if train is not None:
+        mean = _mean_pose(train) + own_wrist(test.joints)
+        rows.append({"method": "mean pose", **_errors(mean, test)})
+    return rows
 
 
 @torch.no_grad()

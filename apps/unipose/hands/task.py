@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.store import PoseStore
 from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
 from torch import Tensor
@@ -20,7 +21,7 @@ from trainer.optimise import scheduled, warm_then
 from trainer.poses import Part
 from trainer.runs import Run
 from trainer.stage import Stage
-from trainer.task import Metrics, Row, Say, Table, Task
+from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
 
 from unipose.hands.data import Hands, fingerprint, prepare, prepare_part
 from unipose.hands.evaluate import METHOD, errors, evaluate
@@ -32,15 +33,15 @@ HEADER = {"single_mpjpe_mm": "single", "two_mpjpe_mm": "two", "all_mpjpe_mm": "a
 
 @dataclass(frozen=True)
 class HandSplit:
-    """Pictures to train on and pictures to test on."""
+    """Pictures to train on, where there are any, and pictures to test on."""
 
     config: DataConfig
-    train: Hands
+    train: Hands | None
     test: Hands
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.train.store, self.test.store)
+        return fingerprint(*(hands.store for hands in (self.train, self.test) if hands is not None))
 
 
 HandsRun = Trained[Recipe, A2JTransformer, HandSplit]
@@ -60,6 +61,12 @@ class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
         store = prepare_part(data.config, part, say)
         return replace(data, test=Hands.open(store, data.test.targets.device))
 
+    def elsewhere(self, trained: HandsRun, place: Elsewhere, part: Part) -> HandSplit:
+        """All pictures of a store of hands."""
+        if place.split or place.keypoints or place.views or part != "test":
+            raise ValueError("a store of hands is measured whole; leave all but --data out")
+        return HandSplit(trained.recipe.data, None, Hands.open(PoseStore.open(place.store), trained.device))
+
     def build(self, recipe: Recipe, data: HandSplit | None, begun: Collection[str]) -> A2JTransformer:
         torch.manual_seed(recipe.loop.seed)
         return make_model(recipe, trained=data is None or STAGE in begun)
@@ -70,6 +77,7 @@ class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
     def stages(
         self, model: A2JTransformer, data: HandSplit, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        assert data.train is not None
         return {STAGE: partial(stage, model, data.train, recipe, trainer)}
 
     def restore(self, model: A2JTransformer, run: Run) -> None:
