@@ -59,10 +59,10 @@ BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
     from unihpr.model import UniHPR
     from unihpr.steps import STEPS
-    from unihpr.task import UNIHPR
+    from unihpr.task import UNIHPR as TASK
 
     recipe = unihpr_tiny.tiny(cache, *UNIHPR, *damping("unihpr", how))
-    data = open_data(UNIHPR, recipe)
+    data = open_data(TASK, recipe)
     trainer = open_trainer(folder / "unihpr", recipe)
     for step in STEPS.values():  # each from the same weights: few and tiny images are chaotic for long
         torch.manual_seed(0)
@@ -92,10 +92,10 @@ def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
     from unipose import steps
     from unipose.model import KINDS, Student, Teacher
     from unipose.pictures import Frames
-    from unipose.task import UNIPOSE
+    from unipose.task import UNIPOSE as TASK
 
     recipe = unipose_tiny.tiny(cache, *UNIPOSE, *damping("unipose", how))
-    clips = open_data(UNIPOSE, recipe).train
+    clips = open_data(TASK, recipe).train
     trainer = open_trainer(folder / "unipose", recipe)
     for step in (steps.teacher, steps.teacher_twin):
         fit(trainer, step(Teacher(recipe.model, clips.skeleton, 64), clips, recipe, trainer), how)

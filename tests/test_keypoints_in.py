@@ -20,6 +20,7 @@ from trainer.lifecycle import train
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app
 from unihpr.data import store_sample
+from unihpr.samples import Sample
 from unihpr.task import UNIHPR
 from unihpr_tiny import tiny as tiny_unihpr
 from vvipe.cli import app as vvipe_app

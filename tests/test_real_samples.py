@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data"
 def test_motion_capture_teaches_vvipe(
     tmp_path: Path, form: str, rows: int, train: list[str], test: list[str]
 ) -> None:
-    from trainer.lifecycle import train
+    from trainer.lifecycle import train as run_training
     from vvipe.task import VVIPE_TASK
 
     source = DATA / "motion"
@@ -54,9 +54,9 @@ def test_motion_capture_teaches_vvipe(
         with pytest.raises(
             ValueError, match=r"no human has such proportions.*take the original, for CMU its ASF"
         ):
-            train(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
+            run_training(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
         recipe = replace(recipe, data=replace(recipe.data, accept_faults=True))
-    trained, _ = train(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
+    trained, _ = run_training(VVIPE_TASK, recipe, tmp_path / "run", group="vae", report=False)
     assert len(trained.run.curves("vae")) == rows
 
 

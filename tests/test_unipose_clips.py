@@ -194,10 +194,10 @@ def test_coco_keypoints_take_the_largest_person(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[" * 200_000, "is nested too deep"),
-        ('{"images": [', r"is no JSON \(ends too early at line 1"),
+        ('{"images": [', r"is not JSON \(ends too early at line 1"),
         ("[" + "[],[],[],[]," * 1_600_000 + "[]]", "would take some .* MiB in memory, so it is not read"),
         ('{"images": [], "images": []}', "'images' stands twice"),
-        ("\xff\xfe", "is no text in UTF-8"),
+        ("\xff\xfe", "is not text in UTF-8"),
         ("3", "holds a int, wanted a dict or a list"),
         (f'[{{"image_id": 0, "keypoints": [{"9" * 400}]}}]', "not COCO keypoints, at annotation 0"),
     ],
