@@ -11,6 +11,7 @@ from trainer.errors import plain_errors
 from trainer.lifecycle import measure, measure_beside, open_run, save_results, train
 from trainer.recipe import changed
 from trainer.runs import Run
+from trainer.task import Elsewhere
 from trainer_task import Recipe, Toy, toy, weight
 from typer.testing import CliRunner
 
@@ -55,12 +56,12 @@ def test_a_group_goes_on_from_what_is_there(tmp_path: Path) -> None:
 def test_a_run_is_of_its_own_data_unless_others_are_named(tmp_path: Path) -> None:
     task, run = Toy(), tmp_path / "run"
     trained, metrics = train(task, toy(), run, report=False)
-    store = open_run(task, run, {"format": "store", "target": 10.0})
+    store = open_run(task, run, Elsewhere(Path("stores/10")))
     found = measure(store)
     assert found["error"]["first"] == 2.5
     save_results(tmp_path / "r.json", store, found)
     results = json.loads((tmp_path / "r.json").read_text())
-    assert results["data"] == "store 10.0 10.0"
+    assert results["data"] == "store 8.0 10.0"
     assert results["rows"][0]["error.first"] == 2.5
     assert json.loads((run / "metrics.json").read_text()) == metrics  # which are of its own data
     train(task, toy("first.steps=2"), tmp_path / "peer", report=False)
@@ -171,7 +172,7 @@ def test_the_commands_of_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [row["first"] for row in json.loads((tmp_path / "e.json").read_text())["rows"]] == [FIRST, 6.0]
     assert "h36m-p1 on somewhere" in said(*evaluate, "--protocol", "h36m-p1", "--store", "somewhere")
     assert "leave --part out" in said(*evaluate, "--protocol", "p", "--part", "validation", code=2)
-    assert "--split is of the people in --data" in said(*evaluate, "--split", "s.json", code=2)
+    assert "--split is of what --data names" in said(*evaluate, "--split", "s.json", code=2)
     assert "report runs/toy/report.html" in said("report", "runs/toy")
     assert "Rates" in said("ablate", *recipe)
     assert (tmp_path / "runs/toy-ablation/slow-seed0/metrics.json").is_file()

@@ -21,7 +21,7 @@ from trainer.loop import Trainer
 from trainer.recipe import changed
 from trainer.runs import Run
 from trainer.stage import LoopConfig, Stage
-from trainer.task import About, Metrics, Row, Say, Scored, Table, Task
+from trainer.task import About, Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 LOOP = LoopConfig(device="cpu", precision="no", clip=None, log_every=1, checkpoint_every=2, trackers=())
 
@@ -136,8 +136,11 @@ class Toy(Task[Recipe, Weights, Points]):
         path.write_text(str(metrics["first"]))
         return path
 
-    def score(self, trained: Any, protocol: str, store: Path | None, keypoints: str) -> Scored:
-        return Scored([f"{protocol} on {store}"], [{"protocol": protocol}], {"data": "elsewhere"})
+    def elsewhere(self, trained: Any, place: Elsewhere, part: Any) -> Points:
+        return Points(DataConfig("store", place.store), float(place.store.name))
+
+    def score(self, trained: Any, protocol: str) -> Scored:
+        return Scored([f"{protocol} on {trained.place.store}"], [{"protocol": protocol}], {"data": "there"})
 
 
 TOY = Toy()

@@ -268,18 +268,22 @@ class TrainingData(Data):
         if recorded:
             rows = torch.randint(len(self.views), (recorded,), generator=generator, device=self.device)
             views = self._with_keypoints(self.views.views(rows), noise, generator)
-            parts.append(self._mirrored(views, generator, lambda rows: rows) if augment else views)
+            turned = self._turned(recorded, generator) if augment else None
+            parts.append(views if turned is None else views.mirrored(turned))
         if recorded < count:
             parts.append(self.virtual.draw(count - recorded, generator, noise=noise, augment=augment))
         kept = share(torch.arange(count, device=self.device))
-        return Sample.of(Views.cat(parts)[kept], frame or self.config.frame, MIXED)
+        return Sample.of(Views.cat(parts), frame or self.config.frame, MIXED)[kept]
 
     def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
         """Training views with images at random."""
         rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
-        turn = self._turned(count, generator, share)
-        views = self.views.views(share(rows), images=["rgb"])
-        return Sample.of(views if turn is None else views.mirrored(turn), self.config.frame)
+        turned = self._turned(count, generator)
+        seen, shown = self.views.views(rows), self.views.views(share(rows), images=["rgb"])
+        if turned is not None:
+            seen, shown = seen.mirrored(turned), shown.mirrored(share(turned))
+        kept = share(torch.arange(count, device=self.device))
+        return replace(Sample.of(seen, self.config.frame)[kept], images=shown.image)
 
     def scale(self, count: int = 4096) -> tuple[Float[Tensor, "N J 2"], Float[Tensor, "N J 3"]]:
         """Exact keypoints and joints of random training views, to derive the decoders' scale from."""
@@ -293,16 +297,11 @@ class TrainingData(Data):
             views = views.detected(self.virtual.noise, generator)
         return views.mixed(self.detector or DETECTED, noise, generator)
 
-    def _mirrored(self, views: Views, generator: torch.Generator, share: Share) -> Views:
-        turn = self._turned(len(views), generator, share)
-        return views if turn is None else views.mirrored(turn)
-
-    def _turned(self, count: int, generator: torch.Generator, share: Share) -> Tensor | None:
+    def _turned(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Which views of a batch are mirrored."""
         if not self.config.augment.mirror:
             return None
-        drawn = torch.rand(count, generator=generator, device=self.device)
-        return share(drawn < self.config.augment.mirror)
+        return torch.rand(count, generator=generator, device=self.device) < self.config.augment.mirror
 
 
 def _open(source: StoreRows, detector: str, device: torch.device) -> RecordedViews:
