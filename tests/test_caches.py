@@ -25,8 +25,6 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
     assert len(said) == 5
     assert above.fingerprint != first.fingerprint
     down = above.train_views.store.camera().rotation[:, 2, 2]  # the optical axis along the vertical
-        :, 2, 2
-    ]  # the optical axis, seen along the world's vertical
     np.testing.assert_array_less(down.numpy(), -np.sin(1.19))
     monkeypatch.setattr("unihpr.data.code_key", lambda *modules: "another renderer")
     again = prepare_stores(config, said.append)
