@@ -140,7 +140,12 @@ def test_simple_baseline_beside_unihpr(cache: Path, alone: Path, tmp_path: Path)
     for branch, stage in (("lift", "simple_baseline"), ("lift_detector", "simple_baseline_detector")):
         last = followed_by(tmp_path / "b", stage)[5]["mpjpe_mm"]
         assert theirs[f"{branch}.mpjpe_mm"] == pytest.approx(last, rel=1e-4)
-    assert theirs["lift.mpjpe_mm"] != json.loads(test)["exact"]["mpjpe_mm"]
+    exact = json.loads(test)["exact"]["mpjpe_mm"]
+    assert theirs["lift.mpjpe_mm"] != exact
+    run(unihpr.cli.app, "evaluate", tmp_path / "b", "--json", tmp_path / "alone")
+    assert json.loads((tmp_path / "alone").read_text())["rows"][0]["mpjpe_mm"] == pytest.approx(
+        exact, rel=1e-4
+    )
 
 
 def test_vvipe(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from posedata.geometry.canonical import bone_lengths
 from posedata.scoring.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from trainer.ablation import spread, summarise
 from vvipe import rigs
-from vvipe.compare import spread, summarise
-from vvipe.data import TrainingData, Views, open_data
+from vvipe.data import Normalised, TrainingData, open_data
 from vvipe.evaluate import hit_rates, nearest_2d, retrieval
 from vvipe.model import VVIPE, build
 from vvipe.poses import KEYPOINTS, POSE, Body, normalise, read_keypoints
@@ -31,7 +31,7 @@ def test_a_torso_without_a_size_gives_no_scale() -> None:
     points = torch.randn(2, 13, 2, generator=torch.Generator().manual_seed(0)) * 100
     whole = normalise(points, torch.ones(2, 13))
     points[1, [KEYPOINTS.index(f"{s}_{p}") for s in ("left", "right") for p in ("shoulder", "hip")]] = 500
-    views = Views.of(torch.cat([points, torch.ones(2, 13, 1)], -1))
+    views = Normalised.of(torch.cat([points, torch.ones(2, 13, 1)], -1))
     assert views.valid.tolist() == [True, False]
     torch.testing.assert_close(views.keypoints[0], whole[0])
 

@@ -62,8 +62,8 @@ def write_poses(
         _write_csv(out, joints.reshape(*shape, -1), names, valid, axes)
     else:
         about = {"skeleton": skeleton.name, "unit": "metre", "frame": frame}
-        told = {name: np.array(value) for name, value in about.items()}
-        write_npz(out, joints=joints, valid=valid, joint_names=np.array(skeleton.joints), **told)
+        fields = {name: np.array(value) for name, value in about.items()}
+        write_npz(out, joints=joints, valid=valid, joint_names=np.array(skeleton.joints), **fields)
     return tuple(joints.shape)
 
 

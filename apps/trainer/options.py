@@ -68,7 +68,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
     table = Table(title=title)
     for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right")
+        table.add_column(name, justify="right" if i else "left", overflow="ellipsis" if i else "fold")
     for row in rows:
         table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
     console.print(table, soft_wrap=False)

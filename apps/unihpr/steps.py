@@ -1,7 +1,7 @@
 """The papers' three steps as stages of the shared trainer."""
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ from contrastive import (
 from posediff import PoseDecoder, Whole
 from torch import Tensor, nn
 from trainer.loop import Trainer
+from trainer.optimise import adamw, scheduled, warm_cosine
 from trainer.stage import Stage
 
 from unihpr.data import TrainingData
@@ -208,9 +209,9 @@ def _stage(
     batch: Callable[..., object],
     loss: Callable[..., Losses],
 ) -> Stage:
-    parameters = _decayed([p for m in modules.values() for p in m.parameters()], config.weight_decay)
-    optimizer = torch.optim.AdamW(parameters, lr=config.lr)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+    parameters = (p for m in modules.values() for p in m.parameters())
+    optimizer = adamw(parameters, config.lr, config.weight_decay)
+    scheduler = scheduled(optimizer, partial(_rate, config=config))
     temperature = modules["temperature"]
     assert isinstance(temperature, Temperature)
     return Stage(
@@ -218,17 +219,6 @@ def _stage(
     )
 
 
-def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, object]]:
-    """Matrices decay; biases, norms and temperatures do not."""
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for parameter in parameters:
-        groups[parameter.ndim > 1].append(parameter)
-    return [{"params": ps, "weight_decay": decay if matrix else 0.0} for matrix, ps in groups.items() if ps]
-
-
 def _rate(step: int, config: StageConfig) -> float:
     """The learning rate at a step, as a share of the recipe's."""
-    warm = min(1.0, (step + 1) / (config.warmup + 1))
-    if config.schedule == "constant":
-        return warm
-    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, config.steps))))
+    return warm_cosine(step, config.steps, config.warmup, constant=config.schedule == "constant")

@@ -205,9 +205,9 @@ def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
 
 
 def _skeleton(arrays: dict[str, np.ndarray], protocol: PoseProtocol) -> Skeleton:
-    told = str(arrays["skeleton"]) if "skeleton" in arrays and arrays["skeleton"].dtype.kind == "U" else ""
-    if told in SKELETONS:
-        return SKELETONS[told]
+    named = str(arrays["skeleton"]) if "skeleton" in arrays and arrays["skeleton"].dtype.kind == "U" else ""
+    if named in SKELETONS:
+        return SKELETONS[named]
     return get_skeleton(
         {"itop": "itop15", "itop-map": "itop15", "ntu": "ntu25"}.get(protocol.name, "panoptic19")
     )

@@ -128,14 +128,14 @@ class Data:
         return _hash(self.store.fingerprint, self.config.seed, self.test_rows.tolist())
 
     @cached_property
-    def test(self) -> Test:
+    def test(self) -> TestSet:
         """Held-out poses and how every camera of both rigs sees them: drawn on the CPU, kept on `device`."""
         config = self.config
         rows = evenly(self.test_rows, CANDIDATES * config.test_poses)
         kept = distinct(self.body.pose(_joints(self.store, rows)), config.distinct).numpy()
         rows = rows[evenly(kept, config.test_poses)]
         joints = _joints(self.store, rows)
-        return Test(
+        return TestSet(
             joints,
             self.body.pose(joints),
             self._views(joints, rows, seed=2),
@@ -288,7 +288,7 @@ class TrainingData(Data):
 
 
 @dataclass(frozen=True)
-class Test:
+class TestSet:
     """Held-out poses, no two nearly alike.
 
     Attributes:
@@ -312,11 +312,11 @@ class Test:
         """Of every pose (row) to every other after Procrustes, in torsos: what decides a hit."""
         return pose_distances(self.pose, self.pose, aligned=True)
 
-    def to(self, device: torch.device | str) -> Test:
+    def to(self, device: torch.device | str) -> TestSet:
         """On a device, with the distances if they have been computed."""
         if self.pose.device == torch.device(device):
             return self
-        moved = Test(
+        moved = TestSet(
             self.joints.to(device), self.pose.to(device), self.same.to(device), self.other.to(device)
         )
         if "distances" in self.__dict__:

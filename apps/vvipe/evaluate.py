@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
 from torch import Tensor
 
-from vvipe.data import Data, Normalised, Test
+from vvipe.data import Data, Normalised, TestSet
 from vvipe.model import VVIPE, Model
 from vvipe.recipe import EvaluationConfig, Recipe
 from vvipe.rigs import CHEST_CAMERAS
@@ -24,7 +24,9 @@ Pairs = list[tuple[int, int]]
 
 
 @torch.no_grad()
-def evaluate(model: Model, test: Test, torso: float, config: EvaluationConfig, align: bool = True) -> Metrics:
+def evaluate(
+    model: Model, test: TestSet, torso: float, config: EvaluationConfig, align: bool = True
+) -> Metrics:
     """Hit@k on the training rig, on all pairs of the test rig and on its unseen pairs; 3D error of V-VIPE.
 
     All of it is computed on the model's device.
@@ -65,13 +67,13 @@ def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, flo
 
 
 @torch.no_grad()
-def nearest_2d(test: Test, config: EvaluationConfig) -> Metrics:
+def nearest_2d(test: TestSet, config: EvaluationConfig) -> Metrics:
     """The row that needs no training: the normalised keypoints themselves as the embedding."""
     return retrieval(test.same.keypoints.flatten(2), test.other.keypoints.flatten(2), test, config)
 
 
 def retrieval(
-    same: Float[Tensor, "N C dim"], other: Float[Tensor, "N K dim"], test: Test, config: EvaluationConfig
+    same: Float[Tensor, "N C dim"], other: Float[Tensor, "N K dim"], test: TestSet, config: EvaluationConfig
 ) -> Metrics:
     """Hit@k of embeddings of both rigs' views."""
     hit = test.hits(config.threshold)
@@ -115,7 +117,7 @@ def estimation(
     return found
 
 
-def three_to_two(model: VVIPE, test: Test, config: EvaluationConfig) -> Metrics:
+def three_to_two(model: VVIPE, test: TestSet, config: EvaluationConfig) -> Metrics:
     """Hit@k of 3D queries in galleries of 2D, over the test rig's cameras."""
     query, hit = model.embed_pose(test.pose), test.hits(config.threshold)
     galleries = embed_views(model, test.other, config.batch)

@@ -15,7 +15,7 @@ from trainer.html import Report
 from trainer.recipe import to_yaml
 
 from vvipe import figures
-from vvipe.data import Test
+from vvipe.data import TestSet
 from vvipe.embed import VVIPERun, require_encoder
 from vvipe.evaluate import Metrics, embed_views, nearest_2d
 from vvipe.model import VVIPE, around
@@ -68,7 +68,7 @@ def write_report(trained: VVIPERun, metrics: Metrics) -> Path:
     return report.write(trained.run.path / "report.html")
 
 
-def key_poses(test: Test, count: int) -> Int[Tensor, " K"]:
+def key_poses(test: TestSet, count: int) -> Int[Tensor, " K"]:
     """Typical poses that differ: those nearest to the centres of k-means."""
     flat = test.pose.flatten(1).numpy()
     means = KMeans(min(count, len(flat)), n_init=4, random_state=0).fit(flat)
@@ -97,7 +97,7 @@ def _hits(report: Report, trained: VVIPERun, metrics: Metrics) -> None:
         report.table(["3D error, mm", "MPJPE, body frame", "PA-MPJPE"], lines)
 
 
-def _points(report: Report, model: object, test: Test, embedded: Tensor, keys: Tensor) -> None:
+def _points(report: Report, model: object, test: TestSet, embedded: Tensor, keys: Tensor) -> None:
     plane = PCA(2).fit(embedded[:CLOUD].flatten(0, 1).numpy())
     cloud = plane.transform(embedded[:CLOUD, 0].numpy())
     views = np.stack([plane.transform(embedded[i].numpy()) for i in keys.tolist()])
@@ -115,7 +115,7 @@ def _points(report: Report, model: object, test: Test, embedded: Tensor, keys: T
     report.figure(gallery([row]), "pose 2 as the eleven cameras see it")
 
 
-def _space(report: Report, test: Test, embedded: Tensor, poses: Tensor, keys: Tensor) -> None:
+def _space(report: Report, test: TestSet, embedded: Tensor, poses: Tensor, keys: Tensor) -> None:
     rows = torch.linspace(0, len(test) - 1, min(CLOUD, len(test))).round().long()
     camera = torch.arange(len(rows)) % embedded.shape[1]
     stacked = embedded[rows, camera].numpy()
@@ -125,7 +125,9 @@ def _space(report: Report, test: Test, embedded: Tensor, poses: Tensor, keys: Te
     report.figure(figures.by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
 
 
-def _retrieved(test: Test, embedded: Tensor, poses: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
+def _retrieved(
+    test: TestSet, embedded: Tensor, poses: Tensor, torso: float, keys: Int[Tensor, " K"]
+) -> object:
     chest, steep = 0, CHEST_CAMERAS
     found = nearest(embedded[keys, chest], embedded[:, steep], 3, distance="euclidean")
     rows = []
@@ -142,7 +144,7 @@ def _retrieved(test: Test, embedded: Tensor, poses: Tensor, torso: float, keys: 
     return gallery(rows)
 
 
-def _lifted(model: VVIPE, test: Test, embedded: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
+def _lifted(model: VVIPE, test: TestSet, embedded: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
     cameras = [0, 2, 4, CHEST_CAMERAS, CHEST_CAMERAS + 3]
     rows = []
     for key in keys.tolist():
@@ -156,7 +158,7 @@ def _lifted(model: VVIPE, test: Test, embedded: Tensor, torso: float, keys: Int[
     return gallery(rows)
 
 
-def _generated(model: VVIPE, test: Test, torso: float, row: int) -> object:
+def _generated(model: VVIPE, test: TestSet, torso: float, row: int) -> object:
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(7, model.config.dim, generator=generator)
     start: Float[Tensor, "J 3"] = test.pose[row]

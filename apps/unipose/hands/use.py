@@ -49,8 +49,8 @@ def predict(
     size = trained.recipe.data.size
     whole = _whole(picture)
     box = whole if box is None else box
-    if told := check_box(box, picture, whole):
-        say(told)
+    if warning := check_box(box, picture, whole):
+        say(warning)
     corners = torch.tensor(box, dtype=torch.float32).reshape(2, 2)
     square = bounding_box(corners, margin=0.0, aspect=1.0)
     image = torch.from_numpy(cut(picture, tuple(square.tolist()), size).copy()).permute(2, 0, 1)[None]
