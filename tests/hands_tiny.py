@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainer.recipe import load_recipe
+from posetrain.recipe import load_recipe
 from unipose.hands.recipe import RECIPES, Recipe
 
 TINY = (

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from posetrain.errors import plain_errors
+from posetrain.loop import Trainer
+from posetrain.processes import first_alone
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig, Stage
 from torch import Tensor, nn
-from trainer.errors import plain_errors
-from trainer.loop import Trainer
-from trainer.processes import first_alone
-from trainer.runs import Run
-from trainer.stage import LoopConfig, Stage
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ import unihpr_tiny
 import unipose_tiny
 import vvipe_tiny
 from accelerate.state import AcceleratorState
+from posetrain.lifecycle import open_data
+from posetrain.loop import Trainer
+from posetrain.recipe import to_plain
+from posetrain.runs import Run
+from posetrain.stage import Stage
 from torch import nn
-from trainer.lifecycle import open_data
-from trainer.loop import Trainer
-from trainer.recipe import to_plain
-from trainer.runs import Run
-from trainer.stage import Stage
 
 DAMPED = {
     "unihpr": ("align_image={lr: 3e-5, warmup: 20}", "finetune={lr: 3e-5, warmup: 20}"),
@@ -122,7 +122,7 @@ def hands(cache: Path, folder: Path, how: str = "damped") -> None:
 
 
 def baseline(cache: Path, folder: Path, how: str = "damped") -> None:
-    from trainer.lifecycle import train
+    from posetrain.lifecycle import train
     from unihpr.baseline import SIMPLE_BASELINE, STAGES, Lifters, stage
 
     recipe = unihpr_tiny.tiny(cache, *BASELINE, *LOOP)

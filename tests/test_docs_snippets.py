@@ -67,7 +67,7 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 
 def test_recipes_and_keys_that_pages_name_exist() -> None:
-    from trainer.recipe import load_recipe
+    from posetrain.recipe import load_recipe
     from unihpr.recipe import RECIPES, Recipe
 
     shell = "".join(code for page in PAGES for kind, code, _ in blocks(page) if kind == "sh")

@@ -22,7 +22,7 @@ ROOMS = (
     *("readers", "prepare", "inspection", "synthetic", "source", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
-TRAINER = "trainer"
+TRAINER = "posetrain"
 """What all apps share."""
 
 
@@ -175,9 +175,9 @@ def test_every_fault_would_be_found() -> None:
         "posedata.door": "from posedata.room._inner import part\nimport poseenc.pose",
         "poseenc": "",
         "poseenc.pose": "if TYPE_CHECKING:\n    import unihpr.use",
-        "trainer": "import poseenc\nimport vvipe",
+        "posetrain": "import poseenc\nimport vvipe",
         "unihpr": "",
-        "unihpr.use": "from vvipe import use\nfrom trainer import loop\nfrom posedata.lens import _lens",
+        "unihpr.use": "from vvipe import use\nfrom posetrain import loop\nfrom posedata.lens import _lens",
         "vvipe": "",
         "vvipe.use": "",
     }
@@ -188,7 +188,7 @@ def test_every_fault_would_be_found() -> None:
     assert upward(found) == [
         "posedata.door imports poseenc.pose",
         "poseenc.pose imports unihpr.use",
-        "trainer imports vvipe",
+        "posetrain imports vvipe",
     ]
     assert uphill(found, rooms=("frame", "lens", "room", "door")) == [
         "posedata.frame imports posedata.lens",

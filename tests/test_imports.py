@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from trainer.errors import plain_errors
-from trainer.options import print_table
+from posetrain.errors import plain_errors
+from posetrain.options import print_table
 
 ROOT = Path(__file__).parents[1]
 LAZY = (
@@ -39,7 +39,7 @@ def command(module, *arguments):
     told[" ".join([module, *arguments])] = [result.exit_code, result.output, heavy()]
 
 def front(*arguments):
-    from trainer.front import main
+    from posetrain.front import main
     sys.argv = ["typer", *arguments]
     with contextlib.redirect_stdout(io.StringIO()) as out:
         try:

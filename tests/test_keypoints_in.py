@@ -15,8 +15,8 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.motion import generate_motion
 from posedata.views.batch import given
-from trainer.arrays import check_ending, write_embeddings, write_poses
-from trainer.lifecycle import train
+from posetrain.arrays import check_ending, write_embeddings, write_poses
+from posetrain.lifecycle import train
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app
 from unihpr.data import store_sample

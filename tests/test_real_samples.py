@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data"
 def test_motion_capture_teaches_vvipe(
     tmp_path: Path, form: str, rows: int, train: list[str], test: list[str]
 ) -> None:
-    from trainer.lifecycle import train as run_training
+    from posetrain.lifecycle import train as run_training
     from vvipe.task import VVIPE_TASK
 
     source = DATA / "motion"
@@ -61,8 +61,8 @@ def test_motion_capture_teaches_vvipe(
 
 
 def test_interhand_teaches_the_hands(tmp_path: Path) -> None:
-    from trainer.lifecycle import train
-    from trainer.recipe import load_recipe
+    from posetrain.lifecycle import train
+    from posetrain.recipe import load_recipe
     from unipose.hands.recipe import RECIPES, Recipe
     from unipose.hands.task import HANDS
 

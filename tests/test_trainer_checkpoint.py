@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from posediff import PoseDecoder
-from torch import nn
-from trainer.checkpoint import (
+from posetrain.checkpoint import (
     CheckpointStore,
     load_checkpoint,
     load_weights,
     pack_optimizer,
     unpack_optimizer,
 )
-from trainer.diverged import save_batch
-from trainer.errors import plain_errors
-from trainer.events import Events
-from trainer.runs import Run
+from posetrain.diverged import save_batch
+from posetrain.errors import plain_errors
+from posetrain.events import Events
+from posetrain.runs import Run
+from torch import nn
 
 
 def test_keeps_the_last_ones(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_nothing_half(
     tensors = {"x": torch.zeros(100_000 if failing == "tensors.safetensors" else 10)}
     card = {"note": "x" * (200_000 if failing == "card.json" else 1)}
     if failing == "digests.json":
-        monkeypatch.setattr("trainer.checkpoint.write_digests", refuse)
+        monkeypatch.setattr("posetrain.checkpoint.write_digests", refuse)
     with (
         file_size_limit(100_000),
         pytest.raises(OSError, match=r"no room on the disk to write it; free some"),

@@ -10,12 +10,12 @@ import processes_tiny
 import pytest
 import torch
 import trainer_contrast
+from posetrain.checkpoint import load_checkpoint
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig
+from posetrain.whole import WholeBatch
 from torch import Tensor, nn
 from torch.nn import functional
-from trainer.checkpoint import load_checkpoint
-from trainer.runs import Run
-from trainer.stage import LoopConfig
-from trainer.whole import WholeBatch
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import typer
-from trainer.errors import plain_errors
+from posetrain.errors import plain_errors
 from typer.testing import CliRunner
 
 app = typer.Typer()

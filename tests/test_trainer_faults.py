@@ -12,11 +12,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from trainer.errors import plain_errors
-from trainer.interrupts import resuming
-from trainer.lock import hold, release
-from trainer.loop import Trainer
-from trainer.runs import Run
+from posetrain.errors import plain_errors
+from posetrain.interrupts import resuming
+from posetrain.lock import hold, release
+from posetrain.loop import Trainer
+from posetrain.runs import Run
 from trainer_toy import Recipe, command, train
 
 NURSERY = multiprocessing.get_context("forkserver")
@@ -164,7 +164,7 @@ def test_an_old_card_of_wrong_types_is_one_line(finished: Path, tmp_path: Path) 
 
 
 def test_results_say_what_to_do_about_a_damaged_file(tmp_path: Path) -> None:
-    from trainer.results import render_tables
+    from posetrain.results import render_tables
 
     page = tmp_path / "page.md"
     page.write_text("<!-- results: x -->\n<!-- /results -->\n")

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from trainer.ablation import Variants, ablate, flat, over_keys, spread, summarise
-from trainer.commands import add_baseline, task_app
-from trainer.errors import plain_errors
-from trainer.lifecycle import measure, measure_beside, open_run, save_results, train
-from trainer.recipe import changed
-from trainer.runs import Run
-from trainer.task import Elsewhere
+from posetrain.ablation import Variants, ablate, flat, over_keys, spread, summarise
+from posetrain.commands import add_baseline, task_app
+from posetrain.errors import plain_errors
+from posetrain.lifecycle import measure, measure_beside, open_run, save_results, train
+from posetrain.recipe import changed
+from posetrain.runs import Run
+from posetrain.task import Elsewhere
 from trainer_task import Recipe, Toy, toy, weight
 from typer.testing import CliRunner
 
@@ -149,7 +149,7 @@ def test_numbers_of_seeds() -> None:
 
 
 def test_the_commands_of_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.recipe import to_yaml
+    from posetrain.recipe import to_yaml
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy.yaml").write_text(to_yaml(toy()))

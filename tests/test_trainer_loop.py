@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from contrastive import Temperature
+from posetrain.loop import DivergedError, Trainer, seed_of
+from posetrain.runs import Existing, Run
+from posetrain.stage import LoopConfig, Stage
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from trainer.loop import DivergedError, Trainer, seed_of
-from trainer.runs import Existing, Run
-from trainer.stage import LoopConfig, Stage
 
 CONFIG = LoopConfig(device="cpu", clip=None, log_every=1, trackers=())
 

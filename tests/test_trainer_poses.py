@@ -15,7 +15,7 @@ import vvipe.data
 import vvipe.recipe
 from posedata.inspection.examine import examine
 from posedata.store import PoseStore, write_store
-from trainer.poses import SyntheticDataset, check_poses, open_poses, part_rows, split_poses
+from posetrain.poses import SyntheticDataset, check_poses, open_poses, part_rows, split_poses
 
 OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import trainer_lesser
-from trainer.machine import native_bf16
-from trainer.precision import choose_precision
-from trainer.recipe import load_recipe
-from trainer.stage import LoopConfig
+from posetrain.machine import native_bf16
+from posetrain.precision import choose_precision
+from posetrain.recipe import load_recipe
+from posetrain.stage import LoopConfig
 
 CPU = torch.device("cpu")
 LESSER = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -70,7 +70,7 @@ def test_devices_that_are_not_known_to_compute_it_do_not(monkeypatch: pytest.Mon
 def test_what_is_chosen(
     monkeypatch: pytest.MonkeyPatch, wanted: str, native: bool, began: str | None, chosen: str, said: str
 ) -> None:
-    monkeypatch.setattr("trainer.precision.native_bf16", lambda device: native)
+    monkeypatch.setattr("posetrain.precision.native_bf16", lambda device: native)
     found, why = choose_precision(wanted, CPU, began)
     assert found == chosen
     assert said in why if said else not why

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from trainer.recipe import Range, differences, load_recipe, to_yaml
+from posetrain.recipe import Range, differences, load_recipe, to_yaml
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainer.checkpoint import load_checkpoint
-from trainer.runs import Run
+from posetrain.checkpoint import load_checkpoint
+from posetrain.runs import Run
 from trainer_toy import Recipe, train
 
 RECIPE = Recipe(pause=0.01)

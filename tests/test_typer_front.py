@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainer.front import rewrite
+from posetrain.front import rewrite
 
 TYPER = Path(sys.executable).with_name("typer")
 STOCK = "import sys; sys.argv[0] = 'typer'; from typer.cli import main; main()"
@@ -47,7 +47,7 @@ def typer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_installed_command_is_the_front() -> None:
-    assert "trainer.front" in TYPER.read_text(), (
+    assert "posetrain.front" in TYPER.read_text(), (
         "stock typer's script won; reinstall the root distribution last"
     )
 

@@ -19,11 +19,11 @@ from posedata.store import PoseStore
 from posedata.store.digests import write_digests
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from poseenc import image_encoder
+from posetrain.ablation import ablate, summary
+from posetrain.loop import Trainer
+from posetrain.recipe import changed
+from posetrain.runs import Run
 from safetensors.torch import load_file, save_file
-from trainer.ablation import ablate, summary
-from trainer.loop import Trainer
-from trainer.recipe import changed
-from trainer.runs import Run
 from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
 from unihpr.cli import app
@@ -354,7 +354,7 @@ def test_losses_share_step_1_and_are_not_measured_twice(
         for run in ("pair-seed0", "pair-Symile-seed0")
     ]
     assert steps[0] == steps[1] != []
-    monkeypatch.setattr("trainer.ablation.train", None)  # nothing is left to train
+    monkeypatch.setattr("posetrain.ablation.train", None)  # nothing is left to train
     assert ablate(UNIHPR, recipe, tmp_path, table).rows == rows
 
 

@@ -11,8 +11,8 @@ from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import RIGS
 from posedata.views.noise import DetectorNoise
-from trainer.poses import evenly
-from trainer.task import Elsewhere
+from posetrain.poses import evenly
+from posetrain.task import Elsewhere
 from typer.testing import CliRunner
 from unihpr.cli import app
 from unihpr.data import TrainingData, open_test, prepare_stores

@@ -11,12 +11,12 @@ import torch
 from pointcloud_weak.losses import TERMS
 from posedata.store import PoseStore
 from poseenc.anchor.backbone import Backbone
+from posetrain.ablation import ablate
+from posetrain.lifecycle import measure, train
+from posetrain.loop import Trainer
+from posetrain.recipe import changed, load_recipe
+from posetrain.runs import Run
 from safetensors.torch import save_file
-from trainer.ablation import ablate
-from trainer.lifecycle import measure, train
-from trainer.loop import Trainer
-from trainer.recipe import changed, load_recipe
-from trainer.runs import Run
 from typer.testing import CliRunner
 from typer_front import typer_front
 from unipose import steps

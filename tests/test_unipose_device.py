@@ -128,7 +128,7 @@ def _register() -> torch.library.Library:
 
 def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
-    from trainer.whole import WholeBatch
+    from posetrain.whole import WholeBatch
     from unipose import steps
     from unipose.data import prepare
     from unipose.evaluate import evaluate

@@ -14,8 +14,8 @@ from PIL import Image
 from posedata.store import PoseStore
 from posedata.synthetic.hands import build_hands
 from posedata.views.hands import encode
+from posetrain.recipe import load_recipe
 from safetensors.torch import save_file
-from trainer.recipe import load_recipe
 from typer.testing import CliRunner
 from unipose.hands.data import Hands
 from unipose.hands.evaluate import evaluate

@@ -10,8 +10,8 @@ import pytest
 import torch
 from posedata.readers import open_rgbd
 from posedata.store.digests import write_digests
-from trainer.recipe import to_plain
-from trainer.runs import Run
+from posetrain.recipe import to_plain
+from posetrain.runs import Run
 from typer.testing import CliRunner
 from unipose.cli import app
 from unipose.model import Teacher

@@ -15,8 +15,8 @@ from posedata.prepare import prepare
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.synthetic import Flesh, Renderer, generate_motion
-from trainer.lifecycle import train
-from trainer.recipe import load_recipe
+from posetrain.lifecycle import train
+from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unipose.clips import open_clips
 from unipose.data import prepare as prepare_data

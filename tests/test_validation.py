@@ -18,7 +18,7 @@ import vvipe.cli
 import vvipe.data
 import vvipe_tiny
 from posedata.store import PoseStore
-from trainer.runs import Run
+from posetrain.runs import Run
 from typer import Typer
 from typer.testing import CliRunner
 from unihpr_tiny import TINY as UNIHPR

@@ -11,10 +11,10 @@ from posedata.store import PoseStore
 from posedata.store.digests import write_digests
 from posedata.views import add_views, get_rig
 from posedata.views.noise import DetectorNoise
-from trainer.ablation import Variants
-from trainer.lifecycle import train
-from trainer.recipe import changed, load_recipe
-from trainer.runs import Run
+from posetrain.ablation import Variants
+from posetrain.lifecycle import train
+from posetrain.recipe import changed, load_recipe
+from posetrain.runs import Run
 from typer.testing import CliRunner
 from typer_front import typer_front
 from vvipe.ablate import COMPONENTS

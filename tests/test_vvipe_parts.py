@@ -9,8 +9,8 @@ import torch
 from posedata.geometry.canonical import bone_lengths
 from posedata.scoring.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
+from posetrain.ablation import spread, summarise
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from trainer.ablation import spread, summarise
 from vvipe import rigs
 from vvipe.data import Normalised, TrainingData, open_data
 from vvipe.evaluate import hit_rates, nearest_2d, retrieval

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as distributed
+from posetrain.loop import Trainer
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig, Stage
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.functional import cross_entropy, normalize
-from trainer.loop import Trainer
-from trainer.runs import Run
-from trainer.stage import LoopConfig, Stage
 
 
 @dataclass(frozen=True)

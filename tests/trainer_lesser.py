@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
+from posetrain.loop import Trainer
+from posetrain.machine import native_bf16
+from posetrain.runs import Existing, Run
+from posetrain.stage import LoopConfig, Stage
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from trainer.loop import Trainer
-from trainer.machine import native_bf16
-from trainer.runs import Existing, Run
-from trainer.stage import LoopConfig, Stage
 
 CONFIG = LoopConfig(device="cpu", log_every=1, checkpoint_every=1, trackers=())
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posetrain.ablation import Comparison
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer
+from posetrain.recipe import changed
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig, Stage
+from posetrain.task import About, Elsewhere, Metrics, Row, Say, Scored, Table, Task
 from torch import Tensor, nn
-from trainer.ablation import Comparison
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.loop import Trainer
-from trainer.recipe import changed
-from trainer.runs import Run
-from trainer.stage import LoopConfig, Stage
-from trainer.task import About, Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 LOOP = LoopConfig(device="cpu", precision="no", clip=None, log_every=1, checkpoint_every=2, trackers=())
 

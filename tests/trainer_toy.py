@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from posetrain.errors import plain_errors
+from posetrain.loop import Trainer
+from posetrain.recipe import to_plain
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig, Stage
 from torch import Tensor, nn
-from trainer.errors import plain_errors
-from trainer.loop import Trainer
-from trainer.recipe import to_plain
-from trainer.runs import Run
-from trainer.stage import LoopConfig, Stage
 
 
 @dataclasses.dataclass(frozen=True)

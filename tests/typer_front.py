@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from trainer.front import main
+from posetrain.front import main
 
 
 def typer_front(*arguments: object) -> None:

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import torch
-from trainer.lifecycle import open_data
-from trainer.loop import Trainer
-from trainer.recipe import load_recipe
-from trainer.runs import Run
+from posetrain.lifecycle import open_data
+from posetrain.loop import Trainer
+from posetrain.recipe import load_recipe
+from posetrain.runs import Run
 from unihpr.model import UniHPR
 from unihpr.recipe import RECIPES, Recipe
 from unihpr.steps import align_image

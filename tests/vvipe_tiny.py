@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from posedata.store import PoseStore, write_store
 from posedata.views import get_rig, sample_cameras
-from trainer.recipe import load_recipe
+from posetrain.recipe import load_recipe
 from vvipe.recipe import RECIPES, Recipe
 
 H36M_CAMERAS = ("54138969", "55011271", "58860488")

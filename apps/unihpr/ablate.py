@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from trainer.ablation import Comparison
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.runs import Run
+from posetrain.ablation import Comparison
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.runs import Run
 
 from unihpr.evaluate import Metrics, embed, retrieval
 from unihpr.model import UniHPR, pairs

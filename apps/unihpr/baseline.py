@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from posedata.skeleton import get_skeleton
 from poseenc import SimpleBaseline
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer, seed_of
+from posetrain.poses import Part
+from posetrain.runs import Run
+from posetrain.stage import Stage
+from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 from torch import Tensor, nn
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.loop import Trainer, seed_of
-from trainer.poses import Part
-from trainer.runs import Run
-from trainer.stage import Stage
-from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
 
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
 from unihpr.evaluate import errors

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from trainer.commands import add_baseline, task_app
-from trainer.errors import plain_errors
-from trainer.options import JsonOption, RunArgument, console, print_table
+from posetrain.commands import add_baseline, task_app
+from posetrain.errors import plain_errors
+from posetrain.options import JsonOption, RunArgument, console, print_table
 
 from unihpr.recipe import ABOUT, BASELINE
 

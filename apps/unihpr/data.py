@@ -22,9 +22,9 @@ from posedata.views.batch import DETECTED, MIXED, TRUE, Views
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews
 from posedata.views.virtual import Bodies, VirtualViews
+from posetrain.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
+from posetrain.task import Elsewhere
 from torch import Tensor
-from trainer.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
-from trainer.task import Elsewhere
 
 from unihpr.recipe import DataConfig
 from unihpr.samples import Frame, Sample

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from trainer.poses import SyntheticDataset
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
-from trainer.stage import LoopConfig
-from trainer.task import About
+from posetrain.poses import SyntheticDataset
+from posetrain.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
+from posetrain.stage import LoopConfig
+from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 Sampler = Literal[

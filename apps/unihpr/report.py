@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from posetrain import figures
+from posetrain.files import write_png
+from posetrain.html import Report
+from posetrain.recipe import to_yaml
+from posetrain.runs import Run
 from sklearn.manifold import TSNE
 from torch import Tensor
-from trainer import figures
-from trainer.files import write_png
-from trainer.html import Report
-from trainer.recipe import to_yaml
-from trainer.runs import Run
 
 from unihpr.data import Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, embed, summary

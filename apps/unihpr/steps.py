@@ -15,10 +15,10 @@ from contrastive import (
     tuple_info_nce,
 )
 from posediff import PoseDecoder, Whole
+from posetrain.loop import Trainer
+from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.stage import Stage
 from torch import Tensor, nn
-from trainer.loop import Trainer
-from trainer.optimise import adamw, scheduled, warm_cosine
-from trainer.stage import Stage
 
 from unihpr.data import TrainingData
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs

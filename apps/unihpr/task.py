@@ -5,15 +5,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from trainer import lifecycle
-from trainer.ablation import Comparison
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.loop import Trainer
-from trainer.poses import Part
-from trainer.runs import Run
-from trainer.stage import Stage
-from trainer.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain import lifecycle
+from posetrain.ablation import Comparison
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer
+from posetrain.poses import Part
+from posetrain.runs import Run
+from posetrain.stage import Stage
+from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
@@ -126,7 +126,7 @@ UNIHPR = UniHPRTask()
 
 
 def open_run(folder: Path) -> Trained[Recipe, UniHPR, Data]:
-    """A finished run of UniHPR (`trainer.lifecycle.open_run`).
+    """A finished run of UniHPR (`posetrain.lifecycle.open_run`).
 
     Raises:
         FileNotFoundError, ValueError: there is none, or it is a baseline's.

@@ -13,12 +13,12 @@ from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.batch import GIVEN, given
 from poseenc.index import EmbeddingIndex
+from posetrain import figures
+from posetrain.arrays import check_ending, write_embeddings, write_poses
+from posetrain.files import write_png
+from posetrain.keypoints import TORSO, Say, read_keypoints, tell_invalid
+from posetrain.results import write_results
 from torch import Tensor
-from trainer import figures
-from trainer.arrays import check_ending, write_embeddings, write_poses
-from trainer.files import write_png
-from trainer.keypoints import TORSO, Say, read_keypoints, tell_invalid
-from trainer.results import write_results
 
 from unihpr.data import SKELETON, store_sample
 from unihpr.evaluate import embed

@@ -1,7 +1,7 @@
 """What each weak loss, and the interaction with pictures, is worth: stage A with one left out at a time."""
 
 from pointcloud_weak.losses import TERMS
-from trainer.ablation import Comparison
+from posetrain.ablation import Comparison
 
 _ALONE = ("twins=false",)
 

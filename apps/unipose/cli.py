@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from trainer.commands import add_ablate, add_report, add_train, elsewhere, measure_run, tell_scored
-from trainer.errors import plain_errors
-from trainer.options import (
+from posetrain.commands import add_ablate, add_report, add_train, elsewhere, measure_run, tell_scored
+from posetrain.errors import plain_errors
+from posetrain.options import (
     DataOption,
     JsonOption,
     PartOption,
@@ -15,7 +15,7 @@ from trainer.options import (
     SplitOption,
     console,
 )
-from trainer.task import Scored, Table
+from posetrain.task import Scored, Table
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import ABOUT
@@ -79,7 +79,7 @@ def predict(
     if picture and picture.suffix != ".png":
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from posedata.readers import open_rgbd
-    from trainer.files import keep_input, write_png
+    from posetrain.files import keep_input, write_png
 
     from unipose import viewer
     from unipose.predict import check_ending

@@ -19,8 +19,8 @@ from posedata.store.cache import cached, code_key
 from posedata.store.digests import check_digests, write_digests
 from posedata.store.files import building, put
 from posedata.terminal import print_line
+from posetrain.texts import read_json
 from torch import Tensor
-from trainer.texts import read_json
 
 from unipose.detect import detect
 from unipose.film import MARGIN

@@ -9,8 +9,8 @@ from typing import Literal
 
 from posedata.store import PoseStore
 from posedata.terminal import print_line
-from trainer.poses import PARTS, Part, check_poses, open_poses, part_rows, split_poses
-from trainer.task import Elsewhere
+from posetrain.poses import PARTS, Part, check_poses, open_poses, part_rows, split_poses
+from posetrain.task import Elsewhere
 
 from unipose.clips import Clips, open_clips, windows
 from unipose.film import choose_clips, film

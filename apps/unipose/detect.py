@@ -21,8 +21,8 @@ from posedata.readers.rgbd import people_ids
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.views.noise import DetectorNoise
+from posetrain.keypoints import checked_keypoints
 from torch import Tensor
-from trainer.keypoints import checked_keypoints
 
 from unipose.recipe import DataConfig, NoiseConfig
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from posedata.skeleton import Skeleton
-from trainer.figures import colour, plt
+from posetrain.figures import colour, plt
 
 TRUE = "#9aa0a6"
 """The truth is grey."""

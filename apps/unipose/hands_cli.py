@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from trainer.commands import task_app
-from trainer.errors import plain_errors
-from trainer.options import RunArgument, console
+from posetrain.commands import task_app
+from posetrain.errors import plain_errors
+from posetrain.options import RunArgument, console
 
 from unipose.hands.recipe import ABOUT
 
@@ -39,7 +39,7 @@ def predict(
         raise ValueError(f"{out}: write to a file that ends in .npz")
     import numpy as np
     from posedata.skeleton import get_skeleton
-    from trainer.files import keep_input, write_npz
+    from posetrain.files import keep_input, write_npz
 
     from unipose.hands.task import open_run
     from unipose.hands.use import draw

@@ -16,9 +16,9 @@ from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton, get_skeleton
 from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.tokens import exact
+from posetrain.whole import ALONE, WholeBatch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from trainer.whole import ALONE, WholeBatch
 
 from unipose.recipe import Recipe, StudentConfig, TeacherConfig
 

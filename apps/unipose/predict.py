@@ -27,8 +27,8 @@ from posedata.keypoints import convert_keypoints
 from posedata.readers.rgbd import RgbdFrame, RgbdSequence, people_in
 from posedata.skeleton import Skeleton, get_skeleton
 from posedata.terminal import print_line
+from posetrain.files import write_npz, write_text
 from torch import Tensor
-from trainer.files import write_npz, write_text
 
 from unipose.detect import Detector, live_detector
 from unipose.film import MARGIN

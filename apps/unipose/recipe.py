@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
-from trainer.poses import SyntheticDataset
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
-from trainer.stage import LoopConfig
-from trainer.task import About
+from posetrain.poses import SyntheticDataset
+from posetrain.recipe import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
+from posetrain.stage import LoopConfig
+from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 

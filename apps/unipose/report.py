@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from pointcloud_weak.losses import TERMS
-from trainer.figures import curves
-from trainer.files import write_png
-from trainer.html import Report
-from trainer.recipe import to_yaml
-from trainer.runs import Run
+from posetrain.figures import curves
+from posetrain.files import write_png
+from posetrain.html import Report
+from posetrain.recipe import to_yaml
+from posetrain.runs import Run
 
 from unipose import figures
 from unipose.clips import Clips

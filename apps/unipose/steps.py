@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from pointcloud_weak.losses import huber, weak_loss, weak_terms
 from poseenc.tokens import exact
+from posetrain.loop import Trainer
+from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.stage import Stage
 from torch import Tensor, nn
-from trainer.loop import Trainer
-from trainer.optimise import adamw, scheduled, warm_cosine
-from trainer.stage import Stage
 
 from unipose.clips import ClipBatch, Clips
 from unipose.model import Student, Teacher, Turn

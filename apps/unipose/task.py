@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
-from trainer import lifecycle
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.loop import Trainer
-from trainer.poses import Part
-from trainer.runs import Run
-from trainer.stage import Stage
-from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
+from posetrain import lifecycle
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer
+from posetrain.poses import Part
+from posetrain.runs import Run
+from posetrain.stage import Stage
+from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES

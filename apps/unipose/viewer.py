@@ -14,7 +14,7 @@ from pointcloud_weak import DepthUnprojector
 from posedata.open3d_loader import open3d
 from posedata.readers.rgbd import RgbdFrame
 from posedata.skeleton import Skeleton
-from trainer.figures import LEFT, MIDDLE, RIGHT
+from posetrain.figures import LEFT, MIDDLE, RIGHT
 
 from unipose.predict import Prediction
 

@@ -1,6 +1,6 @@
 """V-VIPE's section 5: what the triplet, the alignment, the pre-trained decoder and augmentation are worth."""
 
-from trainer.ablation import Comparison
+from posetrain.ablation import Comparison
 
 COMPONENTS = Comparison(
     "Ablation",

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from trainer.commands import load_named, task_app
-from trainer.errors import plain_errors
-from trainer.options import (
+from posetrain.commands import load_named, task_app
+from posetrain.errors import plain_errors
+from posetrain.options import (
     JsonOption,
     NameOption,
     RecipeOption,

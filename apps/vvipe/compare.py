@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer.ablation import Record, Variant, Variants, flat, seeds_of, summarise
-from trainer.recipe import to_plain
-from trainer.results import write_results
-from trainer.runs import precisions
-from trainer.task import Table
+from posetrain.ablation import Record, Variant, Variants, flat, seeds_of, summarise
+from posetrain.recipe import to_plain
+from posetrain.results import write_results
+from posetrain.runs import precisions
+from posetrain.task import Table
 
 from vvipe.evaluate import nearest_2d
 from vvipe.recipe import METHODS, Recipe

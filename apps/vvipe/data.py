@@ -22,9 +22,9 @@ from posedata.views.batch import DETECTED, MIXED, TRUE
 from posedata.views.batch import see as posedata_see
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews, moments
+from posetrain.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
+from posetrain.task import Elsewhere
 from torch import Tensor
-from trainer.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
-from trainer.task import Elsewhere
 
 from vvipe import rigs
 from vvipe.poses import POSE, Body, normalise, read_keypoints

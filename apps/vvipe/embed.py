@@ -10,9 +10,9 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import store_keypoints
+from posetrain.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
+from posetrain.lifecycle import Trained
 from torch import Tensor
-from trainer.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
-from trainer.lifecycle import Trained
 
 from vvipe.data import Data, Normalised
 from vvipe.evaluate import embed_views

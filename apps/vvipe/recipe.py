@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from trainer.poses import SyntheticDataset
-from trainer.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
-from trainer.stage import LoopConfig
-from trainer.task import About
+from posetrain.poses import SyntheticDataset
+from posetrain.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
+from posetrain.stage import LoopConfig
+from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from posedata.scoring.metrics import nearest
+from posetrain.figures import curves, gallery, watched
+from posetrain.html import Report
+from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
-from trainer.figures import curves, gallery, watched
-from trainer.html import Report
-from trainer.recipe import to_yaml
 
 from vvipe import figures
 from vvipe.data import TestSet

@@ -9,10 +9,10 @@ from contrastive.euclidean import distance_info_nce
 from posedata.scoring.similar import pose_distances, within
 from poseenc.gaussian import Gaussian
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
+from posetrain.loop import Trainer
+from posetrain.stage import Stage
+from posetrain.whole import ALONE, WholeBatch
 from torch import Tensor, nn
-from trainer.loop import Trainer
-from trainer.stage import Stage
-from trainer.whole import ALONE, WholeBatch
 
 from vvipe.data import Batch, TrainingData
 from vvipe.model import PRVIPE, VVIPE

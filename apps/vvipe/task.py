@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from trainer import lifecycle
-from trainer.checkpoint import load_weights
-from trainer.loop import Trainer
-from trainer.poses import Part
-from trainer.runs import Existing, Run
-from trainer.stage import Stage
-from trainer.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain import lifecycle
+from posetrain.checkpoint import load_weights
+from posetrain.loop import Trainer
+from posetrain.poses import Part
+from posetrain.runs import Existing, Run
+from posetrain.stage import Stage
+from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from vvipe.ablate import COMPONENTS
 from vvipe.data import Data, TrainingData, open_data, open_test
@@ -153,5 +153,5 @@ VVIPE_TASK = VVIPETask()
 
 
 def open_run(folder: Path) -> VVIPERun:
-    """A finished run of V-VIPE or PR-VIPE (`trainer.lifecycle.open_run`)."""
+    """A finished run of V-VIPE or PR-VIPE (`posetrain.lifecycle.open_run`)."""
     return lifecycle.open_run(VVIPE_TASK, folder)

@@ -8,12 +8,12 @@ from posedata.keypoints import frames_told
 from posedata.terminal import print_line
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
+from posetrain.arrays import check_ending, write_embeddings, write_poses
+from posetrain.figures import gallery
+from posetrain.files import write_png
+from posetrain.keypoints import TORSO, Say, tell_invalid
+from posetrain.results import write_results
 from torch import Tensor
-from trainer.arrays import check_ending, write_embeddings, write_poses
-from trainer.figures import gallery
-from trainer.files import write_png
-from trainer.keypoints import TORSO, Say, tell_invalid
-from trainer.results import write_results
 
 from vvipe import figures
 from vvipe.embed import VVIPERun, embed_any, poses_of, read_file, require_encoder, require_vvipe

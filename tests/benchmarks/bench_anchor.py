@@ -28,8 +28,8 @@ from poseenc.anchor import (
     ensemble,
     ensemble_naive,
 )
+from posetrain.results import write_results
 from torch import Tensor
-from trainer.results import write_results
 
 Work = Callable[[], object]
 LOOP_SHARE = 100

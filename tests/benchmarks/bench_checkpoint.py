@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posetrain.checkpoint import CheckpointStore, load_checkpoint
+from posetrain.files import write_tensors, write_text
+from posetrain.results import write_results
 from safetensors.torch import load_file
-from trainer.checkpoint import CheckpointStore, load_checkpoint
-from trainer.files import write_tensors, write_text
-from trainer.results import write_results
 
 
 def median_ms(work: Callable[[], object], rounds: int) -> float:

@@ -27,8 +27,8 @@ from pathlib import Path
 import torch
 from contrastive import joint_info_nce, pairwise_info_nce, pmrl, symile, tuple_info_nce
 from contrastive.negatives import paper_sample
+from posetrain.results import write_results
 from torch import Tensor
-from trainer.results import write_results
 
 DIMENSIONS = 1024
 TAU = 0.2

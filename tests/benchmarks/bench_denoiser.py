@@ -31,9 +31,9 @@ from posediff.network import ResidualMLP
 from posediff.reference import GFPoseNetwork
 from posediff.schedule import draw_times
 from posediff.sde import SubVP
+from posetrain.errors import plain_errors
+from posetrain.results import write_results
 from torch import Tensor, nn
-from trainer.errors import plain_errors
-from trainer.results import write_results
 from unihpr.samples import Sample
 
 SEEN = torch.tensor([1.0, 1.0, 0.0])

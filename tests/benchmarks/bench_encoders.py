@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 from poseenc import MLPPoseEncoder, PoseEncoder2D, image_encoder
+from posetrain.results import write_results
 from torch import Tensor, nn
-from trainer.results import write_results
 
 Work = Callable[[], Tensor]
 

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import torch
 import typer
 from poseenc import EmbeddingIndex, FaissIndex
+from posetrain.results import write_results
 from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import normalize
-from trainer.results import write_results
 
 
 def main(

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from posedata.plausible import check_keypoints
 from posedata.skeleton import get_skeleton
-from trainer.results import write_results
+from posetrain.results import write_results
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packages/posedata/tests"))
 

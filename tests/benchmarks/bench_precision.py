@@ -24,7 +24,7 @@ def measure(batch: int, rounds: int) -> list[dict[str, Any]]:
     """Steps of an image and a pose encoder of UniHPR's quickstart, in this process."""
     import torch
     from poseenc import MLPPoseEncoder, image_encoder
-    from trainer.precision import choose_precision
+    from posetrain.precision import choose_precision
 
     torch.manual_seed(0)
     encoders = torch.nn.ModuleList([image_encoder("light", 512), MLPPoseEncoder(17, 3, 512, 512, 2)])
@@ -89,7 +89,7 @@ def main() -> None:
             f"{row['ms']:10.1f}{row['ratio']:8.2f}"
         )
     if arguments.json:
-        from trainer.results import write_results
+        from posetrain.results import write_results
 
         write_results(arguments.json, measured, batch=arguments.batch)
 

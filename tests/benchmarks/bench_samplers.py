@@ -38,11 +38,11 @@ from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
 from posediff.schedule import geometric, levels_of, uniform_time
 from posediff.sde import SubVP
 from poseenc import MLPPoseEncoder
+from posetrain.errors import plain_errors
+from posetrain.results import write_results
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from trainer.errors import plain_errors
-from trainer.results import write_results
 from unihpr.model import MODALITIES, UniHPR
 from unihpr.model import condition as as_condition
 from unihpr.samples import Sample

@@ -20,9 +20,9 @@ import numpy as np
 import typer
 from posedata.store import PoseStore, StoreWriter, digests
 from posedata.store.digests import write_digests
+from posetrain.results import write_results
 from rich.console import Console
 from rich.table import Table
-from trainer.results import write_results
 
 
 def main(

@@ -21,9 +21,9 @@ from posedata.geometry.camera import Camera
 from posedata.open3d_loader import open3d
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
+from posetrain.recipe import load_recipe
+from posetrain.results import write_results
 from pytorch3d.ops import sample_farthest_points
-from trainer.recipe import load_recipe
-from trainer.results import write_results
 from unipose.model import Student, Teacher, depth_picture
 from unipose.recipe import RECIPES, Recipe
 

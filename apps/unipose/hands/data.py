@@ -20,8 +20,8 @@ from posedata.terminal import print_line
 from posedata.views.hand_augment import augment_hands
 from posedata.views.hand_ranges import HandAugmentation
 from posedata.views.hands import KINDS, encode
+from posetrain.poses import Part, check_poses
 from torch import Tensor
-from trainer.poses import Part, check_poses
 
 from unipose.hands.recipe import DataConfig
 

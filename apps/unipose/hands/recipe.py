@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from posedata.views.hand_ranges import TILT, HandAugmentation
-from trainer.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
-from trainer.stage import LoopConfig
-from trainer.task import About
+from posetrain.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
+from posetrain.stage import LoopConfig
+from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -12,16 +12,16 @@ import torch
 from posedata.store import PoseStore
 from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
+from posetrain import lifecycle
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer
+from posetrain.optimise import scheduled, warm_then
+from posetrain.poses import Part
+from posetrain.runs import Run
+from posetrain.stage import Stage
+from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 from torch import Tensor
-from trainer import lifecycle
-from trainer.checkpoint import load_weights
-from trainer.lifecycle import Trained
-from trainer.loop import Trainer
-from trainer.optimise import scheduled, warm_then
-from trainer.poses import Part
-from trainer.runs import Run
-from trainer.stage import Stage
-from trainer.task import Elsewhere, Metrics, Row, Say, Table, Task
 
 from unipose.hands.data import Hands, fingerprint, prepare, prepare_part
 from unipose.hands.evaluate import METHOD, errors, evaluate
@@ -146,5 +146,5 @@ HANDS = HandsTask()
 
 
 def open_run(folder: Path) -> HandsRun:
-    """A finished run for hands (`trainer.lifecycle.open_run`)."""
+    """A finished run for hands (`posetrain.lifecycle.open_run`)."""
     return lifecycle.open_run(HANDS, folder)

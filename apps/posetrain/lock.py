@@ -15,7 +15,7 @@ from typing import IO
 
 from posedata.terminal import visible
 
-from trainer.machine import now
+from posetrain.machine import now
 
 _held: dict[Path, IO[str]] = {}
 _FAR = 1 << 30

@@ -24,9 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from trainer.errors import room_for
-from trainer.files import write_tensors, write_text
-from trainer.texts import read_json, shown
+from posetrain.errors import room_for
+from posetrain.files import write_tensors, write_text
+from posetrain.texts import read_json, shown
 
 SCHEMA = 1
 TENSORS, CARD = "tensors.safetensors", "card.json"

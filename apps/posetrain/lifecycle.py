@@ -10,13 +10,13 @@ from typing import Any, Generic
 
 import torch
 
-from trainer.loop import Trainer
-from trainer.poses import Part
-from trainer.processes import first_alone, join_processes
-from trainer.recipe import to_plain
-from trainer.results import write_results
-from trainer.runs import Existing, Run
-from trainer.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Task
+from posetrain.loop import Trainer
+from posetrain.poses import Part
+from posetrain.processes import first_alone, join_processes
+from posetrain.recipe import to_plain
+from posetrain.results import write_results
+from posetrain.runs import Existing, Run
+from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Task
 
 
 @dataclass

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Generic
 
-from trainer.fitting import DivergedError
-from trainer.lifecycle import Trained, open_data, train
-from trainer.recipe import changed, differences, load_recipe, to_plain, to_yaml
-from trainer.results import write_results
-from trainer.runs import Run, precisions
-from trainer.task import DataT, Metrics, ModelT, RecipeT, Table, Task
-from trainer.texts import read_json
+from posetrain.fitting import DivergedError
+from posetrain.lifecycle import Trained, open_data, train
+from posetrain.recipe import changed, differences, load_recipe, to_plain, to_yaml
+from posetrain.results import write_results
+from posetrain.runs import Run, precisions
+from posetrain.task import DataT, Metrics, ModelT, RecipeT, Table, Task
+from posetrain.texts import read_json
 
 Record = dict[str, Any]
 _WIDE = 8

@@ -15,8 +15,8 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
 
-from trainer.errors import room_for
-from trainer.files import append
+from posetrain.errors import room_for
+from posetrain.files import append
 
 
 class Events(GeneralTracker):

@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer.machine import native_bf16
+from posetrain.machine import native_bf16
 
 FLOAT32 = "no"
 """Autocast's word for it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from posedata.errors import one_line
 from posedata.terminal import visible
 
-from trainer import interrupts
+from posetrain import interrupts
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

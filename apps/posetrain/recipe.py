@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import yaml
 from posedata.terminal import visible
 
-from trainer.texts import RECIPE_BYTES, TextError, load_yaml, read_text, shown
+from posetrain.texts import RECIPE_BYTES, TextError, load_yaml, read_text, shown
 
 Schema = TypeVar("Schema")
 

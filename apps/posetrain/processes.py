@@ -12,7 +12,7 @@ import torch.distributed
 from accelerate import PartialState
 from posedata.terminal import print_line
 
-from trainer.stage import LoopConfig
+from posetrain.stage import LoopConfig
 
 _BROKEN = re.compile(r"timed? ?out|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
 

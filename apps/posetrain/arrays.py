@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from posedata.skeleton import Skeleton
 
-from trainer.files import write_npz, write_text
+from posetrain.files import write_npz, write_text
 
 ENDINGS = (".npz", ".csv")
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from trainer.recipe import Count, Positive, Range, Seed
+from posetrain.recipe import Count, Positive, Range, Seed
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +61,9 @@ class Stage:
         batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
             and keep `trainer.share(rows)`.
         loss: (batch, generator) -> {"loss": scalar, others for the log}. It calls `modules` directly;
-            autocast, gradient averaging and `trainer.whole` are arranged around it. The generator draws the
-            same on every process: draw for the whole batch here too (`trainer.whole.draws`). Where the loss
-            is not a plain mean over rows, compute it of all rows (`trainer.whole.gather`).
+            autocast, gradient averaging and `posetrain.whole` are arranged around it. The generator draws the
+            same on every process: draw for the whole batch here too (`posetrain.whole.draws`). Where the loss
+            is not a plain mean over rows, compute it of all rows (`posetrain.whole.gather`).
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.

@@ -16,7 +16,7 @@ and a number in a sentence:
 
     <!-- value: NAME key=lift.mpjpe_mm where=split:test -->31.4<!-- /value -->
 
-`python -m trainer.results README.md docs/pages/*.md` renders; `--check` only says what is stale, exit code 1.
+`python -m posetrain.results README.md docs/pages/*.md` renders; `--check` says what is stale, exit code 1.
 """
 
 import argparse
@@ -32,10 +32,10 @@ from typing import Any
 
 from posedata.terminal import visible
 
-from trainer.errors import plain_errors
-from trainer.files import write_text
-from trainer.machine import command_line, commit, library_versions, machine
-from trainer.texts import read_json
+from posetrain.errors import plain_errors
+from posetrain.files import write_text
+from posetrain.machine import command_line, commit, library_versions, machine
+from posetrain.texts import read_json
 
 _TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)
 _VALUE = re.compile(r"(<!-- value: (?P<spec>.*?) -->).*?(<!-- /value -->)", re.DOTALL)
@@ -116,9 +116,9 @@ def render(spec: str, markdown: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m trainer.results FILES [--check]`: exit code 1 where `--check` finds a stale file."""
+    """`python -m posetrain.results FILES [--check]`: exit code 1 where `--check` finds a stale file."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.results", description="Render tables from results."
+        prog="python -m posetrain.results", description="Render tables from results."
     )
     parser.add_argument("files", nargs="+", type=Path, help="Markdown files")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a table is stale")
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with plain_errors():
         stale = [file for file in options.files if render_tables(file, options.check)]
     for file in stale:
-        said = f"stale, run python -m trainer.results {file}" if options.check else "rendered"
+        said = f"stale, run python -m posetrain.results {file}" if options.check else "rendered"
         print(visible(f"{file}: {said}"))
     return 1 if options.check and stale else 0
 

@@ -11,16 +11,16 @@ from accelerate.utils import ProjectConfiguration
 from posedata.terminal import print_line
 from torch import Tensor
 
-from trainer import interrupts
-from trainer.events import Events
-from trainer.fitting import DivergedError, Fitting, seed_of
-from trainer.lock import hold, release
-from trainer.machine import machine, now
-from trainer.precision import choose_precision
-from trainer.processes import join_processes, patient
-from trainer.runs import Existing, Run
-from trainer.stage import LoopConfig, Stage
-from trainer.whole import WholeBatch
+from posetrain import interrupts
+from posetrain.events import Events
+from posetrain.fitting import DivergedError, Fitting, seed_of
+from posetrain.lock import hold, release
+from posetrain.machine import machine, now
+from posetrain.precision import choose_precision
+from posetrain.processes import join_processes, patient
+from posetrain.runs import Existing, Run
+from posetrain.stage import LoopConfig, Stage
+from posetrain.whole import WholeBatch
 
 __all__ = ["DivergedError", "Trainer", "seed_of"]
 
@@ -37,7 +37,7 @@ class Trainer:
 
     Attributes:
         precision: of autocast: `no`, `bf16` or `fp16`.
-        whole: what a loss needs to be that of the whole batch (`trainer.whole`).
+        whole: what a loss needs to be that of the whole batch (`posetrain.whole`).
     """
 
     def __init__(

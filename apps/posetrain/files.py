@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trainer.errors import room_for
+from posetrain.errors import room_for
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainer.errors import plain_errors
-from trainer.options import (
+from posetrain.errors import plain_errors
+from posetrain.options import (
     DataOption,
     JsonOption,
     KeypointsOption,
@@ -33,11 +33,11 @@ from trainer.options import (
     print_recipe,
     print_table,
 )
-from trainer.poses import Part
-from trainer.task import About, Elsewhere, Metrics, Row, Scored, Table
+from posetrain.poses import Part
+from posetrain.task import About, Elsewhere, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:
-    from trainer.lifecycle import Trained
+    from posetrain.lifecycle import Trained
 
 
 def task_app(about: About, doc: str | None) -> typer.Typer:
@@ -78,7 +78,7 @@ def add_train(app: typer.Typer, about: About) -> None:
         loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
         folder = runs / (name or about.run_name(recipe))
         print_recipe(loaded)
-        from trainer.lifecycle import train as run_training
+        from posetrain.lifecycle import train as run_training
 
         group = None if stage == "all" else str(stage)
         trained, metrics = run_training(about.load(), loaded, folder, found, group=group, report=report)
@@ -126,7 +126,7 @@ def add_report(app: typer.Typer, about: About) -> None:
 
     @plain_errors()
     def report(run: RunArgument) -> None:
-        from trainer.lifecycle import measure, open_run
+        from posetrain.lifecycle import measure, open_run
 
         trained = open_run(about.load(), run)
         console.print(f"report {trained.task.report(trained, measure(trained))}")
@@ -160,8 +160,8 @@ def add_ablate(app: typer.Typer, about: About) -> None:
         chosen = variants or next(iter(about.variants), "")
         if not over and chosen not in about.variants:
             raise ValueError(f"--variants {chosen}: no such comparison; choose {named}")
-        from trainer.ablation import ablate as run_ablation
-        from trainer.ablation import over_keys
+        from posetrain.ablation import ablate as run_ablation
+        from posetrain.ablation import over_keys
 
         task = about.load()
         table = over_keys(over) if over else task.comparison(chosen, loaded)
@@ -188,7 +188,7 @@ def add_baseline(app: typer.Typer, about: About) -> None:
     ) -> None:
         loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
         folder = runs / (name or about.run_name(recipe))
-        from trainer.lifecycle import train as run_training
+        from posetrain.lifecycle import train as run_training
 
         trained, metrics = run_training(about.load(), loaded, folder, found, part=part)
         if metrics:
@@ -199,7 +199,7 @@ def add_baseline(app: typer.Typer, about: About) -> None:
 
 def load_named(about: About, recipe: str, overrides: Iterable[str]) -> Any:
     """A recipe of a task, by name or file."""
-    from trainer.recipe import load_recipe
+    from posetrain.recipe import load_recipe
 
     return load_recipe(recipe, about.schema, overrides, about.recipes)
 
@@ -230,7 +230,7 @@ def measure_run(
     place: Elsewhere | None = None,
 ) -> None:
     """What `evaluate` does without a protocol, on a run's own data or elsewhere."""
-    from trainer.lifecycle import measure, open_run
+    from posetrain.lifecycle import measure, open_run
 
     trained = open_run(about.load(), run, place)
     tell(trained, measure(trained, part), json, beside, part)
@@ -238,7 +238,7 @@ def measure_run(
 
 def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, json: Path | None) -> None:
     """What `evaluate` does with a protocol of the papers."""
-    from trainer.lifecycle import open_run
+    from posetrain.lifecycle import open_run
 
     trained = open_run(about.load(), run, place)
     tell_scored(trained.task.score(trained, name), json)
@@ -246,7 +246,7 @@ def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, jso
 
 def tell_scored(scored: Scored, json: Path | None) -> None:
     """Show what a protocol says, and write it where asked."""
-    from trainer.results import write_results
+    from posetrain.results import write_results
 
     _show(scored.shown)
     if json:
@@ -262,7 +262,7 @@ def tell(
     part: Part = "test",
 ) -> None:
     """Show what was measured, and write it where asked, with the rows of other runs."""
-    from trainer.lifecycle import measure_beside, save_results
+    from posetrain.lifecycle import measure_beside, save_results
 
     own = trained.task.rows(trained, metrics, part)
     rows: list[Row] = trained.task.joined(own, measure_beside(trained, beside, part))

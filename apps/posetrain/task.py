@@ -1,4 +1,4 @@
-"""What is particular to a task. How its runs live is `trainer.lifecycle`, its commands `trainer.commands`."""
+"""What is particular to a task; how its runs live is in `posetrain.lifecycle` and `posetrain.commands`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from posedata.store import PoseStore
     from torch import nn
 
-    from trainer.ablation import Comparison
-    from trainer.lifecycle import Trained
-    from trainer.loop import Trainer
-    from trainer.poses import Part
-    from trainer.runs import Existing
-    from trainer.stage import LoopConfig, Stage
+    from posetrain.ablation import Comparison
+    from posetrain.lifecycle import Trained
+    from posetrain.loop import Trainer
+    from posetrain.poses import Part
+    from posetrain.runs import Existing
+    from posetrain.stage import LoopConfig, Stage
 
 Metrics = dict[str, Any]
 Row = dict[str, Any]

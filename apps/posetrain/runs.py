@@ -5,9 +5,9 @@ runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the cu
 runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when, where, in which precision
 runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
 runs/NAME/.recipe.yaml.sha256    by which a changed or damaged recipe is noticed
-runs/NAME/checkpoints/    see `trainer.checkpoint`
+runs/NAME/checkpoints/    see `posetrain.checkpoint`
 runs/NAME/tensorboard/    the tracker's files
-runs/.NAME.lock           held by the process that trains (`trainer.lock`)
+runs/.NAME.lock           held by the process that trains (`posetrain.lock`)
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ from typing import Any, Literal, TypeVar
 
 from posedata.terminal import visible
 
-from trainer.checkpoint import CheckpointStore, load_card
-from trainer.files import append_line, write_text
-from trainer.recipe import differences, load_recipe, to_yaml
-from trainer.texts import read_bytes
+from posetrain.checkpoint import CheckpointStore, load_card
+from posetrain.files import append_line, write_text
+from posetrain.recipe import differences, load_recipe, to_yaml
+from posetrain.texts import read_bytes
 
 Existing = Literal["refuse", "resume", "replace"]
 Schema = TypeVar("Schema")

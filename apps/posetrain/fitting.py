@@ -19,7 +19,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from trainer.checkpoint import (
+from posetrain.checkpoint import (
     damaged,
     load_checkpoint,
     load_state,
@@ -28,14 +28,14 @@ from trainer.checkpoint import (
     unpack_optimizer,
     unprefixed,
 )
-from trainer.diverged import save_batch
-from trainer.ema import EMA
-from trainer.machine import library_versions
-from trainer.progress import StageProgress
-from trainer.stage import Stage
+from posetrain.diverged import save_batch
+from posetrain.ema import EMA
+from posetrain.machine import library_versions
+from posetrain.progress import StageProgress
+from posetrain.stage import Stage
 
 if TYPE_CHECKING:
-    from trainer.loop import Trainer
+    from posetrain.loop import Trainer
 
 
 class DivergedError(ValueError):
@@ -132,7 +132,7 @@ class Fitting:
     def _draw(self, part: int) -> tuple[Any, torch.Generator]:
         """The batch of this step, and the generator for the loss; every source of chance seeded.
 
-        All processes draw the same: what is of rows, for the whole batch (`trainer.whole`).
+        All processes draw the same: what is of rows, for the whole batch (`posetrain.whole`).
         """
         at = (self.config.seed, self.stage.name, self.step, part)
         of_batch, of_loss = (torch.Generator(self.accelerator.device) for _ in range(2))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trainer.files import write_tensors
+from posetrain.files import write_tensors
 
 
 def save_batch(batch: Any, path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from posedata.terminal import Terminal
 
-from trainer.poses import Part
+from posetrain.poses import Part
 
 if TYPE_CHECKING:
-    from trainer.runs import Existing
+    from posetrain.runs import Existing
 
 Views = Literal["recorded", "virtual"]
 
@@ -56,7 +56,7 @@ def existing(resume: bool, overwrite: bool) -> "Existing":
 
 def print_recipe(recipe: Any) -> None:
     """The whole recipe, every default spelled out."""
-    from trainer.recipe import to_yaml
+    from posetrain.recipe import to_yaml
 
     for line in to_yaml(recipe).splitlines():
         console.print(line, style="dim", highlight=False)

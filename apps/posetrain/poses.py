@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from posedata.terminal import print_line
 
-from trainer.recipe import Count, Positive, Seed
+from posetrain.recipe import Count, Positive, Seed
 
 if TYPE_CHECKING:
     import numpy as np
