@@ -143,7 +143,7 @@ def test_faults_of_single_files_are_told_and_the_rest_is_read(tmp_path: Path) ->
         ("1\n1\n7 0 0 0 0 0 0 0 0 2\n24\n", "a body without 25 joints"),
         ("1\n0\n5\n", "goes on after its 1 frames"),
         ("1\n99\n", "the number of bodies in frame 1 of 1 is 99"),
-        ("one\n", "no number"),
+        ("one\n", "not a number"),
         ("1e9\n0\n", "the number of frames is 1e"),
     ],
 )

@@ -107,7 +107,7 @@ def test_errors_name_the_cure(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pth.*give the path"):
         load_gfpose(tmp_path / "none.pth")
     (tmp_path / "cut.pth").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"cut\.pth: not a checkpoint.*EOFError"):
+    with pytest.raises(ValueError, match=r"cut\.pth: not a checkpoint that can be read"):
         load_gfpose(tmp_path / "cut.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match=r"list\.pth: holds a list, not a state dict"):
