@@ -211,11 +211,11 @@ def test_a_cdf_compressed_as_a_whole_and_what_is_no_cdf(tmp_path: Path) -> None:
     assert (tmp_path / "all.cdf").read_bytes()[4:8] == b"\xcc\xcc\x00\x01"
     np.testing.assert_array_equal(read_cdf(tmp_path / "all.cdf", "Pose")[0], values)
     with pytest.raises(
-        ValueError, match=r"all\.cdf: is not a CDF file that can be read \(it has no variable 'Pos', only Pose"
+        ValueError, match=r"all\.cdf: is not a CDF file .* \(it has no variable 'Pos', only Pose"
     ):
         read_cdf(tmp_path / "all.cdf", "Pos")
     (tmp_path / "x.cdf").write_bytes(b"<html>")
-    with pytest.raises(ValueError, match=r"x\.cdf: is not a whole CDF file"):
+    with pytest.raises(ValueError, match=r"x\.cdf: is not a CDF file that can be read"):
         read_cdf(tmp_path / "x.cdf", "Pose")
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_cdf(tmp_path / "y.cdf", "Pose")
