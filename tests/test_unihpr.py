@@ -262,8 +262,13 @@ def test_embed_retrieve_and_interpolate_agree_with_the_store(
         "--json",
         tmp_path / "r.json",
     )
-    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
-    assert [row["query"] for row in rows] == list(range(len(PoseStore.open(views))))
+    results = json.loads((tmp_path / "r.json").read_text())
+    rows, count = results["rows"], len(PoseStore.open(views))
+    assert [row["query"] for row in rows] == list(range(count))
+    errors = [row["mpjpe_mm"] for row in rows]
+    assert results["overall"]["queries"] == count
+    assert results["overall"]["mpjpe_mm"] == pytest.approx(np.mean(errors), abs=1e-2)
+    assert results["overall"]["hit1"] == 100.0  # every pose finds itself, or its like
     cosines = found["3d"] @ found["3d"].T
     assert [max(row["cosine"]) for row in rows] == pytest.approx(cosines.max(axis=1).tolist(), abs=1e-5)
     command("unihpr", "interpolate", trained, views, 0, 5, tmp_path / "i.npz", "--steps", 4)

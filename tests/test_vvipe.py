@@ -259,6 +259,11 @@ def test_embed_and_retrieve_agree(trained: Path, views: Path, tmp_path: Path) ->
         vvipe("retrieve", trained, views, gallery, "--from", "3d", "--to", "3d", "-k", 99, "--json", out)
         rows = json.loads(out.read_text())["rows"]
         assert all(sorted(row["gallery"]) == list(range(20)) for row in rows)
+        overall = json.loads(out.read_text())["overall"]
+        whole = {"queries": 20, "hit1": 100.0, "hit99": None}
+        assert {key: overall.get(key) for key in whole} == (
+            whole if gallery == views else {"queries": 0, "hit1": None, "hit99": None}
+        )
     vvipe("retrieve", trained, views, views, "-k", 0, code=2)
     said = vvipe("embed", trained, views, tmp_path / "x.npz", "--keypoints", "no", code=2)
     assert "keypoints_no" in said

@@ -8,6 +8,7 @@ import torch
 from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints, holds_person
 from posedata.plausible import check_focal
+from posedata.scoring.retrieval import in_words, score_retrieval
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
@@ -74,6 +75,8 @@ def retrieve_views(
     found = index.search(query[able], min(k, len(index)))
     gallery_rows = there[found.row]
     truth, first = (_poses(store, trained.recipe.data.frame) for store in (asked, kept))
+    scores = score_retrieval(truth[able], first, gallery_rows, POSE, sorted({1, 5, 10, 20, k}))
+    say(in_words(scores))
     apart = (truth[able] - first[gallery_rows[:, 0]]).norm(dim=-1).mean(-1) * 1000
     error = [None if np.isnan(mm) else mm for mm in apart.tolist()]
     nearest, cosine = gallery_rows.tolist(), found.similarity.tolist()
@@ -86,7 +89,7 @@ def retrieve_views(
             {"query": row[0], "gallery": nearest[i], "cosine": cosine[i], "mpjpe_mm": error[i]}
             for i, row in enumerate(rows)
         ]
-        write_results(json, records, data=kept.fingerprint)
+        write_results(json, records, data=kept.fingerprint, overall=scores)
     return rows
 
 

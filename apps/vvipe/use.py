@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from posedata.keypoints import frames_told
+from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
@@ -83,6 +84,12 @@ def retrieve(
         raise ValueError(f"{gallery}: has no rows; give a gallery to retrieve from")
     found = there[index.search(queries_for_sphere(query[able]), min(k, len(index))).row]
     error = _errors(trained, queries, gallery, able, found[:, 0])
+    scores: Scores = {"queries": 0}
+    if queries.is_dir() and gallery.is_dir() and len(found):
+        torso = trained.model.body.get().torso  # poses are of the universal skeleton, in torsos
+        asked, kept = (torso * poses_of(trained, source) for source in (queries, gallery))
+        scores = score_retrieval(asked[able], kept, found, POSE, sorted({1, 5, 10, 20, k}))
+        say(in_words(scores))
     rows: list[tuple[Any, ...]] = [
         (query_row, " ".join(map(str, row)), "" if error is None else float(error[i]))
         for i, (query_row, row) in enumerate(zip(able.tolist(), found.tolist(), strict=True))
@@ -93,7 +100,7 @@ def retrieve(
             | ({} if error is None else {"pa_mpjpe_mm": float(error[i])})
             for i, row in enumerate(found.tolist())
         ]
-        write_results(json, records)
+        write_results(json, records, overall=scores)
     return rows
 
 
