@@ -68,3 +68,18 @@ def test_a_rolled_camera_turns_right_and_down_by_the_angle() -> None:
     each = Camera.look_at(position, target, torch.tensor([[5.0, 7.0], [6.0, 8.0]]).double(), (64, 48))
     assert each.focal.tolist() == [[5.0, 7.0], [6.0, 8.0]]
     assert Camera.look_at(position.float(), target.float(), 500.0, (64, 48)).focal.dtype == torch.float32
+
+
+def test_a_strong_lens_that_does_not_fold_has_rays_everywhere() -> None:
+    """Where both axes are stretched fourfold and sheared, the Jacobian is positive definite all the same."""
+    lens = torch.tensor([0.47, 0.208, -0.024, 0.252, 0.073], dtype=torch.float64)
+    camera = Camera(
+        torch.tensor([500.0, 500.0], dtype=torch.float64),
+        torch.tensor([320.0, 240.0], dtype=torch.float64),
+        torch.eye(3, dtype=torch.float64),
+        torch.zeros(3, dtype=torch.float64),
+        lens,
+        size=(640, 480),
+    )
+    point = torch.tensor([[0.699, -0.771, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(camera.rays(camera.project(point)), point)
