@@ -14,6 +14,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .8rem; text-align: right }
 td:first-child, th:first-child { text-align: left } tr + tr { border-top: 1px solid #ddd }
 img { max-width: 100% } figure { margin: 1rem 0 } figcaption, .note { color: #555 }
+summary { font-size: 1.3rem; margin: 1rem 0; cursor: pointer }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto }
 """
 
@@ -22,14 +23,27 @@ class Report:
     """Collects sections and writes them at once."""
 
     def __init__(self, title: str) -> None:
-        self.title = title
+        self.title, self._folded = title, False
         self.parts = [f"<h1>{html.escape(title)}</h1>"]
 
     def section(self, title: str, note: str = "") -> None:
         """Begin a section."""
+        self._unfold()
         self.parts.append(f"<h2>{html.escape(title)}</h2>")
         if note:
             self.parts.append(f'<p class="note">{html.escape(note)}</p>')
+
+    def fold(self, title: str, note: str = "") -> None:
+        """Begin a section that is closed until it is asked for; the next `section` ends it."""
+        self.parts.append(f"<details><summary>{html.escape(title)}</summary>")
+        if note:
+            self.parts.append(f'<p class="note">{html.escape(note)}</p>')
+        self._folded = True
+
+    def _unfold(self) -> None:
+        if self._folded:
+            self.parts.append("</details>")
+            self._folded = False
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Add a table."""
@@ -56,6 +70,7 @@ class Report:
 
     def write(self, path: Path) -> Path:
         """Write the file."""
+        self._unfold()
         head = f"<meta charset=utf-8><title>{html.escape(self.title)}</title><style>{STYLE}</style>"
         write_text(
             path,

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
+from posedata.scoring.metrics import per_joint_mm
 from posetrain import figures
 from posetrain.files import write_png
 from posetrain.html import Report
@@ -13,8 +15,8 @@ from posetrain.runs import Run
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from unihpr.data import Data
-from unihpr.evaluate import CALIBRATION, Metrics, calibration, embed, summary
+from unihpr.data import POSE, Data
+from unihpr.evaluate import CALIBRATION, Metrics, calibration, decode, embed, summary
 from unihpr.figures import shared_space
 from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
@@ -22,7 +24,9 @@ from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe
 from unihpr.samples import Sample
 
-SHOWN = 5
+RANKS = (0.1, 0.4, 0.5, 0.6, 1.0)
+"""Of the views by their error from images, the shares that the first gallery shows."""
+BRANCHES: tuple[Modality, ...] = ("2d", "image")
 CLOUD = 400
 Embeddings = dict[Modality, Tensor]
 
@@ -33,22 +37,29 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     model.eval()
     test = data.test()
     embeddings = embed(model, test, recipe.evaluation.batch)
+    lifted = {name: decode(model, embeddings[name], name, recipe.evaluation.batch) for name in BRANCHES}
+    joint_errors = {name: per_joint_mm(poses, test.joints) for name, poses in lifted.items()}
     report = Report(f"UniHPR: {run.name}")
-    report.section("Results", "Held-out subjects; mm relative to the pelvis. Paper: UniHPR on Human3.6M.")
-    report.table(("MPJPE, mm", "this run, % of mean pose", "paper"), summary(metrics))
+    report.section(
+        "What it makes of people it has not seen", "Good, typical and worst, by the error from images."
+    )
+    picks = _ranked(joint_errors["image"].mean(-1))
+    lifting = _lifting(test, lifted, picks)
+    write_png(run.path / "gallery.png", lifting, bbox_inches="tight")
+    report.figure(lifting, "image, keypoints, truth, from 2D, from image; left limbs red, right limbs blue")
+    report.section("Results", "Held-out subjects; mm relative to the pelvis.")
+    report.table(("MPJPE, mm", "this run, % of mean pose"), [row[:2] for row in summary(metrics)])
     if shares := calibration(metrics):
         report.section("Calibration", "How often the truth's coordinates lie in the hypotheses' intervals.")
         report.table(CALIBRATION, shares)
-    report.section("Beside the papers", "Their numbers are on Human3.6M, ours on the data of this run.")
+    _breakdown(report, data, joint_errors)
+    report.fold(
+        "The papers' numbers, on other data", "Theirs are on Human3.6M, ours on the data of this run."
+    )
     header = ("method", "input", "MPJPE, mm", "PA-MPJPE, mm", "source")
     report.table(header, published_rows(branch_scores(metrics), ("h36m-p1", "h36m-p2")))
     _curves(report, run)
     _space(report, data, test, embeddings)
-    picks = torch.linspace(0, len(test) - 1, SHOWN).round().long().tolist()
-    report.section("Lifting and image to 3D", "Left limbs are red, right limbs blue.")
-    lifting = _lifting(model, test, embeddings, picks)
-    write_png(run.path / "gallery.png", lifting, bbox_inches="tight")
-    report.figure(lifting, "image, keypoints, truth, from 2D, from image")
     report.section("Retrieval", "The three nearest test views to an image and to a 3D pose.")
     report.figure(_retrieved(test, embeddings, picks, "image", "3d"), "3D poses nearest to an image")
     report.figure(_retrieved(test, embeddings, picks, "3d", "image"), "images nearest to a 3D pose")
@@ -84,16 +95,43 @@ def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> 
     report.figure(shared_space(points, MODALITIES, action), "t-SNE")
 
 
-def _lifting(model: UniHPR, test: Sample, embeddings: Embeddings, picks: list[int]) -> Any:
-    lifted = model.decode("3d", embeddings["2d"][picks], "2d")
-    imaged = model.decode("3d", embeddings["image"][picks], "image")
+def _ranked(errors: Tensor) -> list[int]:
+    """Places of a good, some typical and the worst view."""
+    order = errors.argsort().tolist()
+    return [order[round(share * (len(order) - 1))] for share in RANKS]
+
+
+def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> None:
+    """Errors by joint, action, and by how high and how far the camera stood."""
+    report.section("Where the error lies", "MPJPE, mm, of the mean pose, from exact 2D and from images.")
+    views, source = data.held_out.views(), data.source
+    assert views.joints is not None
+    whole = {name: found.mean(-1) for name, found in errors.items()}
+    parts = {"joint": [by_joint(found, POSE.joints) for found in errors.values()]}
+    if "action" in source and (known := source.store.names("action")):
+        actions = [known[i] for i in source.column("action")]
+        parts["action"] = [by_name(found, actions) for found in whole.values()]
+    ranges = {
+        "camera's elevation": (elevation(views.camera), "degrees"),
+        "distance": (distance(views.camera, views.joints), "m"),
+    }
+    for title, (values, unit) in ranges.items():
+        parts[title] = [by_range(found, values, unit) for found in whole.values()]
+    for title, (exact, image) in parts.items():
+        beside = {name: error for name, _, error in exact}
+        lines = [(name, count, f"{beside[name]:.1f}", f"{error:.1f}") for name, count, error in image]
+        report.table((title, "views", "from 2D", "from images"), lines)
+
+
+def _lifting(test: Sample, lifted: Embeddings, picks: list[int]) -> Any:
+    flat, imaged = lifted["2d"][picks], lifted["image"][picks]
     return figures.gallery(
         [
             [
                 ("image", _picture(test, i)),
                 ("keypoints", test.keypoints[i].cpu()),
                 ("truth", test.joints[i].cpu()),
-                (f"from 2D, {_error(lifted[n], test.joints[i]):.0f} mm", lifted[n].cpu()),
+                (f"from 2D, {_error(flat[n], test.joints[i]):.0f} mm", flat[n].cpu()),
                 (f"from image, {_error(imaged[n], test.joints[i]):.0f} mm", imaged[n].cpu()),
             ]
             for n, i in enumerate(picks)
