@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from posedata.geometry.align import root_relative
 from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
 from posedata.scoring.metrics import per_joint_mm
 from posetrain import figures
@@ -38,7 +39,7 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     test = data.test()
     embeddings = embed(model, test, recipe.evaluation.batch)
     lifted = {name: decode(model, embeddings[name], name, recipe.evaluation.batch) for name in BRANCHES}
-    joint_errors = {name: per_joint_mm(poses, test.joints) for name, poses in lifted.items()}
+    joint_errors = {name: per_joint_mm(root_relative(poses), test.joints) for name, poses in lifted.items()}
     report = Report(f"UniHPR: {run.name}")
     report.section(
         "What it makes of people it has not seen", "Good, typical and worst, by the error from images."
@@ -103,7 +104,9 @@ def _ranked(errors: Tensor) -> list[int]:
 
 def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> None:
     """Errors by joint, action, and by how high and how far the camera stood."""
-    report.section("Where the error lies", "MPJPE, mm, of the mean pose, from exact 2D and from images.")
+    report.section(
+        "Where the error lies", "MPJPE, mm, of the mean of what is decoded, from exact 2D and from images."
+    )
     views, source = data.held_out.views(), data.source
     assert views.joints is not None
     whole = {name: found.mean(-1) for name, found in errors.items()}
