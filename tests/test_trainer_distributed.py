@@ -55,7 +55,7 @@ def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPat
             if key.startswith(("model/", "ema/")) and not (
                 stage.parts[0] == "unpretrained" and MOOT.search(key)
             ):
-                apart = 1e-4 if "running_" in key else 1e-5  # sums over pixels, whose rounding is the processor's
+                apart = 1e-4 if "running_" in key else 1e-5  # sums over pixels round otherwise
                 torch.testing.assert_close(two[key], value, rtol=0, atol=apart, msg=f"{stage} {key}")
 
 
