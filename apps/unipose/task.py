@@ -76,7 +76,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
     def stages(
         self, model: Models, data: ClipTest, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
-        """Students learn from the teacher's pseudo labels, made once when the first begins; twins from truth."""
+        """Students learn from the teacher's pseudo labels, made once; twins from the truth."""
         assert isinstance(data, ClipSplit)
         clips = data.train
         frames = cache(partial(Frames.of, clips))
