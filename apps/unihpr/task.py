@@ -47,6 +47,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
         return open_test(trained.recipe.data, place, part)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
+        """With data to train on, decoders take their scale from them."""
         has_image = data is None or not {"align_image", "finetune"}.isdisjoint(begun)
         model = (UniHPR.of_checkpoint if has_image else UniHPR)(recipe.model)
         if isinstance(data, TrainingData):
@@ -63,6 +64,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
         return {name: partial(step, model, data, recipe, trainer) for name, step in STEPS.items()}
 
     def restore(self, model: UniHPR, run: Run) -> None:
+        """What step 3 came to; before it, the encoders of steps 1 and 2."""
         if run.checkpoints("finetune").path():
             load_weights(run.checkpoint("finetune"), {"model": model})
         else:
@@ -90,6 +92,7 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
         return write_report(trained.run, trained.model, trained.data, trained.recipe, metrics)
 
     def comparison(self, name: str, recipe: Recipe) -> Comparison:
+        """Without a step 3 it measures what steps 1 and 2 leave."""
         return of_aligned(self.comparisons[name], recipe)
 
     def score(self, trained: Trained[Recipe, UniHPR, Data], name: str) -> Scored:

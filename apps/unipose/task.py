@@ -51,6 +51,11 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         return open_test(trained.recipe.data, place, part)
 
     def build(self, recipe: Recipe, data: ClipTest | None, begun: Collection[str]) -> Models:
+        """Teacher and students, with their twins where the recipe has some.
+
+        Raises:
+            ValueError: twins are to be trained, and no clip has the 3D labels they learn from.
+        """
         if isinstance(data, ClipSplit) and recipe.twins and not len(data.train.labelled()):
             raise ValueError(
                 f"{data.train.store.path}: no clip has its true 3D joints, which twins learn from; set"
@@ -71,6 +76,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
     def stages(
         self, model: Models, data: ClipTest, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
+        """Students learn from the teacher's pseudo labels, made once; twins from the truth."""
         assert isinstance(data, ClipSplit)
         clips = data.train
         frames = cache(partial(Frames.of, clips))

@@ -40,6 +40,11 @@ class VVIPETask(Task[Recipe, Model, Data]):
         return open_test(trained.recipe.data, place, part, trained.model.body.get(), trained.device)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Model:
+        """With the data's body and, where `mapping.vae` names another run, that run's stage 1.
+
+        Raises:
+            ValueError: that run is not finished, or of other data or another frame.
+        """
         model = build(recipe)
         if data is not None:
             model.body.lengths.copy_(data.body.lengths)
@@ -50,6 +55,7 @@ class VVIPETask(Task[Recipe, Model, Data]):
         return model
 
     def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
+        """Refuse a stage that the recipe does not have, and to overwrite the run that stage 1 comes from."""
         source = recipe.mapping.vae
         if recipe.model.method == "prvipe":
             if group is not None:
@@ -74,6 +80,7 @@ class VVIPETask(Task[Recipe, Model, Data]):
         return {name: partial(step, model, data, recipe, trainer) for name, step in stages(recipe).items()}
 
     def restore(self, model: Model, run: Run) -> None:
+        """What the last stage came to; before it, what stage 1 did."""
         trained = [name for name in ("mapping", "matching") if run.checkpoints(name).path()]
         if trained:
             load_weights(run.checkpoint(trained[0]), {"model": model})
@@ -101,10 +108,12 @@ class VVIPETask(Task[Recipe, Model, Data]):
         return {"method": METHODS[trained.recipe.model.method], "run": trained.run.name, **metrics}
 
     def rows(self, trained: VVIPERun, metrics: Metrics, part: Part) -> list[Row]:
+        """The run's, and that of 2D keypoints compared as they are."""
         bare = nearest_2d(trained.on(part).test, trained.recipe.evaluation)
         return [self.row(trained, metrics), {"method": "2D keypoints", "run": "", **bare}]
 
     def joined(self, own: list[Row], others: list[Row]) -> list[Row]:
+        """2D keypoints last."""
         return [own[0], *others, *own[1:]]
 
     def comparable(self, recipe: Recipe) -> object:
