@@ -16,6 +16,7 @@ import vvipe.recipe
 from posedata.inspection.examine import examine
 from posedata.store import PoseStore, write_store
 from posetrain.poses import SyntheticDataset, check_poses, open_poses, part_rows, split_poses
+from posetrain.task import Elsewhere
 
 OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
 
@@ -180,6 +181,28 @@ def test_other_counts_than_published_are_no_reason_to_stop(people: PoseStore, tm
     said: list[str] = []
     check_poses(store, store.path, False, said.append)
     assert any("96 rows where 389,938 are published" in text for text in said), said
+
+
+def test_without_a_split_that_of_the_data_sets_reader_holds(people: PoseStore, tmp_path: Path) -> None:
+    names = people.names("subject")
+    columns = {name: np.array(people.column(name)) for name in people.columns}
+    left = {"split": {"train": [*names[1:], "nobody"], "test": names[:1]}}
+    store = PoseStore.open(write_store(tmp_path / "store", columns, people.meta | left))
+    section = Section(tmp_path / "data", format="store", path=store.path)
+    parts = split_poses(section, store)
+    assert sorted(set(store.column("subject")[parts["train"]])) == [1, 2]
+    assert set(store.column("subject")[parts["test"]]) == {0}
+    assert np.array_equal(Elsewhere(store.path).rows(store, "test"), parts["test"])
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": names[:1], "test": names[1:]}))
+    parts = split_poses(replace(section, split=split), store)
+    assert set(store.column("subject")[parts["train"]]) == {0}
+    alone = people.meta | {"split": {"train": names, "test": ["nobody"]}}
+    store = PoseStore.open(write_store(tmp_path / "alone", columns, alone))
+    with pytest.raises(ValueError, match=r"alone: has no part 'test'; it has train$"):
+        Elsewhere(store.path).rows(store, "test")
+    with pytest.raises(ValueError, match="part 'test' has no frames"):
+        split_poses(replace(section, path=store.path), store)
 
 
 def store_with_gaps(path: Path, people: PoseStore, gaps: np.ndarray) -> PoseStore:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.store import PoseStore
+from posedata.store import PoseStore, write_store
 from posedata.store.digests import write_digests
 from posedata.views import add_views, get_rig
 from posedata.views.noise import DetectorNoise
@@ -399,3 +399,29 @@ def test_a_protocol_scores_a_data_set_beside_the_papers(trained: Path, tmp_path:
     row = json.loads((tmp_path / "hits.json").read_text())["rows"][0]
     assert row["frames"] == 15
     assert row["hit10"] > 60 > row["hit1"]  # ten of fifteen poses by chance alone
+
+
+def test_frames_in_which_a_camera_saw_nobody_are_left_out_of_a_protocol(
+    trained: Path, tmp_path: Path
+) -> None:
+    """As S11 Directions is, which Human3.6M's published detections lack."""
+    exact = camera_store(tmp_path / "exact", 8)
+    columns = {name: np.array(exact.column(name)) for name in exact.columns}
+    frames = columns["subject"] * 8 + columns["frame"]
+    columns["keypoints_cpn"] = columns["keypoints_true"].copy()
+    columns["keypoints_cpn"][(frames < 3) & (columns["camera"] == 1)] = 0
+    columns["keypoints_one_blind"] = columns["keypoints_true"] * (columns["camera"] != 1)[:, None, None]
+    meta = {
+        key: exact.meta[key] for key in exact.meta if key not in ("fingerprint", "schema_version", "rows")
+    }
+    write_store(tmp_path / "store", columns, meta)
+    words = ["evaluate", str(trained), "--protocol", "prvipe-hit", "--data", str(tmp_path / "store")]
+    done = CliRunner().invoke(app, [*words, "--keypoints", "cpn", "--json", str(tmp_path / "hits.json")])
+    assert done.exit_code == 0, done.output
+    said = "in 3 of 15 frames some camera's keypoints_cpn show no hip or no shoulder; left out"
+    assert said in " ".join(done.output.split())
+    row = json.loads((tmp_path / "hits.json").read_text())["rows"][0]
+    assert (row["frames"], row["frames_unseen"]) == (12, 3)
+    done = CliRunner().invoke(app, [*words, "--keypoints", "one_blind"])
+    assert done.exit_code == 2
+    assert "in each of 15 frames some camera's keypoints_one_blind show no hip" in done.output

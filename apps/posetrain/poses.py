@@ -50,7 +50,8 @@ class Source(Protocol):
     Attributes:
         format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
         path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
+        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; by default the split
+            that the data set's reader left in the store. Not for `synthetic`.
         cache: where prepared stores are kept, by content.
         accept_faults: train although something is wrong with the poses (`check_poses`).
         synthetic: the people of `synthetic`.
@@ -147,7 +148,7 @@ def split_poses(
         say: told how many, once in a process.
 
     Raises:
-        ValueError: no split is set, or a part is empty.
+        ValueError: no split is set and the store has none of its own, or a part is empty.
     """
     if config.split is not None:
         parts = store.split(config.split)
@@ -156,8 +157,11 @@ def split_poses(
         rest, test = names[: -made.test_subjects], names[-made.test_subjects :]
         named = {"validation": rest[-made.validation_subjects :]} if made.validation_subjects else {}
         parts = store.split({"test": test, **named, "train": "all other subjects"})
-    else:
-        raise ValueError("data.split is not set; give a JSON file with the subjects of train and test")
+    elif not (parts := store.own_split()):
+        raise ValueError(
+            "data.split is not set, and the data have none of their own; give a JSON file with the subjects"
+            " of train and test"
+        )
     if whole and "valid" in store:
         parts = _whole(parts, store, say)
     for part in ("train", "test"):

@@ -107,11 +107,12 @@ class Elsewhere:
         Raises:
             ValueError: the split has no such part, or nobody of it.
         """
-        parts = store.split(self.split) if self.split else store.split(store.meta.get("split", {}))
+        parts = store.split(self.split) if self.split else store.own_split()
         if not parts:
             return store.rows()
         if part not in parts or not len(parts[part]):
-            raise ValueError(f"{self.split or self.store}: has no part {part!r}; it has {', '.join(parts)}")
+            known = ", ".join(name for name, rows in parts.items() if len(rows)) or "none"
+            raise ValueError(f"{self.split or self.store}: has no part {part!r}; it has {known}")
         return parts[part]
 
 

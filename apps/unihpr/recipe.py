@@ -44,7 +44,8 @@ class DataConfig:
     Attributes:
         format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
         path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; not for `synthetic`.
+        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; by default the split
+            that the data set's reader left in the store. Not for `synthetic`.
         cache: where prepared stores and rendered images are kept, by content.
         accept_faults: train although something is wrong with the poses, which training says first.
         views: `recorded` takes cameras, keypoints and images as the data have them; `virtual` places cameras

@@ -33,7 +33,8 @@ class DataConfig:
         format: `synthetic`, `store` or a reader's name: poses, which are then dressed and filmed; or `rgbd`,
             a store that has depth images already.
         path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "test": ...} by subject; not for `synthetic`.
+        split: a JSON file {"train": ..., "test": ...} by subject; by default the split that the data set's
+            reader left in the store. Not for `synthetic`.
         cache: where stores, films and isolated points are kept, by content.
         accept_faults: train although something is wrong with the poses, which training says first.
         skeleton: of the networks.

@@ -35,7 +35,14 @@ def whole(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"
 def score_hits(
     trained: VVIPERun, path: Path, protocol: HitProtocol, keypoints: str
 ) -> tuple[dict[str, Any], str]:
-    """Our scores on a store, and the store's fingerprint."""
+    """Our scores on a store, and the store's fingerprint.
+
+    Frames in which some camera's keypoints show nobody are left out, counted (`frames_unseen`) and told: the
+    published detections of Human3.6M lack a sequence.
+
+    Raises:
+        ValueError: the store has no row of the protocol's test part, or nobody is seen in any.
+    """
     require_encoder(trained)
     store = PoseStore.open(path)
     rows = protocol.test.rows(store)
@@ -44,17 +51,23 @@ def score_hits(
     if "valid" in store:
         rows = whole(store, rows)
     views, names = moments(store, rows, protocol.cameras)
-    joints = torch.from_numpy(np.array(store.column("joints")[views[:, 0]]))
-    views = views[protocol.subset(joints, store.skeleton).numpy()]
-    joints = torch.from_numpy(np.array(store.column("joints")[views[:, 0]]))
-    embedded = embed_any(trained, path, "2d", keypoints, "")[torch.from_numpy(views)]
-    if lost := int((~embedded.isfinite().all(-1)).any(-1).sum()):
+    embedded = embed_any(trained, path, "2d", keypoints, "")
+    seen = embedded.isfinite().all(-1).numpy()[views].all(axis=1)
+    if not seen.any():
         raise ValueError(
-            f"{path}: in {lost} of {len(views)} frames some camera's keypoints_{keypoints} show no hip or no"
+            f"{path}: in each of {len(views)} frames some camera's keypoints_{keypoints} show no hip or no"
             " shoulder; name keypoints that do with --keypoints"
         )
+    if lost := int((~seen).sum()):
+        told = f"in {lost:,} of {len(views):,} frames some camera's keypoints_{keypoints} show no hip or no"
+        print_line(f"{path}: {told} shoulder; left out")
+    views = views[seen]
+    joints = torch.from_numpy(np.array(store.column("joints")[views[:, 0]]))
+    kept = protocol.subset(joints, store.skeleton)
+    joints, embedded = joints[kept], embedded[torch.from_numpy(views)[kept]]
     hits = protocol.hits(joints, store.skeleton)
-    scores: dict[str, Any] = {"frames": len(views), **protocol.score(embedded, hits, protocol.pairs(names))}
+    scores: dict[str, Any] = {"frames": len(joints), "frames_unseen": lost}
+    scores |= protocol.score(embedded, hits, protocol.pairs(names))
     if unseen := protocol.pairs(names, unseen=True):
         scores["unseen"] = protocol.score(embedded, hits, unseen)
     return scores, store.fingerprint

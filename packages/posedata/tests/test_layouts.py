@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import write_layout
 from layouts import Truth, write_3dhp, write_3dpw, write_h36m
 from posedata.prepare import prepare
 from posedata.skeleton import get_skeleton
@@ -184,3 +185,12 @@ def test_the_same_arguments_write_the_same_and_another_seed_other_people(tmp_pat
     few = {"sequences": {"test": ("downtown_walking_00",)}}
     prints = [fingerprint("3dpw", write_3dpw, i, seed=seed, **few) for i, seed in enumerate((0, 0, 1))]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_command_writes_what_the_function_does(tmp_path: Path) -> None:
+    words = ["h36m", str(tmp_path / "a"), "--frames", "3", "--subjects", "S1", "--actions", "Walking"]
+    write_layout.main(words)
+    write_h36m(tmp_path / "b", subjects=["S1"], actions=["Walking"], frames=3, pace=6)
+    one, other = (PoseStore.open(prepare("h36m", tmp_path / n, tmp_path / f"{n}.store")) for n in "ab")
+    assert len(one) == 3 * 4
+    assert one.fingerprint == other.fingerprint

@@ -72,6 +72,20 @@ def test_rows_match_every_given_name_list(folder: Path) -> None:
         store.rows(subjects=["bop"])
 
 
+def test_the_split_that_a_reader_left_is_of_the_people_who_are_there(tmp_path: Path) -> None:
+    left = {"train": ["ann", "zoe"], "validation": ["zoe"], "test": ["bob"]}
+    store = PoseStore.open(write_store(tmp_path / "left", make_columns(), META | {"split": left}))
+    rows = store.own_split()
+    ann = np.flatnonzero(store.column("subject") == store.names("subject").index("ann"))
+    np.testing.assert_array_equal(rows["train"], ann)
+    np.testing.assert_array_equal(rows["test"], [6, 7, 8])
+    assert len(rows["validation"]) == 0
+    assert PoseStore.open(write_store(tmp_path / "none", make_columns(), META)).own_split() == {}
+    twice = META | {"split": {"train": ["ann", "bob"], "test": ["bob"]}}
+    with pytest.raises(ValueError, match="'bob' is in two parts"):
+        PoseStore.open(write_store(tmp_path / "twice", make_columns(), twice)).own_split()
+
+
 def test_split_by_subject_covers_all_rows_once(folder: Path, tmp_path: Path) -> None:
     store = PoseStore.open(folder)
     parts = {"test": ["bob"], "train": "all other subjects"}

@@ -167,6 +167,15 @@ class PoseStore:
             part: self.rows(subjects=rest if names == ALL_OTHERS else names) for part, names in named.items()
         }
 
+    def own_split(self) -> dict[str, np.ndarray]:
+        """Rows by part of the split that the data set's reader left in meta.json, as `split` gives them.
+
+        Of its people those count whom the store has; empty where no split was left.
+        """
+        left = self.meta.get("split") or {}
+        known = set(self.names("subject"))
+        return self.split({part: [name for name in names if name in known] for part, names in left.items()})
+
     def checked(self, rows: Any) -> Integer[np.ndarray, " n"]:
         """Row numbers, or a mask of all rows, as row numbers; ValueError for one that there is not."""
         rows = np.asarray(rows)
