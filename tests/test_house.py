@@ -19,7 +19,7 @@ PACKAGES: dict[str, set[str]] = {
 ROOMS = (
     *("lazy", "errors", "terminal", "processes", "open3d_loader", "_trees"),
     *("skeleton", "geometry", "store", "stature", "plausible", "keypoints", "views", "scoring"),
-    *("readers", "prepare", "inspection", "synthetic", "source", "cli"),
+    *("readers", "detect", "prepare", "inspection", "synthetic", "source", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

@@ -14,6 +14,7 @@ from posetrain.options import print_table
 ROOT = Path(__file__).parents[1]
 LAZY = (
     "posedata",
+    "posedata.detect",
     "posedata.prepare",
     "posedata.readers",
     "posedata.scoring",

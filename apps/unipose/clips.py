@@ -12,17 +12,18 @@ import torch
 from jaxtyping import Float, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.losses import Evidence, KeypointDepth, keypoint_depth
-from posedata.geometry.boxes import bounding_box
+from posedata.detect import KeypointSource
+from posedata.geometry.boxes import bounding_box, crop_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.store.cache import cached, code_key
 from posedata.store.digests import check_digests, write_digests
 from posedata.store.files import building, put
 from posedata.terminal import print_line
+from posedata.views.noise import DetectorNoise
 from posetrain.texts import read_json
 from torch import Tensor
 
-from unipose.detect import detect
 from unipose.film import MARGIN
 from unipose.recipe import DataConfig
 from unipose.square import square
@@ -155,9 +156,7 @@ def open_clips(
             )
     chosen = {name: value for name, value in asdict(config).items() if name in _CACHE_KEYS}
     files = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in config.keypoints if p.is_file()]
-    code = code_key(
-        "unipose.clips", "unipose.detect", "unipose.square", packages=("posedata", "pointcloud_weak")
-    )
+    code = code_key("unipose.clips", "unipose.square", packages=("posedata", "pointcloud_weak"))
 
     def isolate(path: Path) -> None:
         say(f"isolating people in {clips.size} {part} frames: {path}")
@@ -169,6 +168,12 @@ def open_clips(
     arrays = {name: np.load(path / f"{name}.npy") for name in ARRAYS}
     dropped = read_json(path / "meta.json", f"delete {path}, and it is made anew")["dropped"]
     return Clips(store, arrays, config, dropped)
+
+
+def keypoint_source(config: DataConfig) -> KeypointSource:
+    """The recipe's choice of 2D joints."""
+    noise = DetectorNoise(**asdict(config.noise))
+    return KeypointSource(config.detector, config.skeleton, noise, config.keypoints)
 
 
 _CACHE_KEYS = ("skeleton", "image_size", "detector", "noise", "stored_points", "frames")
@@ -207,7 +212,7 @@ def _isolated(
     store: PoseStore, clips: np.ndarray, config: DataConfig, seed: int
 ) -> tuple[dict[str, np.ndarray], int]:
     frames = clips.shape[1]
-    keypoints = detect(store, clips.reshape(-1), config, seed).unflatten(0, (-1, frames))
+    keypoints = keypoint_source(config).detect(store, clips.reshape(-1), seed).unflatten(0, (-1, frames))
     generator = torch.Generator().manual_seed(seed)
     kept: list[dict[str, np.ndarray]] = []
     for rows, points2d in zip(clips, keypoints, strict=True):
@@ -232,8 +237,7 @@ def _clip(
     if "boxes" in store:
         camera = camera.crop(torch.from_numpy(np.array(store.column("boxes")[rows[:1]])), store.image_size)
     unproject = DepthUnprojector(camera.crop(box, (size, size))[0])
-    scale = size / (box[2:] - box[:2])
-    pixels = torch.cat([(keypoints[..., :2] - box[:2]) * scale - 0.5, keypoints[..., 2:]], dim=-1)
+    pixels = crop_keypoints(keypoints, box.expand(len(rows), 4), (size, size))
     masks, points = [], []
     for image, joints in zip(depth, pixels, strict=True):
         values = torch.from_numpy(image)

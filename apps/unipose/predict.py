@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from pointcloud_weak import DepthUnprojector, isolate_person, ray_loss, subsample
 from pointcloud_weak.people import Person, doubt_people, doubt_size, find_people, nearest_body
+from posedata.detect import Detector, live_detector
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
@@ -30,7 +31,6 @@ from posedata.terminal import print_line
 from posetrain.files import write_npz, write_text
 from torch import Tensor
 
-from unipose.detect import Detector, live_detector
 from unipose.film import MARGIN
 from unipose.model import Teacher
 from unipose.recipe import DataConfig

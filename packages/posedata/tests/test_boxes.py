@@ -3,6 +3,7 @@ import torch
 from posedata.geometry.boxes import (
     bounding_box,
     bounding_box_token,
+    crop_keypoints,
     denormalise_keypoints,
     normalise_keypoints,
 )
@@ -45,3 +46,16 @@ def test_normalised_keypoints_span_the_longer_side_and_keep_confidence() -> None
     placed = normalise_keypoints(corners, box)
     torch.testing.assert_close(placed, expected)
     torch.testing.assert_close(denormalise_keypoints(placed, box), corners)
+
+
+def test_pixels_of_a_crop_are_those_of_its_camera() -> None:
+    camera = Camera(
+        torch.tensor([30.0, 40.0]), torch.tensor([24.5, 19.5]), torch.eye(3), torch.zeros(3), size=(50, 40)
+    )
+    box = torch.tensor([[9.5, 4.5, 29.5, 34.5], [0.0, 1.0, 7.0, 5.0]])
+    points = torch.tensor([[0.1, 0.2, 1.0], [-0.3, 0.1, 2.0]])
+    whole = torch.cat([camera.project_camera(points), torch.tensor([[0.9], [0.4]])], -1).expand(2, 2, 3)
+    found = crop_keypoints(whole, box, (10, 12))
+    parts = [camera.crop(one, (10, 12)).project_camera(points) for one in box]
+    torch.testing.assert_close(found[..., :2], torch.stack(parts), atol=1e-4, rtol=1e-5)
+    assert torch.equal(found[..., 2], whole[..., 2])

@@ -1,8 +1,8 @@
 """Skeletons, cameras, metrics, the pose store, dataset readers and a synthetic human.
 
 Here are the objects that everything else passes about; the rest is in its rooms: `geometry`, `skeleton`,
-`store`, `views`, `readers`, `prepare`, `scoring`, `inspection`, `synthetic`. Nothing is imported until it is
-asked for.
+`store`, `views`, `readers`, `detect`, `prepare`, `scoring`, `inspection`, `synthetic`. Nothing is imported
+until it is asked for.
 """
 
 from typing import TYPE_CHECKING

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -40,6 +42,21 @@ def bounding_box(
             [torch.maximum(width, height * aspect), torch.maximum(height, width / aspect)], -1
         )
     return torch.cat([centre - extent / 2, centre + extent / 2], dim=-1)
+
+
+def crop_keypoints(
+    keypoints: Float[Tensor, "*batch J d"], box: Float[Tensor, "*batch 4"], size: Sequence[int]
+) -> Float[Tensor, "*batch J d"]:
+    """Pixels of an image as those of its part in a box, resampled to `size`, as `Camera.crop` has them.
+
+    Args:
+        keypoints: (..., J, d) x and y in pixels, then what stays as it is (a confidence).
+        box: (..., 4) x0, y0, x1, y1: the outer edges of the outermost pixels.
+        size: (width, height) of the part.
+    """
+    scale = torch.tensor(size, dtype=box.dtype, device=box.device) / (box[..., 2:] - box[..., :2])
+    pixels = (keypoints[..., :2] - box[..., None, :2]) * scale[..., None, :] - 0.5
+    return torch.cat([pixels, keypoints[..., 2:]], dim=-1)
 
 
 def bounding_box_token(box: Float[Tensor, "*batch 4"], camera: Camera) -> Float[Tensor, "*_c 3"]:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from posedata.readers.bvh import read_bvh
     from posedata.readers.c3d import read_c3d
     from posedata.readers.coco import Coco
+    from posedata.readers.coco_frames import read_coco_keypoints
     from posedata.readers.coco_results import CocoResults
     from posedata.readers.files.recording import RgbdFrame, RgbdSequence, open_rgbd
     from posedata.readers.format import (
@@ -120,6 +121,7 @@ __all__ = [
     "read_asf_amc",
     "read_bvh",
     "read_c3d",
+    "read_coco_keypoints",
     "read_h36m_npz",
     "read_joints",
     "read_trc",
@@ -133,6 +135,7 @@ _HOMES = {
     "posedata.readers.bvh": ("read_bvh",),
     "posedata.readers.c3d": ("read_c3d",),
     "posedata.readers.coco": ("Coco",),
+    "posedata.readers.coco_frames": ("read_coco_keypoints",),
     "posedata.readers.coco_results": ("CocoResults",),
     "posedata.readers.files.recording": ("RgbdFrame", "RgbdSequence", "open_rgbd"),
     "posedata.readers.format": (
