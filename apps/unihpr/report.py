@@ -104,9 +104,7 @@ def _ranked(errors: Tensor) -> list[int]:
 
 def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> None:
     """Errors by joint, action, and by how high and how far the camera stood."""
-    report.section(
-        "Where the error lies", "MPJPE, mm, from exact 2D and from images."
-    )
+    report.section("Where the error lies", "MPJPE, mm, from exact 2D and from images.")
     views, source = data.held_out.views(), data.source
     assert views.joints is not None
     whole = {name: found.mean(-1) for name, found in errors.items()}
