@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from poseenc.interpolate import great_arc
 from posetrain import figures
 from posetrain.files import write_png
 from posetrain.html import Report
@@ -16,7 +17,6 @@ from torch import Tensor
 from unihpr.data import Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, embed, summary
 from unihpr.figures import shared_space
-from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe
