@@ -82,7 +82,7 @@ def predict(
     from posetrain.files import keep_input, write_png
 
     from unipose import viewer
-    from unipose.predict import check_ending
+    from unipose.predict import check_ending, save
     from unipose.predict import predict as find
 
     check_ending(out)
@@ -102,7 +102,7 @@ def predict(
         draws=draws,
         say=console.print,
     )
-    found.save(out)
+    save(found, out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
         write_png(picture, viewer.picture(recording[frame], found, frame))
