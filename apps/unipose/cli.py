@@ -114,7 +114,7 @@ def predict(
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
     if predictions is None or truth is None:
         raise ValueError("--protocol needs two files: give --predictions and --truth")
-    from unipose.protocols import evaluate_protocol, joint_rows, table_rows
+    from posedata.scoring.pose_files import evaluate_protocol, joint_rows, table_rows
 
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"
