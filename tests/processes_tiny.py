@@ -89,20 +89,21 @@ def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
 
 
 def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
+    from pointcloud_weak.frames import Frames
+    from pointcloud_weak.students import KINDS
     from unipose import steps
-    from unipose.model import KINDS, Student, Teacher
-    from unipose.pictures import Frames
+    from unipose.model import make_student, make_teacher
     from unipose.task import UNIPOSE as TASK
 
     recipe = unipose_tiny.tiny(cache, *UNIPOSE, *damping("unipose", how))
     clips = open_data(TASK, recipe).train
     trainer = open_trainer(folder / "unipose", recipe)
     for step in (steps.teacher, steps.teacher_twin):
-        fit(trainer, step(Teacher(recipe.model, clips.skeleton, 64), clips, recipe, trainer), how)
+        fit(trainer, step(make_teacher(recipe), clips, recipe, trainer), how)
     frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
     weight = torch.rand(truth.shape[:2], generator=torch.Generator().manual_seed(0)) - 0.3
     for kind in KINDS:
-        model = Student(recipe.student_model, kind, len(clips.skeleton), 64)
+        model = make_student(recipe, kind)
         named = f"student_{kind}"
         stage = steps.student(named, model, frames, truth, weight.clamp(min=0), recipe, trainer)
         fit(trainer, stage, how)

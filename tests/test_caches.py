@@ -33,10 +33,10 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
 
 
 def test_isolated_people_that_were_damaged_are_named(tmp_path: Path) -> None:
+    from pointcloud_weak.isolated import write_clips
     from posedata.store.digests import check_digests
-    from unipose.clips import _write
 
-    _write(tmp_path / "people", {"mask": np.zeros((2, 3), bool)}, 1)
+    write_clips(tmp_path / "people", {"mask": np.zeros((2, 3), bool)}, 1)
     assert json.loads((tmp_path / "people/meta.json").read_text()) == {"dropped": 1}
     check_digests(tmp_path / "people")
     content = bytearray((tmp_path / "people/mask.npy").read_bytes())

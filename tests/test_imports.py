@@ -14,7 +14,6 @@ from posetrain.options import print_table
 ROOT = Path(__file__).parents[1]
 LAZY = (
     "posedata",
-    "posedata.detect",
     "posedata.prepare",
     "posedata.readers",
     "posedata.scoring",

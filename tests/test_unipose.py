@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pointcloud_weak.clips import Clips
+from pointcloud_weak.frames import Frames
 from pointcloud_weak.losses import TERMS
 from posedata.store import PoseStore
 from poseenc.anchor.backbone import Backbone
@@ -22,11 +24,9 @@ from typer_front import typer_front
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.cli import app
-from unipose.clips import Clips
 from unipose.data import prepare
 from unipose.evaluate import LABELS
-from unipose.model import Student, Teacher
-from unipose.pictures import Frames
+from unipose.model import make_student, make_teacher
 from unipose.pseudo import labels
 from unipose.recipe import RECIPES, Recipe
 from unipose.task import UNIPOSE, open_run
@@ -200,10 +200,11 @@ def blinded(clips: Clips) -> Clips:
         name: getattr(clips, name).flatten(0, 1).numpy()
         for name in ("keypoints", "points", "depth", "mask", "rgb")
     }
-    size = clips.config.image_size
+    size = clips.depth.shape[-1]
     box = np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
     arrays["box"] = np.repeat(box[None], len(clips.rows), 0)
-    return Clips(Blind(clips.store), arrays, clips.config, 0)  # type: ignore[arg-type]
+    blind = Blind(clips.store)
+    return Clips(blind, arrays, clips.frames, clips.count, clips.skeleton)  # type: ignore[arg-type]
 
 
 def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]:
@@ -211,10 +212,10 @@ def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]
     torch.manual_seed(0)
     run = Run.start(folder, recipe)
     trainer = Trainer(run, recipe.loop)
-    model = Teacher(recipe.model, clips.skeleton, recipe.data.image_size)
-    pupil = Student(recipe.student_model, "rgb", 15, recipe.data.image_size)
+    model = make_teacher(recipe)
+    pupil = make_student(recipe, "rgb")
     trainer.fit(steps.teacher(model, clips, recipe, trainer))
-    told = labels(model, clips, recipe)
+    told = labels(model, clips, recipe.pseudo)
     trainer.fit(steps.student("student", pupil, Frames.of(clips), told.joints, told.weight, recipe, trainer))
     trainer.close()
     return [{k: v for k, v in r.items() if k not in ("stage", "seconds")} for r in run.curves()]

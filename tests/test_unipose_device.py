@@ -128,12 +128,12 @@ def _register() -> torch.library.Library:
 
 def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
+    from pointcloud_weak.frames import Frames
     from posetrain.whole import WholeBatch
     from unipose import steps
     from unipose.data import prepare
     from unipose.evaluate import evaluate
     from unipose.model import build
-    from unipose.pictures import Frames
     from unipose.pseudo import label_errors, labels
     from unipose_tiny import tiny
 
@@ -150,7 +150,7 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     data = prepare(recipe.data, say=lambda text: None)
     models = build(recipe).to(device)
     students = [name for name in models if name.startswith("student")]
-    told, frames = labels(models.get_teacher(), data.train, recipe), Frames.of(data.train)
+    told, frames = labels(models.get_teacher(), data.train, recipe.pseudo), Frames.of(data.train)
     stages = [
         steps.teacher(models.get_teacher(), data.train, recipe, trainer),
         steps.teacher_twin(models.get_teacher("teacher_twin"), data.train, recipe, trainer),

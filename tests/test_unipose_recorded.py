@@ -18,7 +18,7 @@ from posedata.synthetic import Flesh, Renderer, generate_motion
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
-from unipose.clips import open_clips
+from unipose.data import isolated
 from unipose.data import prepare as prepare_data
 from unipose.recipe import RECIPES, Recipe
 from unipose.task import UNIPOSE, open_run
@@ -115,4 +115,4 @@ def test_crops_that_follow_the_person_are_refused(tmp_path: Path) -> None:
     store = PoseStore.open(prepare("ntu", tmp_path / "raw", tmp_path / "store", size="64x64"))
     config = replace(load_recipe("quickstart", Recipe, [], RECIPES).data, cache=tmp_path / "cache")
     with pytest.raises(ValueError, match="crops move within a clip"):
-        open_clips(store, np.arange(6).reshape(2, 3), config, "train", 0)
+        isolated(store, np.arange(6).reshape(2, 3), config, "train")

@@ -9,13 +9,13 @@ import torch
 from posedata.geometry.canonical import bone_lengths
 from posedata.scoring.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
+from poseenc.canonical import KEYPOINTS, POSE, Body, normalise, read_keypoints
 from posetrain.ablation import spread, summarise
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe import rigs
 from vvipe.data import Normalised, TrainingData, open_data
 from vvipe.evaluate import hit_rates, nearest_2d, retrieval
 from vvipe.model import VVIPE, build
-from vvipe.poses import KEYPOINTS, POSE, Body, normalise, read_keypoints
 from vvipe.recipe import AugmentConfig, EvaluationConfig
 from vvipe.steps import mapping_loss, matching_loss, vae_loss
 from vvipe_tiny import tiny

@@ -8,8 +8,8 @@ import pytest
 import torch
 from posedata.store import PoseStore, write_store
 from posedata.views.recorded import moments
+from poseenc.canonical import POSE, read_keypoints
 from vvipe.data import Data, Normalised, open_data
-from vvipe.poses import POSE, read_keypoints
 from vvipe_tiny import camera_store, tiny
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float
 from posedata.skeleton import get_skeleton
-from poseenc import SimpleBaseline
+from poseenc.baseline import Lifter
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
@@ -32,31 +31,6 @@ KEYPOINTS = {"exact": "simple_baseline", "detector": "simple_baseline_detector"}
 
 FINAL_RATE = 0.14
 """The authors' decay, 0.96 every 100,000 of 4.9 M steps, comes to this share at the end."""
-
-
-class Lifter(nn.Module):
-    """SimpleBaseline with its standardisation."""
-
-    pixels_mean: Tensor
-    pixels_std: Tensor
-    joints_mean: Tensor
-    joints_std: Tensor
-
-    def __init__(self, pixels: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"], hidden: int) -> None:
-        super().__init__()
-        self.network = SimpleBaseline(pixels.shape[1], hidden)
-        for name, values in (("pixels", pixels), ("joints", joints)):
-            self.register_buffer(f"{name}_mean", values.mean(0))
-            self.register_buffer(f"{name}_std", values.std(0).clamp(min=1e-6))
-
-    def forward(self, pixels: Float[Tensor, "B J 2"]) -> Float[Tensor, "B J 3"]:
-        """Camera-frame joints, metres relative to the root."""
-        lifted = self.network((pixels - self.pixels_mean) / self.pixels_std)
-        return lifted * self.joints_std + self.joints_mean
-
-    def loss(self, pixels: Float[Tensor, "B J 2"], joints: Float[Tensor, "B J 3"]) -> Float[Tensor, ""]:
-        """Mean squared error of standardised joints."""
-        return (((self(pixels) - joints) / self.joints_std) ** 2).mean()
 
 
 class Lifters(nn.ModuleDict):

@@ -8,6 +8,7 @@ import torch
 from posedata.geometry.align import root_relative
 from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
 from posedata.scoring.metrics import per_joint_mm
+from poseenc.interpolate import great_arc
 from posetrain import figures
 from posetrain.files import write_png
 from posetrain.html import Report
@@ -19,7 +20,6 @@ from torch import Tensor
 from unihpr.data import POSE, Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, decode, embed, summary
 from unihpr.figures import shared_space
-from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe

@@ -14,6 +14,7 @@ from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.batch import GIVEN, given
 from poseenc.index import EmbeddingIndex
+from poseenc.interpolate import great_arc
 from posetrain import figures
 from posetrain.arrays import check_ending, write_embeddings, write_poses
 from posetrain.files import write_png
@@ -23,7 +24,6 @@ from torch import Tensor
 
 from unihpr.data import SKELETON, store_sample
 from unihpr.evaluate import embed
-from unihpr.interpolate import great_arc
 from unihpr.model import MODALITIES, Modality, UniHPR
 from unihpr.recipe import Recipe
 from unihpr.samples import Frame, Sample

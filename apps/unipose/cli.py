@@ -82,7 +82,7 @@ def predict(
     from posetrain.files import keep_input, write_png
 
     from unipose import viewer
-    from unipose.predict import check_ending
+    from unipose.predict import check_ending, save
     from unipose.predict import predict as find
 
     check_ending(out)
@@ -102,7 +102,7 @@ def predict(
         draws=draws,
         say=console.print,
     )
-    found.save(out)
+    save(found, out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
         write_png(picture, viewer.picture(recording[frame], found, frame))
@@ -114,7 +114,7 @@ def predict(
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
     if predictions is None or truth is None:
         raise ValueError("--protocol needs two files: give --predictions and --truth")
-    from unipose.protocols import evaluate_protocol, joint_rows, table_rows
+    from posedata.scoring.pose_files import evaluate_protocol, joint_rows, table_rows
 
     scores = evaluate_protocol(protocol, predictions, truth)
     title = f"{scores['protocol']}: {scores['frames']} frames"

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+import numpy as np
+from jaxtyping import Int
+from pointcloud_weak.clips import Clips
+from pointcloud_weak.isolated import open_clips
+from posedata.detect import KeypointSource
 from posedata.store import PoseStore
+from posedata.synthetic import film
 from posedata.terminal import print_line
+from posedata.views import choose_clips, windows
+from posedata.views.noise import DetectorNoise
 from posetrain.poses import PARTS, Part, check_poses, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 
-from unipose.clips import Clips, open_clips, windows
-from unipose.film import choose_clips, film
 from unipose.recipe import DataConfig
 
 FILMED = "h36m17"
@@ -22,15 +28,16 @@ FILMED = "h36m17"
 
 @dataclass(frozen=True)
 class ClipTest:
-    """Clips to measure on."""
+    """Clips to measure on, and the data section that gave them."""
 
+    config: DataConfig
     test: Clips
 
     @property
     def fingerprint(self) -> str:
         """Of the stores that the clips are from: filmed ones hold nothing else. Of a recorded one also of the
         rows that were taken from it, and of the files that its 2D joints are from."""
-        every, config = self._clips(), self.test.config
+        every, config = self._clips(), self.config
         parts = [clips.store.fingerprint for clips in every]
         if config.format == "rgbd":
             rows = [clips.rows.astype("<i8").tobytes() for clips in every]
@@ -59,7 +66,7 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Clip
         ValueError, FileNotFoundError: the data cannot be had; the message says what to set.
     """
     train = open_part(config, "train", say)
-    return ClipSplit(open_part(config, "test", say), train)
+    return ClipSplit(config, open_part(config, "test", say), train)
 
 
 def open_test(
@@ -74,7 +81,7 @@ def open_test(
     source = PoseStore.open(place.store)
     check_poses(source, place.store, True, say)
     clips = windows(source, place.rows(source, part), config.frames, config.test_clips, config.stride)
-    return ClipTest(open_clips(source, clips, seen, part, config.seed + PARTS.index(part), say))
+    return ClipTest(seen, isolated(source, clips, seen, part, say))
 
 
 def open_part(
@@ -96,9 +103,8 @@ def open_part(
     count = config.clips if part == "train" else config.test_clips
     seed = config.seed + PARTS.index(part)
     if recorded:
-        return open_clips(
-            source, windows(source, rows, config.frames, count, config.stride), config, part, seed, say
-        )
+        clips = windows(source, rows, config.frames, count, config.stride)
+        return isolated(source, clips, config, part, say)
     if source.skeleton.name != FILMED:
         raise ValueError(
             f"{source.path}: skeleton is {source.skeleton.name}, only {FILMED} can be dressed and filmed;"
@@ -106,5 +112,39 @@ def open_part(
         )
     drawn = config.seed if part == "train" else None
     chosen = choose_clips(source, rows, config.frames, config.stride, count, drawn)
-    store = film(source, chosen, config, part, seed, say)
-    return open_clips(store, windows(store, store.rows(), config.frames, count), config, part, seed, say)
+    store = film(
+        source,
+        chosen,
+        config.cache,
+        f"unipose-{part}",
+        size=config.image_size,
+        facing=config.facing,
+        kinect=config.kinect,
+        seed=seed,
+        workers=config.workers,
+        say=say,
+    )
+    return isolated(store, windows(store, store.rows(), config.frames, count), config, part, say)
+
+
+def isolated(
+    store: PoseStore,
+    clips: Int[np.ndarray, "K T"],
+    config: DataConfig,
+    part: str,
+    say: Callable[[str], None] = print_line,
+) -> Clips:
+    """The people of a store's clips by the recipe's 2D joints and sizes (`open_clips`)."""
+    noise = DetectorNoise(**asdict(config.noise))
+    return open_clips(
+        store,
+        clips,
+        KeypointSource(config.detector, config.skeleton, noise, config.keypoints),
+        config.cache,
+        f"unipose-{part}-people",
+        image_size=config.image_size,
+        points=config.points,
+        stored_points=config.stored_points,
+        seed=config.seed + PARTS.index(part),
+        say=say,
+    )

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from posedata.geometry.align import root_relative
-from posedata.scoring.metrics import joint_map, mpjpe_mm
+from pointcloud_weak.baselines import depth_lookup, torso_depth
+from pointcloud_weak.clips import Clips
+from pointcloud_weak.frames import Frames, predict_frames
+from pointcloud_weak.students import Student
+from pointcloud_weak.teacher import Teacher, predict_clips
+from posedata.scoring.camera_frame import errors
 from posedata.skeleton import Skeleton
 from torch import Tensor
 
-from unipose.baselines import depth_lookup, torso_depth
-from unipose.clips import Clips
-from unipose.model import Models, Student, Teacher
-from unipose.pictures import Frames
+from unipose.model import Models
 
 Metrics = dict[str, Any]
-BATCH = 64
-
-
-@torch.no_grad()
-def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
-    """A teacher's joints of all clips, from points alone; found where the teacher is, given on the CPU."""
-    model.eval()
-    parts = torch.arange(len(clips)).split(BATCH)
-    device = next(model.parameters()).device
-    count = clips.config.points
-    return torch.cat([model(clips.points[part, :, :count].to(device)).cpu() for part in parts])
-
-
-@torch.no_grad()
-def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
-    """A student's joints of all frames, camera frame, metres; found where it is, given on the CPU."""
-    model.eval()
-    device = next(model.parameters()).device
-    parts = torch.arange(len(frames)).split(BATCH)
-    said = [model(frames.pictures(model.kind, part, device)).float().cpu() for part in parts]
-    return frames.joints(model.kind, torch.cat(said), reference)
 
 
 def evaluate(models: Models, clips: Clips) -> Metrics:
@@ -74,28 +53,6 @@ def student_errors(model: Student, frames: Frames, truth: Float[Tensor, "F J 3"]
     """`errors` of a student on frames."""
     joints = predict_frames(model, frames, frames.reference(model.kind, truth))
     return errors(joints, _rooted(truth, frames.skeleton) if model.kind == "rgb" else truth, frames.skeleton)
-
-
-def errors(
-    predicted: Float[Tensor, "*batch J 3"], truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton
-) -> Metrics:
-    """mAP@10cm and MPJPE of the camera's frame without any alignment, and both relative to the root.
-
-    True joints that are NaN do not count, nor, relative to the root, poses whose root is.
-    """
-    near, away = (root_relative(joints, skeleton.root) for joints in (predicted, truth))
-    known, beside = (joints.isfinite().all(-1) for joints in (truth, away))
-    return {
-        "map": 100 * float(joint_map(predicted, truth, valid=known)),
-        "mpjpe_mm": _mean_mm(predicted, truth, known),
-        "relative_map": 100 * float(joint_map(near, away, valid=beside)),
-        "relative_mpjpe_mm": _mean_mm(near, away, beside),
-    }
-
-
-def _mean_mm(predicted: Tensor, truth: Tensor, known: Tensor) -> float:
-    """MPJPE over the poses that have a joint that is known."""
-    return float(mpjpe_mm(predicted, truth, known)[known.any(-1)].mean())
 
 
 def _rooted(truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:

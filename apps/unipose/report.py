@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pointcloud_weak.clips import Clips
+from pointcloud_weak.frames import Frames, predict_frames
 from pointcloud_weak.losses import TERMS
+from pointcloud_weak.students import KINDS
+from pointcloud_weak.teacher import predict_clips
 from posetrain.figures import curves
 from posetrain.files import write_png
 from posetrain.html import Report
@@ -12,10 +16,8 @@ from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 
 from unipose import figures
-from unipose.clips import Clips
-from unipose.evaluate import PSEUDO_LABELS, Metrics, predict_clips, predict_frames, summary
-from unipose.model import KINDS, Models
-from unipose.pictures import Frames
+from unipose.evaluate import PSEUDO_LABELS, Metrics, summary
+from unipose.model import Models
 from unipose.recipe import Recipe
 
 SHOWN = 5
@@ -75,7 +77,7 @@ def _gallery(models: Models, clips: Clips) -> Any:
             student = models.get_student(f"student_{kind}")
             joints = predict_frames(student, frames, frames.reference(kind, flat))
             shown[f"{kind} student"] = joints.view_as(truth)
-    middle = clips.config.frames // 2
+    middle = clips.frames // 2
     rows: list[dict[str, Any]] = []
     for clip in torch.linspace(0, len(clips) - 1, min(SHOWN, len(clips))).round().long().tolist():
         at = (clip, middle)

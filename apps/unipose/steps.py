@@ -8,16 +8,17 @@ from functools import partial
 
 import torch
 from jaxtyping import Float, Int
-from pointcloud_weak.losses import huber, weak_loss, weak_terms
-from poseenc.tokens import exact
+from pointcloud_weak.clips import ClipBatch, Clips
+from pointcloud_weak.frames import Frames, vary
+from pointcloud_weak.students import Student
+from pointcloud_weak.teacher import Teacher, label_loss
+from pointcloud_weak.turn import Turn
+from poseenc.anchor import Estimate
 from posetrain.loop import Trainer
 from posetrain.optimise import adamw, scheduled, warm_cosine
 from posetrain.stage import Stage
 from torch import Tensor, nn
 
-from unipose.clips import ClipBatch, Clips
-from unipose.model import Student, Teacher, Turn
-from unipose.pictures import Frames, vary
 from unipose.recipe import Recipe, StageConfig
 
 Losses = dict[str, Tensor]
@@ -40,13 +41,7 @@ def teacher(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer) -> S
     def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
         joints = _predict(model, batch)
         weights = recipe.losses.at(batch.progress)
-        with exact(joints):
-            offset = model.offset()
-            evidence = batch.clips.seen
-            terms = weak_terms(joints, evidence, clips.skeleton, offset, weights, robust=recipe.model.robust)
-            total = weak_loss(terms, weights).mean()
-        logged = {name: value.detach().mean() for name, value in terms.items()}
-        return {"loss": total, **logged, "skin": offset.detach().mean()}
+        return model.weak_loss(joints, batch.clips.seen, clips.skeleton, weights, recipe.model.robust)
 
     return _stage("teacher", model, recipe.teacher, draw, loss)
 
@@ -58,10 +53,7 @@ def teacher_twin(model: Teacher, clips: Clips, recipe: Recipe, trainer: Trainer)
 
     def loss(batch: _TeacherBatch, generator: torch.Generator) -> Losses:
         joints = _predict(model, batch)
-        with exact(joints):
-            true = truth[batch.clips.index.cpu()].to(joints)
-            error = torch.linalg.vector_norm(joints - true, dim=-1)
-            return {"loss": huber(error).mean(), "mpjpe_mm": error.detach().mean() * 1000}
+        return label_loss(joints, truth[batch.clips.index.cpu()].to(joints))
 
     return _stage("teacher_twin", model, recipe.teacher, draw, loss)
 
@@ -107,7 +99,9 @@ def student(
                 generator,
                 model.kind,
             )
-        return model.loss(pictures, target, weight[rows].to(device), trainer.whole)
+        said, whole = model.estimates(pictures), trainer.whole
+        estimate = Estimate(*(whole.gather(part.float(), 1) for part in said))
+        return model.loss(estimate, whole.gather(target), whole.gather(weight[rows].to(device)))
 
     return _stage(name, model, config, batch, loss)
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from posedata.skeleton import get_skeleton
+from pointcloud_weak.frames import Frames
+from pointcloud_weak.pseudo import Labels
+from pointcloud_weak.students import KINDS
+from pointcloud_weak.teacher import Teacher
 from posedata.terminal import print_line
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
@@ -24,9 +27,8 @@ from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.data import ClipSplit, ClipTest, open_part, open_test, prepare
 from unipose.evaluate import LABELS, PSEUDO_LABELS, evaluate, student_errors, summary, teacher_errors
-from unipose.model import KINDS, Models, Teacher, build
-from unipose.pictures import Frames
-from unipose.pseudo import Labels, label_errors, labels, skin
+from unipose.model import Models, build, make_teacher
+from unipose.pseudo import label_errors, labels, skin
 from unipose.recipe import ABOUT, Recipe
 from unipose.report import HEADER, write_report
 
@@ -43,7 +45,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         return prepare(recipe.data, say)
 
     def on(self, data: ClipTest, part: Part, say: Say) -> ClipTest:
-        return data if part == "test" else replace(data, test=open_part(data.test.config, part, say))
+        return data if part == "test" else replace(data, test=open_part(data.config, part, say))
 
     def elsewhere(self, trained: UniPoseRun, place: Elsewhere, part: Part) -> ClipTest:
         if place.keypoints or place.views:
@@ -80,7 +82,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         assert isinstance(data, ClipSplit)
         clips = data.train
         frames = cache(partial(Frames.of, clips))
-        pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe))
+        pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe.pseudo))
         true = cache(partial(Labels.true, clips))
 
         def student(name: str) -> Stage:
@@ -172,7 +174,7 @@ def open_teacher(folder: Path) -> tuple[Recipe, Teacher]:
         ValueError: the teacher has steps to go.
     """
     run, recipe = Run.open(folder, Recipe, ABOUT.app)
-    model = Teacher(recipe.model, get_skeleton(recipe.data.skeleton), recipe.data.image_size)
+    model = make_teacher(recipe)
     run.require({"teacher": recipe.teacher.steps})
     load_weights(run.checkpoint("teacher"), {"model": model})
     return recipe, model.eval()

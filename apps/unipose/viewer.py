@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from pointcloud_weak import DepthUnprojector
+from pointcloud_weak.cloud import metric
+from pointcloud_weak.predict import Prediction
 from posedata.open3d_loader import open3d
 from posedata.readers.rgbd import RgbdFrame
-from posedata.skeleton import Skeleton
-from posetrain.figures import LEFT, MIDDLE, RIGHT
-
-from unipose.predict import Prediction
+from posetrain.figures import colour
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -32,7 +31,7 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
         found: what was predicted.
         number: of the frame.
     """
-    mine = np.flatnonzero(found.frame == number)
+    mine, names = np.flatnonzero(found.frame == number), found.skeleton.joints
     figure = plt.figure(figsize=(15, 5))
     axis = figure.add_subplot(1, 3, 1)
     axis.imshow(frame.rgb if frame.rgb is not None else np.where(frame.depth > 0, frame.depth, np.nan))
@@ -40,7 +39,7 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
     for i in mine:
         pixels = frame.camera.project_camera(torch.from_numpy(found.joints[i])).numpy()
         for child, parent in found.skeleton.edges:
-            axis.plot(*pixels[[child, parent]].T, color=_colour(found.skeleton, child), lw=2)
+            axis.plot(*pixels[[child, parent]].T, color=colour(names[child]), lw=2)
         axis.scatter(pixels[:, 0], pixels[:, 1], s=6, color="white", zorder=3)
     axis.set(xlim=(-0.5, frame.depth.shape[1] - 0.5), ylim=(frame.depth.shape[0] - 0.5, -0.5))
     scene, colours = _scene(frame)
@@ -55,7 +54,7 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
         for i in mine:
             for child, parent in found.skeleton.edges:
                 ends = found.joints[i][[child, parent]]
-                axis.plot(ends[:, 0], ends[:, 2], -ends[:, 1], color=_colour(found.skeleton, child), lw=2.5)
+                axis.plot(ends[:, 0], ends[:, 2], -ends[:, 1], color=colour(names[child]), lw=2.5)
         axis.set_title("from the side" if place == 2 else "from above", y=1.0)
     figure.tight_layout()
     return figure
@@ -72,13 +71,13 @@ def view(frame: RgbdFrame, found: Prediction, number: int = 0) -> None:
     scene, colours = _scene(frame)
     cloud = module.geometry.PointCloud(module.utility.Vector3dVector(scene.astype(np.float64)))
     cloud.colors = module.utility.Vector3dVector(colours.astype(np.float64))
-    drawn = [cloud]
+    drawn, names = [cloud], found.skeleton.joints
     for i in np.flatnonzero(found.frame == number):
         lines = module.geometry.LineSet(
             module.utility.Vector3dVector(found.joints[i].astype(np.float64)),
             module.utility.Vector2iVector(np.array(found.skeleton.edges)),
         )
-        shades = [mpl.colors.to_rgb(_colour(found.skeleton, child)) for child, _ in found.skeleton.edges]
+        shades = [mpl.colors.to_rgb(colour(names[child])) for child, _ in found.skeleton.edges]
         lines.colors = module.utility.Vector3dVector(np.array(shades))
         drawn.append(lines)
     module.visualization.draw_geometries(drawn, window_name=frame.name, front=[0, 0, -1], up=[0, -1, 0],
@@ -93,7 +92,7 @@ def check_display() -> None:
 
 def _scene(frame: RgbdFrame) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]]:
     """Some of the frame's points with their colours (grey by depth, where there is no colour)."""
-    metres = torch.from_numpy(frame.depth.astype(np.float32)) / 1000
+    metres = metric(torch.from_numpy(frame.depth))
     points = DepthUnprojector(frame.camera)(metres).reshape(-1, 3).numpy()
     known = np.flatnonzero(frame.depth.reshape(-1) > 0)
     known = known[:: max(1, len(known) // _SCENE_POINTS)]
@@ -122,8 +121,3 @@ def _set_limits(axis: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     axis.locator_params(nbins=4)
     axis.set(xlabel="x, m", ylabel="z, m", zlabel="up, m")
     return middle - half, middle + half
-
-
-def _colour(skeleton: Skeleton, joint: int) -> str:
-    side = skeleton.joints[joint].partition("_")[0]
-    return {"left": LEFT, "right": RIGHT}.get(side, MIDDLE)

@@ -22,12 +22,12 @@ from posedata.views.batch import DETECTED, MIXED, TRUE
 from posedata.views.batch import see as posedata_see
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews, moments
+from poseenc.canonical import POSE, Body, normalise, read_keypoints
 from posetrain.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 from torch import Tensor
 
 from vvipe import rigs
-from vvipe.poses import POSE, Body, normalise, read_keypoints
 from vvipe.recipe import AugmentConfig, DataConfig
 
 Share = Callable[[Tensor], Tensor]
@@ -37,7 +37,7 @@ CANDIDATES = 3
 
 @dataclass(frozen=True)
 class Normalised:
-    """What the encoder is given of views (`poses.normalise`), with any leading shape.
+    """What the encoder is given of views (`poseenc.canonical.normalise`), with any leading shape.
 
     Keypoints are NaN where a view shows no hip or no shoulder: they have no centre or no scale.
     """

@@ -10,6 +10,8 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import store_keypoints
+from poseenc.canonical import POSE
+from poseenc.canonical import read_keypoints as as_thirteen
 from posetrain.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
 from posetrain.lifecycle import Trained
 from torch import Tensor
@@ -17,8 +19,6 @@ from torch import Tensor
 from vvipe.data import Data, Normalised
 from vvipe.evaluate import embed_views
 from vvipe.model import VVIPE, Model
-from vvipe.poses import POSE
-from vvipe.poses import read_keypoints as as_thirteen
 from vvipe.recipe import Recipe
 
 VVIPERun = Trained[Recipe, Model, Data]

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from poseenc.canonical import KEYPOINTS
 from posetrain.figures import colour, plt, skeleton_3d
 from torch import Tensor
-
-from vvipe.poses import KEYPOINTS
 
 
 def upright(pose: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:
@@ -22,7 +21,7 @@ def upright(pose: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:
 
 
 def flat(keypoints: Float[Tensor, "13 2"]) -> np.ndarray:
-    """A drawing (H, W, 3) of the keypoints of `poses.KEYPOINTS`, to stand in a gallery as an image."""
+    """A drawing (H, W, 3) of `poseenc.canonical.KEYPOINTS`, to stand in a gallery as an image."""
     figure = plt.figure(figsize=(1.6, 2.0), dpi=80)
     axis = figure.add_axes((0, 0, 1, 1))
     points = keypoints.detach().numpy()

@@ -3,11 +3,11 @@
 import torch
 from jaxtyping import Float
 from poseenc import GaussianPoseEncoder, MatchingProbability, MLPPoseEncoder, PoseVAE
+from poseenc.canonical import KEYPOINTS, POSE, Body
 from poseenc.gaussian import Gaussian
 from torch import Tensor, nn
 
 from vvipe.data import Normalised
-from vvipe.poses import KEYPOINTS, POSE, Body
 from vvipe.recipe import MatchingConfig, ModelConfig, Recipe
 
 
@@ -54,7 +54,7 @@ class VVIPE(nn.Module):
         return self.encoder(_channels(views, self.config), present=views.confidence > 0)
 
     def embed_pose(self, pose: Float[Tensor, "B J 3"]) -> Float[Tensor, "B dim"]:
-        """Embeddings of 3D poses (`poses.Body.pose`): the posterior's mean."""
+        """Embeddings of 3D poses (`Body.pose`): the posterior's mean."""
         return self.vae.encode(pose).mean
 
     def decode(self, embedding: Float[Tensor, "B dim"]) -> Float[Tensor, "B J 3"]:

@@ -7,6 +7,7 @@ import torch
 from posedata.keypoints import frames_told
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
+from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from posetrain.arrays import check_ending, write_embeddings, write_poses
@@ -20,7 +21,6 @@ from vvipe import figures
 from vvipe.embed import VVIPERun, embed_any, poses_of, read_file, require_encoder, require_vvipe
 from vvipe.evaluate import embed_views
 from vvipe.model import around
-from vvipe.poses import POSE
 from vvipe.task import open_run
 
 INDEX = ".index"

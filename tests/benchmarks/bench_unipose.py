@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.ops import farthest_points
+from pointcloud_weak.students import KINDS, depth_picture
 from posedata.geometry.camera import Camera
 from posedata.open3d_loader import open3d
 from posedata.skeleton import get_skeleton
@@ -24,7 +25,7 @@ from posedata.synthetic import Flesh, Renderer, generate_motion
 from posetrain.recipe import load_recipe
 from posetrain.results import write_results
 from pytorch3d.ops import sample_farthest_points
-from unipose.model import Student, Teacher, depth_picture
+from unipose.model import make_student, make_teacher
 from unipose.recipe import RECIPES, Recipe
 
 Row = dict[str, Any]
@@ -96,7 +97,7 @@ def networks(recipe: Recipe, repeats: int) -> list[Row]:
         metres = torch.where(mask, depth.float() / 1000, 0.0)[None]
         return depth_picture(metres, metres[metres > 0].median()[None])
 
-    teacher = Teacher(recipe.model, ITOP, size).eval()
+    teacher = make_teacher(recipe).eval()
     one = isolated().expand(1, frames, -1, -1)
     many = one.expand(16, -1, -1, -1)
     rows = [
@@ -114,8 +115,8 @@ def networks(recipe: Recipe, repeats: int) -> list[Row]:
             "clips",
         ),
     ]
-    for kind, channels in (("depth", 1), ("rgb", 3)):
-        student = Student(recipe.student_model, kind, len(ITOP), size).eval()  # type: ignore[arg-type]
+    for kind in reversed(KINDS):
+        student, channels = make_student(recipe, kind).eval(), 1 if kind == "depth" else 3
         pictures = torch.rand(16, channels, size, size)
         alone = milliseconds(lambda s=student, p=pictures: s(p), repeats)  # type: ignore[misc]
         rows.append(_rate(f"{kind} student, network alone, 16 frames at once", 16, alone, "frames"))

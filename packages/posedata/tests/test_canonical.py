@@ -9,6 +9,7 @@ from posedata.geometry.camera import Camera
 from posedata.geometry.canonical import (
     body_rotation,
     bone_lengths,
+    facing_x,
     in_torsos,
     normalise_on_torso,
     to_body_frame,
@@ -183,3 +184,21 @@ def _wrapped(unseen: tuple[str, ...]) -> tuple:
 def test_without_hips_or_without_shoulders_there_is_neither_centre_nor_scale() -> None:
     for part in ("hip", "shoulder"):
         assert normalise_on_torso(*_wrapped((f"left_{part}", f"right_{part}"))).isnan().all()
+
+
+def test_a_turned_clip_faces_x() -> None:
+    """By the middle frame, about the vertical alone; the clip stays one motion."""
+    upright = poses(3)
+    upright[:] = upright.mean(0)
+    upright[..., 2] += 1.0
+    facing = torch.stack([upright @ rotation(0.0, 0.0, angle).mT for angle in (0.0, 0.9, -2.2)])
+    found = facing_x(facing, H36M)
+    torch.testing.assert_close(found[..., 2], facing[..., 2])
+    torch.testing.assert_close(found, found[:1].expand_as(found))
+    side = (found[0, 1, H36M.index("left_hip")] - found[0, 1, H36M.index("right_hip")]) + (
+        found[0, 1, H36M.index("left_shoulder")] - found[0, 1, H36M.index("right_shoulder")]
+    )
+    assert side[0].abs() < 1e-12
+    assert side[1] > 0  # the left side lies along y: up is z, so the person faces x
+    moving = torch.cat([facing[:, :1] @ rotation(0.0, 0.0, 0.3).mT, facing[:, 1:]], 1)
+    torch.testing.assert_close(facing_x(moving, H36M)[:, 1:], found[:, 1:])

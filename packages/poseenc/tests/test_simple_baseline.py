@@ -3,7 +3,7 @@
 import pytest
 import torch
 from poseenc import SimpleBaseline
-from poseenc.baseline import ClippedLinear
+from poseenc.baseline import ClippedLinear, Lifter
 
 
 def naive(net: SimpleBaseline, keypoints: torch.Tensor) -> torch.Tensor:
@@ -53,3 +53,17 @@ def test_clipping_leaves_small_weights_alone():
 def test_wrong_joints_are_named():
     with pytest.raises(ValueError, match="5 joints, the network was built for 6"):
         SimpleBaseline(6)(torch.randn(2, 5, 2))
+
+
+def test_a_lifter_speaks_in_the_unit_of_its_joints() -> None:
+    """Where the network says 0, the mean of the joints; its loss is in their standard deviations."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = 300 + 50 * torch.randn(40, 17, 2, generator=generator)
+    joints = 2 + 0.3 * torch.randn(40, 17, 3, generator=generator)
+    joints[:, 0] = 0
+    lifter = Lifter(pixels, joints, 8).eval()
+    torch.nn.init.zeros_(lifter.network.out.weight)
+    found = lifter(pixels)
+    torch.testing.assert_close(found, joints.mean(0).expand_as(found))
+    error = ((joints - joints.mean(0)) / joints.std(0).clamp(min=1e-6)) ** 2
+    torch.testing.assert_close(lifter.loss(pixels, joints), error.mean())

@@ -1,5 +1,8 @@
 """Pseudo ground truth for stage B: which of the teacher's poses are believed, and how far."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -7,9 +10,11 @@ from jaxtyping import Bool, Float
 from posedata import Skeleton
 from torch import Tensor
 
+from .clips import Clips
 from .losses.body import reference_segments, support_reaches
 from .losses.bones import bone_lengths
 from .losses.surface import support_loss
+from .teacher import Teacher, predict_clips
 
 
 class PseudoLabels(NamedTuple):
@@ -55,3 +60,31 @@ def pseudo_labels(
     human = ((share >= shortest) & (share <= longest)).all(-1)
     keep = (residual < ray) & (far <= support) & human & (confidence.sum(-1) > 0)
     return PseudoLabels(keep, keep[..., None] * confidence * torch.exp(-aside / scale))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Joints (F, J, 3) in the camera's frame and their weights (F, J); kept: share of frames with weight."""
+
+    joints: Float[Tensor, "F J 3"]
+    weight: Float[Tensor, "F J"]
+
+    @classmethod
+    def true(cls, clips: Clips) -> Labels:
+        """The 3D labels themselves, of poses that are known whole."""
+        truth = clips.truth().flatten(0, 1)
+        known = truth.isfinite().all(-1).all(-1)
+        return cls(truth, known[:, None].expand(truth.shape[:2]).to(truth))
+
+    @property
+    def kept(self) -> float:
+        return float((self.weight.sum(-1) > 0).float().mean())
+
+    @classmethod
+    def taught(cls, teacher: Teacher, clips: Clips, **rule: float) -> Labels:
+        """The teacher's joints of every frame, believed by `pseudo_labels` and what of its rule is given."""
+        joints = predict_clips(teacher, clips)
+        points = clips.points[:, :, : clips.count]
+        sure = clips.keypoints[..., 2]
+        found = pseudo_labels(joints, clips.rays, sure, points, clips.skeleton, **rule)
+        return cls(joints.flatten(0, 1), found.weight.flatten(0, 1))

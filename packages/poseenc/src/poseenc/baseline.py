@@ -65,7 +65,7 @@ class SimpleBaseline(nn.Module):
 
     With the authors' sizes (16 joints, 1024, two blocks) it has 4.29 M parameters, as the paper's
     "4 to 5 million". The authors standardise inputs and outputs by the training set's mean and
-    standard deviation: do that outside.
+    standard deviation, as `Lifter` does.
 
     Args:
         joints: number of joints J.
@@ -93,6 +93,36 @@ class SimpleBaseline(nn.Module):
                 f"keypoints has {keypoints.shape[-2]} joints, the network was built for {self.joints}"
             )
         return self.out(self.trunk(keypoints.flatten(1))).unflatten(1, (self.joints, 3))
+
+
+class Lifter(nn.Module):
+    """SimpleBaseline with its standardisation, by the training set's mean and standard deviation.
+
+    Args:
+        pixels, joints: of the training set.
+        hidden: of the network.
+    """
+
+    pixels_mean: Tensor
+    pixels_std: Tensor
+    joints_mean: Tensor
+    joints_std: Tensor
+
+    def __init__(self, pixels: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"], hidden: int) -> None:
+        super().__init__()
+        self.network = SimpleBaseline(pixels.shape[1], hidden)
+        for name, values in (("pixels", pixels), ("joints", joints)):
+            self.register_buffer(f"{name}_mean", values.mean(0))
+            self.register_buffer(f"{name}_std", values.std(0).clamp(min=1e-6))
+
+    def forward(self, pixels: Float[Tensor, "B J 2"]) -> Float[Tensor, "B J 3"]:
+        """Camera-frame joints, metres relative to the root."""
+        lifted = self.network((pixels - self.pixels_mean) / self.pixels_std)
+        return lifted * self.joints_std + self.joints_mean
+
+    def loss(self, pixels: Float[Tensor, "B J 2"], joints: Float[Tensor, "B J 3"]) -> Float[Tensor, ""]:
+        """Mean squared error of standardised joints."""
+        return (((self(pixels) - joints) / self.joints_std) ** 2).mean()
 
 
 def linear(inputs: int, outputs: int, max_norm: bool = False) -> nn.Linear:

@@ -42,6 +42,26 @@ def to_body_frame(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Fl
     return root_relative(joints, skeleton.root) @ body_rotation(joints, skeleton).mT
 
 
+def facing_x(joints: Float[Tensor, "K T J 3"], skeleton: Skeleton) -> Float[Tensor, "K T J 3"]:
+    """Clips turned about the vertical through the origin so that in the middle frame the person faces x.
+
+    A person faces across the line from the right to the left hip and shoulder.
+
+    Args:
+        joints: K clips of T frames, z up.
+    """
+    middle = joints[:, joints.shape[1] // 2]
+    left, right = (
+        [skeleton.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right")
+    )
+    across = (middle[:, left] - middle[:, right]).sum(1)
+    angle = torch.atan2(-across[:, 0], across[:, 1])
+    sine, cosine, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
+    rows = [cosine, sine, zero, -sine, cosine, zero, zero, zero, torch.ones_like(angle)]
+    turn = torch.stack(rows, -1).view(-1, 1, 3, 3)
+    return joints @ turn.mT
+
+
 def bone_lengths(joints: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J"]:
     """Distance of every joint from its parent; 0 for the root."""
     parents = [child if parent < 0 else parent for child, parent in enumerate(skeleton.parents)]

@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from posedata.readers.bvh import read_bvh
     from posedata.readers.c3d import read_c3d
     from posedata.readers.coco import Coco
-    from posedata.readers.coco_frames import read_coco_keypoints
     from posedata.readers.coco_results import CocoResults
     from posedata.readers.files.recording import RgbdFrame, RgbdSequence, open_rgbd
     from posedata.readers.format import (
@@ -84,7 +83,7 @@ if TYPE_CHECKING:
     from posedata.readers.openpose import OpenPose
     from posedata.readers.panoptic import Panoptic
     from posedata.readers.registry import FORMATS, get_format
-    from posedata.readers.rgbd import Rgbd
+    from posedata.readers.rgbd import Rgbd, read_coco_keypoints
     from posedata.readers.tdpw import Tdpw
     from posedata.readers.trc import read_trc
 
@@ -135,7 +134,6 @@ _HOMES = {
     "posedata.readers.bvh": ("read_bvh",),
     "posedata.readers.c3d": ("read_c3d",),
     "posedata.readers.coco": ("Coco",),
-    "posedata.readers.coco_frames": ("read_coco_keypoints",),
     "posedata.readers.coco_results": ("CocoResults",),
     "posedata.readers.files.recording": ("RgbdFrame", "RgbdSequence", "open_rgbd"),
     "posedata.readers.format": (
@@ -162,7 +160,7 @@ _HOMES = {
     "posedata.readers.openpose": ("OpenPose",),
     "posedata.readers.panoptic": ("Panoptic",),
     "posedata.readers.registry": ("FORMATS", "get_format"),
-    "posedata.readers.rgbd": ("Rgbd",),
+    "posedata.readers.rgbd": ("Rgbd", "read_coco_keypoints"),
     "posedata.readers.tdpw": ("Tdpw",),
     "posedata.readers.trc": ("read_trc",),
 }

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
 
 from posedata.geometry.camera import Camera
+from posedata.keypoints import checked_keypoints
 from posedata.plausible import check_keypoints
 from posedata.readers.files.coco import PEOPLE
 from posedata.readers.files.intrinsics import array_of
@@ -24,7 +26,7 @@ from posedata.readers.format import Clip, ClipCamera, Context, Format, Plan, Uni
 from posedata.readers.listing import is_junk
 from posedata.skeleton import get_skeleton
 
-__all__ = ["Rgbd", "RgbdFrame", "RgbdSequence", "open_rgbd", "people_in"]
+__all__ = ["Rgbd", "RgbdFrame", "RgbdSequence", "open_rgbd", "people_in", "read_coco_keypoints"]
 
 
 @register
@@ -210,6 +212,45 @@ def people_in(
     for text in warnings:
         say(f"{path}: {text}")
     return np.array([number for number, _ in found], dtype=np.int64)[seen], keypoints
+
+
+def read_coco_keypoints(path: Path) -> Float[Tensor, "n 17 3"]:
+    """The keypoints of a COCO JSON, one person an image (the largest), by ascending image id.
+
+    COCO's visibility 0, 1, 2 becomes confidence 0, 0.5, 1; a detector's scores stay as they are. Other
+    categories than people and crowds are left out.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, no JSON or one that would fill the memory, or not COCO
+            keypoints in pixels.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; give a COCO JSON with keypoints")
+    content, what = read_json(path, (dict, list), constants=True), "the file"
+    kinds = people_ids(content, path) if isinstance(content, dict) else {1}
+    try:
+        people: list[dict[str, Any]] = content["annotations"] if isinstance(content, dict) else content
+        what = "the list of images"
+        images = [i["id"] for i in content["images"]] if isinstance(content, dict) else []
+        images = sorted(images or {p["image_id"] for p in people})
+        found = np.zeros((len(images), 17, 3), np.float32)
+        largest = np.full(len(images), -1.0)
+        place = {image: i for i, image in enumerate(images)}
+        for number, person in enumerate(people):
+            what = f"annotation {number}"
+            if (kinds is not None and person.get("category_id", 1) not in kinds) or person.get("iscrowd"):
+                continue
+            values = np.asarray(person["keypoints"], np.float32).reshape(17, 3)
+            seen = values[values[:, 2] > 0]
+            size = float(np.prod(np.ptp(seen[:, :2], axis=0))) if len(seen) else 0.0
+            at = place[person["image_id"]]
+            if size > largest[at]:
+                largest[at], found[at] = size, values
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise ValueError(f"{path}: not COCO keypoints, at {what}; see cocodataset.org, data format") from None
+    if (found[..., 2] == 2).any() and np.isin(found[..., 2], (0, 1, 2)).all():
+        found[..., 2] /= 2
+    return checked_keypoints(found, get_skeleton("coco17"), str(path))
 
 
 def people_ids(told: Mapping[str, Any], path: Path) -> set[Any] | None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from posedata.lazy import lazily
 
 if TYPE_CHECKING:
+    from posedata.synthetic.filming import film
     from posedata.synthetic.flesh import Flesh
     from posedata.synthetic.people.body import Body, body_of, sample_bodies
     from posedata.synthetic.people.motion import Motion, generate_motion
@@ -18,12 +19,14 @@ __all__ = [
     "Rendered",
     "Renderer",
     "body_of",
+    "film",
     "generate_motion",
     "kinect_noise",
     "sample_bodies",
 ]
 
 _HOMES = {
+    "posedata.synthetic.filming": ("film",),
     "posedata.synthetic.flesh": ("Flesh",),
     "posedata.synthetic.people.body": ("Body", "body_of", "sample_bodies"),
     "posedata.synthetic.people.motion": ("Motion", "generate_motion"),

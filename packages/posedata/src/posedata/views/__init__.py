@@ -1,4 +1,4 @@
-"""Views of poses, as recorded or by virtual cameras; rigs, detector noise, other bodies, crops of hands."""
+"""Views of poses, as recorded or by virtual cameras; rigs, detector noise, other bodies, clips, crops."""
 
 from typing import TYPE_CHECKING
 
@@ -6,8 +6,10 @@ from posedata.lazy import lazily
 
 if TYPE_CHECKING:
     from posedata.views.batch import BOX_ASPECT, BOX_MARGIN, Track, Views, given, see
+    from posedata.views.clips import choose_clips, windows
     from posedata.views.recorded import RecordedViews, moments
     from posedata.views.rigs import RIGS, Rig, get_rig, sample_cameras
+    from posedata.views.squares import SQUARE_MARGIN, square
     from posedata.views.virtual import Bodies, VirtualViews
     from posedata.views.writing import add_views
 
@@ -15,6 +17,7 @@ __all__ = [
     "BOX_ASPECT",
     "BOX_MARGIN",
     "RIGS",
+    "SQUARE_MARGIN",
     "Bodies",
     "RecordedViews",
     "Rig",
@@ -22,17 +25,22 @@ __all__ = [
     "Views",
     "VirtualViews",
     "add_views",
+    "choose_clips",
     "get_rig",
     "given",
     "moments",
     "sample_cameras",
     "see",
+    "square",
+    "windows",
 ]
 
 _HOMES = {
     "posedata.views.rigs": ("RIGS", "Rig", "get_rig", "sample_cameras"),
     "posedata.views.batch": ("BOX_ASPECT", "BOX_MARGIN", "Track", "Views", "given", "see"),
     "posedata.views.recorded": ("RecordedViews", "moments"),
+    "posedata.views.clips": ("choose_clips", "windows"),
+    "posedata.views.squares": ("SQUARE_MARGIN", "square"),
     "posedata.views.virtual": ("Bodies", "VirtualViews"),
     "posedata.views.writing": ("add_views",),
 }

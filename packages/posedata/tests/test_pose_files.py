@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from posedata.prepare import prepare
+from posedata.scoring.pose_files import evaluate_protocol, joint_rows, table_rows
 from posedata.store import PoseStore
-from unipose.protocols import evaluate_protocol, joint_rows, table_rows
 
-ITOP = Path(__file__).parents[2] / "shared/data/itop"
+ITOP = Path(__file__).resolve().parents[3] / "../shared/data/itop"
 FIXTURE = pytest.mark.skipif(not ITOP.is_dir(), reason="ITOP's fixture lies beside the repository, not in it")
 
 

@@ -1,8 +1,8 @@
 """What is measured where some true joints are not known."""
 
 import torch
+from posedata.scoring.camera_frame import errors
 from posedata.skeleton import get_skeleton
-from unipose.evaluate import errors
 
 ITOP = get_skeleton("itop15")
 

@@ -1,13 +1,16 @@
 """Cutting the square around a person out of recorded frames."""
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 from torch import Tensor
+
+SQUARE_MARGIN = 0.2
+"""Around a clip's 2D joints, as a share of the longer side of their box."""
 
 
 def square(
-    images: Num[np.ndarray, "T H W ..."], box: Float[Tensor, "4"], size: int
-) -> Num[np.ndarray, "T S S ..."]:
+    images: Shaped[np.ndarray, "T H W ..."], box: Float[Tensor, "4"], size: int
+) -> Shaped[np.ndarray, "T S S ..."]:
     """The box of every image at size x size by the nearest pixel; 0 beyond the image.
 
     The nearest, so that depth is never mixed across an edge.

@@ -1,5 +1,4 @@
-"""What the networks are given: keypoints of one joint set from any detector's, and poses free of body and
-place."""
+"""V-VIPE's input: keypoints of one joint set from any detector's, and poses free of body and place."""
 
 from __future__ import annotations
 

@@ -1,25 +1,34 @@
-"""Where the 2D joints of a store's rows come from."""
+"""2D joints of a store's rows: true ones with a detector's noise, a file's, or a detector's that runs now.
+
+The detectors that run here are MediaPipe's BlazePose and rtmlib's RTMPose, each an optional package.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from posedata.detect.live import live_detector
 from posedata.geometry.boxes import bounding_box, crop_keypoints
 from posedata.keypoints import convert_keypoints
-from posedata.readers.coco_frames import read_coco_keypoints
+from posedata.readers.rgbd import read_coco_keypoints
 from posedata.skeleton import get_skeleton
 from posedata.store.pose_store import PoseStore
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import store_keypoints
 
 COCO = get_skeleton("coco17")
+
+Detector = Callable[[UInt8[np.ndarray, "H W 3"]], Float[np.ndarray, "17 3"]]
+"""RGB image to COCO-17 joints: pixels and confidence; confidence 0 throughout where nobody was found."""
+
+_MEDIAPIPE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+"""BlazePose's landmarks that are COCO's 17."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,12 @@ class KeypointSource:
     skeleton: str
     noise: DetectorNoise = field(default_factory=DetectorNoise)
     files: tuple[Path, ...] = ()
+
+    @property
+    def key(self) -> list[object]:
+        """All that decides the joints, as JSON (`store.cache`); files by their size and time."""
+        files = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in self.files if p.is_file()]
+        return [self.detector, self.skeleton, asdict(self.noise), files]
 
     def detect(self, store: PoseStore, rows: Int[np.ndarray, " n"], seed: int = 0) -> Float[Tensor, "n J 3"]:
         """2D joints of these rows: pixels of the store's images, and a confidence.
@@ -72,6 +87,18 @@ class KeypointSource:
         return every
 
 
+def live_detector(name: str) -> Detector:
+    """The detector `mediapipe` or `rtmlib`.
+
+    Raises:
+        ValueError: the package is not installed, its weights cannot be had, or no detector is called that.
+    """
+    makers = {"mediapipe": _mediapipe, "rtmlib": _rtmlib}
+    if name not in makers:
+        raise ValueError(f"no 2D detector is called {name}; take one of {', '.join(makers)}")
+    return makers[name]()
+
+
 def noisy_keypoints(
     store: PoseStore, rows: Int[np.ndarray, " n"], noise: DetectorNoise, seed: int
 ) -> Float[Tensor, "n J 3"]:
@@ -95,3 +122,47 @@ def _in_images(keypoints: Tensor, store: PoseStore, rows: np.ndarray) -> Tensor:
     return crop_keypoints(
         keypoints, torch.from_numpy(np.array(store.column("boxes")[rows])), store.image_size
     )
+
+
+def _mediapipe() -> Detector:
+    try:
+        from mediapipe.python.solutions.pose import Pose  # type: ignore[import-not-found]
+    except ImportError:
+        raise _missing("mediapipe") from None
+    network = Pose(static_image_mode=True, model_complexity=1, min_detection_confidence=0.3)
+
+    def run(image: np.ndarray) -> np.ndarray:
+        result = network.process(np.ascontiguousarray(image)).pose_landmarks
+        if result is None:
+            return np.zeros((17, 3), np.float32)
+        height, width = image.shape[:2]
+        marks = [result.landmark[i] for i in _MEDIAPIPE]
+        return np.array([[m.x * width - 0.5, m.y * height - 0.5, m.visibility] for m in marks], np.float32)
+
+    return run
+
+
+def _rtmlib() -> Detector:
+    try:
+        from rtmlib import Body  # type: ignore[import-not-found]
+    except ImportError:
+        raise _missing("rtmlib") from None
+    try:
+        network = Body(mode="lightweight", backend="onnxruntime", device="cpu")
+    except Exception:
+        raise ValueError(
+            "detector rtmlib: its weights are not here; allow its download, or use mediapipe"
+        ) from None
+
+    def run(image: np.ndarray) -> np.ndarray:
+        points, scores = network(np.ascontiguousarray(image[..., ::-1]))
+        if not len(points):
+            return np.zeros((17, 3), np.float32)
+        best = int(np.argmax(scores.mean(axis=1)))
+        return np.concatenate([points[best], scores[best, :, None].clip(0, 1)], axis=1).astype(np.float32)
+
+    return run
+
+
+def _missing(name: str) -> ValueError:
+    return ValueError(f"detector {name}: the package is not installed; pip install 'polypose[{name}]'")

@@ -1,4 +1,4 @@
-"""Single frames as the students see them, and how they are varied in training."""
+"""Single frames as the students see them, how they are varied in training, and what is said of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from posedata.skeleton import Skeleton
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from unipose.clips import Clips
-from unipose.model import Kind, depth_picture, median_depth, to_camera
+from .clips import Clips
+from .students import Kind, Student, depth_picture, median_depth, to_camera
 
+BATCH = 64
 SHIFT, SCALE = 0.06, 0.1
 """A picture is moved by up to 6 % of its side, and made up to 10 % larger or smaller."""
 
@@ -32,7 +33,7 @@ class Frames:
     @classmethod
     def of(cls, clips: Clips) -> Frames:
         """The frames of all clips, clip by clip."""
-        frames = clips.config.frames
+        frames = clips.frames
         person = clips.person_depth(slice(None)).flatten(0, 1)
         index = torch.arange(len(clips)).repeat_interleave(frames)
         return cls(person, clips.rgb.flatten(0, 1), clips.camera[index], median_depth(person), clips.skeleton)
@@ -107,3 +108,13 @@ def vary(
     moved = ((place @ matrix.mT + shift[:, None]) + 1) * half - 0.5
     joints = torch.cat([moved, target[..., 2:]], -1)
     return varied, torch.where(flip[:, None, None], joints[:, list(skeleton.mirror)], joints)
+
+
+@torch.no_grad()
+def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"]) -> Float[Tensor, "F J 3"]:
+    """A student's joints of all frames, camera frame, metres; found where it is, given on the CPU."""
+    model.eval()
+    device = next(model.parameters()).device
+    parts = torch.arange(len(frames)).split(BATCH)
+    said = [model(frames.pictures(model.kind, part, device)).float().cpu() for part in parts]
+    return frames.joints(model.kind, torch.cat(said), reference)

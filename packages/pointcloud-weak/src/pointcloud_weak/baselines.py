@@ -2,11 +2,11 @@
 
 import torch
 from jaxtyping import Float
-from pointcloud_weak.losses import skin_depths
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from unipose.clips import Clips
+from .clips import Clips
+from .losses import skin_depths
 
 
 def torso_depth(clips: Clips) -> Float[Tensor, "K T J 3"]:

@@ -1,8 +1,8 @@
 """Predictions in a file scored by the protocol of a data set, beside the published tables.
 
-`evaluate_protocol("itop", predictions, truth)` is what `unipose evaluate --protocol itop` calls. Truth is a
+`evaluate_protocol("itop", predictions, truth)` compares two files. Truth is a
 pose store that `posedata prepare` made, an npz, or ITOP's joints in a .mat; predictions are an npz such as
-`predict` writes, or A2J's .mat. Both are in the camera's frame.
+`unipose predict` writes, or A2J's .mat. Both are in the camera's frame.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
+
 from posedata.readers.files.mat5 import read_mat5
 from posedata.scoring.metrics import mpjpe_mm, pck3d
 from posedata.scoring.protocols import PROTOCOLS, PoseProtocol, Selection
 from posedata.scoring.published import published_table
 from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 from posedata.store import PoseStore
-from torch import Tensor
 
 ITOP_FOCAL, ITOP_CENTRE = 1 / 0.0035, (160.0, 120.0)
 

@@ -1,0 +1,103 @@
+"""The teacher: a point-cloud network, what it is taught by, and what it says of clips."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from posedata.geometry.camera import Camera
+from posedata.skeleton import Skeleton
+from poseenc.attention import quick_attention
+from poseenc.tokens import exact
+from torch import Tensor, nn
+
+from .clips import Clips
+from .interaction import Interaction
+from .losses import Evidence, SkinOffset, WeakWeights, huber, skin_depths, weak_loss, weak_terms
+from .networks import ClipTransformer, PointNet2
+from .turn import Turn
+
+BATCH = 64
+
+
+class Teacher(nn.Module):
+    """Joints of a clip from its points; in training some clips' points attend to their pictures too.
+
+    Args:
+        net: the point-cloud network.
+        skeleton: of its joints.
+        image_size: side of the pictures, px; None: points attend to none.
+    """
+
+    def __init__(
+        self, net: ClipTransformer | PointNet2, skeleton: Skeleton, image_size: int | None = None
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.offset = SkinOffset(skin_depths(skeleton))
+        self.interaction = None if image_size is None else Interaction(net.dim, image_size)
+
+    def forward(
+        self,
+        points: Float[Tensor, "B T N 3"],
+        turn: Turn | None = None,
+        images: Tensor | None = None,
+        seen: Bool[Tensor, " B"] | None = None,
+        camera: Camera | None = None,
+    ) -> Float[Tensor, "B T J 3"]:
+        """Joints in the camera's frame, metres.
+
+        Args:
+            points: camera frame, metres.
+            turn: augmentation.
+            images, seen, camera: pictures of the clips seen, which those are, and all clips' cameras.
+        """
+        middle = points.mean((1, 2))
+        cloud = points if turn is None else turn.apply(points, middle)
+
+        def interact(tokens: Tensor, places: Tensor) -> Tensor:
+            assert self.interaction is not None
+            assert images is not None
+            assert seen is not None
+            assert camera is not None
+            back = places if turn is None else turn.undo(places, middle)
+            return self.interaction(tokens, camera.project_camera(back), images, seen)
+
+        use = self.interaction is not None and images is not None
+        with quick_attention(points.device):
+            joints = self.net(cloud, interact if use else None)
+        return joints if turn is None else turn.undo_joints(joints, middle)
+
+    def weak_loss(
+        self,
+        joints: Float[Tensor, "B T J 3"],
+        seen: Evidence,
+        skeleton: Skeleton,
+        weights: WeakWeights,
+        robust: Literal["huber", "geman_mcclure"] = "huber",
+    ) -> dict[str, Tensor]:
+        """The weak losses of predicted joints by the skin depth learnt: their sum, and each term's mean."""
+        with exact(joints):
+            offset = self.offset()
+            terms = weak_terms(joints, seen, skeleton, offset, weights, robust=robust)
+            total = weak_loss(terms, weights).mean()
+        logged = {name: value.detach().mean() for name, value in terms.items()}
+        return {"loss": total, **logged, "skin": offset.detach().mean()}
+
+
+def label_loss(joints: Float[Tensor, "B T J 3"], truth: Float[Tensor, "B T J 3"]) -> dict[str, Tensor]:
+    """The loss on 3D labels: what the same network could at best come to."""
+    with exact(joints):
+        error = torch.linalg.vector_norm(joints - truth, dim=-1)
+        return {"loss": huber(error).mean(), "mpjpe_mm": error.detach().mean() * 1000}
+
+
+@torch.no_grad()
+def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
+    """A teacher's joints of all clips, from points alone; found where the teacher is, given on the CPU."""
+    model.eval()
+    parts = torch.arange(len(clips)).split(BATCH)
+    device = next(model.parameters()).device
+    count = clips.count
+    return torch.cat([model(clips.points[part, :, :count].to(device)).cpu() for part in parts])
