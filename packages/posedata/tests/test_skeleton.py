@@ -85,9 +85,9 @@ def test_panoptic15_is_the_first_fifteen_of_panoptic19() -> None:
     assert get_skeleton("panoptic19").joints[15:] == ("left_eye", "left_ear", "right_eye", "right_ear")
 
 
-# As the owners print them: the categories of COCO's person_keypoints files, figure 2 of the NTU RGB+D paper,
-# OpenPose's POSE_BODY_25_BODY_PARTS (doc/02_output.md), the first 26 of Halpe-FullBody's README, and
-# MediaPipe's PoseLandmark.
+# As the owners print them: the categories of COCO's person_keypoints files, OpenPose's
+# POSE_BODY_25_BODY_PARTS (doc/02_output.md), Halpe-FullBody's README (its first 26),
+# MediaPipe's PoseLandmark. NTU RGB+D's names are as its users quote them: its owner's code has bones alone.
 PUBLISHED = {
     "coco17": (
         "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
