@@ -36,7 +36,7 @@ class Rgbd(Format):
 
     name = "rgbd"
     title = "RGB-D recordings: depth/, rgb/ and intrinsics.json, or organised .pcd files"
-    version = 3
+    version = 4
 
     keypoints: str = option(
         "keypoints.json", "COCO keypoints in each recording's folder, by depth file's name."
