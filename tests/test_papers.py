@@ -148,8 +148,8 @@ def test_a_run_of_the_recipe_paper_trains_and_is_tested_on_the_papers_people(fol
 
 
 SHARES = {"UniHPR, true 2D": 0.8, "UniHPR, detected 2D": 0.85, "UniHPR, image": 0.9}
-"""Of the error of guesses, what must come below it on people who were not trained on: for keypoints of the best
-guess, for images, which so short a training reads badly, of the same model given another view's picture."""
+"""Of the error of guesses, the share that people who were not trained on must come below: of the best guess, and
+for images, which so short a training reads badly, of the same model given another view's picture."""
 
 
 @pytest.mark.parametrize(("name", "key"), [("h36m-p1", "mpjpe_mm"), ("h36m-p2", "pa_mpjpe_mm")])
