@@ -148,7 +148,7 @@ def test_a_run_of_the_recipe_paper_trains_and_is_tested_on_the_papers_people(fol
 
 
 SHARES = {"UniHPR, true 2D": 0.8, "UniHPR, detected 2D": 0.85, "UniHPR, image": 0.9}
-"""Of the error of guesses, the share that people who were not trained on must come below: of the best guess, and
+"""The share of a guess's error that people who were not trained on come below: of the best guess, and
 for images, which so short a training reads badly, of the same model given another view's picture."""
 
 
