@@ -128,6 +128,10 @@ def open_test(config: DataConfig, place: Elsewhere, part: str, say: Say = print_
     if (place.views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
         found = recorded_rows(poses, rows, place.keypoints, say)
         return Data(replace(found, rows=evenly(found.rows, config.test_images)), config, place.keypoints)
+    if "valid" in poses:
+        rows = rows[poses.column("valid")[rows].all(axis=1)]
+    if not len(rows):
+        raise ValueError(f"{place.store}: no pose of part {part!r} has all joints valid; name other people")
     return Data(_rendered(config, poses, evenly(rows, config.test_images), "test", say), config)
 
 

@@ -197,9 +197,6 @@ def test_a_joint_that_is_not_valid_is_not_known_and_not_seen(store: PoseStore) -
     assert views.joints.isfinite().sum() == (3 * 17 - 2) * 3
     assert views.keypoints["true"][:2, 5].tolist() == [[0, 0, 0]] * 2
     assert recorded.whole().tolist() == [False, False, True]
-    only = recorded.only(recorded.whole())
-    assert only.rows.tolist() == [6]
-    torch.testing.assert_close(only.views().keypoints["cpn"][0], views.keypoints["cpn"][2])
 
 
 def test_what_a_store_lacks_is_named(store: PoseStore, tmp_path: Path) -> None:

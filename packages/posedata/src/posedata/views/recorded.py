@@ -99,16 +99,6 @@ class RecordedViews:
             known &= holds_person(points, self.skeleton)
         return known
 
-    def only(self, keep: Bool[Tensor, " N"]) -> RecordedViews:
-        """The rows that are kept."""
-        other = RecordedViews.__new__(RecordedViews)
-        other.__dict__.update(self.__dict__)
-        other.rows = self.rows[keep.cpu().numpy()]
-        other._index, other.joints, other.box = self._index[keep], self.joints[keep], self.box[keep]
-        other.keypoints = {name: points[keep] for name, points in self.keypoints.items()}
-        other.track = self.track.map(lambda column: column[keep])
-        return other
-
     def _projected(self) -> Tensor:
         seen = self._camera[self._index].project(self.joints.nan_to_num())
         sure = self.joints.isfinite().all(-1, keepdim=True)
