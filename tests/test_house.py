@@ -17,9 +17,9 @@ PACKAGES: dict[str, set[str]] = {
 }
 """What of the workspace each package may import."""
 ROOMS = (
-    *("lazy", "errors", "terminal", "processes", "open3d_loader", "_trees"),
-    *("skeleton", "geometry", "store", "stature", "plausible", "keypoints", "views"),
-    *("readers", "detect", "scoring", "prepare", "inspection", "synthetic", "source", "cli"),
+    *("lazy", "errors", "terminal", "processes", "ranges", "writing", "html", "open3d_loader", "_trees"),
+    *("skeleton", "figures", "geometry", "store", "stature", "plausible", "keypoints", "views"),
+    *("readers", "detect", "scoring", "prepare", "inspection", "synthetic", "source", "splits", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Generic
 
+from posedata.readers.files.safe_text import read_json
+
 from posetrain.fitting import DivergedError
 from posetrain.lifecycle import Trained, open_data, train
 from posetrain.recipe import changed, differences, load_recipe, to_plain, to_yaml
 from posetrain.results import write_results
 from posetrain.runs import Run, precisions
 from posetrain.task import DataT, Metrics, ModelT, RecipeT, Table, Task
-from posetrain.texts import read_json
 
 Record = dict[str, Any]
 _WIDE = 8
@@ -129,7 +130,9 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
             return None
         if any(text.startswith("evaluation.") for text in differences(before, recipe)):
             return None
-        metrics: Metrics = read_json(run.metrics_file(), "delete it, and it is measured anew")
+        metrics: Metrics = read_json(
+            run.metrics_file(), constants=True, cure="delete it, and it is measured anew"
+        )
         try:
             keys(metrics)
         except KeyError:

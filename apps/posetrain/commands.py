@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from posedata.splits import Part
 
 from posetrain.errors import plain_errors
 from posetrain.options import (
@@ -33,7 +34,6 @@ from posetrain.options import (
     print_recipe,
     print_table,
 )
-from posetrain.poses import Part
 from posetrain.task import About, Elsewhere, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from posedata.splits import Part
 
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.processes import first_alone, join_processes
 from posetrain.recipe import to_plain
 from posetrain.results import write_results

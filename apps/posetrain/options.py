@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from posedata.splits import Part
 from posedata.terminal import Terminal
-
-from posetrain.poses import Part
 
 if TYPE_CHECKING:
     from posetrain.runs import Existing

@@ -30,12 +30,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posedata.readers.files.safe_text import read_json
 from posedata.terminal import visible
+from posedata.writing import write_text
 
 from posetrain.errors import plain_errors
-from posetrain.files import write_text
 from posetrain.machine import command_line, commit, library_versions, machine
-from posetrain.texts import read_json
 
 _TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)
 _VALUE = re.compile(r"(<!-- value: (?P<spec>.*?) -->).*?(<!-- /value -->)", re.DOTALL)
@@ -146,7 +146,7 @@ def _read(name: str, markdown: Path) -> dict[str, Any]:
         path = folder / "docs" / "results" / f"{name}.json"
         if path.is_file():
             cure = "run the command that measures it"
-            found = read_json(path, cure)
+            found = read_json(path, constants=True, cure=cure)
             rows = found.get("rows")
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ValueError(f"{path}: is damaged: its rows should be a list of objects; {cure}")

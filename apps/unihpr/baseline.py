@@ -9,11 +9,11 @@ from functools import partial
 
 import torch
 from posedata.skeleton import get_skeleton
+from posedata.splits import Part
 from poseenc.baseline import Lifter
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from posedata.skeleton import get_skeleton
+from posedata.source import check_poses, open_poses
+from posedata.splits import PARTS, Part, evenly, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.store.cache import cached, code_key
 from posedata.store.files import building
@@ -22,7 +24,6 @@ from posedata.views.batch import DETECTED, MIXED, TRUE, Views
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews
 from posedata.views.virtual import Bodies, VirtualViews
-from posetrain.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 from torch import Tensor
 

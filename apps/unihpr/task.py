@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task

@@ -13,11 +13,11 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.batch import GIVEN, given
+from posedata.writing import write_png
 from poseenc.index import EmbeddingIndex
 from poseenc.interpolate import great_arc
 from posetrain import figures
 from posetrain.arrays import check_ending, write_embeddings, write_poses
-from posetrain.files import write_png
 from posetrain.keypoints import TORSO, Say, read_keypoints, tell_invalid
 from posetrain.results import write_results
 from torch import Tensor

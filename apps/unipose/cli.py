@@ -79,7 +79,7 @@ def predict(
     if picture and picture.suffix != ".png":
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from posedata.readers import open_rgbd
-    from posetrain.files import keep_input, write_png
+    from posedata.writing import keep_input, write_png
 
     from unipose import viewer
     from unipose.predict import check_ending, save

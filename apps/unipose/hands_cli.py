@@ -39,7 +39,7 @@ def predict(
         raise ValueError(f"{out}: write to a file that ends in .npz")
     import numpy as np
     from posedata.skeleton import get_skeleton
-    from posetrain.files import keep_input, write_npz
+    from posedata.writing import keep_input, write_npz
 
     from unipose.hands.task import open_run
     from unipose.hands.use import draw

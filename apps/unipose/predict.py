@@ -18,8 +18,8 @@ from posedata.detect import live_detector
 from posedata.readers.rgbd import RgbdSequence
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
+from posedata.writing import write_npz, write_text
 from posediff.hypotheses import minimum_bayes_risk
-from posetrain.files import write_npz, write_text
 
 from unipose.task import open_teacher
 

@@ -9,9 +9,9 @@ from pointcloud_weak.frames import Frames, predict_frames
 from pointcloud_weak.losses import TERMS
 from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import predict_clips
+from posedata.html import Report
+from posedata.writing import write_png
 from posetrain.figures import curves
-from posetrain.files import write_png
-from posetrain.html import Report
 from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 

@@ -13,12 +13,12 @@ from pointcloud_weak.frames import Frames
 from pointcloud_weak.pseudo import Labels
 from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import Teacher
+from posedata.splits import Part
 from posedata.terminal import print_line
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task

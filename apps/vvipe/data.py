@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from posedata.geometry.camera import Camera
 from posedata.scoring.similar import distinct, pose_distances
+from posedata.source import check_poses, open_poses
+from posedata.splits import Part, evenly, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views import Rig, sample_cameras
@@ -23,7 +25,6 @@ from posedata.views.batch import see as posedata_see
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews, moments
 from poseenc.canonical import POSE, Body, normalise, read_keypoints
-from posetrain.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 from torch import Tensor
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from posetrain.poses import SyntheticDataset
-from posetrain.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
+from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
+from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -17,16 +17,10 @@ METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(PoseSource):
     """Poses, and the fixed cameras that see them.
 
     Attributes:
-        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
-        path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "test": ...} by subject; by default the split that the data set's
-            reader left in the store. Not for `synthetic`.
-        cache: where prepared stores are kept, by content.
-        accept_faults: train although something is wrong with the poses, which training says first.
         train_poses: frames to train on, evenly through the training subjects'.
         test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
         distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
@@ -37,11 +31,6 @@ class DataConfig:
         seed: decides cameras and noise.
     """
 
-    format: str = "synthetic"
-    path: Path | None = None
-    split: Path | None = None
-    cache: Path = Path("data")
-    accept_faults: bool = False
     train_poses: Positive = 20_000
     test_poses: Positive = 1000
     distinct: NonNegative = 0.02
@@ -49,7 +38,6 @@ class DataConfig:
     views: Literal["virtual", "recorded"] = "virtual"
     detector: str = "detector"
     seed: Seed = 0
-    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)

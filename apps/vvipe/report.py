@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from posedata.html import Report
 from posedata.scoring.metrics import nearest
 from posetrain.figures import curves, gallery, watched
-from posetrain.html import Report
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA

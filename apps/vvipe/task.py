@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task

@@ -7,12 +7,12 @@ import torch
 from posedata.keypoints import frames_told
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
+from posedata.writing import write_png
 from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from posetrain.arrays import check_ending, write_embeddings, write_poses
 from posetrain.figures import gallery
-from posetrain.files import write_png
 from posetrain.keypoints import TORSO, Say, tell_invalid
 from posetrain.results import write_results
 from torch import Tensor

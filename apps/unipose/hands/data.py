@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from posedata.geometry.camera import Camera
 from posedata.readers.files.interhand import read_interhand, write_interhand
+from posedata.source import check_poses
+from posedata.splits import Part
 from posedata.store import PoseStore
 from posedata.store.cache import cached, code_key
 from posedata.synthetic.hands import build_hands
@@ -20,7 +22,6 @@ from posedata.terminal import print_line
 from posedata.views.hand_augment import augment_hands
 from posedata.views.hand_ranges import HandAugmentation
 from posedata.views.hands import KINDS, encode
-from posetrain.poses import Part, check_poses
 from torch import Tensor
 
 from unipose.hands.recipe import DataConfig

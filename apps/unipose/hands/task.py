@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.splits import Part
 from posedata.store import PoseStore
 from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
@@ -17,7 +18,6 @@ from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.optimise import scheduled, warm_then
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task

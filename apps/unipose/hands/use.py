@@ -13,7 +13,7 @@ from posedata.geometry.boxes import bounding_box
 from posedata.readers.files.interhand import cut
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
-from posetrain.files import write_png
+from posedata.writing import write_png
 
 from unipose.hands.task import HandsRun
 
