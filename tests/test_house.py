@@ -17,9 +17,10 @@ PACKAGES: dict[str, set[str]] = {
 }
 """What of the workspace each package may import."""
 ROOMS = (
-    *("lazy", "errors", "terminal", "processes", "ranges", "writing", "html", "open3d_loader", "_trees"),
-    *("skeleton", "figures", "geometry", "store", "stature", "plausible", "keypoints", "views"),
-    *("readers", "detect", "scoring", "prepare", "inspection", "synthetic", "source", "splits", "cli"),
+    *("lazy", "errors", "terminal", "processes", "machine", "ranges", "writing", "html"),
+    *("open3d_loader", "_trees", "skeleton", "figures", "geometry", "store", "stature", "plausible"),
+    *("keypoints", "views", "readers", "detect", "scoring", "prepare", "inspection", "synthetic"),
+    *("source", "splits", "hand_source", "results", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

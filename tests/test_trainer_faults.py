@@ -164,7 +164,7 @@ def test_an_old_card_of_wrong_types_is_one_line(finished: Path, tmp_path: Path) 
 
 
 def test_results_say_what_to_do_about_a_damaged_file(tmp_path: Path) -> None:
-    from posetrain.results import render_tables
+    from posedata.results import render_tables
 
     page = tmp_path / "page.md"
     page.write_text("<!-- results: x -->\n<!-- /results -->\n")

@@ -11,11 +11,11 @@ from statistics import mean, stdev
 from typing import Any, Generic
 
 from posedata.readers.files.safe_text import read_json
+from posedata.results import write_results
 
 from posetrain.fitting import DivergedError
 from posetrain.lifecycle import Trained, open_data, train
 from posetrain.recipe import changed, differences, load_recipe, to_plain, to_yaml
-from posetrain.results import write_results
 from posetrain.runs import Run, precisions
 from posetrain.task import DataT, Metrics, ModelT, RecipeT, Table, Task
 

@@ -246,7 +246,7 @@ def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, jso
 
 def tell_scored(scored: Scored, json: Path | None) -> None:
     """Show what a protocol says, and write it where asked."""
-    from posetrain.results import write_results
+    from posedata.results import write_results
 
     _show(scored.shown)
     if json:

@@ -8,6 +8,7 @@ import torch
 from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints, holds_person
 from posedata.plausible import check_focal
+from posedata.results import write_results
 from posedata.scoring.retrieval import in_words, score_retrieval
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
@@ -19,7 +20,6 @@ from poseenc.interpolate import great_arc
 from posetrain import figures
 from posetrain.arrays import check_ending, write_embeddings, write_poses
 from posetrain.keypoints import TORSO, Say, read_keypoints, tell_invalid
-from posetrain.results import write_results
 from torch import Tensor
 
 from unihpr.data import SKELETON, store_sample

@@ -40,14 +40,14 @@ def predict(
     import numpy as np
     from posedata.skeleton import get_skeleton
     from posedata.writing import keep_input, write_npz
+    from poseenc.anchor.hands import predict as run_network
 
     from unipose.hands.task import open_run
     from unipose.hands.use import draw
-    from unipose.hands.use import predict as run_network
 
     keep_input(out.with_suffix(".png"), picture)
 
-    found = run_network(open_run(run), picture, box)
+    found = run_network(open_run(run).model, picture, box)
     hand = get_skeleton("interhand42")
     about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
     write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from posedata.results import write_results
+from poseenc.hits import nearest_2d
 from posetrain.ablation import Record, Variant, Variants, flat, seeds_of, summarise
 from posetrain.recipe import to_plain
-from posetrain.results import write_results
 from posetrain.runs import precisions
 from posetrain.task import Table
 
-from vvipe.evaluate import nearest_2d
 from vvipe.recipe import METHODS, Recipe
 from vvipe.task import VVIPE_TASK
 

@@ -12,13 +12,13 @@ from posedata.terminal import print_line
 from posedata.views.recorded import store_keypoints
 from poseenc.canonical import POSE
 from poseenc.canonical import read_keypoints as as_thirteen
+from poseenc.seen import Normalised
+from poseenc.vvipe import VVIPE, Model, embed_views
 from posetrain.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
 from posetrain.lifecycle import Trained
 from torch import Tensor
 
-from vvipe.data import Data, Normalised
-from vvipe.evaluate import embed_views
-from vvipe.model import VVIPE, Model
+from vvipe.data import Data
 from vvipe.recipe import Recipe
 
 VVIPERun = Trained[Recipe, Model, Data]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
 from posedata.source import PoseSource
+from poseenc.hit_rules import HitRules
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -25,7 +26,7 @@ class DataConfig(PoseSource):
         test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
         distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
         keypoints: `exact` projections, or with the noise of a `detector`, in training and in the test.
-        views: `virtual` cameras (`vvipe.rigs`), or the data set's own, as `recorded`, in training and in the
+        views: `virtual` cameras, or the data set's own, as `recorded`, in training and in the
             test on the same rig; a moment that one of them lacks is left out.
         detector: of recorded views, the store's column keypoints_NAME where `keypoints` is `detector`.
         seed: decides cameras and noise.
@@ -166,21 +167,6 @@ class MatchingConfig:
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
-    """How `evaluate` counts.
-
-    Attributes:
-        hits: k of Hit@k.
-        threshold: the greatest distance of a hit, in torsos, after Procrustes.
-        batch: poses embedded at a time.
-    """
-
-    hits: tuple[Positive, ...] = (1, 10, 20)
-    threshold: NonNegative = 0.1
-    batch: Positive = 4096
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A whole run: data, cameras, model, stages, evaluation, loop."""
 
@@ -190,7 +176,7 @@ class Recipe:
     vae: VaeConfig = field(default_factory=VaeConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    evaluation: HitRules = field(default_factory=HitRules)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 

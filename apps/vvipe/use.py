@@ -5,22 +5,21 @@ from typing import Any
 
 import torch
 from posedata.keypoints import frames_told
+from posedata.results import write_results
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
 from posedata.writing import write_png
 from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
+from poseenc.vvipe import around, embed_views
 from posetrain.arrays import check_ending, write_embeddings, write_poses
 from posetrain.figures import gallery
 from posetrain.keypoints import TORSO, Say, tell_invalid
-from posetrain.results import write_results
 from torch import Tensor
 
 from vvipe import figures
 from vvipe.embed import VVIPERun, embed_any, poses_of, read_file, require_encoder, require_vvipe
-from vvipe.evaluate import embed_views
-from vvipe.model import around
 from vvipe.task import open_run
 
 INDEX = ".index"
@@ -147,7 +146,7 @@ def generate(
     model = require_vvipe(trained)
     torso = model.body.get().torso
     generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn(count, model.config.dim, generator=generator)
+    directions = torch.randn(count, model.dim, generator=generator)
     if store is None:
         poses, axes = torso * model.decode(directions), ["sample"]
         cells = [[(f"sample {i + 1}", figures.upright(pose)) for i, pose in enumerate(poses[:8])]]

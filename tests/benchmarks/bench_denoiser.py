@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.results import write_results
 from posedata.store import PoseStore
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import get_rig, sample_cameras
@@ -32,7 +33,6 @@ from posediff.reference import GFPoseNetwork
 from posediff.schedule import draw_times
 from posediff.sde import SubVP
 from posetrain.errors import plain_errors
-from posetrain.results import write_results
 from torch import Tensor, nn
 from unihpr.samples import Sample
 

@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 from bench_denoiser import Poses, network_row, open_poses, print_network
+from posedata.results import write_results
 from posedata.scoring.metrics import mpjpe_mm
 from posediff import PoseDecoder
 from posediff.difference import AROUND_MEAN
@@ -39,7 +40,6 @@ from posediff.schedule import geometric, levels_of, uniform_time
 from posediff.sde import SubVP
 from poseenc import MLPPoseEncoder
 from posetrain.errors import plain_errors
-from posetrain.results import write_results
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
