@@ -221,7 +221,7 @@ class TrainingData(Data):
         self.virtual = VirtualViews(
             stores.poses.tensors(["joints"], device, stores.train)["joints"],
             POSE,
-            get_rig(config.rig),
+            tuple(map(get_rig, (config.rig, *config.more_rigs))),
             DetectorNoise(),
             Bodies(**asdict(config.augment)),
         )

@@ -54,7 +54,8 @@ class DataConfig:
         recorded: of `both`, the share of views in a batch that are recorded.
         keypoints: the store's column keypoints_NAME that stands for a detector's on recorded views; where it
             is empty, the noise model.
-        rig: named range of virtual cameras (`posedata.views.RIGS`).
+        rig: named range of virtual cameras (`posedata.views.RIGS`): of pictures, and of the test.
+        more_rigs: further ones; views without an image are drawn from all of them in equal shares.
         images, test_images: how many views are rendered for training and for the test; of recorded ones all
             are trained on, and so many tested.
         image_size: width and height in pixels of rendered images.
@@ -74,6 +75,7 @@ class DataConfig:
     recorded: Fraction = 0.5
     keypoints: str = ""
     rig: str = "mocap"
+    more_rigs: tuple[str, ...] = ()
     images: Positive = 4000
     test_images: Positive = 1000
     image_size: tuple[Positive, Positive] = (96, 128)
@@ -120,6 +122,7 @@ class StageConfig:
         triplet: α, the weight of L_triplet; 0 leaves it out.
         beside: what α weighs beside L_pair: L_triplet with its `negatives`, or GRAM's or Symile's loss.
         contrast: the weight of the contrastive losses (in step 3: L_cl).
+        decode: in step 1, the weight of the losses of the 3D decoder, which the papers train in step 3 alone.
     """
 
     steps: Count = 1000
@@ -134,6 +137,7 @@ class StageConfig:
     beside: Literal["triplet", "gram", "symile"] = "triplet"
     negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
     contrast: NonNegative = 1.0
+    decode: NonNegative = 0.0
 
     def __post_init__(self) -> None:
         initial, low, high = self.temperature
@@ -191,6 +195,9 @@ class Recipe:
             step = getattr(self, name)
             if step.contrast != 1 or step.poses:
                 raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")
+        for name in ("align_image", "finetune"):
+            if getattr(self, name).decode:
+                raise ValueError(f"{name}: decode is step 1's (align_poses); leave it out here")
 
 
 ABOUT = About(
