@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import griffe
 from griffe_reference import split_groups
-from posetrain.recipe import Range, load_recipe, to_plain
+from posedata.ranges import Range
+from posetrain.recipe import load_recipe, to_plain
 
 BENCHMARKS = Path(__file__).parents[1] / "tests" / "benchmarks"
 RECIPE_KEYS = "<!-- recipe keys: unihpr -->"

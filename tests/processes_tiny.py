@@ -58,7 +58,7 @@ BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.
 
 
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
-    from unihpr.model import UniHPR
+    from polypose.network import UniHPR
     from unihpr.steps import STEPS
     from unihpr.task import UNIHPR as TASK
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from posetrain.recipe import Range, differences, load_recipe, to_yaml
+from posedata.ranges import Range
+from posetrain.recipe import differences, load_recipe, to_yaml
 
 
 @dataclass(frozen=True)

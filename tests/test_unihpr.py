@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from contrastive import Temperature
+from polypose.network import UniHPR
 from posedata.store import PoseStore
 from posedata.store.digests import write_digests
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
@@ -28,7 +29,6 @@ from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
 from unihpr.cli import app
 from unihpr.data import TrainingData, prepare_stores
-from unihpr.model import UniHPR
 from unihpr.recipe import Recipe, Sampler
 from unihpr.steps import STEPS
 from unihpr.task import UNIHPR

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from posedata.errors import room_for
 from posedata.store.digests import NAME as DIGESTS
 from posedata.store.digests import read_digests, sha256_of, write_digests
 from posedata.terminal import visible
@@ -24,7 +25,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from posetrain.errors import room_for
 from posetrain.files import write_tensors, write_text
 from posetrain.texts import read_json, shown
 

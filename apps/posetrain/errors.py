@@ -1,18 +1,15 @@
 """Errors a user can mend become one line on stderr and exit code 2; an interrupt says how to go on."""
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from posedata.errors import one_line
+from posedata.errors import FULL, no_room, one_line
 from posedata.terminal import visible
 
 from posetrain import interrupts
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -27,29 +24,9 @@ def plain_errors() -> Iterator[None]:
     except (ValueError, OSError) as error:
         if os.environ.get("POLYPOSE_TRACEBACK"):
             raise
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename:
             error = no_room(Path(os.fsdecode(error.filename)))
         print(visible(f"error: {one_line(error)}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as error:
         sys.exit(interrupts.tell(error))
-
-
-@contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Where the disk is full, name the file that could not be written and the cure.
-
-    Raises:
-        OSError: there is no room; or what else went wrong with the file.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise no_room(path) from None
-
-
-def no_room(path: Path) -> OSError:
-    """The error of a disk that is full."""
-    return OSError(f"{path}: no room on the disk to write it; free some, then run the command again")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
+from posedata.errors import room_for
 
-from posetrain.errors import room_for
 from posetrain.files import append
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from posedata.ranges import Count, Positive, Seed
 from posedata.terminal import print_line
-
-from posetrain.recipe import Count, Positive, Seed
 
 if TYPE_CHECKING:
     import numpy as np

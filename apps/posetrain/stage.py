@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from posetrain.recipe import Count, Positive, Range, Seed
+from posedata.ranges import Count, Positive, Range, Seed
 
 if TYPE_CHECKING:
     import torch

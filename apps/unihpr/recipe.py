@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polypose.config import ModelConfig
+from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posetrain.poses import SyntheticDataset
-from posetrain.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -85,29 +86,6 @@ class DataConfig:
     workers: Positive = 2
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Encoders and decoders (`poseenc`, `posediff`)."""
-
-    dim: Positive = 1024
-    image_encoder: str = "light"
-    image_weights: str | None = None
-    pose_encoder: Literal["transformer", "mlp"] = "transformer"
-    width: Positive = 256
-    layers: Positive = 3
-    heads: Positive = 8
-    hidden: Positive = 1024
-    blocks: Positive = 2
-    dropout: Fraction = 0.0
-    decoder: Literal["diffusion", "mlp"] = "diffusion"
-    parametrisation: Literal["edm", "subvp", "vp", "ve"] = "edm"
-    decoder_hidden: Positive = 1024
-    decoder_blocks: Positive = 2
-    decoder_dropout: Fraction = 0.0
-    modality_token: bool = True
-    mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
 
 
 @dataclass(frozen=True)

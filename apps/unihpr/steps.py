@@ -14,6 +14,8 @@ from contrastive import (
     triplet_info_nce,
     tuple_info_nce,
 )
+from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.samples import Sample
 from posediff import PoseDecoder, Whole
 from posetrain.loop import Trainer
 from posetrain.optimise import adamw, scheduled, warm_cosine
@@ -21,9 +23,7 @@ from posetrain.stage import Stage
 from torch import Tensor, nn
 
 from unihpr.data import TrainingData
-from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import Recipe, StageConfig
-from unihpr.samples import Sample
 
 Losses = dict[str, Tensor]
 

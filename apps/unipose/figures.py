@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from posedata.figures import colour, plt
 from posedata.skeleton import Skeleton
-from posetrain.figures import colour, plt
 
 TRUE = "#9aa0a6"
 """The truth is grey."""

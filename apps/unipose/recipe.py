@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
+from posedata.ranges import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
 from posetrain.poses import SyntheticDataset
-from posetrain.recipe import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 

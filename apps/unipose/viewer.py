@@ -13,9 +13,9 @@ from jaxtyping import Float32
 from pointcloud_weak import DepthUnprojector
 from pointcloud_weak.cloud import metric
 from pointcloud_weak.predict import Prediction
+from posedata.figures import colour
 from posedata.open3d_loader import open3d
 from posedata.readers.rgbd import RgbdFrame
-from posetrain.figures import colour
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
 from posetrain.poses import SyntheticDataset
-from posetrain.recipe import Fraction, NonNegative, Positive, Range, Rate, Seed
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 

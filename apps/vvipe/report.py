@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from posedata.figures import gallery
 from posedata.scoring.metrics import nearest
-from posetrain.figures import curves, gallery, watched
+from posetrain.figures import curves, watched
 from posetrain.html import Report
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.arrays import check_ending, write_embeddings, write_poses
+from posedata.figures import gallery
+from posedata.keypoint_files import TORSO, Say, tell_invalid
 from posedata.keypoints import frames_told
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
 from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
-from posetrain.arrays import check_ending, write_embeddings, write_poses
-from posetrain.figures import gallery
 from posetrain.files import write_png
-from posetrain.keypoints import TORSO, Say, tell_invalid
 from posetrain.results import write_results
 from torch import Tensor
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.views.hand_ranges import TILT, HandAugmentation
-from posetrain.recipe import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says of a disk without room."""
 
 _CURES = {
     errno.EACCES: "give this user the right to it",
@@ -27,3 +33,23 @@ def one_line(error: BaseException) -> str:
     what = error.strerror or os.strerror(error.errno)
     file = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return f"{file}{what[:1].lower()}{what[1:]}; {_CURES.get(error.errno, 'see whether the disk is sound')}"
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Where the disk is full, name the file that could not be written and the cure.
+
+    Raises:
+        OSError: there is no room; or what else went wrong with the file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise no_room(path) from None
+
+
+def no_room(path: Path) -> OSError:
+    """The error of a disk that is full."""
+    return OSError(f"{path}: no room on the disk to write it; free some, then run the command again")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from posedata.skeleton import Skeleton
 
-from posetrain.files import write_npz, write_text
+from posedata.skeleton import Skeleton
+from posedata.writing import write_npz, write_text
 
 ENDINGS = (".npz", ".csv")
 
