@@ -425,7 +425,7 @@ def test_every_step_keeps_its_temperature_in_range(cache: Path, trained: Path, t
 
 
 def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None:
-    """Its loss is L_pair and so many times both branches of the 3D decoder, which then learns; 2D's does not."""
+    """Its loss is L_pair and so many times both branches of the 3D decoder, which learns; 2D's does not."""
     recipe = tiny(cache, "align_poses.decode=0.5", "loop.precision=no", "align_poses.lr=1e-2")
     trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
     data = TrainingData(prepare_stores(recipe.data), recipe.data)

@@ -7,11 +7,11 @@ from pathlib import Path
 import polypose
 import pytest
 import torch
-from conftest import SMALL, small
 from polypose.model import Model
 from polypose.weights import read_packed, write_packed
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from small_model import SMALL, small
 
 
 @pytest.mark.parametrize("half", [False, True])
