@@ -13,12 +13,12 @@ nox.options.reuse_existing_virtualenvs = True
 # Tests start many processes; without bytecode on disk each of them would compile torch again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak")
+PACKAGES = ("posedata", "contrastive", "posediff", "poseenc", "pointcloud-weak", "polypose")
 WORKSPACE = [*(f"packages/{name}" for name in PACKAGES), "."]
 SOURCES = ("apps", "packages", "tests", "docs", "noxfile.py")
 
 # uv installs wheels side by side, so typer's own `typer` script may land after the workspace's front
-FRONT_LAST = ("--no-deps", "--reinstall-package", "polypose", "-e", ".")
+FRONT_LAST = ("--no-deps", "--reinstall-package", "polypose-apps", "-e", ".")
 
 
 @nox.session
@@ -113,7 +113,7 @@ def dev(session: nox.Session) -> None:
 
 
 def install_workspace(session: nox.Session, *groups: str) -> None:
-    """The five packages and the apps, editable, with the root's dependency groups."""
+    """The six packages and the apps, editable, with the root's dependency groups."""
     session.install(*editable(WORKSPACE), *(tool for name in groups for tool in group(".", name)))
     session.install(*FRONT_LAST)
 

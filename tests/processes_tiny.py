@@ -42,6 +42,7 @@ STEPS = 10
 
 UNIHPR = (
     *("model.dropout=0.1", "model.decoder_dropout=0.1", "align_image.negatives=paper_sampled"),
+    *("align_poses.decode=0.5", "data.more_rigs=[anywhere]"),
     *("align_poses.steps=10", "align_image.steps=10", "finetune.steps=10"),
     *("align_image.batch=24", "finetune.batch=24", "finetune.poses=12", "data.image_size=[64, 64]"),
 )
@@ -57,7 +58,7 @@ BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.
 
 
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
-    from unihpr.model import UniHPR
+    from polypose.network import UniHPR
     from unihpr.steps import STEPS
     from unihpr.task import UNIHPR as TASK
 

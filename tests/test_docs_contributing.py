@@ -73,7 +73,9 @@ def test_a_reader(tmp_path: Path) -> None:
 
 
 def test_a_modality(tmp_path: Path) -> None:
-    root = copied(tmp_path, "packages/poseenc/src", "apps/unihpr", "tests/unihpr_tiny.py")
+    root = copied(
+        tmp_path, "packages/poseenc/src", "packages/polypose/src", "apps/unihpr", "tests/unihpr_tiny.py"
+    )
     follow("modality", root)
     (own_tests,) = commands("modality")
     assert "4 passed" in run(own_tests, root)

@@ -24,6 +24,7 @@ LAZY = (
     "poseenc",
     "pointcloud_weak",
     "pointcloud_weak.losses",
+    "polypose",
 )
 HEAVY = "torch numpy open3d timm pytorch3d matplotlib sklearn scipy accelerate safetensors h5py PIL jaxtyping"
 PROBE = f"""
@@ -81,7 +82,7 @@ def probe(*lines: tuple[str, ...]) -> dict[str, tuple[int, str, list[str]]]:
 def test_helps_and_faults_in_arguments_load_nothing_heavy() -> None:
     apps = ("posedata.cli", "unihpr.cli", "vvipe.cli", "unipose.cli")
     told = probe(
-        ("load", "posedata", "poseenc", "pointcloud_weak"),
+        ("load", "posedata", "poseenc", "pointcloud_weak", "polypose"),
         *(("command", app, "--help") for app in apps),
         ("command", "posedata.cli", "prepare", "--help"),
         ("command", "posedata.cli", "prepare", "h36m", "--help"),

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from polypose.samples import Sample
+from polypose.stores import store_sample
+from posedata.arrays import check_ending, write_embeddings, write_poses
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
@@ -15,12 +18,9 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.motion import generate_motion
 from posedata.views.batch import given
-from posetrain.arrays import check_ending, write_embeddings, write_poses
 from posetrain.lifecycle import train
 from typer.testing import CliRunner
 from unihpr.cli import app as unihpr_app
-from unihpr.data import store_sample
-from unihpr.samples import Sample
 from unihpr.task import UNIHPR
 from unihpr_tiny import tiny as tiny_unihpr
 from vvipe.cli import app as vvipe_app

@@ -16,6 +16,8 @@ import unihpr.cli
 import vvipe.cli
 from layouts import write_3dhp, write_3dpw, write_h36m
 from layouts.threedpw import SEQUENCES
+from polypose.network import Modality
+from polypose.samples import Sample
 from posedata.cli import app as posedata_app
 from posedata.scoring.protocols import H36M_TEST, H36M_TRAIN, HitProtocol, PoseProtocol, get_protocol
 from posedata.store import PoseStore
@@ -25,9 +27,7 @@ from posetrain.recipe import load_recipe
 from posetrain.task import Elsewhere
 from typer.testing import CliRunner
 from unihpr.data import POSE, TrainingData
-from unihpr.model import Modality
 from unihpr.recipe import RECIPES, Recipe
-from unihpr.samples import Sample
 from unihpr.task import UNIHPR
 
 CPN = "data_2d_h36m_cpn_ft_h36m_dbb.npz"

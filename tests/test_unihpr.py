@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from contrastive import Temperature
+from polypose.network import UniHPR
 from posedata.store import PoseStore
 from posedata.store.digests import write_digests
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS
@@ -28,7 +29,6 @@ from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
 from unihpr.cli import app
 from unihpr.data import TrainingData, prepare_stores
-from unihpr.model import UniHPR
 from unihpr.recipe import Recipe, Sampler
 from unihpr.steps import STEPS
 from unihpr.task import UNIHPR
@@ -187,6 +187,7 @@ def test_a_broken_model_leaves_the_old_run_and_no_new_one(trained: Path, cache: 
     [
         ("data.path=nowhere.npz", "data.format is synthetic, which reads none"),
         ("loop.evaluate_every=5", "part 'validation' has no frames; name subjects for it; of synthetic"),
+        ("finetune.decode=0.5", "finetune: decode is step 1's"),
         ("align_image.contrast=0.5", "align_image: contrast and poses are step 3's"),
         ("evaluation.sampler=dpmpp2m", "evaluation.sampler must be one of dpmpp_2m_sde"),
         ("data.image_size=[48,", "data.image_size is no YAML: '[48,'"),
@@ -421,3 +422,23 @@ def test_every_step_keeps_its_temperature_in_range(cache: Path, trained: Path, t
         stage.after_step()
         low = getattr(recipe, name).temperature[1]
         assert temperature.log.item() == pytest.approx(math.log(low), rel=1e-6)
+
+
+def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None:
+    """Its loss is L_pair and so many times both branches of the 3D decoder, which learns; 2D's does not."""
+    recipe = tiny(cache, "align_poses.decode=0.5", "loop.precision=no", "align_poses.lr=1e-2")
+    trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
+    model = UniHPR(recipe.model)
+    model.fit_scale(*data.scale())
+    stage = STEPS["align_poses"](model, data, recipe, trainer)
+    generator = torch.Generator().manual_seed(0)
+    values = stage.loss(stage.batch(0, generator), generator)
+    total = values["pair"] + 0.5 * (values["3d/2d"] + values["3d/3d"])
+    assert values["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+    trainer.fit(stage)
+    trainer.close()
+    records = trainer.run.curves("align_poses")
+    assert records[-1]["3d/3d"] < 0.8 * records[0]["3d/3d"]
+    spread = model.decoders["3d"].spread
+    assert ((spread != 1).tolist(), model.decoders["2d"].spread.tolist()) == ([False, True, True], [1.0] * 3)

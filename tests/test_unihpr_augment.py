@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from polypose.samples import Sample
 from posedata.skeleton import get_skeleton
 from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import see
-from unihpr.samples import Sample
 
 H36M = get_skeleton("h36m17")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from polypose.network import UniHPR
 from posedata.splits import evenly
 from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.build import build_synthetic
@@ -17,7 +18,6 @@ from typer.testing import CliRunner
 from unihpr.cli import app
 from unihpr.data import TrainingData, open_test, prepare_stores
 from unihpr.evaluate import evaluate
-from unihpr.model import UniHPR
 from unihpr.recipe import Recipe
 from unihpr_tiny import TINY, tiny
 

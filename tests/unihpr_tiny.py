@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import torch
+from polypose.network import UniHPR
 from posetrain.lifecycle import open_data
 from posetrain.loop import Trainer
 from posetrain.recipe import load_recipe
 from posetrain.runs import Run
-from unihpr.model import UniHPR
 from unihpr.recipe import RECIPES, Recipe
 from unihpr.steps import align_image
 from unihpr.task import UNIHPR

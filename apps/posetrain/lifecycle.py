@@ -89,7 +89,7 @@ def train(
     report: bool = True,
     data: DataT | None = None,
 ) -> tuple[Trained[RecipeT, ModelT, DataT], Metrics]:
-    """Train by a recipe into a run folder, then measure and, unless told not to, write the report.
+    """Train by a recipe into a run folder, then pack the model, measure and, unless told not to, report.
 
     Args:
         existing: what to do with a run that the folder holds.
@@ -128,6 +128,7 @@ def train(
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process and group not in task.about.unmeasured:
         task.restore(model, run)
+        task.pack(trained)
         metrics = _measured(trained, held_out, part)
         if report and task.about.reports:
             task.report(trained, metrics)

@@ -6,6 +6,7 @@ runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when
 runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
 runs/NAME/.recipe.yaml.sha256    by which a changed or damaged recipe is noticed
 runs/NAME/checkpoints/    see `posetrain.checkpoint`
+runs/NAME/model.safetensors    what `polypose.load` takes, of tasks that pack their model
 runs/NAME/tensorboard/    the tracker's files
 runs/.NAME.lock           held by the process that trains (`posetrain.lock`)
 """

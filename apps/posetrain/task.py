@@ -217,6 +217,10 @@ class Task(ABC, Generic[RecipeT, ModelT, DataT]):
         """All that a stage's result depends on, for stages that other variants of a recipe may take over."""
         return {}
 
+    def pack(self, trained: Trained[RecipeT, ModelT, DataT]) -> Path | None:
+        """Write the weights that evaluation uses for those who hold no trainer; None where nobody could."""
+        return None
+
     # ---- measuring and showing
 
     @abstractmethod

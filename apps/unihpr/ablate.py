@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from polypose.batches import embed
+from polypose.network import UniHPR, pairs
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.runs import Run
 
-from unihpr.evaluate import Metrics, embed, retrieval
-from unihpr.model import UniHPR, pairs
+from unihpr.evaluate import Metrics, retrieval
 from unihpr.recipe import Recipe
 
 _NO_TOKEN = ("model.modality_token=false",)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
 import torch
+from polypose.samples import Sample
 from posedata.skeleton import get_skeleton
 from posedata.splits import Part
 from poseenc.baseline import Lifter
@@ -22,7 +23,6 @@ from torch import Tensor, nn
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
 from unihpr.evaluate import errors
 from unihpr.recipe import BASELINE, Recipe
-from unihpr.samples import Sample
 
 STAGES = {"simple_baseline": 0.0, "simple_baseline_detector": 1.0}
 """The share of keypoints with detector noise, in training and in the test."""

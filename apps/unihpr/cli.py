@@ -27,9 +27,11 @@ def embed(
     keypoints: Annotated[str, typer.Option(help="the store's column: keypoints_NAME")] = "true",
 ) -> None:
     """Embed the views of a store: `image`, `2d` and `3d`, each (N, D), unit length."""
-    from unihpr.use import embed_store
+    from polypose.stores import embed_store
 
-    shapes = embed_store(run, store, out, modality, keypoints)
+    from unihpr.task import open_model
+
+    shapes = embed_store(open_model(run), store, out, modality, keypoints)
     console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
 
 
@@ -46,10 +48,16 @@ def retrieve(
     json: JsonOption = None,
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
-    from unihpr.use import retrieve_views
+    from polypose.stores import retrieve_views
+    from posedata.results import write_results
 
-    rows = retrieve_views(run, queries, gallery, source, target, k, json)
-    print_table(f"{source} to {target}", ("query row", "gallery rows", "cosine", "MPJPE mm"), rows[:show])
+    from unihpr.task import open_model
+
+    hits = retrieve_views(open_model(run), queries, gallery, source, target, k)
+    if json:
+        write_results(json, hits.records, data=hits.gallery, overall=hits.scores)
+    header = ("query row", "gallery rows", "cosine", "MPJPE mm")
+    print_table(f"{source} to {target}", header, hits.rows[:show])
 
 
 @app.command()
@@ -70,9 +78,11 @@ def lift(
 
     `valid` (N,) tells the frames that hold a person; the joints of others are NaN.
     """
-    from unihpr.use import lift_keypoints
+    from polypose.lifting import lift_file
 
-    shape = lift_keypoints(run, keypoints, out, size, focal, skeleton, hypotheses, picture)
+    from unihpr.task import open_model
+
+    shape = lift_file(open_model(run), keypoints, out, size, focal, skeleton, hypotheses, picture)
     console.print(f"{out}: joints {shape}")
 
 
@@ -89,9 +99,11 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, help="poses, both ends included")] = 9,
 ) -> None:
     """Decode 3D poses along the great arc between the embeddings of two poses."""
-    from unihpr.use import interpolate_rows
+    from polypose.stores import interpolate_rows
 
-    picture = interpolate_rows(run, store, first, last, out, steps)
+    from unihpr.task import open_model
+
+    picture = interpolate_rows(open_model(run), store, first, last, out, steps)
     console.print(f"{out}, {picture}")
 
 

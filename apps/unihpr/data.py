@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from polypose.samples import Frame, Sample
 from posedata.skeleton import get_skeleton
 from posedata.source import check_poses, open_poses
 from posedata.splits import PARTS, Part, evenly, part_rows, split_poses
@@ -28,7 +29,6 @@ from posetrain.task import Elsewhere
 from torch import Tensor
 
 from unihpr.recipe import DataConfig
-from unihpr.samples import Frame, Sample
 
 SKELETON = "h36m17"
 POSE = get_skeleton(SKELETON)
@@ -191,6 +191,11 @@ class Data:
         self.held_out = _open(source, detector, self.device)
 
     @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of the pictures, if there are any."""
+        return self.source.store.image_size if "image" in self.source else None
+
+    @property
     def fingerprint(self) -> str:
         """Of everything that is measured on."""
         return self.source.fingerprint[:16]
@@ -222,7 +227,7 @@ class TrainingData(Data):
         self.virtual = VirtualViews(
             stores.poses.tensors(["joints"], device, stores.train)["joints"],
             POSE,
-            get_rig(config.rig),
+            tuple(map(get_rig, (config.rig, *config.more_rigs))),
             DetectorNoise(),
             Bodies(**asdict(config.augment)),
         )
@@ -314,20 +319,6 @@ def _open(source: StoreRows, detector: str, device: torch.device) -> RecordedVie
     return RecordedViews(
         source.store, POSE, source.rows, detectors=names, lossy=True, device=device, say=lambda text: None
     )
-
-
-def store_sample(
-    store: PoseStore, frame: Frame, keypoints: str = TRUE, images: bool = False, say: Say = print_line
-) -> Sample:
-    """Every view of a store, with its own keypoints (`keypoints_NAME`), as Human3.6M's joints.
-
-    Joints are NaN where they are not valid, and of a store without 3D.
-
-    Raises:
-        ValueError: the store has no cameras, no such keypoints, or (where asked) no images.
-    """
-    views = RecordedViews(store, POSE, detectors=[keypoints], say=say)
-    return Sample.of(views.views(images=["rgb"] if images else []), frame, keypoints)
 
 
 def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Say) -> StoreRows:

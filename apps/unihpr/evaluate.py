@@ -1,10 +1,12 @@
 """What a trained UniHPR is worth: estimation, retrieval, alignment, and the trivial baselines beside it."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from jaxtyping import Float
+from polypose.batches import decode, embed
+from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.samples import Sample
 from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
 from posedata.scoring.published import published_table
 from posediff import PoseDecoder
@@ -12,9 +14,7 @@ from posediff.hypotheses import coverage
 from torch import Tensor
 
 from unihpr.data import Data, TrainingData
-from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import EvaluationConfig
-from unihpr.samples import Sample
 
 POSES: tuple[Modality, ...] = ("2d", "3d")
 CROP_PX = 128.0
@@ -68,21 +68,6 @@ def watch(model: UniHPR, held_out: Sample, config: EvaluationConfig, step: str) 
             lifted = decode(model, embeddings[branch], branch, config.batch)
             found[name] = errors(lifted, held_out.joints)
     return {f"{name}.mpjpe_mm": row["mpjpe_mm"] for name, row in found.items()}
-
-
-def embed(
-    model: UniHPR, sample: Sample, batch: int, modalities: tuple[Modality, ...] = MODALITIES
-) -> dict[Modality, Float[Tensor, "B dim"]]:
-    """Unit embeddings of a large sample, in batches."""
-    parts = [model.embeddings(sample[i : i + batch], modalities) for i in _starts(sample, batch)]
-    return {modality: torch.cat([part[modality] for part in parts]) for modality in modalities}
-
-
-def decode(
-    model: UniHPR, embedding: Float[Tensor, "B dim"], modality: Modality, batch: int
-) -> Float[Tensor, "B J 3"]:
-    """The mean pose of many embeddings of one modality, in batches."""
-    return torch.cat([model.decode("3d", part, modality) for part in embedding.split(batch)])
 
 
 def estimation(
@@ -240,7 +225,3 @@ RECONSTRUCT = ("3D from 3D", "reconstruct", "")
 
 CALIBRATION = ("truth inside the central", *(f"{level:.0%}" for level in INTERVALS))
 """Header of `calibration`: what a share should be stands above it."""
-
-
-def _starts(sample: Sample, batch: int) -> Iterable[int]:
-    return range(0, len(sample), batch)

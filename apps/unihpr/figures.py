@@ -1,11 +1,11 @@
-"""The report's own picture; what it shares with others is in `posetrain.figures`."""
+"""The report's own picture; what it shares with others is in `posedata.figures`."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from posetrain.figures import plt
+from posedata.figures import plt
 
 
 def shared_space(points: Float[np.ndarray, "M N 2"], names: Sequence[str], action: np.ndarray) -> Any:

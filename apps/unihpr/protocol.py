@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from polypose.batches import embed
+from polypose.network import Modality, UniHPR
 from posedata.scoring import PoseProtocol, Scores
 from posedata.scoring.protocols import get_protocol
 from torch import Tensor
 
 from unihpr.data import POSE, Data
-from unihpr.evaluate import Metrics, embed
-from unihpr.model import Modality, UniHPR
+from unihpr.evaluate import Metrics
 from unihpr.recipe import EvaluationConfig
 
 BRANCHES: dict[str, tuple[Modality, bool]] = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polypose.config import ModelConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
@@ -48,7 +49,8 @@ class DataConfig(PoseSource):
         recorded: of `both`, the share of views in a batch that are recorded.
         keypoints: the store's column keypoints_NAME that stands for a detector's on recorded views; where it
             is empty, the noise model.
-        rig: named range of virtual cameras (`posedata.views.RIGS`).
+        rig: named range of virtual cameras (`posedata.views.RIGS`): of pictures, and of the test.
+        more_rigs: further ones; views without an image are drawn from all of them in equal shares.
         images, test_images: how many views are rendered for training and for the test; of recorded ones all
             are trained on, and so many tested.
         image_size: width and height in pixels of rendered images.
@@ -63,6 +65,7 @@ class DataConfig(PoseSource):
     recorded: Fraction = 0.5
     keypoints: str = ""
     rig: str = "mocap"
+    more_rigs: tuple[str, ...] = ()
     images: Positive = 4000
     test_images: Positive = 1000
     image_size: tuple[Positive, Positive] = (96, 128)
@@ -71,29 +74,6 @@ class DataConfig(PoseSource):
     seed: Seed = 0
     workers: Positive = 2
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Encoders and decoders (`poseenc`, `posediff`)."""
-
-    dim: Positive = 1024
-    image_encoder: str = "light"
-    image_weights: str | None = None
-    pose_encoder: Literal["transformer", "mlp"] = "transformer"
-    width: Positive = 256
-    layers: Positive = 3
-    heads: Positive = 8
-    hidden: Positive = 1024
-    blocks: Positive = 2
-    dropout: Fraction = 0.0
-    decoder: Literal["diffusion", "mlp"] = "diffusion"
-    parametrisation: Literal["edm", "subvp", "vp", "ve"] = "edm"
-    decoder_hidden: Positive = 1024
-    decoder_blocks: Positive = 2
-    decoder_dropout: Fraction = 0.0
-    modality_token: bool = True
-    mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
 
 
 @dataclass(frozen=True)
@@ -108,6 +88,7 @@ class StageConfig:
         triplet: α, the weight of L_triplet; 0 leaves it out.
         beside: what α weighs beside L_pair: L_triplet with its `negatives`, or GRAM's or Symile's loss.
         contrast: the weight of the contrastive losses (in step 3: L_cl).
+        decode: in step 1, the weight of the losses of the 3D decoder, which the papers train in step 3 alone.
     """
 
     steps: Count = 1000
@@ -122,6 +103,7 @@ class StageConfig:
     beside: Literal["triplet", "gram", "symile"] = "triplet"
     negatives: Literal["all", "sampled", "paper_sampled"] = "sampled"
     contrast: NonNegative = 1.0
+    decode: NonNegative = 0.0
 
     def __post_init__(self) -> None:
         initial, low, high = self.temperature
@@ -179,6 +161,9 @@ class Recipe:
             step = getattr(self, name)
             if step.contrast != 1 or step.poses:
                 raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")
+        for name in ("align_image", "finetune"):
+            if getattr(self, name).decode:
+                raise ValueError(f"{name}: decode is step 1's (align_poses); leave it out here")
 
 
 ABOUT = About(

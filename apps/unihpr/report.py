@@ -5,25 +5,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from polypose.batches import decode, embed
+from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.samples import Sample
+from posedata.figures import gallery
 from posedata.geometry.align import root_relative
 from posedata.html import Report
 from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
 from posedata.scoring.metrics import per_joint_mm
 from posedata.writing import write_png
 from poseenc.interpolate import great_arc
-from posetrain import figures
+from posetrain.figures import curves, watched
 from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 from sklearn.manifold import TSNE
 from torch import Tensor
 
 from unihpr.data import POSE, Data
-from unihpr.evaluate import CALIBRATION, Metrics, calibration, decode, embed, summary
+from unihpr.evaluate import CALIBRATION, Metrics, calibration, summary
 from unihpr.figures import shared_space
-from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe
-from unihpr.samples import Sample
 
 RANKS = (0.1, 0.4, 0.5, 0.6, 1.0)
 """Of the views by their error from images, the shares that the first gallery shows."""
@@ -76,13 +78,11 @@ def _curves(report: Report, run: Run) -> None:
     if not records:
         return
     report.section("Training")
-    report.figure(figures.curves(records, ("loss", "pair", "triplet"), "loss"), "losses")
+    report.figure(curves(records, ("loss", "pair", "triplet"), "loss"), "losses")
     names = [f"cosine/{name}" for name in pairs({m: torch.empty(0) for m in MODALITIES})]
-    report.figure(
-        figures.curves(records, names, "cosine similarity"), "cosine similarity of paired embeddings"
-    )
-    if errors := figures.watched(records, "mpjpe_mm"):
-        report.figure(figures.curves(records, errors, "mm"), "on people kept for validation")
+    report.figure(curves(records, names, "cosine similarity"), "cosine similarity of paired embeddings")
+    if errors := watched(records, "mpjpe_mm"):
+        report.figure(curves(records, errors, "mm"), "on people kept for validation")
 
 
 def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> None:
@@ -126,7 +126,7 @@ def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> No
 
 def _lifting(test: Sample, lifted: Embeddings, picks: list[int]) -> Any:
     flat, imaged = lifted["2d"][picks], lifted["image"][picks]
-    return figures.gallery(
+    return gallery(
         [
             [
                 ("image", _picture(test, i)),
@@ -151,14 +151,14 @@ def _retrieved(
             for n, k in enumerate(nearest)
         ]
         rows.append([("query", _show(test, i, source)), *hits])
-    return figures.gallery(rows)
+    return gallery(rows)
 
 
 def _interpolated(model: UniHPR, test: Sample, embedding: Tensor) -> object:
     first, last = 0, len(test) // 2
     arc = great_arc(embedding[first], embedding[last], steps=7)
     poses = model.decode("3d", arc, "3d").cpu()
-    return figures.gallery([[(f"{i / 6:.2f}", pose) for i, pose in enumerate(poses)]])
+    return gallery([[(f"{i / 6:.2f}", pose) for i, pose in enumerate(poses)]])
 
 
 def _show(test: Sample, row: int, modality: str) -> object:

@@ -14,6 +14,8 @@ from contrastive import (
     triplet_info_nce,
     tuple_info_nce,
 )
+from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.samples import Sample
 from posediff import PoseDecoder, Whole
 from posetrain.loop import Trainer
 from posetrain.optimise import adamw, scheduled, warm_cosine
@@ -21,29 +23,45 @@ from posetrain.stage import Stage
 from torch import Tensor, nn
 
 from unihpr.data import TrainingData
-from unihpr.model import MODALITIES, Modality, UniHPR, pairs
 from unihpr.recipe import Recipe, StageConfig
-from unihpr.samples import Sample
 
 Losses = dict[str, Tensor]
 
 
 def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
-    """Step 1: 2D and 3D by L_pair, on views drawn afresh in every step (UniHPE, section 3.2)."""
+    """Step 1: 2D and 3D by L_pair, on views drawn afresh in every step (UniHPE, section 3.2).
+
+    Where the recipe gives `decode` a weight, the 3D decoder learns from both beside it: views without images
+    are cheap, and a space that has to give poses back keeps what lifting needs.
+    """
     config = recipe.align_poses
     model.train()
     temperature = Temperature(*config.temperature)
     modules = {"2d": model.encoders["2d"], "3d": model.encoders["3d"], "temperature": temperature}
+    spreads = _Spreads(model, trainer)
+    if config.decode:
+        modules["decoder"] = model.decoders["3d"]
 
     def batch(step: int, generator: torch.Generator) -> Sample:
         return data.draw_views(config.batch, generator, trainer.share, augment=True)
 
     def loss(sample: Sample, generator: torch.Generator) -> Losses:
-        x, y = model.embed("2d", sample), model.embed("3d", sample)
+        embeddings: dict[Modality, Tensor] = model.embeddings(sample, ("2d", "3d"))
+        x, y = embeddings.values()
         value = info_nce(x, y, temperature(), gather=_many(trainer))
-        return {"loss": value, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
+        values: Losses = {"pair": value} if config.decode else {}
+        if config.decode:
+            whole = trainer.whole.own(len(sample))
+            part = None if whole is None else Whole(*whole)
+            for name, embedding in embeddings.items():
+                terms = model.decoder_terms("3d", sample.joints, embedding, name, generator, part)
+                values[f"3d/{name}"] = spreads.seen("3d", terms)
+                value = value + config.decode * values[f"3d/{name}"]
+        return {"loss": value, **values, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
 
-    return _stage("align_poses", modules, config, batch, loss)
+    stage = _stage("align_poses", modules, config, batch, loss)
+    stage.after_step = _both(stage.after_step, spreads.follow)
+    return stage
 
 
 def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from polypose.model import Model, Settings
+from polypose.network import UniHPR
 from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.ablation import Comparison
@@ -20,7 +22,6 @@ from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
 from unihpr.baseline import SIMPLE_BASELINE
 from unihpr.data import Data, TrainingData, open_test, prepare_stores
 from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
-from unihpr.model import UniHPR
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
 from unihpr.steps import STEPS
@@ -75,6 +76,9 @@ class UniHPRTask(Task[Recipe, UniHPR, Data]):
         if not recipe.align_poses.steps:
             return {}
         return {"align_poses": (recipe.data, recipe.model, recipe.align_poses, recipe.loop)}
+
+    def pack(self, trained: Trained[Recipe, UniHPR, Data]) -> Path:
+        return as_model(trained).save(trained.run.path)
 
     def watch(self, model: UniHPR, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         return partial(watch, model, held_out.test(), recipe.evaluation)
@@ -138,3 +142,23 @@ def open_run(folder: Path) -> Trained[Recipe, UniHPR, Data]:
     if not isinstance(trained.model, UniHPR):
         raise ValueError(f"{folder}: is a run of {trained.task.about.label}; name one of UniHPR")
     return trained
+
+
+def open_model(folder: Path) -> Model:
+    """What a user holds of a finished run. Errors as of `open_run`."""
+    return as_model(open_run(folder))
+
+
+def as_model(trained: Trained[Recipe, UniHPR, Data]) -> Model:
+    """A run's network with the settings that its recipe says."""
+    recipe, data = trained.recipe, trained.opened
+    evaluation = recipe.evaluation
+    settings = Settings(
+        frame=recipe.data.frame,
+        image_size=None if data is None else data.image_size,
+        data="" if data is None else data.fingerprint,
+        sampler=evaluation.sampler,
+        steps=evaluation.sampler_steps,
+        batch=evaluation.batch,
+    )
+    return Model(trained.model, settings, str(trained.run.path))

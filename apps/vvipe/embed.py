@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from posedata.keypoint_files import TORSO, Say, read_array, read_keypoints, tell_invalid
 from posedata.keypoints import LARGEST
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
@@ -14,7 +15,6 @@ from poseenc.canonical import POSE
 from poseenc.canonical import read_keypoints as as_thirteen
 from poseenc.seen import Normalised
 from poseenc.vvipe import VVIPE, Model, embed_views
-from posetrain.keypoints import TORSO, Say, read_array, read_keypoints, tell_invalid
 from posetrain.lifecycle import Trained
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""The report's own pictures; what they share with others is in `posetrain.figures`."""
+"""The report's own pictures; what they share with others is in `posedata.figures`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from posedata.figures import colour, plt, skeleton_3d
 from poseenc.canonical import KEYPOINTS
-from posetrain.figures import colour, plt, skeleton_3d
 from torch import Tensor
 
 

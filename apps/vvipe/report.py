@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from posedata.figures import gallery
 from posedata.html import Report
 from posedata.scoring.metrics import nearest
 from posedata.views.rigs import CHEST_CAMERAS
 from poseenc.hits import Metrics, TestSet, nearest_2d
 from poseenc.vvipe import VVIPE, around, embed_views
-from posetrain.figures import curves, gallery, watched
+from posetrain.figures import curves, watched
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.arrays import check_ending, write_embeddings, write_poses
+from posedata.figures import gallery
+from posedata.keypoint_files import TORSO, Say, tell_invalid
 from posedata.keypoints import frames_told
 from posedata.results import write_results
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
@@ -13,9 +16,6 @@ from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
 from poseenc.vvipe import around, embed_views
-from posetrain.arrays import check_ending, write_embeddings, write_poses
-from posetrain.figures import gallery
-from posetrain.keypoints import TORSO, Say, tell_invalid
 from torch import Tensor
 
 from vvipe import figures

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from polypose.samples import Sample
 from posedata.results import write_results
 from posedata.store import PoseStore
 from posedata.synthetic.people.build import build_synthetic
@@ -34,7 +35,6 @@ from posediff.schedule import draw_times
 from posediff.sde import SubVP
 from posetrain.errors import plain_errors
 from torch import Tensor, nn
-from unihpr.samples import Sample
 
 SEEN = torch.tensor([1.0, 1.0, 0.0])
 

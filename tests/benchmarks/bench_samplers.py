@@ -30,6 +30,9 @@ from typing import Any
 
 import torch
 from bench_denoiser import Poses, network_row, open_poses, print_network
+from polypose.network import MODALITIES, UniHPR
+from polypose.network import condition as as_condition
+from polypose.samples import Sample
 from posedata.results import write_results
 from posedata.scoring.metrics import mpjpe_mm
 from posediff import PoseDecoder
@@ -43,9 +46,6 @@ from posetrain.errors import plain_errors
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from unihpr.model import MODALITIES, UniHPR
-from unihpr.model import condition as as_condition
-from unihpr.samples import Sample
 from unihpr.task import open_run
 
 REFERENCE = ("euler_maruyama", 1000)

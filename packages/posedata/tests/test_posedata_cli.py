@@ -248,7 +248,7 @@ FAULTS = {
     "inspect {poses} --picture {tmp}/sheet.txt": "sheet.txt: write to a file that ends in .png",
     "synth {out} --views 1 --render --kinds rgb,deep": "kinds: 'deep' is not known; give some of rgb, depth",
     "views {tmp}/absent {out}": "absent: no such store",
-    "views {poses} {out} --rig crane": "rig 'crane' is not known; use one of mocap, h36m",
+    "views {poses} {out} --rig crane": "rig 'crane' is not known; use one of mocap, anywhere, h36m",
     "views {poses} {out} --noise loud": "noise 'loud' is not known; use one of none, detector",
     "render {poses} {out}": "has no cameras; make views",
     "render {poses} {out} --size big": "size 'big': give width x height",

@@ -88,7 +88,7 @@ def test_stations_are_taken_in_turn() -> None:
 
 
 def test_unknown_rig_names_those_there_are() -> None:
-    with pytest.raises(ValueError, match="rig 'moccap' is not known; use one of mocap, h36m"):
+    with pytest.raises(ValueError, match="rig 'moccap' is not known; use one of mocap, anywhere, h36m"):
         get_rig("moccap")
 
 

@@ -9,7 +9,7 @@ from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
-from posedata.views import RIGS, add_views, sample_cameras
+from posedata.views import RIGS, Rig, add_views, sample_cameras
 from posedata.views.batch import Track, Views, given, see
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews
@@ -132,7 +132,7 @@ def test_views_are_joined_with_what_all_of_them_have() -> None:
 
 def test_virtual_views_draw_the_same_scene_of_the_same_seed() -> None:
     joints = people(5).float()
-    source = VirtualViews(joints, H36M, RIGS["mocap"], DetectorNoise(), Bodies(mirror=0.5, stature=0.1))
+    source = VirtualViews(joints, H36M, (RIGS["mocap"],), DetectorNoise(), Bodies(mirror=0.5, stature=0.1))
     one, two = (source.draw(64, torch.Generator().manual_seed(4), noise=0.5, augment=True) for _ in range(2))
     assert torch.equal(one.keypoints["mixed"], two.keypoints["mixed"])
     assert one.joints is not None
@@ -147,6 +147,16 @@ def test_virtual_views_draw_the_same_scene_of_the_same_seed() -> None:
     other = (joints[:, H36M.index("right_knee")] - joints[:, H36M.index("right_hip")]).norm(dim=-1)
     ratio = thigh[:, None] / torch.cat([known, other])
     assert ((ratio > 0.9 - 1e-5) & (ratio < 1.1 + 1e-5)).any(1).all()
+
+
+def test_virtual_views_of_several_rigs_are_drawn_in_equal_shares() -> None:
+    up, down = Rig(elevation=(0.5, 0.6)), Rig(elevation=(-0.6, -0.5))
+    source = VirtualViews(people(5).float(), H36M, (up, down), DetectorNoise())
+    views = source.draw(9, torch.Generator().manual_seed(4))
+    assert views.joints is not None
+    above = views.camera.position[:, 2] > views.joints.mean(1)[:, 2]
+    assert above.tolist() == [True] * 5 + [False] * 4
+    torch.testing.assert_close(views.camera.project(views.joints), views.keypoints["true"][..., :2])
 
 
 META = {"skeleton": "h36m17", "fps": 50, "source": "test", "licence": "none", "subjects": ["a", "b"]}

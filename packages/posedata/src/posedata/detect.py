@@ -165,4 +165,4 @@ def _rtmlib() -> Detector:
 
 
 def _missing(name: str) -> ValueError:
-    return ValueError(f"detector {name}: the package is not installed; pip install 'polypose[{name}]'")
+    return ValueError(f"detector {name}: the package is not installed; pip install 'polypose-apps[{name}]'")

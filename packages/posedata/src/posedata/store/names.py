@@ -6,7 +6,7 @@ from collections.abc import Iterable
 KINDS = ("rgb", "depth", "mask")
 """Of images."""
 
-RIGS = ("mocap", "h36m")
+RIGS = ("mocap", "anywhere", "h36m")
 """Keys of `posedata.views.RIGS`."""
 
 NOISES = ("none", "detector")

@@ -50,6 +50,13 @@ RIGS: dict[str, Rig] = {
         focal=(1000.0, 1300.0),
         target_jitter=0.15,
     ),
+    "anywhere": Rig(
+        elevation=(math.radians(-20), math.radians(60)),
+        roll=(math.radians(-30), math.radians(30)),
+        distance=(1.5, 8.0),
+        focal=(420.0, 1866.0),
+        target_jitter=0.3,
+    ),
     "h36m": Rig(
         azimuth=(math.radians(-12), math.radians(12)),
         elevation=(math.radians(2), math.radians(12)),
@@ -60,8 +67,9 @@ RIGS: dict[str, Rig] = {
         stations=tuple(math.radians(a) for a in (45, 135, 225, 315)),
     ),
 }
-"""Rigs by name: "mocap" (all azimuths, from below the waist to above the head) and "h36m" (four cameras at
-chest height in the corners of a room, with the focal lengths published for Human3.6M)."""
+"""Rigs by name: "mocap" (all azimuths, from below the waist to above the head), "anywhere" (what phones and
+rooms do: rolled by up to 30 degrees, looking up by 20 to down by 60, fields of view of 30 to 100 degrees) and
+"h36m" (four cameras at chest height in the corners of a room, with the focal lengths of Human3.6M)."""
 
 CHEST = replace(RIGS["h36m"], stations=tuple(math.radians(18 + 72 * i) for i in range(5)))
 STEEP = replace(

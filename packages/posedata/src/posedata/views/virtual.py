@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata.geometry.camera import Camera
 from posedata.geometry.shape import random_shapes
 from posedata.skeleton import Skeleton
 from posedata.views.batch import DETECTED, Views, see
@@ -48,14 +49,14 @@ class VirtualViews:
     Attributes:
         joints: (N, J, 3) world metres, on the training device.
         skeleton: of the joints.
-        rig: the ranges that cameras are drawn from.
+        rigs: the ranges that cameras are drawn from, each for an equal share of the views.
         noise: what stands for a detector.
         bodies: how poses are changed in training.
     """
 
     joints: Float[Tensor, "N J 3"]
     skeleton: Skeleton
-    rig: Rig
+    rigs: tuple[Rig, ...]
     noise: DetectorNoise
     bodies: Bodies = Bodies()
 
@@ -76,7 +77,9 @@ class VirtualViews:
         joints = self.joints[rows]
         if augment:
             joints = self.bodies.of(joints, self.skeleton, generator)
-        views = see(joints, sample_cameras(joints, self.rig, generator), self.skeleton)
+        shares = joints.tensor_split(len(self.rigs))
+        cameras = [sample_cameras(some, rig, generator) for some, rig in zip(shares, self.rigs, strict=True)]
+        views = see(joints, Camera.cat(cameras), self.skeleton)
         if noise:
             views = views.detected(self.noise, generator)
         return views.mixed(DETECTED, noise, generator)

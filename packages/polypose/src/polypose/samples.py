@@ -17,6 +17,8 @@ from posedata.views.batch import TRUE, Views
 from torch import Tensor
 
 Frame = Literal["aimed", "crop", "pixels"]
+CAMERA = "camera: x right, y down, z forward; relative to the pelvis"
+"""The frame of what is lifted, in words."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
+
 from posedata.keypoints import checked_keypoints, frames_told
 from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
-from torch import Tensor
 
 Say = Callable[[str], None]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from posedata.skeleton import Skeleton
 from posedata.writing import write_npz, write_text
 

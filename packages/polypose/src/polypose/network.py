@@ -13,8 +13,8 @@ from poseenc import MLPPoseEncoder, PoseEncoder2D, PoseEncoder3D, image_encoder
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from unihpr.recipe import ModelConfig
-from unihpr.samples import Sample
+from polypose.config import ModelConfig
+from polypose.samples import Sample
 
 Modality = Literal["image", "2d", "3d"]
 MODALITIES: tuple[Modality, ...] = ("image", "2d", "3d")
@@ -136,6 +136,18 @@ class UniHPR(nn.Module):
         decoder = self.decoders[target]
         assert isinstance(decoder, PoseDecoder | MLPDecoder)
         return decoder
+
+
+def modality_of(name: str) -> Modality:
+    """A modality by its name.
+
+    Raises:
+        ValueError: no modality is called so.
+    """
+    for modality in MODALITIES:
+        if modality == name:
+            return modality
+    raise ValueError(f"no modality is called {name}; choose one of: {', '.join(MODALITIES)}")
 
 
 def condition(embedding: Float[Tensor, "B dim"]) -> Float[Tensor, "B dim"]:

@@ -1,0 +1,18 @@
+"""Small models of random weights, made by the tests that need them."""
+
+import torch
+from polypose.config import ModelConfig
+from polypose.model import Model, Settings
+from polypose.network import UniHPR
+
+SMALL = ModelConfig(dim=32, pose_encoder="mlp", hidden=32, blocks=1, decoder_hidden=32, decoder_blocks=1)
+
+
+def small(seed: int = 0, config: ModelConfig = SMALL, **settings: object) -> Model:
+    """A model whose decoders have a scale, as after training."""
+    torch.manual_seed(seed)
+    network = UniHPR(config)
+    generator = torch.Generator().manual_seed(seed)
+    joints = 0.3 * torch.randn(64, 17, 3, generator=generator)
+    network.fit_scale(joints[..., :2], joints - joints[:, :1])
+    return Model(network, Settings(**{"image_size": (48, 64), **settings}))

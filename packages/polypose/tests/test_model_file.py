@@ -1,0 +1,131 @@
+"""What a model's file keeps, and what is said of one that cannot be used."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import polypose
+import pytest
+import torch
+from polypose.model import Model
+from polypose.weights import read_packed, write_packed
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from small_model import SMALL, small
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_saved_model_is_the_same_model(half: bool, tmp_path: Path) -> None:
+    model = small(frame="crop", steps=3, data="abc")
+    path = model.save(tmp_path / "m.safetensors", half=half)
+    found = polypose.load(path)
+    assert found.settings == model.settings
+    assert found.network.config == model.network.config
+    assert not found.network.training
+    for name, value in model.network.state_dict().items():
+        kept = found.network.state_dict()[name]
+        assert kept.dtype == value.dtype
+        wanted = value.half().float() if half and value.is_floating_point() else value
+        assert torch.equal(kept, wanted), name
+
+
+def test_half_is_half_as_large_and_says_so(model: Model, tmp_path: Path) -> None:
+    whole = model.save(tmp_path / "w.safetensors").stat().st_size
+    half = model.save(tmp_path / "h.safetensors", half=True).stat().st_size
+    assert 0.45 < half / whole < 0.6
+
+
+def test_a_folder_stands_for_the_file_in_it(model: Model, tmp_path: Path) -> None:
+    assert model.save(tmp_path) == tmp_path / "model.safetensors"
+    assert repr(polypose.load(str(tmp_path))).endswith(f"h36m17, {tmp_path / 'model.safetensors'})")
+
+
+def test_weights_that_training_began_from_are_not_looked_for(tmp_path: Path) -> None:
+    model = small()
+    model.network.config = replace(model.network.config, image_weights="/nowhere.pth")
+    assert polypose.load(model.save(tmp_path)).network.config.image_weights is None
+
+
+def test_the_header_is_for_anybody(model: Model, tmp_path: Path) -> None:
+    with safe_open(model.save(tmp_path), "pt") as file:
+        header = file.metadata()
+    assert (header["polypose"], header["kind"]) == ("1", "unihpr")
+    about = json.loads(header["about"])
+    assert (about["skeleton"], about["frame"], about["model"]["dim"]) == ("h36m17", "aimed", SMALL.dim)
+
+
+def rewritten(path: Path, **changes: str) -> Path:
+    """The file with other texts in its header, and nothing else changed."""
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    save_file(load_file(path), path, {**header, **changes})
+    return path
+
+
+def test_one_bit_is_noticed(model: Model, tmp_path: Path) -> None:
+    path = model.save(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.safetensors: is damaged; copy it again from where"):
+        polypose.load(path)
+
+
+@pytest.mark.parametrize("length", [0, 7, 200, 5000])
+def test_a_file_cut_short_is_damaged(length: int, model: Model, tmp_path: Path) -> None:
+    path = model.save(tmp_path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match="is damaged; copy it again"):
+        polypose.load(path)
+
+
+def test_a_changed_header_is_damaged(model: Model, tmp_path: Path) -> None:
+    path = rewritten(model.save(tmp_path), about=json.dumps({"frame": "crop"}))
+    with pytest.raises(ValueError, match="is damaged"):
+        polypose.load(path)
+
+
+def test_a_later_version_is_told_from_damage(model: Model, tmp_path: Path) -> None:
+    path = rewritten(model.save(tmp_path), polypose="2")
+    with pytest.raises(ValueError, match="is of format 2, this polypose reads 1; pip install -U polypose"):
+        polypose.load(path)
+
+
+def test_tensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"holds tensors that polypose did not write; give a model\."):
+        polypose.load(tmp_path / "a.safetensors")
+
+
+def test_another_kind_is_named(model: Model, tmp_path: Path) -> None:
+    path = model.save(tmp_path)
+    write_packed(path, read_packed(path)._replace(kind="vvipe"))
+    with pytest.raises(ValueError, match="holds a model of kind 'vvipe', this polypose loads unihpr"):
+        polypose.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("nosuch", 1), ("dim", "many"), ("dim", 64), ("pose_encoder", "transformer")]
+)
+def test_what_this_version_does_not_know_is_refused(
+    key: str, value: object, model: Model, tmp_path: Path
+) -> None:
+    path = model.save(tmp_path)
+    packed = read_packed(path)
+    packed.about["model"][key] = value
+    write_packed(path, packed)
+    with pytest.raises(ValueError, match="pip install -U polypose"):
+        polypose.load(path)
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file; finish the training"):
+        polypose.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"a\.safetensors: no such file; give a model\.safetensors"):
+        polypose.load(tmp_path / "a.safetensors")
+
+
+def test_a_name_that_is_no_model_is_refused_before_anything_is_written(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"write to a \.safetensors file"):
+        model.save(tmp_path / "m.pth")
+    assert list(tmp_path.iterdir()) == []
