@@ -85,9 +85,9 @@ class Data:
         """Held-out poses and how every camera of both rigs sees them: drawn on the CPU, kept on `device`."""
         config = self.config
         rows = evenly(self.test_rows, CANDIDATES * config.test_poses)
-        kept = distinct(self.body.pose(_joints(self.store, rows)), config.distinct).numpy()
+        kept = distinct(self.body.pose(torch.from_numpy(self.store.joints(rows))), config.distinct).numpy()
         rows = rows[evenly(kept, config.test_poses)]
-        joints = _joints(self.store, rows)
+        joints = torch.from_numpy(self.store.joints(rows))
         return TestSet(
             joints,
             self.body.pose(joints),
@@ -101,7 +101,7 @@ class Data:
             return rows
         table, _ = moments(self.store, rows)
         seen = self._as_recorded(table).valid.all(1).numpy()
-        whole = _joints(self.store, table[:, 0]).isfinite().all(-1).all(-1).numpy()
+        whole = np.isfinite(self.store.joints(table[:, 0])).all((-1, -2))
         table = table[seen & whole]
         if not len(table):
             raise ValueError(
@@ -148,7 +148,7 @@ class TrainingData(Data):
         nobody = Body(torch.zeros(len(POSE)))  # until the training poses are known
         super().__init__(config, store, part_rows(self.parts, "test"), nobody, device)
         self.train_rows = evenly(self._usable(part_rows(self.parts, "train")), config.train_poses)
-        joints = _joints(store, self.train_rows)
+        joints = torch.from_numpy(store.joints(self.train_rows))
         self.body = Body.mean_of(joints)
         self.views = self._views(joints, self.train_rows, seed=1).to(self.device)
         self.joints = joints.to(self.device)
@@ -285,14 +285,6 @@ def open_test(
 
 def _hash(*parts: object) -> str:
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]
-
-
-def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:
-    """World, metres; NaN where not valid."""
-    joints = torch.from_numpy(np.array(store.column("joints")[rows]))
-    if "valid" not in store:
-        return joints
-    return torch.where(torch.from_numpy(store.column("valid")[rows])[..., None], joints, torch.nan)
 
 
 def _radians(span: tuple[float, float]) -> tuple[float, float]:

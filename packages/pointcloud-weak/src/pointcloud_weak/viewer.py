@@ -35,7 +35,7 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
     axis.set(title=f"{frame.name}: {len(mine)} people", xticks=[], yticks=[])
     for i in mine:
         pixels = frame.camera.project_camera(torch.from_numpy(found.joints[i])).numpy()
-        bones(axis, pixels, found.skeleton, width=2)
+        bones(axis, pixels, found.skeleton, width=2.0)
         axis.scatter(pixels[:, 0], pixels[:, 1], s=6, color="white", zorder=3)
     axis.set(xlim=(-0.5, frame.depth.shape[1] - 0.5), ylim=(frame.depth.shape[0] - 0.5, -0.5))
     scene, colours = _scene(frame)
