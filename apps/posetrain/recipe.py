@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import yaml
 from posedata.ranges import Range
 from posedata.readers.files.safe_text import read_text
+from posedata.results import flatten
 from posedata.terminal import visible
 
 from posetrain.texts import TextError, load_yaml, shown
@@ -120,7 +121,7 @@ def to_plain(value: Any) -> Any:
 
 def differences(old: Any, new: Any) -> list[str]:
     """Dotted keys at which two recipes differ, as "train.steps: 100 -> 200"."""
-    a, b = _flatten(to_plain(old)), _flatten(to_plain(new))
+    a, b = flatten(to_plain(old)), flatten(to_plain(new))
     return [f"{key}: {a.get(key)} -> {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
 
 
@@ -265,13 +266,6 @@ def _keys(kind: Any, at: tuple[str, ...]) -> list[str]:
         else:
             keys.append(_dotted(at, name))
     return keys
-
-
-def _flatten(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(_flatten(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value})
-    return flat
 
 
 def _dotted(at: tuple[str, ...], *more: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 from polypose.samples import Sample
+from posedata.scoring.retrieval import relative_errors
 from posedata.skeleton import get_skeleton
 from posedata.splits import Part
 from poseenc.baseline import Lifter
@@ -21,7 +22,6 @@ from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 from torch import Tensor, nn
 
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
-from unihpr.evaluate import errors
 from unihpr.recipe import BASELINE, Recipe
 
 STAGES = {"simple_baseline": 0.0, "simple_baseline_detector": 1.0}
@@ -130,7 +130,7 @@ def stage(name: str, model: Lifters, data: TrainingData, recipe: Recipe, trainer
 def measure(model: Lifters, data: Data, name: str) -> Metrics:
     """Errors of one lifter on keypoints such as it was trained on."""
     held_out = data.test(detector=STAGES[name] > 0, frame="pixels", images=False)
-    return errors(model[name](held_out.keypoints), held_out.joints)
+    return relative_errors(model[name](held_out.keypoints), held_out.joints)
 
 
 SIMPLE_BASELINE = SimpleBaselineTask()

@@ -5,11 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from posedata.results import write_results
 from poseenc.hits import nearest_2d
 from posetrain.ablation import Record, Variant, Variants, flat, seeds_of, summarise
-from posetrain.recipe import to_plain
-from posetrain.runs import precisions
 from posetrain.task import Table
 
 from vvipe.recipe import METHODS, Recipe
@@ -43,15 +40,7 @@ def compare(
             records += runs.measured(_cells(seeded, folder, beside), flat)
     rows = summarise(records, LABELS)
     if json:
-        write_results(
-            json,
-            rows,
-            data=runs.data(exact).fingerprint,
-            seeds=list(seeds_of(recipe, seeds)),
-            runs=records,
-            recipe=to_plain(recipe),
-            precision=precisions(folder),
-        )
+        runs.write(json, rows, recipe, folder, seeds=list(seeds_of(recipe, seeds)), runs=records)
     return Table("Hit@k, percent", COLUMNS, [_line(row) for row in rows])
 
 

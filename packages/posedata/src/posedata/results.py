@@ -63,7 +63,7 @@ def write_results(
         "versions": library_versions(),
         "data": data,
         "seeds": list(seeds),
-        "rows": [_flatten(row) for row in rows],
+        "rows": [flatten(row) for row in rows],
         **more,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,10 +215,11 @@ def _caption(results: Mapping[str, Any]) -> str:
     )
 
 
-def _flatten(row: Row, at: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
     flat: dict[str, Any] = {}
-    for key, value in row.items():
-        flat |= _flatten(value, f"{at}{key}.") if isinstance(value, Mapping) else {f"{at}{key}": value}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{at}{key}.") if isinstance(value, Mapping) else {f"{at}{key}": value}
     return flat
 
 
