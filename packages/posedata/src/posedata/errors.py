@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 _CURES = {
     errno.EACCES: "give this user the right to it",
@@ -17,6 +18,23 @@ _CURES = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
+
+
+def check_new_file(path: Path | None) -> None:
+    """Refuse, before any work, a file that cannot be written.
+
+    Raises:
+        ValueError: it is a folder, or stands below a file, or the folder may not be written to.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; name a file in it")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ValueError(f"{path}: {above} is a file; name a folder")
+    if not os.access(above, os.W_OK):
+        raise ValueError(f"{path}: {above} cannot be written to; give this user the right to it")
 
 
 def one_line(error: BaseException) -> str:
