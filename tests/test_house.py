@@ -18,7 +18,7 @@ PACKAGES: dict[str, set[str]] = {
 """What of the workspace each package may import."""
 ROOMS = (
     *("lazy", "errors", "terminal", "processes", "open3d_loader", "_trees"),
-    *("skeleton", "geometry", "store", "stature", "plausible", "keypoints", "views"),
+    *("skeleton", "geometry", "store", "stature", "orientation", "plausible", "keypoints", "views"),
     *("readers", "detect", "scoring", "prepare", "inspection", "synthetic", "source", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
