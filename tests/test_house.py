@@ -18,7 +18,17 @@ PACKAGES: dict[str, set[str]] = {
 """What of the workspace each package may import."""
 ROOMS = (
     *("lazy", "errors", "terminal", "processes", "ranges", "writing", "open3d_loader", "_trees"),
-    *("skeleton", "figures", "arrays", "geometry", "store", "stature", "plausible", "keypoints"),
+    *(
+        "skeleton",
+        "figures",
+        "arrays",
+        "geometry",
+        "store",
+        "stature",
+        "orientation",
+        "plausible",
+        "keypoints",
+    ),
     *("keypoint_files", "views", "readers", "detect", "scoring", "prepare", "inspection", "synthetic"),
     *("source", "cli"),
 )

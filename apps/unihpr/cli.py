@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 from posetrain.commands import add_baseline, load_named, task_app
 from posetrain.errors import plain_errors
-from posetrain.options import JsonOption, RunArgument, RunsOption, SetOption, console, print_table
+from posetrain.options import (
+    JsonOption,
+    PictureOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    print_table,
+)
 
 from unihpr.recipe import ABOUT, BASELINE
 
@@ -75,7 +83,7 @@ def lift(
         str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")
     ] = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
-    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+    picture: PictureOption = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis.
 

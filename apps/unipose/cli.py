@@ -78,6 +78,7 @@ def predict(
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
     if picture and picture.suffix != ".png":
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
+    from posedata.errors import check_new_file
     from posedata.readers import open_rgbd
     from posetrain.files import keep_input, write_png
 
@@ -87,6 +88,7 @@ def predict(
 
     check_ending(out)
     for file in (out, picture):
+        check_new_file(file)
         keep_input(file, source, keypoints, intrinsics)
     if view:
         viewer.check_display()
