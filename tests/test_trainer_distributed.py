@@ -8,10 +8,10 @@ import processes_tiny
 import pytest
 import torch
 import trainer_contrast
+from contrastive.whole import WholeBatch
 from posetrain.checkpoint import load_checkpoint
 from posetrain.runs import Run
 from posetrain.stage import LoopConfig
-from posetrain.whole import WholeBatch
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -126,13 +126,12 @@ def _register() -> torch.library.Library:
 
 def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
+    from contrastive.whole import WholeBatch
     from pointcloud_weak.frames import Frames
-    from posetrain.whole import WholeBatch
+    from pointcloud_weak.scores import evaluate, label_errors
     from unipose import steps
     from unipose.data import prepare
-    from unipose.evaluate import evaluate
-    from unipose.model import build
-    from unipose.pseudo import label_errors, labels
+    from unipose.model import build, labels
     from unipose_tiny import tiny
 
     class Alone:
@@ -171,7 +170,7 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     return {
         "losses": losses,
         "test": evaluate(models, data.test),
-        "pseudo": label_errors(models, data.train, recipe),
+        "pseudo": label_errors(models, data.train, told),
     }
 
 

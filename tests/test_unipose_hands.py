@@ -15,15 +15,14 @@ from hands_tiny import TINY
 from PIL import Image
 from posedata.store import PoseStore
 from posedata.synthetic.hands import build_hands
+from posedata.views.hand_pictures import Hands
 from posedata.views.hands import encode
+from poseenc.anchor.hands import check_box, evaluate, open_picture, predict
 from posetrain.recipe import load_recipe
 from safetensors.torch import save_file
 from typer.testing import CliRunner
-from unipose.hands.data import Hands
-from unipose.hands.evaluate import evaluate
 from unipose.hands.recipe import RECIPES, Recipe
 from unipose.hands.task import make_model, open_run
-from unipose.hands.use import check_box, open_picture, predict
 from unipose.hands_cli import app
 
 SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
@@ -127,7 +126,7 @@ def test_a_perfect_prediction_has_no_error(trained: Path, cache: Path) -> None:
 
 def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path: Path) -> None:
     """A picture put into a larger one, with its box: the same hands, moved."""
-    run = open_run(trained)
+    run = open_run(trained).model
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "small.png")
     large = np.zeros((60, 80, 3), np.uint8)
@@ -174,7 +173,7 @@ def test_a_picture_is_turned_as_its_exif_says(trained: Path, tmp_path: Path) -> 
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     upright, turned, out = Image.fromarray(pixels), tmp_path / "turned.png", tmp_path / "o.npz"
     upright.save(tmp_path / "upright.png")
-    run = open_run(trained)
+    run = open_run(trained).model
     wanted = predict(run, tmp_path / "upright.png", (5, 5, 30, 30))
     ways = Image.Transpose
     for orientation, way in ((6, ways.ROTATE_90), (3, ways.ROTATE_180), (8, ways.ROTATE_270)):
@@ -258,7 +257,7 @@ def test_a_box_partly_outside_is_told_and_one_to_the_edge_is_not(trained: Path, 
     )
     Image.new("RGB", (80, 60)).save(tmp_path / "p.png")
     heard: list[str] = []
-    predict(open_run(trained), tmp_path / "p.png", (-20.5, -0.5, 19.5, 39.5), heard.append)
+    predict(open_run(trained).model, tmp_path / "p.png", (-20.5, -0.5, 19.5, 39.5), heard.append)
     assert [text.partition(":")[0] for text in heard] == ["--box -20.5 -0.5 19.5 39.5"]
     words = ("predict", trained, tmp_path / "p.png", tmp_path / "o.npz", "--box", 90, 70, 120, 100)
     assert "lies outside" in " ".join(command(*words, code=2).split())

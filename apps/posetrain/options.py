@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from posedata.errors import check_new_file
+from posedata.splits import Part
 from posedata.terminal import Terminal
 
 from posetrain.errors import plain_errors
-from posetrain.poses import Part
 
 if TYPE_CHECKING:
     from posetrain.runs import Existing

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from posetrain.files import write_text
+from posedata.writing import write_text
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 BRANCHES = {

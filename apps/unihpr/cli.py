@@ -60,7 +60,7 @@ def retrieve(
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
     from polypose.stores import retrieve_views
-    from posetrain.results import write_results
+    from posedata.results import write_results
 
     from unihpr.task import open_model
 

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from polypose.batches import decode, embed
 from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
-from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
+from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, pck
 from posedata.scoring.published import published_table
+from posedata.scoring.retrieval import across, relative_errors
 from posediff import PoseDecoder
 from posediff.hypotheses import coverage
 from torch import Tensor
@@ -49,8 +50,8 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     near = neighbours(data, config.neighbours)
     return metrics | {
         "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
-        "retrieval": retrieval(embeddings, exact.joints),
-        "retrieval_without_neighbours": retrieval(embeddings, exact.joints, near),
+        "retrieval": across(embeddings, exact.joints),
+        "retrieval_without_neighbours": across(embeddings, exact.joints, near),
         "baselines": baselines(model, data, exact),
     }
 
@@ -61,12 +62,12 @@ def watch(model: UniHPR, held_out: Sample, config: EvaluationConfig, step: str) 
     and in step 3, which teaches the decoders, of those lifted from exact 2D and from images."""
     modalities: tuple[Modality, ...] = ("2d", "3d") if step == "align_poses" else MODALITIES
     embeddings = embed(model, held_out, config.batch, modalities)
-    found = {name: row for name, row in retrieval(embeddings, held_out.joints).items() if "to_3d" in name}
+    found = {name: row for name, row in across(embeddings, held_out.joints).items() if "to_3d" in name}
     if step == "finetune":
         branches: dict[str, Modality] = {"lift": "2d", "image": "image"}
         for name, branch in branches.items():
             lifted = decode(model, embeddings[branch], branch, config.batch)
-            found[name] = errors(lifted, held_out.joints)
+            found[name] = relative_errors(lifted, held_out.joints)
     return {f"{name}.mpjpe_mm": row["mpjpe_mm"] for name, row in found.items()}
 
 
@@ -79,7 +80,7 @@ def estimation(
 ) -> Metrics:
     """3D error of one branch: the posterior mean (one evaluation) and sampled hypotheses."""
     starts = range(0, len(truth), config.batch)
-    metrics = errors(decode(model, embedding, modality, config.batch), truth)
+    metrics = relative_errors(decode(model, embedding, modality, config.batch), truth)
     if isinstance(model.decoders["3d"], PoseDecoder):
         generator = torch.Generator(truth.device).manual_seed(0)
         drawn = torch.cat(
@@ -106,15 +107,6 @@ def inside(drawn: Float[Tensor, "S B J 3"], truth: Float[Tensor, "B J 3"]) -> Me
     return {f"inside_{level:.0%}".rstrip("%"): share for level, share in zip(INTERVALS, shares, strict=True)}
 
 
-def errors(predicted: Float[Tensor, "B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
-    """MPJPE and PA-MPJPE, both relative to the root."""
-    predicted, truth = predicted - predicted[:, :1], truth - truth[:, :1]
-    return {
-        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
-        "pa_mpjpe_mm": float(pa_mpjpe_mm(predicted, truth).mean()),
-    }
-
-
 def keypoints(model: UniHPR, embedding: Float[Tensor, "B dim"], truth: Float[Tensor, "B J 2"]) -> Metrics:
     """2D error of the image branch: PCK at 5 % of the box's longer side, and end-point error."""
     predicted = model.decode("2d", embedding, "image")
@@ -123,31 +115,6 @@ def keypoints(model: UniHPR, embedding: Float[Tensor, "B dim"], truth: Float[Ten
         "pck_005": float(pck(predicted, truth, side, 0.05).mean()),
         "epe_px": float(epe_px(predicted * CROP_PX, truth * CROP_PX).mean()),
     }
-
-
-def retrieval(
-    embeddings: dict[Modality, Float[Tensor, "B dim"]],
-    joints: Float[Tensor, "B J 3"],
-    exclude: Neighbours | None = None,
-) -> Metrics:
-    """Nearest neighbours across modalities, for every ordered pair.
-
-    Args:
-        joints: true poses, of queries and gallery alike.
-        exclude: what a query may not find; top-k has no meaning then.
-    """
-    table: Metrics = {}
-    for source in embeddings:
-        for target in embeddings:
-            if source == target:
-                continue
-            found = nearest(embeddings[source], embeddings[target], k=3, exclude=exclude)
-            row = errors(joints[found[:, 0]], joints)
-            if exclude is None:
-                own = torch.arange(len(found), device=found.device)
-                row |= {f"top{k}": float(top_k(found, own, k).float().mean()) for k in (1, 3)}
-            table[f"{source}_to_{target}"] = row
-    return table
 
 
 def neighbours(data: Data, frames: int) -> Neighbours:
@@ -161,14 +128,14 @@ def baselines(model: UniHPR, data: Data, test: Sample) -> Metrics:
     random retrieval."""
     count, device = len(test), test.joints.device
     mean = model.mean_pose.to(device).expand(count, -1, -1)
-    found = {"mean_pose": errors(mean, test.joints)}
+    found = {"mean_pose": relative_errors(mean, test.joints)}
     generator = torch.Generator(device).manual_seed(0)
     if isinstance(data, TrainingData):
         train = data.draw_views(20_000, generator, lambda rows: rows)
         nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
-        found["nearest_2d"] = errors(train.joints[nearest], test.joints)
+        found["nearest_2d"] = relative_errors(train.joints[nearest], test.joints)
     shuffled = torch.randperm(count, generator=generator, device=device)
-    return found | {"random_retrieval": errors(test.joints[shuffled], test.joints)}
+    return found | {"random_retrieval": relative_errors(test.joints[shuffled], test.joints)}
 
 
 def summary(metrics: Metrics) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from polypose.model import Model, load
 from polypose.network import MODALITIES, POSE_SKELETON, Modality, UniHPR
 from polypose.samples import Sample
 from posedata.geometry.camera import Camera
+from posedata.results import write_results
 from posedata.scoring import breakdown
 from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
 from posedata.scoring.people import interval_by_person
@@ -21,7 +22,6 @@ from posedata.views.batch import DETECTED, TRUE, see
 from posediff import PoseDecoder
 from posediff.calibration import LEVELS, fitted_scale
 from posediff.hypotheses import coverage
-from posetrain.results import write_results
 from torch import Tensor
 
 from unihpr.card import write_card

@@ -12,8 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Settings", "load"]
 
-_HOMES = {"polypose.model": ("Model", "Settings", "load")}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

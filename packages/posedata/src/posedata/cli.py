@@ -195,8 +195,9 @@ def inspect(
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
         if json_file is not None:
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            from posedata.writing import write_text
+
+            write_text(json_file, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         if picture is not None:
             picture.parent.mkdir(parents=True, exist_ok=True)
             contact_sheet(opened).save(picture, format="PNG")
