@@ -19,8 +19,8 @@ PACKAGES: dict[str, set[str]] = {
 ROOMS = (
     *("lazy", "errors", "terminal", "processes", "machine", "ranges", "writing", "html"),
     *("open3d_loader", "_trees", "skeleton", "figures", "arrays", "geometry", "store", "stature"),
-    *("plausible", "keypoints", "keypoint_files", "views", "readers", "detect", "scoring", "prepare"),
-    *("inspection", "synthetic", "source", "splits", "hand_source", "results", "cli"),
+    *("orientation", "plausible", "keypoints", "keypoint_files", "views", "readers", "detect", "scoring"),
+    *("prepare", "inspection", "synthetic", "source", "splits", "hand_source", "results", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from nursery import NURSERY
 from posetrain.errors import plain_errors
 from posetrain.interrupts import resuming
 from posetrain.lock import hold, release
@@ -19,8 +19,6 @@ from posetrain.loop import Trainer
 from posetrain.runs import Run
 from trainer_toy import Recipe, command, train
 
-NURSERY = multiprocessing.get_context("forkserver")
-NURSERY.set_forkserver_preload(["trainer_toy", "torch._dynamo"])
 RECIPE = Recipe(pause=0.02)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 from posedata.ranges import Range
-from posetrain.recipe import differences, load_recipe, to_yaml
+from posetrain.recipe import differences, load_recipe, tell_caches, to_yaml
 
 
 @dataclass(frozen=True)
@@ -238,3 +238,7 @@ def test_a_recipe_that_writes_outside_the_folder_says_so(
     Path("r.yaml").write_text("data: {cache: ../elsewhere}\n")
     load_recipe("r.yaml", WithCache, [f"data.cache={tmp_path}"])
     assert not capsys.readouterr().err, "what the command line asks for is known"
+    load_recipe("r.yaml", WithCache, tell=False)
+    assert not capsys.readouterr().err, "what only reads a run writes into no cache"
+    tell_caches(Path("r.yaml"))
+    assert "r.yaml: data.cache is ../elsewhere, so" in capsys.readouterr().err

@@ -33,7 +33,12 @@ class _Text(str):
 
 
 def load_recipe(
-    path_or_name: str | Path, schema: type[Schema], overrides: Iterable[str] = (), folder: Path | None = None
+    path_or_name: str | Path,
+    schema: type[Schema],
+    overrides: Iterable[str] = (),
+    folder: Path | None = None,
+    *,
+    tell: bool = True,
 ) -> Schema:
     """Read a recipe, apply `key=value` overrides and validate it.
 
@@ -42,6 +47,7 @@ def load_recipe(
         schema: the frozen dataclass to fill; keys the file leaves out take the dataclass's defaults.
         overrides: texts such as "train.steps=100".
         folder: where named recipes lie.
+        tell: say where it writes outside the working folder.
 
     Raises:
         FileNotFoundError: there is no such recipe.
@@ -59,7 +65,8 @@ def load_recipe(
     for override in overrides:
         values = _merge(values, override, schema)
         recipe = _build(schema, values, schema, (), f"--set {shown(override)[1:-1]}")
-    _tell_caches(stored, values, path)
+    if tell:
+        _tell_caches(stored, values, path)
     return recipe
 
 
@@ -74,6 +81,12 @@ def changed(recipe: Schema, overrides: Iterable[str]) -> Schema:
         values = _merge(values, override, schema)
         recipe = _build(schema, values, schema, (), shown(override)[1:-1])
     return recipe
+
+
+def tell_caches(path: Path) -> None:
+    """Say where a recipe file writes outside the working folder, before it does."""
+    values = load_yaml(read_text(path, _BYTES)) or {}
+    _tell_caches(values, values, path)
 
 
 def _tell_caches(stored: Any, values: Any, source: Path, at: tuple[str, ...] = ()) -> None:

@@ -274,7 +274,7 @@ def _read_recipe(stored: Path, schema: type[Schema], card: Mapping[str, Any]) ->
     """
     seal, content = _seal(stored), read_bytes(stored)
     if not seal.is_file() or hashlib.sha256(content).hexdigest().encode() == read_bytes(seal).strip():
-        return load_recipe(stored, schema)
+        return load_recipe(stored, schema, tell=False)
 
     def damaged(why: str) -> ValueError:
         return ValueError(
@@ -283,7 +283,7 @@ def _read_recipe(stored: Path, schema: type[Schema], card: Mapping[str, Any]) ->
         )
 
     try:
-        recipe = load_recipe(stored, schema)
+        recipe = load_recipe(stored, schema, tell=False)
     except ValueError as error:
         raise damaged(str(error).removeprefix(f"{stored}: ")) from None
     changed = differences(card.get("recipe", {}), recipe)

@@ -80,6 +80,7 @@ def predict(
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
     from pointcloud_weak import viewer
     from pointcloud_weak.predict import check_ending
+    from posedata.errors import check_new_file
     from posedata.readers import open_rgbd
     from posedata.writing import keep_input, write_png
 
@@ -87,6 +88,7 @@ def predict(
 
     check_ending(out)
     for file in (out, picture):
+        check_new_file(file)
         keep_input(file, source, keypoints, intrinsics)
     if view:
         viewer.check_display()

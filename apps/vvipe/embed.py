@@ -1,5 +1,6 @@
 """Embeddings of what a user hands in: a store's views or poses, or a file of keypoints or joints."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from posedata.terminal import print_line
 from posedata.views.recorded import store_keypoints
 from poseenc.canonical import POSE
 from poseenc.canonical import read_keypoints as as_thirteen
+from poseenc.index import EmbeddingIndex
 from poseenc.seen import Normalised
 from poseenc.vvipe import VVIPE, Model, embed_views
 from posetrain.lifecycle import Trained
@@ -83,14 +85,41 @@ def embed_any(
     return out
 
 
-def read_file(path: Path, skeleton: str, say: Say = print_line) -> Normalised:
+def made_by(trained: VVIPERun) -> dict[str, str]:
+    """What an index says of the run that made it: its name, a digest of its weights, its skeleton."""
+    digest = hashlib.sha256()
+    for name, value in sorted(trained.model.state_dict().items()):
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return {"run": trained.run.name, "weights": digest.hexdigest(), "skeleton": POSE.name}
+
+
+def require_own(trained: VVIPERun, index: EmbeddingIndex, path: Path, say: Say = print_line) -> None:
+    """Raise a ValueError where another run made an index; say so where the index does not tell."""
+    if not index.about:
+        say(f"warning: {path}: does not say which run made it; embed again, with {trained.run.path}")
+        return
+    here = made_by(trained)
+    if any(index.about.get(key) != here[key] for key in ("weights", "skeleton")):
+        told = [
+            f"run {about.get('run')} (weights {about.get('weights', '')[:12]}, {about.get('skeleton')})"
+            for about in (index.about, here)
+        ]
+        raise ValueError(
+            f"{path}: was made by {told[0]}, and is asked by {told[1]}; embed the gallery with"
+            f" {trained.run.path}, or name the run that made it"
+        )
+
+
+def read_file(
+    path: Path, skeleton: str, say: Say = print_line, size: tuple[int, int] | None = None
+) -> Normalised:
     """Keypoints of an .npy: (N, K, 2), or (N, K, 3) with confidences; of confidence 0 where not seen.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or not keypoints of that skeleton.
     """
     source = get_skeleton(skeleton)
-    return Normalised.of(as_thirteen(read_keypoints(path, source, say=say), source))
+    return Normalised.of(as_thirteen(read_keypoints(path, source, size, say), source))
 
 
 def poses_of(trained: VVIPERun, source: Path) -> Float[Tensor, "N 17 3"]:

@@ -20,7 +20,15 @@ from poseenc.vvipe import around, embed_views
 from torch import Tensor
 
 from vvipe import figures
-from vvipe.embed import embed_any, poses_of, read_file, require_encoder, require_vvipe
+from vvipe.embed import (
+    embed_any,
+    made_by,
+    poses_of,
+    read_file,
+    require_encoder,
+    require_own,
+    require_vvipe,
+)
 from vvipe.task import open_run
 
 INDEX = ".index"
@@ -38,14 +46,15 @@ def embed_source(
     Returns: the shape written.
     """
     check_ending(out, more=(INDEX,))
-    embedded = embed_any(open_run(run), source, modality, keypoints, skeleton, say)
+    trained = open_run(run)
+    embedded = embed_any(trained, source, modality, keypoints, skeleton, say)
     valid = embedded.isfinite().all(1)
     if out.suffix == INDEX:
         if not bool(valid.all()):
             rows = frames_told((~valid).nonzero()[:, 0].numpy())
             raise ValueError(f"{source}: {rows} cannot be embedded, and an index has no gaps; write an .npz")
         out.parent.mkdir(parents=True, exist_ok=True)
-        EmbeddingIndex(gallery_on_sphere(embedded)).save(out)
+        EmbeddingIndex(gallery_on_sphere(embedded)).save(out, made_by(trained))
     else:
         write_embeddings(out, {"embedding": embedded.numpy()}, valid.numpy())
     return tuple(embedded.shape)
@@ -75,6 +84,7 @@ def retrieve(
     able = query.isfinite().all(1).nonzero()[:, 0]
     if gallery.suffix == INDEX:
         index = EmbeddingIndex.load(gallery)
+        require_own(trained, index, gallery, say)
         there = torch.arange(len(index))
     else:
         known = embed_any(trained, gallery, target, keypoints, skeleton, say)
@@ -107,12 +117,24 @@ def retrieve(
 
 @torch.no_grad()
 def lift(
-    run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print_line
+    run: Path,
+    keypoints: Path,
+    out: Path,
+    skeleton: str,
+    picture: Path | None,
+    size: tuple[int, int] | None = None,
+    say: Say = print_line,
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints`, metres of the universal skeleton in the body frame, and
-    `valid`: a frame without a person (`posedata.keypoints.holds_person`) has NaN joints."""
+    `valid`: a frame without a person (`posedata.keypoints.holds_person`) has NaN joints.
+
+    Args:
+        size: width and height of the images, to check keypoints by; the model needs no camera.
+    """
     check_ending(out, picture)
-    views = read_file(keypoints, skeleton, say)
+    if size is not None and min(size) < 1:
+        raise ValueError(f"--size {size[0]} {size[1]}: give pixels above 0")
+    views = read_file(keypoints, skeleton, say, size)
     trained = open_run(run)
     require_encoder(trained)
     model = require_vvipe(trained)

@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 from posedata.figures import LEFT, RIGHT, plt
 from posedata.skeleton import get_skeleton
 from posedata.writing import write_png
+from poseenc.anchor.hands import open_picture
 
 
 def draw(picture: Path, pixels: Float[np.ndarray, "42 2"], out: Path, hands: str = "both") -> None:
     """The picture with its hands drawn on it, as a PNG."""
     skeleton = get_skeleton("interhand42")
-    with Image.open(picture) as image:
-        shown = np.asarray(image.convert("RGB"))
+    shown = np.asarray(open_picture(picture, lambda text: None))
     figure, axis = plt.subplots(figsize=(6, 6 * shown.shape[0] / shown.shape[1]))
     axis.imshow(shown)
     for child, parent in skeleton.edges:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageOps
 from posedata.geometry.boxes import bounding_box
-from posedata.readers.files.interhand import cut
+from posedata.readers.files.interhand import cut_image
 from posedata.scoring.hands import hand_errors
 from posedata.scoring.metrics import epe_px
 from posedata.terminal import print_line
@@ -94,22 +94,24 @@ def predict(
     Args:
         picture: an image file.
         box: x0, y0, x1, y1 about the hands, px; the whole picture if None. Made square.
-        say: told of a box that is partly outside the picture, which is black there.
+        say: told of a box that is partly outside the picture, which is black there, and what `open_picture`
+            says.
 
     Raises:
         FileNotFoundError, ValueError: the picture is not there, or cannot be read; or the box is empty, or
             not of this picture (`check_box`).
     """
     size = model.size
-    whole = _whole(picture)
+    image = open_picture(picture, say)
+    whole = (-0.5, -0.5, image.width - 0.5, image.height - 0.5)
     box = whole if box is None else box
     if warning := check_box(box, picture, whole):
         say(warning)
     corners = torch.tensor(box, dtype=torch.float32).reshape(2, 2)
     square = bounding_box(corners, margin=0.0, aspect=1.0)
-    image = torch.from_numpy(cut(picture, tuple(square.tolist()), size).copy()).permute(2, 0, 1)[None]
+    inside = torch.from_numpy(cut_image(image, tuple(square.tolist()), size).copy()).permute(2, 0, 1)[None]
     device = model.anchors.device
-    said = model.eval()(image.to(device).float() / 255).joints[0].cpu()
+    said = model.eval()(inside.to(device).float() / 255).joints[0].cpu()
     scale = (square[2] - square[0]) / size
     pixels = (said[:, :2] + 0.5) * scale + square[:2]
     return {"pixels": pixels.numpy(), "depth": said[:, 2:].numpy()}
@@ -147,12 +149,30 @@ def check_box(
     return f"{said}: lies to {1 - inside:.0%} outside {where}; that part is black" if beyond > 1 else None
 
 
-def _whole(picture: Path) -> tuple[float, float, float, float]:
+def open_picture(picture: Path, say: Callable[[str], None] = print_line) -> Image.Image:
+    """A picture in RGB of 8 bits, turned as its EXIF orientation says a viewer shows it.
+
+    Args:
+        say: told of colour of 16 bits, of which the upper 8 are taken.
+
+    Raises:
+        FileNotFoundError, ValueError: it is not there, cannot be read, or has one channel of more than 8 bits
+            (as depth has), whose white nobody knows.
+    """
     if not picture.is_file():
         raise FileNotFoundError(f"{picture}: no such picture; give an image file")
     try:
         with Image.open(picture) as image:
-            width, height = image.size
-    except (OSError, Image.DecompressionBombError):
+            if image.mode.startswith(("I", "F")):
+                raise TypeError
+            deep = any("16" in str(tile[3]) for tile in image.tile)  # which mode the file has them in
+            found = ImageOps.exif_transpose(image).convert("RGB")
+    except TypeError:
+        raise ValueError(
+            f"{picture}: has one channel of more than 8 bits, as depth has; give a colour picture of 8 bits"
+        ) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ValueError(f"{picture}: not a readable picture; give a PNG or JPEG") from None
-    return -0.5, -0.5, width - 0.5, height - 0.5
+    if deep:
+        say(f"note: {picture}: has 16 bits a channel, of which the upper 8 are taken")
+    return found
