@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from polypose.measuring import calibrate
 from polypose.model import load
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
 from unihpr.recipe import RECIPES, Recipe
-from unihpr.release import branches_of, calibrate, release
+from unihpr.release import branches_of, release
 from unihpr.task import UNIHPR, open_run
 from unihpr_tiny import TINY
 
@@ -30,7 +31,7 @@ def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
         [factors[name] for name in ("image", "2d", "3d")], rel=2e-3
     )
     validation = trained.data.on("validation", lambda text: None)
-    again = calibrate(model.network, branches_of(validation), 512)
+    again = calibrate(model.network, list(branches_of(validation).values()), 512)
     assert list(again.values()) == pytest.approx([1, 1, 1], rel=0.02)
 
     metrics = json.loads((tmp_path / "release" / "metrics.json").read_text())
