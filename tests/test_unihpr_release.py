@@ -27,9 +27,7 @@ def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
     before, after = (net.decoders["3d"].spread for net in (trained.model, model.network))
     told = json.loads(results.read_text())["spread"]
     factors = [told[name] for name in ("image", "2d", "3d")]
-    assert (after / before).tolist() == pytest.approx(
-        [factors[name] for name in ("image", "2d", "3d")], rel=2e-3
-    )
+    assert (after / before).tolist() == pytest.approx(factors, rel=2e-3)
     validation = trained.data.on("validation", lambda text: None)
     again = calibrate(model.network, list(branches_of(validation).values()), 512)
     assert list(again.values()) == pytest.approx([1, 1, 1], rel=0.02)

@@ -63,13 +63,9 @@ def drawn(
 ) -> Float[Tensor, "S B J 3"]:
     """Hypotheses of many poses, in batches; the same in every call."""
     generator = torch.Generator(embedding.device).manual_seed(0)
-    how: dict[str, Any] = {
-        "hypotheses": hypotheses,
-        "steps": steps,
-        "sampler": sampler,
-        "generator": generator,
-    }
-    return torch.cat([network.sample("3d", part, modality, **how) for part in embedding.split(batch)], dim=1)
+    draw = partial(network.sample, "3d", hypotheses=hypotheses, steps=steps, sampler=sampler)
+    parts = [draw(part, modality, generator=generator) for part in embedding.split(batch)]
+    return torch.cat(parts, dim=1)
 
 
 def inside(hypotheses: Float[Tensor, "S B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
