@@ -116,8 +116,8 @@ def test_float16_is_taken_and_told_where_it_is_too_coarse(model: Model) -> None:
     exact, coarse = lift(model, people().coco), lift(model, people().coco.astype(np.float16))
     np.testing.assert_allclose(coarse.joints, exact.joints, atol=0.02)
     assert coarse.joints.dtype == np.float32
+    far = (people().coco * 4).astype(np.float16)
     with pytest.warns(InputWarning, match="float16 tells pixels above 2048 in steps of 2"):
-        far = (people().coco * 4).astype(np.float16)
         lift(model, far, intrinsics=4 * INTRINSICS, size=(4000, 3200))
 
 

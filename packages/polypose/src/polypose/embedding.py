@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from posedata.geometry.camera import Camera
 from posedata.views.batch import GIVEN, given
 from poseenc.index import EmbeddingIndex, Neighbours
@@ -83,15 +83,19 @@ def pose_sample(joints: Float[Tensor, "N 17 3"], frame: Frame, seen: Sample | No
     Turned as their keypoints are (`seen`) or, of poses that stand somewhere before the camera, towards where
     they stand. Poses about their own pelvis are taken to stand in the middle of the picture.
     """
-    relative = joints - joints[:, :1]
-    if seen is not None and len(seen) == len(joints):
-        turn = seen.rotation
-    elif frame == "aimed" and bool((joints[:, 0].norm(dim=-1) > _AT_THE_PELVIS).all()):
+    turn = torch.eye(3).expand(len(joints), 3, 3)
+    if frame == "aimed":
         eye = Camera(torch.full((2,), _FOCAL), torch.zeros(2), torch.eye(3), torch.zeros(3), size=(2, 2))
-        turn = Sample.of(given(eye.project(joints), eye), frame, GIVEN).rotation
-    else:
-        turn = torch.eye(3).expand(len(joints), 3, 3)
-    return _sample(joints=relative @ turn.mT, rotation=turn)
+        towards = Sample.of(given(eye.project(joints), eye), frame, GIVEN).rotation
+        away = joints[:, 0].norm(dim=-1) > _AT_THE_PELVIS
+        turn = torch.where((away & _finite(towards))[:, None, None], towards, turn)
+    if seen is not None and len(seen) == len(joints):
+        turn = torch.where(_finite(seen.rotation)[:, None, None], seen.rotation, turn)
+    return _sample((joints - joints[:, :1]) @ turn.mT, turn)
+
+
+def _finite(turn: Float[Tensor, "N 3 3"]) -> Bool[Tensor, " N"]:
+    return turn.isfinite().all(-1).all(-1)
 
 
 def take_images(values: Any, size: tuple[int, int] | None) -> Tensor:
