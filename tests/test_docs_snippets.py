@@ -15,7 +15,12 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs/pages").glob("**/*.md")), ROOT / "README.md"]
 READMES = sorted((ROOT / "packages").glob("*/README.md"))
-APPS = {"posedata": "posedata.cli", "unihpr": "unihpr.cli", "typer apps/unihpr": "unihpr.cli"}
+APPS = {
+    "posedata": "posedata.cli",
+    "polypose": "polypose.cli",
+    "unihpr": "unihpr.cli",
+    "typer apps/unihpr": "unihpr.cli",
+}
 BLOCK = re.compile(
     r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>python|sh)\n(?P<code>.*?)^```$", re.M | re.S
 )

@@ -80,7 +80,7 @@ def probe(*lines: tuple[str, ...]) -> dict[str, tuple[int, str, list[str]]]:
 
 
 def test_helps_and_faults_in_arguments_load_nothing_heavy() -> None:
-    apps = ("posedata.cli", "unihpr.cli", "vvipe.cli", "unipose.cli")
+    apps = ("polypose.cli", "posedata.cli", "unihpr.cli", "vvipe.cli", "unipose.cli")
     told = probe(
         ("load", "posedata", "poseenc", "pointcloud_weak", "polypose"),
         *(("command", app, "--help") for app in apps),
@@ -97,6 +97,9 @@ def test_helps_and_faults_in_arguments_load_nothing_heavy() -> None:
         ("command", "unihpr.cli", "train", "--set", "loop.sed=1"),
         ("command", "unihpr.cli", "evaluate", "a", "--protocol", "h36m-p1", "--part", "validation"),
         ("command", "unihpr.cli", "lift", "--nosuch"),
+        ("command", "polypose.cli", "lift", "--help"),
+        ("command", "polypose.cli", "export", "onnx", "--help"),
+        ("command", "polypose.cli", "lift", "--nosuch"),
         ("command", "vvipe.cli", "train", "--recipe", "nosuch"),
         ("command", "vvipe.cli", "ablate", "--set", "vae.stepz=1"),
         ("command", "vvipe.cli", "embed"),

@@ -98,7 +98,8 @@ def test_the_file_says_what_is_in_it(
     program: str, runs: dict[str, Path], walk: np.ndarray, tmp_path: Path
 ) -> None:
     found = lifted(program, runs, walk, tmp_path)
-    assert set(found) == {"joints", "valid", "joint_names", "skeleton", "unit", "frame"}
+    more = {"sd", "translation"} if program == "unihpr" else set()
+    assert set(found) == {"joints", "valid", "joint_names", "skeleton", "unit", "frame"} | more
     assert found["joint_names"].tolist() == list(H36M.joints)
     assert (str(found["skeleton"]), str(found["unit"])) == ("h36m17", "metre")
     assert str(found["frame"]).startswith(
@@ -209,7 +210,7 @@ def bad(walk: np.ndarray) -> dict[str, tuple[np.ndarray, str]]:
         "scaled": (walk * [1e-3, 1e-3, 1], "they look scaled; give pixels"),
         "centred": (walk * [2e-3, 2e-3, 1] - [1, 1, 0], "they look scaled; give pixels, (x + 1) / 2"),
         "none": (walk[:0], "has no frame; give one at least"),
-        "openpose": (walk[:, [0] * 25], "25 joints have ntu25 and openpose25: name it with --skeleton"),
+        "openpose": (walk[:, [0] * 25], "25 joints have ntu25 and openpose25: name the skeleton"),
         "bool": (walk > 0, "holds bool values, want numbers"),
         "complex": (walk.astype(complex), "holds complex128 values, want numbers"),
     }
@@ -229,7 +230,7 @@ def test_what_is_not_keypoints_is_refused_in_one_line(
     np.save(tmp_path / "h36m.npy", mixed)
     said = run(program, "lift", runs[program], tmp_path / "h36m.npy", tmp_path / "o.npz", code=2)
     assert "look like h36m17, not coco17" in said
-    assert "--skeleton h36m17" in said
+    assert "give skeleton h36m17" in said
     said = run(
         program, "lift", runs[program], tmp_path / "k.npy", tmp_path / "o.npz", "--skeleton", "coco", code=2
     )

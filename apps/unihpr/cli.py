@@ -89,11 +89,20 @@ def lift(
 
     `valid` (N,) tells the frames that hold a person; the joints of others are NaN.
     """
-    from polypose.lifting import lift_file
+    from polypose.files import lift_file
 
     from unihpr.task import open_model
 
-    shape = lift_file(open_model(run), keypoints, out, size, focal, skeleton, hypotheses, picture)
+    shape = lift_file(
+        open_model(run),
+        keypoints,
+        out,
+        size=size,
+        focal=focal,
+        skeleton=skeleton,
+        hypotheses=hypotheses,
+        picture=picture,
+    )
     console.print(f"{out}: joints {shape}")
 
 

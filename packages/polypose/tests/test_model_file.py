@@ -8,7 +8,7 @@ import polypose
 import pytest
 import torch
 from polypose.model import Model
-from polypose.weights import read_packed, write_packed
+from polypose.packed import read_packed, write_packed
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_model import SMALL, small

@@ -34,7 +34,7 @@ def test_the_order_of_another_skeleton_is_named(people: np.ndarray, one: str, ot
     errors, warnings = check_keypoints(points, get_skeleton(other), SIZE)
     assert len(errors) == 1
     assert f"look like {one}, not {other}" in errors[0]
-    assert f"--skeleton {one}" in errors[0]
+    assert f"give skeleton {one}" in errors[0]
     assert warnings == []
 
 

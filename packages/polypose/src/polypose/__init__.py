@@ -1,5 +1,10 @@
 """A trained model in a user's hand: poses lifted, embedded, retrieved, drawn.
 
+    model = polypose.load("runs/quickstart")
+    poses = model.lift(keypoints, size=(640, 480), skeleton="coco17")   # .joints, .sd, .valid, .translation
+    found = model.embed(image=crops)                                    # any modalities, together or alone
+    hits = model.retrieve(found, gallery, k=10)
+
 Nothing is imported until it is asked for.
 """
 
@@ -8,9 +13,13 @@ from typing import TYPE_CHECKING
 from posedata.lazy import lazily
 
 if TYPE_CHECKING:
-    from polypose.model import Model, Settings, load
+    from polypose.config import ModelConfig, Settings
+    from polypose.embeddings import Embeddings
+    from polypose.inputs import InputWarning
+    from polypose.model import Model, load
+    from polypose.poses import Poses
 
-__all__ = ["Model", "Settings", "load"]
+__all__ = ["Embeddings", "InputWarning", "Model", "ModelConfig", "Poses", "Settings", "load"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__)

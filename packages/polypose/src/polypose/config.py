@@ -1,4 +1,4 @@
-"""What a network is built by."""
+"""What a network is built by, and how it is used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from posedata.ranges import Fraction, Positive
+
+Frame = Literal["aimed", "crop", "pixels"]
+"""Of poses and keypoints, as encoders see them (`polypose.samples.Sample`)."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,23 @@ class ModelConfig:
     decoder_dropout: Fraction = 0.0
     modality_token: bool = True
     mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network was trained, as far as its user must know.
+
+    Attributes:
+        frame: of poses and keypoints, as the encoders see them (`polypose.samples.Sample`).
+        image_size: width and height of the crops that it saw; None where that is not known.
+        data: fingerprint of what it was trained on.
+        sampler, steps: by which poses are drawn (`posediff.PoseDecoder.sample`).
+        batch: how many poses go through it at once.
+    """
+
+    frame: Frame = "aimed"
+    image_size: tuple[int, int] | None = None
+    data: str = ""
+    sampler: str = "dpmpp_2m_sde"
+    steps: int = 7
+    batch: int = 512

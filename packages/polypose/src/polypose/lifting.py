@@ -2,117 +2,123 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.arrays import check_ending, write_poses
-from posedata.figures import gallery
 from posedata.geometry.camera import Camera
-from posedata.keypoint_files import TORSO, Say, read_keypoints, tell_invalid
-from posedata.keypoints import convert_keypoints, holds_person
-from posedata.plausible import check_focal
-from posedata.skeleton import get_skeleton
-from posedata.terminal import print_line
+from posedata.keypoints import holds_person
 from posedata.views.batch import GIVEN, given
-from posedata.writing import write_png
+from posediff import PoseDecoder
 from torch import Tensor
 
 from polypose.batches import decode, embed
-from polypose.model import Model
-from polypose.network import POSE_SKELETON
-from polypose.samples import CAMERA, Sample
-
-USUAL = np.pi / 3
-"""How wide a view is of which nothing is known: about what a phone or a webcam sees."""
+from polypose.cameras import take_camera
+from polypose.config import Settings
+from polypose.inputs import Like, Say, take_keypoints, warn
+from polypose.network import MODALITIES, POSE_SKELETON, UniHPR
+from polypose.poses import Poses
+from polypose.samples import Sample
 
 
 @torch.no_grad()
-def lift_file(
-    model: Model,
-    keypoints: Path,
-    out: Path,
-    size: tuple[int, int],
-    focal: float | None = None,
-    skeleton: str = "coco17",
-    hypotheses: int = 0,
-    picture: Path | None = None,
-    say: Say = print_line,
-) -> tuple[int, ...]:
-    """Lift keypoints of a file and write `joints` and `valid`; returns the joints' shape.
+def lift(
+    network: UniHPR,
+    settings: Settings,
+    keypoints: Any,
+    intrinsics: Any = None,
+    size: tuple[int, int] | None = None,
+    skeleton: str | None = None,
+    confidence: Any = None,
+    *,
+    say: Say = warn,
+) -> Poses:
+    """`polypose.Model.lift`."""
+    points = take_keypoints(keypoints, skeleton, confidence, size, say)
+    camera = take_camera(intrinsics, size, points, say)
+    return lift_points(network, settings, points, camera, Like.of(keypoints))
 
-    A frame without a person (`posedata.keypoints.holds_person`) is not valid, its joints are NaN.
 
-    Raises:
-        FileNotFoundError, ValueError: the file is not there, or no keypoints of that skeleton in pixels;
-            the size or the focal length cannot be; `out` does not end in .npz or .csv.
+@torch.no_grad()
+def lift_points(
+    network: UniHPR, settings: Settings, points: Float[Tensor, "N 17 3"], camera: Camera, like: Like
+) -> Poses:
+    """Poses of keypoints that were found fit, on the CPU; nobody's are NaN.
+
+    Args:
+        points: pixels and confidence, of `POSE_SKELETON`.
+        camera: one for all, or one each.
     """
-    check_ending(out, picture)
-    camera = pinhole(size, focal, say)
-    source = get_skeleton(skeleton)
-    points = convert_keypoints(read_keypoints(keypoints, source, size, say), source, POSE_SKELETON)
     valid = holds_person(points, POSE_SKELETON)
-    sample = Sample.of(given(points[valid], camera), model.settings.frame, GIVEN)
-    tell_invalid(valid, "no pose", say, TORSO)
-    shape = (*((hypotheses,) if hypotheses else ()), len(points), len(POSE_SKELETON), 3)
-    joints = torch.full(shape, torch.nan)
-    if bool(valid.any()):
-        joints[..., valid, :, :] = lifted(model, sample.to(model.device), hypotheses).cpu()
-    axes = ("hypothesis", "frame") if hypotheses else ("frame",)
-    write_poses(out, joints.numpy(), POSE_SKELETON, CAMERA, valid.numpy(), axes)
-    if picture:
-        shown = (joints[0] if hypotheses else joints)[valid]
-        cells = [[("2D", sample.keypoints[i]), ("3D", shown[i])] for i in range(min(6, len(shown)))]
-        if cells:
-            write_png(picture, gallery(cells), bbox_inches="tight")
-    return shape
+    device = next(network.parameters()).device
+    views = given(points, camera)
+    views = views if bool(valid.all()) else views[valid]
+    seen = Sample.of(views, settings.frame, GIVEN).to(device)
+    able = seen.holds("2d")  # a lens may bend no ray to what was seen of somebody
+    if not bool(able.all()):
+        seen, views = seen[able], views[able.cpu()]
+        valid = valid.masked_scatter(valid, able.cpu())
+    embedding = embed(network, seen, settings.batch, ("2d",))["2d"] if len(seen) else None
+    joints = points.new_full((len(points), len(POSE_SKELETON), 3), torch.nan)
+    places, sd = joints[:, 0].clone(), joints[..., 0].clone()
+    if embedding is not None:
+        found = (decode(network, embedding, "2d", settings.batch) @ seen.rotation).cpu()
+        found = found - found[:, :1]
+        joints[valid] = found
+        places[valid] = place(found, views.keypoints[GIVEN], views.camera)
+        sd[valid] = spread(network).cpu()
+
+    def draw(count: int, seed: int) -> Tensor:
+        out = points.new_full((count, *joints.shape), torch.nan)
+        if embedding is not None:
+            generator = torch.Generator(device).manual_seed(seed)
+            drawn = network.sample(
+                "3d",
+                embedding,
+                "2d",
+                hypotheses=count,
+                steps=settings.steps,
+                sampler=settings.sampler,
+                generator=generator,
+            )
+            drawn = (drawn @ seen.rotation).cpu()
+            out[:, valid] = drawn - drawn[:, :, :1]
+        return out
+
+    give = like.give
+    return Poses(give(joints), give(sd), give(valid), give(places), POSE_SKELETON, draw, like)
 
 
-def pinhole(size: tuple[int, int], focal: float | None, say: Say = print_line) -> Camera:
-    """A camera that looks at the middle of its image.
+def spread(network: UniHPR) -> Float[Tensor, " J"]:
+    """Standard deviation of a joint along one axis given keypoints, metres; NaN of a decoder that knows none.
+
+    The root mean square over the axes of what training saw poses differ from their mean, of all keypoints
+    alike (`PoseDecoder.spread`, `profile`). For one pose's own, draw samples.
+    """
+    decoder, index = network.decoders["3d"], MODALITIES.index("2d")
+    if not isinstance(decoder, PoseDecoder) or not decoder.centred:
+        return torch.full((len(POSE_SKELETON),), torch.nan)
+    each: Tensor = decoder.std * decoder.spread[index] * decoder.profile[index]
+    return each.square().mean(-1).sqrt()
+
+
+def place(
+    joints: Float[Tensor, "N J 3"], keypoints: Float[Tensor, "N J 3"], camera: Camera
+) -> Float[Tensor, "N 3"]:
+    """Where poses stand before the camera: the least-squares solution of their rays, by confidence.
+
+    A joint at X + t is seen along (u, v, 1), so X + t = (u, v, 1)(Z + t_z): linear in t.
 
     Args:
-        size: width and height in pixels.
-        focal: length in pixels; by default a view 60 degrees wide.
-
-    Raises:
-        ValueError: they cannot be.
+        joints: metres, about the pelvis, in the camera's frame.
+        keypoints: pixels and confidence.
     """
-    width, height = size
-    if width < 1 or height < 1:
-        raise ValueError(f"--size {width} {height}: give pixels above 0")
-    if focal is not None:
-        for warning in check_focal(focal, size):
-            say(f"warning: {warning}")
-    length = focal or width / (2 * np.tan(USUAL / 2))
-    return Camera(
-        torch.tensor([length, length], dtype=torch.float32),
-        torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float32),
-        torch.eye(3),
-        torch.zeros(3),
-        size=size,
-    )
-
-
-def lifted(model: Model, sample: Sample, hypotheses: int = 0) -> Float[Tensor, "*S N J 3"]:
-    """Poses in the camera's frame: the mean ones or, where asked for, hypotheses.
-
-    Args:
-        sample: rows that hold a person.
-    """
-    network, settings = model.network, model.settings
-    embedding = embed(network, sample, settings.batch, ("2d",))["2d"]
-    if not hypotheses:
-        return decode(network, embedding, "2d", settings.batch) @ sample.rotation
-    generator = torch.Generator(embedding.device).manual_seed(0)
-    drawn = network.sample(
-        "3d",
-        embedding,
-        "2d",
-        hypotheses=hypotheses,
-        steps=settings.steps,
-        sampler=settings.sampler,
-        generator=generator,
-    )
-    return drawn @ sample.rotation
+    rays = camera.rays(keypoints[..., :2])[..., :2]
+    weight = keypoints[..., 2:] * rays.isfinite().all(-1, keepdim=True)
+    rays = torch.where(weight > 0, rays, 0)
+    total = weight.sum(1).clamp(min=1e-9)
+    off = rays * joints[..., 2:] - joints[..., :2]
+    middle, shift = (weight * rays).sum(1) / total, (weight * off).sum(1) / total
+    apart = rays - middle[:, None]
+    depth = -(weight * apart * off).sum((1, 2)) / (weight * apart.square()).sum((1, 2)).clamp(min=1e-12)
+    return torch.cat([middle * depth[:, None] + shift, depth[:, None]], dim=-1)

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from poseenc.index import Neighbours
+from poseenc.interpolate import great_arc
 from torch import nn
 
-from polypose.config import ModelConfig
+from polypose.config import ModelConfig, Settings
+from polypose.embedding import embed_inputs, retrieve
+from polypose.embeddings import Embeddings
+from polypose.inputs import Like, Say, warn
+from polypose.lifting import lift
 from polypose.network import POSE_SKELETON, UniHPR
-from polypose.samples import Frame
-from polypose.weights import NAME, Packed, read_packed, write_packed
+from polypose.packed import NAME, Packed, read_packed, write_packed
+from polypose.poses import Poses
 
 KIND = "unihpr"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a network was trained, as far as its user must know.
-
-    Attributes:
-        frame: of poses and keypoints, as the encoders see them (`polypose.samples.Sample`).
-        image_size: width and height of the crops that it saw; None where that is not known.
-        data: fingerprint of what it was trained on.
-        sampler, steps: by which poses are drawn (`posediff.PoseDecoder.sample`).
-        batch: how many poses go through it at once.
-    """
-
-    frame: Frame = "aimed"
-    image_size: tuple[int, int] | None = None
-    data: str = ""
-    sampler: str = "dpmpp_2m_sde"
-    steps: int = 7
-    batch: int = 512
+PACKAGED = Path(__file__).with_name("weights") / "unihpr.safetensors"
+_HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")
 
 
 class Model:
@@ -69,6 +58,102 @@ class Model:
         self.network.to(device)
         return self
 
+    def lift(
+        self,
+        keypoints: Any,
+        intrinsics: Any = None,
+        size: tuple[int, int] | None = None,
+        skeleton: str | None = None,
+        confidence: Any = None,
+        *,
+        say: Say = warn,
+    ) -> Poses:
+        """3D poses of people in pictures, each by itself.
+
+        Args:
+            keypoints: (N, J, 2) pixels of the whole image, or (N, J, 3) with a confidence, 0 where not seen.
+            intrinsics: fx, fy, cx, cy in pixels, or a 3x3 matrix; of all, or one each. A view 60 degrees wide
+                where left out.
+            size: width and height of the images in pixels; needed where there are no intrinsics.
+            skeleton: of the keypoints, "coco17" for instance; needed where several have as many joints.
+            confidence: (N, J) in [0, 1], instead of the third channel.
+            say: told what is probably wrong; Python's warnings by default.
+
+        Raises:
+            ValueError: they are no keypoints of that skeleton in pixels; the message says what to do.
+        """
+        return lift(self.network, self.settings, keypoints, intrinsics, size, skeleton, confidence, say=say)
+
+    def embed(
+        self,
+        *,
+        image: Any = None,
+        keypoints: Any = None,
+        pose: Any = None,
+        intrinsics: Any = None,
+        size: tuple[int, int] | None = None,
+        skeleton: str | None = None,
+        confidence: Any = None,
+        say: Say = warn,
+    ) -> Embeddings:
+        """Points of the shared sphere, of any modalities together or alone.
+
+        Args:
+            image: (N, H, W, 3) or (N, 3, H, W) RGB crops of people, uint8 or in [0, 1]; brought to the size
+                of training.
+            keypoints: with `intrinsics`, `size`, `skeleton` and `confidence` as of `lift`.
+            pose: (N, 17, 3) of `h36m17`, metres in the camera's frame: about the pelvis, or where
+                people stand.
+
+        Raises:
+            ValueError: nothing is given, or what is given cannot be what it is called.
+        """
+        return embed_inputs(
+            self.network,
+            self.settings,
+            image=image,
+            keypoints=keypoints,
+            pose=pose,
+            intrinsics=intrinsics,
+            size=size,
+            skeleton=skeleton,
+            confidence=confidence,
+            say=say,
+        )
+
+    def retrieve(self, queries: Any, gallery: Any, k: int = 10) -> Neighbours:
+        """The nearest of a gallery, best first: `.similarity` (Q, k), cosines, and `.row` (Q, k).
+
+        Places that the gallery cannot fill, and all of a query without a person, hold row -1.
+
+        Args:
+            queries: `Embeddings`, or (Q, D).
+            gallery: likewise, or an `poseenc.EmbeddingIndex`; rows without a person are never found.
+        """
+        return retrieve(queries, gallery, k)
+
+    @torch.no_grad()
+    def interpolate(self, first: Any, last: Any, steps: int = 9) -> Any:
+        """Poses (steps, 17, 3) along the great arc between two embeddings of poses (D,).
+
+        Metres, about the pelvis, in the encoders' frame: person-centred where the settings say "aimed".
+        """
+        like = Like.of(first)
+        start, end = (torch.as_tensor(x, dtype=torch.float32, device=self.device) for x in (first, last))
+        return like.give(self.network.decode("3d", great_arc(start, end, steps), "3d"))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder as the hub has it: the model's file and a card (`polypose[hub]`)."""
+        from polypose.hub import Shared
+
+        Shared(self).save_pretrained(folder)
+
+    def push_to_hub(self, name: str, **options: Any) -> str:
+        """Upload to the hub as "user/name" (`huggingface_hub.ModelHubMixin`); returns its address."""
+        from polypose.hub import Shared
+
+        return str(Shared(self).push_to_hub(name, **options))
+
     def save(self, path: str | Path, *, half: bool = False) -> Path:
         """Write one file that `polypose.load` reads; returns its path.
 
@@ -87,17 +172,27 @@ class Model:
         return path
 
 
-def load(source: str | Path) -> Model:
+def load(source: str | Path | None = None) -> Model:
     """A trained model, on the CPU.
 
     Args:
-        source: the folder of a finished run, or a file that training or `Model.save` wrote.
+        source: the folder of a finished run; a file that training or `Model.save` wrote; "user/name" on the
+            hub (`pip install 'polypose[hub]'`); or nothing: the weights that come with the package.
 
     Raises:
         FileNotFoundError: there is no model there.
         ValueError: the file is damaged, of a later version, of another kind or no model.
     """
-    path = Path(source)
+    if source is None and not PACKAGED.is_file():
+        raise FileNotFoundError(
+            "no weights come with this version of polypose: give a run's folder (typer apps/unihpr train"
+            " makes one), a model.safetensors, or a name on the hub"
+        )
+    path = PACKAGED if source is None else Path(source)
+    if isinstance(source, str) and not path.exists() and _HUB.fullmatch(source):
+        from polypose.hub import fetched
+
+        return fetched(source)
     if path.is_dir():
         path /= NAME
         if not path.is_file():

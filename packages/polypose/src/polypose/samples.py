@@ -16,7 +16,8 @@ from posedata.skeleton import get_skeleton
 from posedata.views.batch import TRUE, Views
 from torch import Tensor
 
-Frame = Literal["aimed", "crop", "pixels"]
+from polypose.config import Frame
+
 CAMERA = "camera: x right, y down, z forward; relative to the pelvis"
 """The frame of what is lifted, in words."""
 

@@ -21,9 +21,10 @@ from poseenc.interpolate import great_arc
 from torch import Tensor
 
 from polypose.batches import embed
+from polypose.config import Frame
 from polypose.model import Model
 from polypose.network import MODALITIES, POSE_SKELETON, Modality, modality_of
-from polypose.samples import CAMERA, Frame, Sample
+from polypose.samples import CAMERA, Sample
 
 
 class Hits(NamedTuple):

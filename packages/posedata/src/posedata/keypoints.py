@@ -149,8 +149,8 @@ def _right_shape(values: np.ndarray, skeleton: Skeleton, where: str) -> None:
         cure = "; leave out depth: array[..., [0, 1, 3]] of x, y, z, visibility"
     elif values.ndim == 3 and shape[2] in (2, 3) and shape[1] != joints:
         same = [name for name, other in SKELETONS.items() if len(other) == shape[1]]
-        cure = f"; {shape[1]} joints have {' and '.join(same)}: name it with --skeleton" if same else ""
-        cure = cure or f"; sets that --skeleton knows: {', '.join(SKELETONS)}"
+        cure = f"; {shape[1]} joints have {' and '.join(same)}: name the skeleton" if same else ""
+        cure = cure or f"; skeletons that are known: {', '.join(SKELETONS)}"
     if values.ndim != 3 or shape[1] != joints or shape[2] not in (2, 3):
         raise ValueError(f"{where}: shape is {shape}, want (N, {joints}, 2 or 3) for {skeleton.name}{cure}")
     if not len(values):

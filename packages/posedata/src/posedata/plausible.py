@@ -182,7 +182,7 @@ def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
         fault = (
             f"joints look like {best}, not {skeleton.name}, as which bones look {factor:.1f} times as long"
         )
-        return Findings([f"{fault}; give --skeleton {best}, or bring them into {skeleton.name}'s order"], [])
+        return Findings([f"{fault}; give skeleton {best}, or bring them into {skeleton.name}'s order"], [])
     if (times := _looseness(_whole(pixels), skeleton)) > _LOOSE:
         fault = f"bones are {times / 3:.0f} times as long as a person of this size has"
         return Findings(

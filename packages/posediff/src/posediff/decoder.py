@@ -191,7 +191,7 @@ class PoseDecoder(Conditioned):
         """
         if not self.mean_weight:
             raise ValueError("mean_weight is 0, so the mean was never trained; average samples instead")
-        return self._restore(self._flat_mean(self.features(condition, modality), len(condition)))
+        return self._restore(self._flat_mean(self.features(condition, modality), condition.shape[0]))
 
     def denoise(self, condition: Tensor, modality: int | Tensor, *, guidance: float = 0.0) -> Denoise:
         """The denoiser of standardised flat poses (..., B, J d), its condition's features computed once.

@@ -61,7 +61,7 @@ class ImageEncoder(nn.Module):
                 "crop at 192x256, say"
             )
         images = (scaled(images, self.out.weight.dtype) - self.mean) / self.std
-        if not len(images):  # which not every body takes
+        if images.shape[0] == 0:  # which not every body takes
             return images.new_zeros(0, self.dim)
         return self.out(self.body(images.contiguous(memory_format=torch.channels_last)))
 

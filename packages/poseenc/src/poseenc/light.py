@@ -35,7 +35,7 @@ class _Fold(nn.PixelUnshuffle):
     """As torch's, which refuses a batch of none."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if len(input):
+        if input.shape[0]:
             return super().forward(input)
         factor = self.downscale_factor
         batch, channels, height, width = input.shape

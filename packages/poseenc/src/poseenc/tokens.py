@@ -50,7 +50,7 @@ class PoseTokens(nn.Module):
             tokens = self.joint(coordinates)
         if present is not None:
             tokens = torch.where(present[..., None], tokens, self.missing.to(tokens.dtype))
-        sequence = [self.cls.expand(len(pose), -1, -1)]
+        sequence = [self.cls.expand(pose.shape[0], -1, -1)]
         if (self.box is None) != (box_token is None):
             raise ValueError(_mismatch("box_token", "box=True", self.box is not None))
         if self.box is not None and box_token is not None:

@@ -245,8 +245,11 @@ def _distort(plane: Tensor, coefficients: Tensor) -> Tensor:
 def _undistort(bent: Tensor, coefficients: Tensor) -> Tensor:
     """Newton's method on ``_distort``; the last step alone is recorded, which gives the implicit gradient.
 
-    NaN where that ends nowhere, or beyond a fold, where the Jacobian is not positive definite.
+    NaN where that ends nowhere, or beyond a fold, where the Jacobian is not positive definite. Of pinholes
+    nothing is computed, where telling them costs no wait for a GPU.
     """
+    if coefficients.device.type == "cpu" and not (coefficients.requires_grad or coefficients.any()):
+        return torch.where(bent.isfinite().all(-1, keepdim=True), bent, torch.nan)
     with torch.no_grad():
         plane = bent.detach()
         for _ in range(_UNDISTORT_STEPS):

@@ -1,0 +1,200 @@
+"""The `polypose` command line: a trained model on files."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from posedata.errors import one_line
+from posedata.terminal import Terminal, visible
+
+if TYPE_CHECKING:
+    from polypose.model import Model
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="3D poses from keypoints, and what is alike."
+)
+export_app = typer.Typer(no_args_is_help=True, help="Write the model for other programs.")
+app.add_typer(export_app, name="export")
+console = Terminal(highlight=False, soft_wrap=True)
+
+Part = Literal["lifter", "image", "2d", "3d"]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="a run folder, a file, user/name; else the package's"),
+]
+KeypointsArgument = Annotated[
+    Path,
+    typer.Argument(help="in pixels: .npy, .npz, .csv, a detector's .json or a folder of those"),
+]
+OutArgument = Annotated[Path, typer.Argument(help="an .npz or .csv to write")]
+SkeletonOption = Annotated[
+    str | None, typer.Option(help="of the keypoints: coco17, openpose25, ...; where the file does not tell")
+]
+SizeOption = Annotated[tuple[int, int] | None, typer.Option(help="width and height of the images, pixels")]
+FocalOption = Annotated[float | None, typer.Option(help="pixels, with --size; else a view 60 degrees wide")]
+IntrinsicsOption = Annotated[
+    tuple[float, float, float, float] | None, typer.Option(help="fx fy cx cy in pixels, instead of --focal")
+]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**53, help="decides everything random")]
+
+
+@app.command()
+def lift(
+    keypoints: KeypointsArgument,
+    out: OutArgument,
+    model: ModelOption = None,
+    skeleton: SkeletonOption = None,
+    size: SizeOption = None,
+    focal: FocalOption = None,
+    intrinsics: IntrinsicsOption = None,
+    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+) -> None:
+    """3D poses, (N, 17, 3) metres in the camera's frame about the pelvis, with their sd and place."""
+    with _faults():
+        from polypose.files import lift_file
+
+        shape = lift_file(
+            _model(model),
+            keypoints,
+            out,
+            size=size,
+            intrinsics=intrinsics,
+            focal=focal,
+            skeleton=skeleton,
+            picture=picture,
+        )
+        console.print(f"{out}: joints {shape}")
+
+
+@app.command()
+def sample(
+    keypoints: KeypointsArgument,
+    out: OutArgument,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="poses to draw of each")] = 20,
+    model: ModelOption = None,
+    skeleton: SkeletonOption = None,
+    size: SizeOption = None,
+    focal: FocalOption = None,
+    intrinsics: IntrinsicsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Poses that the keypoints allow, (COUNT, N, 17, 3), as of lift."""
+    with _faults():
+        from polypose.files import lift_file
+
+        shape = lift_file(
+            _model(model),
+            keypoints,
+            out,
+            size=size,
+            intrinsics=intrinsics,
+            focal=focal,
+            skeleton=skeleton,
+            hypotheses=count,
+            seed=seed,
+        )
+        console.print(f"{out}: joints {shape}")
+
+
+@app.command()
+def embed(
+    source: Annotated[Path, typer.Argument(help="keypoints as of lift, or a store of views")],
+    out: OutArgument,
+    model: ModelOption = None,
+    skeleton: SkeletonOption = None,
+    size: SizeOption = None,
+    focal: FocalOption = None,
+    intrinsics: IntrinsicsOption = None,
+    modality: Annotated[str, typer.Option(help="of a store: image, 2d, 3d or all")] = "all",
+) -> None:
+    """Embeddings, (N, D) of unit length by modality."""
+    with _faults():
+        from polypose.files import embed_file
+
+        shapes = embed_file(
+            _model(model),
+            source,
+            out,
+            modality=modality,
+            size=size,
+            intrinsics=intrinsics,
+            focal=focal,
+            skeleton=skeleton,
+        )
+        console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+
+
+@app.command()
+def retrieve(
+    queries: Annotated[Path, typer.Argument(help="an .npz of embeddings (embed)")],
+    gallery: Annotated[Path, typer.Argument(help="another")],
+    out: OutArgument,
+    source: Annotated[str, typer.Option("--from", help="of the queries: image, 2d or 3d")] = "2d",
+    target: Annotated[str, typer.Option("--to", help="of the gallery")] = "2d",
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many of each")] = 10,
+) -> None:
+    """The nearest of a gallery for every query: `row` and `cosine`, (N, K), best first."""
+    with _faults():
+        from polypose.files import retrieve_files
+
+        shape = retrieve_files(queries, gallery, out, source, target, k)
+        console.print(f"{out}: rows {shape}")
+
+
+@export_app.command()
+def onnx(
+    out: Annotated[Path, typer.Argument(help="an .onnx to write")],
+    part: Annotated[Part, typer.Option(help="the lifter, or an encoder")] = "lifter",
+    model: ModelOption = None,
+) -> None:
+    """A part of the model as ONNX, for any batch."""
+    with _faults():
+        from polypose.export import export_onnx
+
+        export_onnx(_model(model), part, out)
+        console.print(f"wrote {out}")
+
+
+@app.command()
+def info(model: Annotated[str | None, typer.Argument(help="as of --model")] = None) -> None:
+    """What a model is: its network, frame, weights and data."""
+    with _faults():
+        from polypose.doctor import about
+
+        for line in about(_model(model)):
+            console.print(line)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is missing for which input, and a self-test of ten seconds at most."""
+    with _faults():
+        from polypose.doctor import examine
+
+        for line in examine():
+            console.print(line)
+
+
+def _model(source: str | None) -> Model:
+    from polypose.model import load
+
+    return load(source)
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    """What the user can mend becomes one line and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(visible(f"polypose: {one_line(error)}"), file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,108 @@
+"""`polypose.Model.lift`: poses a second in a batch and milliseconds for one, beside a naive twin.
+
+    python tests/benchmarks/bench_polypose.py --json docs/results/polypose_speed.json
+
+The twin does the same in a loop, a person at a time, without checks. Without --model a network of the size
+that --hidden says is made, of random weights: time does not depend on what it has learnt.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import polypose
+import torch
+import typer
+from polypose.config import ModelConfig, Settings
+from polypose.model import Model
+from polypose.network import UniHPR
+from polypose.samples import Sample
+from posedata.geometry.camera import Camera
+from posedata.views.batch import GIVEN, given
+from posetrain.results import write_results
+from rich.console import Console
+from rich.table import Table
+
+SIZE = (1000, 1000)
+FOCAL = 1000.0
+LIMBS = np.array(
+    [
+        *(0, 0, -0.13, 0, -0.13, 0.45, -0.13, 0.9, 0.13, 0, 0.13, 0.45, 0.13, 0.9),
+        *(0, -0.25, 0, -0.5, 0, -0.6, 0, -0.75),
+        *(0.18, -0.5, 0.22, -0.2, 0.25, 0.05, -0.18, -0.5, -0.22, -0.2, -0.25, 0.05),
+    ]
+)
+"""A standing body of h36m17, metres in the picture's plane."""
+
+
+def main(
+    people: Annotated[int, typer.Option(help="In a batch.")] = 8192,
+    hidden: Annotated[int, typer.Option(help="Width of the random network.")] = 256,
+    threads: Annotated[int, typer.Option(help="Of torch.")] = 2,
+    repeat: Annotated[int, typer.Option(help="The fastest of so many is told.")] = 3,
+    model: Annotated[Path | None, typer.Option(help="Measure this one instead.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the results there.")] = None,
+) -> None:
+    """Time both and print a table."""
+    torch.set_num_threads(threads)
+    held = polypose.load(model) if model else made(hidden)
+    noise = np.random.default_rng(0).normal(0, 4, (people, 17, 2))
+    points = (500 + 200 * LIMBS.reshape(17, 2) + noise).astype(np.float32)
+    lifts: dict[str, Callable[[np.ndarray], object]] = {
+        "polypose": lambda some: held.lift(some, size=SIZE, skeleton="h36m17"),
+        "a person at a time, no checks": lambda some: naive(held, some),
+    }
+    rows = []
+    for name, lift in lifts.items():
+        some = points if name == "polypose" else points[:256]
+        batch, one = fastest(lift, some, repeat), fastest(lift, points[:1], 20 * repeat)
+        rows.append(
+            {"lift": name, "people": len(some), "per_second": len(some) / batch, "one_ms": 1000 * one}
+        )
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(
+            *(f"{value:,.1f}" if isinstance(value, float) else str(value) for value in row.values())
+        )
+    Console().print(table)
+    if json:
+        weights = sum(p.numel() for p in held.network.parameters())
+        write_results(json, rows, network=f"{weights / 1e6:.1f} million weights", threads=threads)
+
+
+def made(hidden: int) -> Model:
+    """A small lifter."""
+    wide = {"dim": hidden, "hidden": hidden, "decoder_hidden": hidden}
+    return Model(
+        UniHPR(ModelConfig(pose_encoder="mlp", blocks=1, decoder_blocks=1, **wide)), Settings(batch=2048)
+    )
+
+
+def fastest(lift: Callable[[np.ndarray], object], points: np.ndarray, repeat: int) -> float:
+    """Seconds of the fastest of so many, after one that is not counted."""
+    lift(points)
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        lift(points)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@torch.no_grad()
+def naive(model: Model, points: np.ndarray) -> list[torch.Tensor]:
+    """The same poses, one after the other."""
+    focal, centre = torch.full((2,), FOCAL), torch.full((2,), 499.5)
+    camera = Camera(focal, centre, torch.eye(3), torch.zeros(3), size=SIZE)
+    found = []
+    for person in points:
+        seen = Sample.of(given(torch.from_numpy(person)[None], camera), model.settings.frame, GIVEN)
+        pose = model.network.decode("3d", model.network.embed("2d", seen), "2d") @ seen.rotation
+        found.append(pose - pose[:, :1])
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
