@@ -115,7 +115,7 @@ def changed(index: tuple, value: float) -> np.ndarray:
         (some()[:, None], "of several people give one at a time"),
         (np.zeros((3, 17, 4)), r"leave out depth: array\[\.\.\., \[0, 1, 3\]\]"),
         (some(3, "ntu25"), "25 joints have ntu25 and openpose25: name the skeleton"),
-        (some(3, "mediapipe33"), "33 joints have mediapipe33: name it"),
+        (some(3, "mediapipe33"), "33 joints have mediapipe33: name the skeleton"),
         (np.zeros((3, 16, 2)), "skeletons that are known: h36m17, coco17"),
         (np.ones((3, 17, 2), bool), "holds bool values, want numbers"),
         (np.ones((3, 17, 2), complex), "holds complex128 values, want numbers"),
