@@ -21,7 +21,7 @@ from polypose.network import UniHPR
 from polypose.samples import Sample
 from posedata.geometry.camera import Camera
 from posedata.views.batch import GIVEN, given
-from posetrain.results import write_results
+from posedata.results import write_results
 from rich.console import Console
 from rich.table import Table
 
