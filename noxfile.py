@@ -77,7 +77,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation, warnings as errors; tables must agree with docs/results."""
     install_workspace(session, "docs")
     pages = map(str, sorted(Path("docs/pages").glob("**/*.md")))
-    session.run("python", "-m", "posetrain.results", "--check", "README.md", *pages)
+    session.run("python", "-m", "posedata.results", "--check", "README.md", *pages)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's banner about the future
     session.run("mkdocs", "build", "--strict", "-f", "docs/mkdocs.yml", *session.posargs, env=quiet)
 

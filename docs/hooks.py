@@ -120,14 +120,17 @@ def _summary(kind: type) -> str:
 
 
 def _texts(kind: type) -> dict[str, str]:
-    docstring = griffe.Docstring(split_groups(inspect.cleandoc(kind.__doc__ or "")), parser="google")
-    sections = docstring.parse(warnings=False)
-    return {
-        entry.name: " ".join(entry.description.split())
-        for section in sections
-        if section.kind is griffe.DocstringSectionKind.attributes
-        for entry in section.value
-    }
+    """What the docstrings of a class and of those that it derives from say of its fields."""
+    found = {}
+    for part in reversed(kind.__mro__[:-1]):
+        docstring = griffe.Docstring(split_groups(inspect.cleandoc(part.__doc__ or "")), parser="google")
+        found |= {
+            entry.name: " ".join(entry.description.split())
+            for section in docstring.parse(warnings=False)
+            if section.kind is griffe.DocstringSectionKind.attributes
+            for entry in section.value
+        }
+    return found
 
 
 def _words(hint: Any) -> str:

@@ -4,14 +4,14 @@ A page's block with a title is a file: `python title="packages/..."` is written,
 changes one that is there. A `bash` block is commands, run at the root of the copy.
 """
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import nursery
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -76,10 +76,12 @@ def copied(root: Path, *folders: str) -> Path:
 def run(command: str, root: Path) -> str:
     """What a command prints at the root of a copy, whose packages and apps come before the repository's."""
     program, *arguments = shlex.split(command)
+    script: Path | str = BIN / program
+    if program == "python":
+        script = arguments.pop(0)
+        script = arguments.pop(0) if script == "-m" else root / script
     own = [*root.glob("packages/*/src"), root / "apps"]
-    path = os.pathsep.join([*map(str, own), *filter(None, sys.path)])
-    words = [str(BIN / program), *arguments]
-    env = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(words, cwd=root, env=env, capture_output=True, text=True, check=False)
+    imported = {"PYTEST_ADDOPTS": "-W ignore::pytest.PytestAssertRewriteWarning"}  # plugins, by the nursery
+    done = nursery.run(script, *arguments, folder=root, path=own, env=imported)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

@@ -200,7 +200,7 @@ def main() -> None:
     args = parser.parse_args()
     rows = [row for source in SOURCES for row in tried(source, args.folder)]
     if args.json:
-        from posetrain.results import write_results
+        from posedata.results import write_results
 
         write_results(args.json, sorted(rows, key=lambda row: (row["format"], row["exporter"], row["file"])))
 

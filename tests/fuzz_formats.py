@@ -118,7 +118,7 @@ class Tally:
         """As far as the run has come, to the file and in short to the terminal."""
         print({name: (row["cases"], row["violations"]) for name, row in self.rows.items()}, flush=True)
         if path:
-            from posetrain.results import write_results
+            from posedata.results import write_results
 
             limits = {"limit_s": LIMIT_S, "limit_bytes": LIMIT_BYTES}
             write_results(path, list(self.rows.values()), seeds=[seed], faults=self.faults, **limits)

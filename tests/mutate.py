@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from posedata.results import write_results
 from posetrain.errors import plain_errors
-from posetrain.results import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.json"

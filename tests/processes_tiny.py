@@ -74,9 +74,8 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
 
 
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
-    from vvipe.model import build
     from vvipe.steps import stages
-    from vvipe.task import VVIPE_TASK
+    from vvipe.task import VVIPE_TASK, build
 
     for name, more in (("vvipe", VVIPE), ("unpretrained", UNPRETRAINED), ("prvipe", PRVIPE)):
         recipe = vvipe_tiny.tiny(cache, *more, *LOOP)

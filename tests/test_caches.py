@@ -26,7 +26,7 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
     assert above.fingerprint != first.fingerprint
     down = above.train_views.store.camera().rotation[:, 2, 2]  # the optical axis along the vertical
     np.testing.assert_array_less(down.numpy(), -np.sin(1.19))
-    monkeypatch.setattr("unihpr.data.code_key", lambda *modules: "another renderer")
+    monkeypatch.setattr("posedata.synthetic.filming.code_key", lambda *modules: "another renderer")
     again = prepare_stores(config, said.append)
     assert (len(said), again.fingerprint) == (7, above.fingerprint)
     assert not list(tmp_path.glob(".*"))

@@ -17,10 +17,10 @@ PACKAGES: dict[str, set[str]] = {
 }
 """What of the workspace each package may import."""
 ROOMS = (
-    *("lazy", "errors", "terminal", "processes", "ranges", "writing", "open3d_loader", "_trees"),
-    *("skeleton", "figures", "arrays", "geometry", "store", "stature", "plausible", "keypoints"),
-    *("keypoint_files", "views", "readers", "detect", "scoring", "prepare", "inspection", "synthetic"),
-    *("source", "cli"),
+    *("lazy", "errors", "terminal", "processes", "machine", "ranges", "writing", "html"),
+    *("open3d_loader", "_trees", "skeleton", "figures", "arrays", "geometry", "store", "stature"),
+    *("orientation", "plausible", "keypoints", "keypoint_files", "views", "readers", "detect", "scoring"),
+    *("prepare", "inspection", "synthetic", "source", "splits", "hand_source", "results", "cli"),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

@@ -87,6 +87,7 @@ def test_both_apps_read_coco_unless_told_and_say_so(
     np.save(tmp_path / "k.npy", walk)
     said = run(program, "lift", runs[program], tmp_path / "k.npy", tmp_path / "o.npz")
     assert "keypoints are read as coco17; name another set with --skeleton" in said
+    assert "cache" not in said, "it writes into none"
     named = lifted(program, runs, walk, tmp_path, "--skeleton", "coco17")
     with np.load(tmp_path / "o.npz") as file:
         np.testing.assert_array_equal(file["joints"], named["joints"])
@@ -139,6 +140,21 @@ def test_frames_without_a_person_are_empty_answers(
     nobody = lifted(program, runs, np.zeros((3, 17, 3)), tmp_path)
     assert not nobody["valid"].any()
     assert nobody["joints"].shape == (3, 17, 3)
+
+
+@pytest.mark.parametrize("program", APPS)
+def test_both_apps_check_keypoints_by_the_image_they_are_told_of(
+    program: str, runs: dict[str, Path], walk: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "k.npy", walk)
+    words = ("lift", runs[program], tmp_path / "k.npy", tmp_path / "o.npz", "--size")
+    assert "people lie outside an image of 100x90" in run(program, *words, 100, 90, code=2)
+    assert "--size 0 90: give pixels above 0" in run(program, *words, 0, 90, code=2)
+    assert not (tmp_path / "o.npz").exists()
+    run(program, *words, 1000, 1000)
+    with np.load(tmp_path / "o.npz") as file:
+        told = file["joints"]
+    np.testing.assert_array_equal(told, lifted(program, runs, walk, tmp_path)["joints"])
 
 
 def test_an_unseen_hip_does_not_move_what_was_seen(

@@ -4,6 +4,7 @@ The recipes are the papers' own, their networks and steps made small; the people
 that Human3.6M, 3DPW and MPI-INF-3DHP unpack to.
 """
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@functools.cache
 def scored(app: typer.Typer, run: Path, protocol: str, *words: object) -> dict[str, Any]:
     """What `evaluate --protocol` writes, its rows by method, and what it shows."""
     file = run / "scores.json"
@@ -95,6 +97,7 @@ def scored(app: typer.Typer, run: Path, protocol: str, *words: object) -> dict[s
     return found | {"rows": {row["method"]: row for row in found["rows"]}, "shown": shown}
 
 
+@functools.cache
 def opened(folder: Path, place: Elsewhere | None = None) -> Trained[Any, Any, Any]:
     return open_run(UNIHPR, folder / "runs/unihpr", place)
 

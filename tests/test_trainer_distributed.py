@@ -1,19 +1,17 @@
 """Two gloo processes give the loss, the gradients and the weights of one."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import nursery
 import processes_tiny
 import pytest
 import torch
 import trainer_contrast
+from contrastive.whole import WholeBatch
 from posetrain.checkpoint import load_checkpoint
 from posetrain.runs import Run
 from posetrain.stage import LoopConfig
-from posetrain.whole import WholeBatch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -95,7 +93,7 @@ def test_draws_of_two_shares_are_those_of_the_whole_batch() -> None:
 
 
 def test_a_slow_first_process_is_waited_for_as_long_as_the_recipe_says(tmp_path: Path) -> None:
-    said = torchrun("processes_slow.py", 2, tmp_path / "short", 2, 5, code=1)
+    said = torchrun("processes_slow.py", 2, tmp_path / "short", 2, 5, code=2)
     assert "error: another process of this training ended, or kept this one waiting for longer" in said
     assert "loop.timeout (2 s)" in said
     assert "Traceback (most recent call last):\n  File" not in said.split("error: another process")[0]
@@ -104,10 +102,6 @@ def test_a_slow_first_process_is_waited_for_as_long_as_the_recipe_says(tmp_path:
 
 
 def torchrun(script: str, processes: int, *arguments: object, code: int = 0) -> str:
-    path = Path(__file__).with_name(script)
-    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, "-m", *launcher, str(path), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert result.returncode == code, result.stderr
-    return result.stderr
+    done = nursery.torchrun(Path(__file__).with_name(script), processes, *arguments)
+    assert done.returncode == code, done.stderr
+    return done.stderr

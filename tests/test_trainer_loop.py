@@ -15,7 +15,7 @@ from posetrain.stage import LoopConfig, Stage
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-CONFIG = LoopConfig(device="cpu", clip=None, log_every=1, trackers=())
+CONFIG = LoopConfig(device="cpu", precision="no", clip=None, log_every=1, trackers=())
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ import unipose.recipe
 import vvipe.data
 import vvipe.recipe
 from posedata.inspection.examine import examine
+from posedata.source import SyntheticPeople, check_poses, open_poses
+from posedata.splits import part_rows, split_poses
 from posedata.store import PoseStore, write_store
-from posetrain.poses import SyntheticDataset, check_poses, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 
 OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
 
-PEOPLE = SyntheticDataset(subjects=3, test_subjects=1, clips=1, frames=6)
+PEOPLE = SyntheticPeople(subjects=3, test_subjects=1, clips=1, frames=6)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Section:
     path: Path | None = None
     split: Path | None = None
     accept_faults: bool = False
-    synthetic: SyntheticDataset = PEOPLE
+    synthetic: SyntheticPeople = PEOPLE
 
 
 def test_the_last_people_are_held_out(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> PoseStore:
     folder = tmp_path_factory.mktemp("people")
-    section = Section(folder, synthetic=SyntheticDataset(subjects=3, test_subjects=1, clips=4, frames=12))
+    section = Section(folder, synthetic=SyntheticPeople(subjects=3, test_subjects=1, clips=4, frames=12))
     return open_poses(section, say=lambda text: None)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import trainer_lesser
-from posetrain.machine import native_bf16
+from posedata.machine import native_bf16
 from posetrain.precision import choose_precision
 from posetrain.recipe import load_recipe
 from posetrain.stage import LoopConfig

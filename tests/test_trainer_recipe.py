@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 from posedata.ranges import Range
-from posetrain.recipe import differences, load_recipe, to_yaml
+from posetrain.recipe import differences, load_recipe, tell_caches, to_yaml
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ LAUGHS = (
         ("train: {<<: &a {steps: 1}, <<: *a}\n", "an alias"),
         ("data: " + 100_000 * "[" + "\n", "nested more than 32 deep"),
         ("data: " + 100_000 * "{a: " + "\n", "nested more than 32 deep"),
-        ("data: " + 2_000_000 * "x" + "\n", "is larger than the 1 MiB"),
+        ("data: " + 2_000_000 * "x" + "\n", "is larger than 1 MiB"),
         ("data: " + 5_000 * "9" + "\n", "put it in quotes"),
         ("data: 2024-13-45\n", "put it in quotes"),
         ("? [a, b]\n: c\n", "a key must be"),
@@ -206,7 +206,7 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes | None) -> None
     path = tmp_path / "odd.yaml"
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(
-        (ValueError, FileNotFoundError), match=r"odd\.yaml: (is no UTF-8|no such recipe file)"
+        (ValueError, FileNotFoundError), match=r"odd\.yaml: (is not text in UTF-8|no such recipe file)"
     ):
         load_recipe(path, Recipe)
 
@@ -238,3 +238,7 @@ def test_a_recipe_that_writes_outside_the_folder_says_so(
     Path("r.yaml").write_text("data: {cache: ../elsewhere}\n")
     load_recipe("r.yaml", WithCache, [f"data.cache={tmp_path}"])
     assert not capsys.readouterr().err, "what the command line asks for is known"
+    load_recipe("r.yaml", WithCache, tell=False)
+    assert not capsys.readouterr().err, "what only reads a run writes into no cache"
+    tell_caches(Path("r.yaml"))
+    assert "r.yaml: data.cache is ../elsewhere, so" in capsys.readouterr().err

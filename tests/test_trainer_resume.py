@@ -1,6 +1,5 @@
 """Killed at any moment and resumed, a run is the uninterrupted run, to the bit."""
 
-import multiprocessing
 import random
 import time
 from multiprocessing.process import BaseProcess
@@ -8,15 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from nursery import NURSERY
 from posetrain.checkpoint import load_checkpoint
 from posetrain.runs import Run
 from trainer_toy import Recipe, train
 
 RECIPE = Recipe(pause=0.01)
-
-# real processes, forked from one that holds torch already: importing it again would take longer than training
-NURSERY = multiprocessing.get_context("forkserver")
-NURSERY.set_forkserver_preload(["trainer_toy", "torch._dynamo"])
 
 
 @pytest.fixture(scope="module")

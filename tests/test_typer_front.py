@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nursery
 import pytest
 from posetrain.front import rewrite
 
@@ -38,12 +39,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
 def typer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run([str(TYPER), *arguments], folder)
+    return nursery.run(TYPER, *arguments, folder=folder)
 
 
 def test_the_installed_command_is_the_front() -> None:
@@ -78,7 +75,8 @@ def test_help_of_a_folder_is_the_help_of_its_app(folder: Path) -> None:
     "arguments", [("--help",), ("--version",), ("apps/demo/cli.py", "utils", "docs"), ("nosuch.py",)]
 )
 def test_the_rest_is_stock_typer(folder: Path, arguments: tuple[str, ...]) -> None:
-    stock = run([sys.executable, "-c", STOCK, *arguments], folder)
+    (folder / "stock.py").write_text(STOCK)
+    stock = nursery.run(folder / "stock.py", *arguments, folder=folder)
     ours = typer(folder, *arguments)
     assert ours.returncode == stock.returncode
     assert ours.stdout == stock.stdout

@@ -25,10 +25,9 @@ from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.cli import app
 from unipose.data import prepare
-from unipose.evaluate import LABELS
-from unipose.model import make_student, make_teacher
-from unipose.pseudo import labels
+from unipose.model import labels, make_student, make_teacher
 from unipose.recipe import RECIPES, Recipe
+from unipose.report import LABELS
 from unipose.task import UNIPOSE, open_run
 from unipose_tiny import TINY, tiny
 

@@ -6,11 +6,11 @@ keeps a registered device.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nursery
 import pytest
 import torch
 from torch.utils import backend_registration
@@ -30,9 +30,7 @@ MARK = 1 << 40
 )
 def test_it_trains_and_evaluates_elsewhere_as_on_the_cpu(tmp_path: Path) -> None:
     """Every stage's batch, loss and gradient, the evaluation and the pseudo labels: the same to the bit."""
-    done = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = nursery.run(Path(__file__), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     here, elsewhere = json.loads((tmp_path / "found.json").read_text())
     assert sorted(here["losses"]) == [
@@ -128,13 +126,12 @@ def _register() -> torch.library.Library:
 
 def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
+    from contrastive.whole import WholeBatch
     from pointcloud_weak.frames import Frames
-    from posetrain.whole import WholeBatch
+    from pointcloud_weak.scores import evaluate, label_errors
     from unipose import steps
     from unipose.data import prepare
-    from unipose.evaluate import evaluate
-    from unipose.model import build
-    from unipose.pseudo import label_errors, labels
+    from unipose.model import build, labels
     from unipose_tiny import tiny
 
     class Alone:
@@ -173,7 +170,7 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     return {
         "losses": losses,
         "test": evaluate(models, data.test),
-        "pseudo": label_errors(models, data.train, recipe),
+        "pseudo": label_errors(models, data.train, told),
     }
 
 

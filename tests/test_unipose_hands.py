@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,14 @@ from hands_tiny import TINY
 from PIL import Image
 from posedata.store import PoseStore
 from posedata.synthetic.hands import build_hands
+from posedata.views.hand_pictures import Hands
 from posedata.views.hands import encode
+from poseenc.anchor.hands import check_box, evaluate, open_picture, predict
 from posetrain.recipe import load_recipe
 from safetensors.torch import save_file
 from typer.testing import CliRunner
-from unipose.hands.data import Hands
-from unipose.hands.evaluate import evaluate
 from unipose.hands.recipe import RECIPES, Recipe
 from unipose.hands.task import make_model, open_run
-from unipose.hands.use import check_box, predict
 from unipose.hands_cli import app
 
 SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
@@ -125,7 +126,7 @@ def test_a_perfect_prediction_has_no_error(trained: Path, cache: Path) -> None:
 
 def test_prediction_in_a_crop_is_prediction_of_the_crop(trained: Path, tmp_path: Path) -> None:
     """A picture put into a larger one, with its box: the same hands, moved."""
-    run = open_run(trained)
+    run = open_run(trained).model
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "small.png")
     large = np.zeros((60, 80, 3), np.uint8)
@@ -166,6 +167,53 @@ def test_bad_input_is_one_line_that_names_the_cure(trained: Path, cache: Path, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "good.png"]
     said = command("evaluate", tmp_path / "nothing", code=2)
     assert "no such run" in said
+
+
+def test_a_picture_is_turned_as_its_exif_says(trained: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    upright, turned, out = Image.fromarray(pixels), tmp_path / "turned.png", tmp_path / "o.npz"
+    upright.save(tmp_path / "upright.png")
+    run = open_run(trained).model
+    wanted = predict(run, tmp_path / "upright.png", (5, 5, 30, 30))
+    ways = Image.Transpose
+    for orientation, way in ((6, ways.ROTATE_90), (3, ways.ROTATE_180), (8, ways.ROTATE_270)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        upright.transpose(way).save(turned, exif=exif)
+        np.testing.assert_array_equal(np.asarray(open_picture(turned)), pixels)
+        np.testing.assert_array_equal(predict(run, turned, (5, 5, 30, 30))["pixels"], wanted["pixels"])
+    command("predict", trained, turned, out)
+    with Image.open(out.with_suffix(".png")) as drawn:
+        assert drawn.width > drawn.height
+
+
+def sixteen_bits(path: Path, pixels: np.ndarray) -> Path:
+    """A PNG of 16 bits a channel, (H, W, 1 or 3), which Pillow does not write in colour."""
+    height, width, channels = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
+    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def test_colour_of_sixteen_bits_is_scaled_and_told_and_one_channel_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (40, 16, 3), np.uint8)
+    Image.fromarray(small).save(tmp_path / "small.png")
+    deep = sixteen_bits(tmp_path / "deep.png", small.astype(np.uint16) * 257)
+    said: list[str] = []
+    np.testing.assert_array_equal(np.asarray(open_picture(deep, said.append)), small)
+    assert said == [f"note: {deep}: has 16 bits a channel, of which the upper 8 are taken"]
+    open_picture(tmp_path / "small.png", said.append)
+    assert len(said) == 1
+    assert "has 16 bits a channel" in " ".join(command("predict", trained, deep, tmp_path / "o.npz").split())
+    grey = sixteen_bits(tmp_path / "grey.png", small[..., :1].astype(np.uint16))
+    text = " ".join(command("predict", trained, grey, tmp_path / "g.npz", code=2).split())
+    assert "grey.png: has one channel of more than 8 bits, as depth has; give a colour picture" in text
+    assert not (tmp_path / "g.npz").exists()
 
 
 def test_the_picture_that_is_read_is_not_drawn_over(trained: Path, tmp_path: Path) -> None:
@@ -209,7 +257,7 @@ def test_a_box_partly_outside_is_told_and_one_to_the_edge_is_not(trained: Path, 
     )
     Image.new("RGB", (80, 60)).save(tmp_path / "p.png")
     heard: list[str] = []
-    predict(open_run(trained), tmp_path / "p.png", (-20.5, -0.5, 19.5, 39.5), heard.append)
+    predict(open_run(trained).model, tmp_path / "p.png", (-20.5, -0.5, 19.5, 39.5), heard.append)
     assert [text.partition(":")[0] for text in heard] == ["--box -20.5 -0.5 19.5 39.5"]
     words = ("predict", trained, tmp_path / "p.png", tmp_path / "o.npz", "--box", 90, 70, 120, 100)
     assert "lies outside" in " ".join(command(*words, code=2).split())

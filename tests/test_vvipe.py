@@ -11,6 +11,7 @@ from posedata.store import PoseStore, write_store
 from posedata.store.digests import write_digests
 from posedata.views import add_views, get_rig
 from posedata.views.noise import DetectorNoise
+from poseenc.index import EmbeddingIndex
 from posetrain.ablation import Variants
 from posetrain.lifecycle import train
 from posetrain.recipe import changed, load_recipe
@@ -64,7 +65,8 @@ def test_training_leaves_a_whole_run_folder(trained: Path) -> None:
 def test_evaluation_repeats_and_sets_rows_side_by_side(trained: Path, cache: Path, tmp_path: Path) -> None:
     peer = overrides(cache, "model.method=prvipe")
     vvipe("train", "--runs", tmp_path, "--name", "peer", "--no-report", *peer)
-    vvipe("evaluate", trained, "--peer", tmp_path / "peer", "--json", tmp_path / "r.json")
+    said = vvipe("evaluate", trained, "--peer", tmp_path / "peer", "--json", tmp_path / "r.json")
+    assert "data.cache is" in said, "which it may have to fill"
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["V-VIPE", "PR-VIPE", "2D keypoints"]
     before = json.loads((trained / "metrics.json").read_text())
@@ -268,6 +270,26 @@ def test_embed_and_retrieve_agree(trained: Path, views: Path, tmp_path: Path) ->
     said = vvipe("embed", trained, views, tmp_path / "x.npz", "--keypoints", "no", code=2)
     assert "keypoints_no" in said
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_an_index_is_asked_by_the_run_that_made_it_alone(trained: Path, views: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "g.index", tmp_path / "other.index"
+    vvipe("embed", trained, views, file)
+    index = EmbeddingIndex.load(file)
+    assert index.about["run"] == "tiny"
+    assert index.about["skeleton"] == "h36m17"
+    words = ("retrieve", trained, views)
+    assert "which run" not in vvipe(*words, file)
+    index.save(other, index.about | {"run": "best", "weights": "c0ffee" * 10})
+    said = " ".join(vvipe(*words, other, code=2).split())
+    assert f"{other}: was made by run best (weights c0ffeec0ffee, h36m17)" in said
+    assert f"asked by run tiny (weights {index.about['weights'][:12]}, h36m17)" in said
+    index.save(other, index.about | {"skeleton": "coco17"})
+    assert "was made by run tiny" in vvipe(*words, other, code=2)
+    index.save(other)
+    assert f"warning: {other}: does not say which run made it" in " ".join(vvipe(*words, other).split())
+    renamed = shutil.copytree(trained, tmp_path / "renamed")
+    vvipe("retrieve", renamed, views, file)
 
 
 def test_coco_and_h36m_keypoints_of_one_person_embed_alike(

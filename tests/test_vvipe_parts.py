@@ -9,15 +9,18 @@ import torch
 from posedata.geometry.canonical import bone_lengths
 from posedata.scoring.metrics import hit_at_k, nearest
 from posedata.skeleton import get_skeleton
+from posedata.views.rigs import CHEST, CHEST_CAMERAS, STEEP, station_cameras
 from poseenc.canonical import KEYPOINTS, POSE, Body, normalise, read_keypoints
+from poseenc.hit_rules import HitRules
+from poseenc.hits import hit_rates, nearest_2d, retrieval
+from poseenc.seen import Normalised
+from poseenc.vvipe import VVIPE
 from posetrain.ablation import spread, summarise
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from vvipe import rigs
-from vvipe.data import Normalised, TrainingData, open_data
-from vvipe.evaluate import hit_rates, nearest_2d, retrieval
-from vvipe.model import VVIPE, build
-from vvipe.recipe import AugmentConfig, EvaluationConfig
+from vvipe.data import TRAIN, TrainingData, open_data
+from vvipe.recipe import AugmentConfig
 from vvipe.steps import mapping_loss, matching_loss, vae_loss
+from vvipe.task import build
 from vvipe_tiny import tiny
 
 
@@ -67,11 +70,11 @@ def test_perfect_embeddings_hit_always_and_pairs_are_counted_apart(data: Trainin
     assert c == 11
     told = torch.arange(n, dtype=torch.float32)[:, None, None].expand(n, c, 1).clone()
     same = told[:, :4]
-    config = EvaluationConfig(hits=(1,))
+    config = HitRules(hits=(1,))
     assert retrieval(same, told, test, config)["all"] == {"hit1": 100.0}
     # Steep cameras that answer with another pose spoil 60 unseen pairs; 20 + 30 others stay right.
     spoilt = told.clone()
-    spoilt[:, rigs.CHEST_CAMERAS :] = told[:, rigs.CHEST_CAMERAS :].flip(0)
+    spoilt[:, CHEST_CAMERAS:] = told[:, CHEST_CAMERAS:].flip(0)
     metrics = retrieval(same, spoilt, test, config)
     wrong = test.hits(config.threshold).flip(1).diagonal().float().mean()
     assert metrics["unseen"]["hit1"] == pytest.approx(100 * float(wrong), abs=1e-3)
@@ -82,7 +85,7 @@ def test_bare_keypoints_find_the_pose_in_the_same_view(data: TrainingData) -> No
     test = data.test
     flat = test.other.keypoints[:, 0].flatten(1)
     assert (nearest(flat, flat, 1, distance="euclidean")[:, 0] == torch.arange(len(test))).all()
-    metrics = nearest_2d(test, EvaluationConfig(hits=(1, 5)))
+    metrics = nearest_2d(test, HitRules(hits=(1, 5)))
     assert 0 < metrics["all"]["hit1"] < metrics["all"]["hit5"] < 100
 
 
@@ -126,7 +129,7 @@ def test_poses_have_the_universal_skeleton_and_forget_the_heading(data: Training
 
 def test_cameras_stand_where_the_rigs_say(data: TrainingData) -> None:
     joints = data.joints[:200]
-    cameras = rigs.record(joints, [rigs.TRAIN, rigs.CHEST, rigs.STEEP], torch.Generator().manual_seed(0))
+    cameras = station_cameras(joints, [TRAIN, CHEST, STEEP], torch.Generator().manual_seed(0))
     assert len(cameras) == 15
     middle = (joints.amax(1) + joints.amin(1)) / 2
     for i, camera in enumerate(cameras):

@@ -9,7 +9,8 @@ import torch
 from posedata.store import PoseStore, write_store
 from posedata.views.recorded import moments
 from poseenc.canonical import POSE, read_keypoints
-from vvipe.data import Data, Normalised, open_data
+from poseenc.seen import Normalised
+from vvipe.data import Data, open_data
 from vvipe_tiny import camera_store, tiny
 
 

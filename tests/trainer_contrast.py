@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy, normalize
 class Recipe:
     loop: LoopConfig = LoopConfig(
         device="cpu",
+        precision="no",
         accumulate=2,
         clip=0.5,
         ema=0.5,

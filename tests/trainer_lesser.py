@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
+from posedata.machine import native_bf16
 from posetrain.loop import Trainer
-from posetrain.machine import native_bf16
 from posetrain.runs import Existing, Run
 from posetrain.stage import LoopConfig, Stage
 from torch import Tensor, nn

@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Generic
 
+from posedata.readers.files.safe_text import read_json
+from posedata.results import flatten, write_results
+
 from posetrain.fitting import DivergedError
 from posetrain.lifecycle import Trained, open_data, train
 from posetrain.recipe import changed, differences, load_recipe, to_plain, to_yaml
-from posetrain.results import write_results
 from posetrain.runs import Run, precisions
 from posetrain.task import DataT, Metrics, ModelT, RecipeT, Table, Task
-from posetrain.texts import read_json
 
 Record = dict[str, Any]
 _WIDE = 8
@@ -116,6 +117,11 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
             trained.run.write_metrics(metrics)
         return metrics
 
+    def write(self, path: Path, rows: Sequence[Record], recipe: RecipeT, folder: Path, **more: Any) -> None:
+        """Write the results file of runs in a folder that vary a recipe."""
+        more |= {"recipe": to_plain(recipe), "precision": precisions(folder)}
+        write_results(path, rows, data=self.task.fingerprint(self.data(recipe)), **more)
+
     def _stored(
         self, recipe: RecipeT, folder: Path, data: DataT, keys: Callable[[Metrics], Record]
     ) -> Metrics | None:
@@ -129,7 +135,9 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
             return None
         if any(text.startswith("evaluation.") for text in differences(before, recipe)):
             return None
-        metrics: Metrics = read_json(run.metrics_file(), "delete it, and it is measured anew")
+        metrics: Metrics = read_json(
+            run.metrics_file(), constants=True, cure="delete it, and it is measured anew"
+        )
         try:
             keys(metrics)
         except KeyError:
@@ -182,15 +190,7 @@ def ablate(
     records = runs.measured(variants, taken)
     rows = [summary(table, name, records) for name in table.variants]
     if json:
-        write_results(
-            json,
-            rows,
-            data=task.fingerprint(runs.data(recipe)),
-            seeds=list(numbers),
-            runs=records,
-            recipe=to_plain(recipe),
-            precision=precisions(folder),
-        )
+        runs.write(json, rows, recipe, folder, seeds=list(numbers), runs=records)
     return shown(table, rows, table.measured or task.headline)
 
 
@@ -267,7 +267,7 @@ def shown(table: Comparison, rows: Sequence[Record], measured: Mapping[str, str]
     return Table(table.title, [str(cell) for cell in lines[0]], lines[1:])
 
 
-def flat(metrics: Mapping[str, Any], at: str = "", within: str = "") -> Record:
+def flat(metrics: Mapping[str, Any], within: str = "") -> Record:
     """The numbers among nested metrics by dotted key; entries of a list by their place.
 
     Args:
@@ -280,15 +280,15 @@ def flat(metrics: Mapping[str, Any], at: str = "", within: str = "") -> Record:
         if not isinstance(metrics, list) and part not in metrics:
             raise ValueError(f"{within} was not measured, so there is nothing to compare; see metrics.json")
         metrics = metrics[int(part)] if isinstance(metrics, list) else metrics[part]
-    found: Record = {}
-    for key, value in metrics.items():
-        if isinstance(value, list):
-            value = {str(i): entry for i, entry in enumerate(value)}
-        if isinstance(value, dict):
-            found |= flat(value, f"{at}{key}.")
-        elif isinstance(value, int | float):
-            found[f"{at}{key}"] = value
-    return found
+    found = flatten(_numbered(metrics))
+    return {key: value for key, value in found.items() if isinstance(value, int | float)}
+
+
+def _numbered(value: Any) -> Any:
+    """Nested metrics with lists as dicts by place."""
+    if isinstance(value, list):
+        value = {str(i): entry for i, entry in enumerate(value)}
+    return {k: _numbered(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _found(recipe: Any, folder: Path) -> Path:

@@ -18,18 +18,21 @@ from typing import Any, NamedTuple
 
 import torch
 from posedata.errors import room_for
+from posedata.readers.files.safe_text import read_json
 from posedata.store.digests import NAME as DIGESTS
 from posedata.store.digests import read_digests, sha256_of, write_digests
 from posedata.terminal import visible
+from posedata.writing import write_tensors, write_text
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from posetrain.files import write_tensors, write_text
-from posetrain.texts import read_json, shown
+from posetrain.texts import shown
 
 SCHEMA = 1
 TENSORS, CARD = "tensors.safetensors", "card.json"
+CARD_BYTES = 64 << 20
+"""The most that a card may weigh."""
 
 
 class Checkpoint(NamedTuple):
@@ -104,7 +107,7 @@ def load_card(path: Path) -> dict[str, Any]:
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file; name a step folder of checkpoints/STAGE")
     _check(file)
-    card = read_json(file, _cure(path))
+    card = read_json(file, constants=True, most=CARD_BYTES, cure=_cure(path))
     if card.get("schema") != SCHEMA:
         raise ValueError(
             f"{file}: schema {shown(card.get('schema'))}, this code reads {SCHEMA}; {_cure(path)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from posedata.splits import Part
 
 from posetrain.errors import plain_errors
 from posetrain.options import (
@@ -33,7 +34,6 @@ from posetrain.options import (
     print_recipe,
     print_table,
 )
-from posetrain.poses import Part
 from posetrain.task import About, Elsewhere, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, jso
 
 def tell_scored(scored: Scored, json: Path | None) -> None:
     """Show what a protocol says, and write it where asked."""
-    from posetrain.results import write_results
+    from posedata.results import write_results
 
     _show(scored.shown)
     if json:

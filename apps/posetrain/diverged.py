@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from posedata.writing import write_tensors
 from torch import Tensor
-
-from posetrain.files import write_tensors
 
 
 def save_batch(batch: Any, path: Path) -> None:

@@ -15,8 +15,7 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
 from posedata.errors import room_for
-
-from posetrain.files import append
+from posedata.writing import append
 
 
 class Events(GeneralTracker):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import broadcast_object_list
+from posedata.machine import library_versions
 from torch import Tensor, nn
 
 from posetrain.checkpoint import (
@@ -30,7 +31,6 @@ from posetrain.checkpoint import (
 )
 from posetrain.diverged import save_batch
 from posetrain.ema import EMA
-from posetrain.machine import library_versions
 from posetrain.progress import StageProgress
 from posetrain.stage import Stage
 
@@ -132,7 +132,7 @@ class Fitting:
     def _draw(self, part: int) -> tuple[Any, torch.Generator]:
         """The batch of this step, and the generator for the loss; every source of chance seeded.
 
-        All processes draw the same: what is of rows, for the whole batch (`posetrain.whole`).
+        All processes draw the same: what is of rows, for the whole batch (`contrastive.whole`).
         """
         at = (self.config.seed, self.stage.name, self.step, part)
         of_batch, of_loss = (torch.Generator(self.accelerator.device) for _ in range(2))

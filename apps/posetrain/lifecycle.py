@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from posedata.results import write_results
+from posedata.splits import Part
 
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.processes import first_alone, join_processes
-from posetrain.recipe import to_plain
-from posetrain.results import write_results
+from posetrain.recipe import tell_caches, to_plain
 from posetrain.runs import Existing, Run
 from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Task
 
@@ -47,6 +47,7 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
         if self.opened is None:
             if self.place is not None:
                 return self.on("test")
+            tell_caches(self.run.path / "recipe.yaml")
             opened = open_data(self.task, self.recipe)
             self.require(self.task.fingerprint(opened))
             self.model.to(self.device)

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from posedata.machine import now
 from posedata.terminal import visible
-
-from posetrain.machine import now
 
 _held: dict[Path, IO[str]] = {}
 _FAR = 1 << 30

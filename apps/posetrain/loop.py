@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import ProjectConfiguration
+from contrastive.whole import WholeBatch
+from posedata.machine import machine, now
 from posedata.terminal import print_line
 from torch import Tensor
 
@@ -15,12 +17,10 @@ from posetrain import interrupts
 from posetrain.events import Events
 from posetrain.fitting import DivergedError, Fitting, seed_of
 from posetrain.lock import hold, release
-from posetrain.machine import machine, now
 from posetrain.precision import choose_precision
 from posetrain.processes import join_processes, patient
 from posetrain.runs import Existing, Run
 from posetrain.stage import LoopConfig, Stage
-from posetrain.whole import WholeBatch
 
 __all__ = ["DivergedError", "Trainer", "seed_of"]
 
@@ -37,7 +37,7 @@ class Trainer:
 
     Attributes:
         precision: of autocast: `no`, `bf16` or `fp16`.
-        whole: what a loss needs to be that of the whole batch (`posetrain.whole`).
+        whole: what a loss needs to be that of the whole batch (`contrastive.whole`).
     """
 
     def __init__(

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from posedata.errors import check_new_file
+from posedata.splits import Part
 from posedata.terminal import Terminal
 
-from posetrain.poses import Part
+from posetrain.errors import plain_errors
 
 if TYPE_CHECKING:
     from posetrain.runs import Existing
@@ -16,11 +18,23 @@ Views = Literal["recorded", "virtual"]
 
 console = Terminal(soft_wrap=True)  # a path stays whole
 
+
+@plain_errors()
+def _new_file(path: Path | None) -> Path | None:
+    check_new_file(path)
+    return path
+
+
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
 SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
 NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write what was measured here")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", callback=_new_file, help="also write what was measured here")
+]
+PictureOption = Annotated[
+    Path | None, typer.Option("--picture", callback=_new_file, help="a PNG of the first poses")
+]
 PartOption = Annotated[
     Part, typer.Option("--part", help="of the split: the test, or validation, to choose settings by")
 ]

@@ -1,8 +1,7 @@
 """Which precision a run computes in: what its recipe, its machine and (resumed) its beginning say."""
 
 import torch
-
-from posetrain.machine import native_bf16
+from posedata.machine import native_bf16
 
 FLOAT32 = "no"
 """Autocast's word for it."""

@@ -17,11 +17,15 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
 from posedata.ranges import Range
+from posedata.readers.files.safe_text import read_text
+from posedata.results import flatten
 from posedata.terminal import visible
 
-from posetrain.texts import RECIPE_BYTES, TextError, load_yaml, read_text, shown
+from posetrain.texts import TextError, load_yaml, shown
 
 Schema = TypeVar("Schema")
+_BYTES = 1 << 20
+"""The most that a recipe may weigh."""
 
 
 class _Text(str):
@@ -29,7 +33,12 @@ class _Text(str):
 
 
 def load_recipe(
-    path_or_name: str | Path, schema: type[Schema], overrides: Iterable[str] = (), folder: Path | None = None
+    path_or_name: str | Path,
+    schema: type[Schema],
+    overrides: Iterable[str] = (),
+    folder: Path | None = None,
+    *,
+    tell: bool = True,
 ) -> Schema:
     """Read a recipe, apply `key=value` overrides and validate it.
 
@@ -38,6 +47,7 @@ def load_recipe(
         schema: the frozen dataclass to fill; keys the file leaves out take the dataclass's defaults.
         overrides: texts such as "train.steps=100".
         folder: where named recipes lie.
+        tell: say where it writes outside the working folder.
 
     Raises:
         FileNotFoundError: there is no such recipe.
@@ -45,7 +55,7 @@ def load_recipe(
     """
     path = find_recipe(path_or_name, folder)
     try:
-        values = load_yaml(read_text(path, RECIPE_BYTES))
+        values = load_yaml(read_text(path, _BYTES))
     except TextError as error:
         raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict | None):
@@ -55,7 +65,8 @@ def load_recipe(
     for override in overrides:
         values = _merge(values, override, schema)
         recipe = _build(schema, values, schema, (), f"--set {shown(override)[1:-1]}")
-    _tell_caches(stored, values, path)
+    if tell:
+        _tell_caches(stored, values, path)
     return recipe
 
 
@@ -70,6 +81,12 @@ def changed(recipe: Schema, overrides: Iterable[str]) -> Schema:
         values = _merge(values, override, schema)
         recipe = _build(schema, values, schema, (), shown(override)[1:-1])
     return recipe
+
+
+def tell_caches(path: Path) -> None:
+    """Say where a recipe file writes outside the working folder, before it does."""
+    values = load_yaml(read_text(path, _BYTES)) or {}
+    _tell_caches(values, values, path)
 
 
 def _tell_caches(stored: Any, values: Any, source: Path, at: tuple[str, ...] = ()) -> None:
@@ -117,7 +134,7 @@ def to_plain(value: Any) -> Any:
 
 def differences(old: Any, new: Any) -> list[str]:
     """Dotted keys at which two recipes differ, as "train.steps: 100 -> 200"."""
-    a, b = _flatten(to_plain(old)), _flatten(to_plain(new))
+    a, b = flatten(to_plain(old)), flatten(to_plain(new))
     return [f"{key}: {a.get(key)} -> {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
 
 
@@ -262,13 +279,6 @@ def _keys(kind: Any, at: tuple[str, ...]) -> list[str]:
         else:
             keys.append(_dotted(at, name))
     return keys
-
-
-def _flatten(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(_flatten(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value})
-    return flat
 
 
 def _dotted(at: tuple[str, ...], *more: str) -> str:

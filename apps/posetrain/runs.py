@@ -22,12 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from posedata.readers.files.safe_text import read_bytes
 from posedata.terminal import visible
+from posedata.writing import append, write_text
 
 from posetrain.checkpoint import CheckpointStore, load_card
-from posetrain.files import append_line, write_text
 from posetrain.recipe import differences, load_recipe, to_yaml
-from posetrain.texts import read_bytes
 
 Existing = Literal["refuse", "resume", "replace"]
 Schema = TypeVar("Schema")
@@ -101,9 +101,10 @@ class Run:
 
     def _at_home(self, recipe: Schema) -> Schema:
         """The recipe, with paths that are relative to where training began."""
-        folders = [start["folder"] for start in _lines(self.path / "starts.jsonl") if "folder" in start]
-        home = Path(str(folders[0])) if folders else Path()
-        return recipe if not folders or home == Path.cwd() else _below(recipe, home)
+        file = self.path / "starts.jsonl"
+        starts = map(_parsed, read_bytes(file).splitlines()) if file.is_file() else ()
+        home = next((Path(str(start["folder"])) for start in starts if start and "folder" in start), None)
+        return recipe if home in (None, Path.cwd()) else _below(recipe, home)
 
     def checkpoints(self, stage: str, keep: int = 2) -> CheckpointStore:
         """The checkpoints of one stage."""
@@ -180,11 +181,11 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""
-        append_line(self.log_file, json.dumps(record))
+        append(self.log_file, json.dumps(record).encode() + b"\n")
 
     def log_start(self, record: dict[str, Any]) -> None:
         """Append one line to starts.jsonl."""
-        append_line(self.path / "starts.jsonl", json.dumps(record))
+        append(self.path / "starts.jsonl", json.dumps(record).encode() + b"\n")
 
     def curves(self, stage: str | None = None) -> list[dict[str, Any]]:
         """The records of log.jsonl, of one stage or of all; a last line cut short by a kill is left out.
@@ -228,16 +229,13 @@ class Run:
         return self.path / ("metrics.json" if part == "test" else f"metrics-{part}.json")
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file with one a line; damaged lines are passed over."""
-    found = []
-    for line in read_bytes(path).splitlines() if path.is_file() else ():
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        found += [value] if isinstance(value, dict) else []
-    return found
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object on a line, or None where it is damaged."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _below(value: Any, home: Path) -> Any:
@@ -254,11 +252,8 @@ def _below(value: Any, home: Path) -> Any:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     """What a line of the log says, or None where it is damaged."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or not isinstance(record.get("stage"), str):
+    record = _parsed(line)
+    if record is None or not isinstance(record.get("stage"), str):
         return None
     numbers = (record.get("step"), record.get("seconds", 0.0))
     return record if all(isinstance(x, int | float) for x in numbers) else None
@@ -279,7 +274,7 @@ def _read_recipe(stored: Path, schema: type[Schema], card: Mapping[str, Any]) ->
     """
     seal, content = _seal(stored), read_bytes(stored)
     if not seal.is_file() or hashlib.sha256(content).hexdigest().encode() == read_bytes(seal).strip():
-        return load_recipe(stored, schema)
+        return load_recipe(stored, schema, tell=False)
 
     def damaged(why: str) -> ValueError:
         return ValueError(
@@ -288,7 +283,7 @@ def _read_recipe(stored: Path, schema: type[Schema], card: Mapping[str, Any]) ->
         )
 
     try:
-        recipe = load_recipe(stored, schema)
+        recipe = load_recipe(stored, schema, tell=False)
     except ValueError as error:
         raise damaged(str(error).removeprefix(f"{stored}: ")) from None
     changed = differences(card.get("recipe", {}), recipe)

@@ -61,9 +61,9 @@ class Stage:
         batch: (step, generator) -> batch. The generator draws the same on every process: draw the whole batch
             and keep `trainer.share(rows)`.
         loss: (batch, generator) -> {"loss": scalar, others for the log}. It calls `modules` directly;
-            autocast, gradient averaging and `posetrain.whole` are arranged around it. The generator draws the
-            same on every process: draw for the whole batch here too (`posetrain.whole.draws`). Where the loss
-            is not a plain mean over rows, compute it of all rows (`posetrain.whole.gather`).
+            autocast, gradient averaging and `contrastive.whole` are arranged around it. The generator draws
+            the same on every process: draw for the whole batch here too (`WholeBatch.draws`). Where the loss
+            is not a plain mean over rows, compute it of all rows (`WholeBatch.gather`).
         scheduler: stepped once an optimizer step.
         evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
             without gradient.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, P
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from posedata.splits import Part
     from posedata.store import PoseStore
     from torch import nn
 
     from posetrain.ablation import Comparison
     from posetrain.lifecycle import Trained
     from posetrain.loop import Trainer
-    from posetrain.poses import Part
     from posetrain.runs import Existing
     from posetrain.stage import LoopConfig, Stage
 

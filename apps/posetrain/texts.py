@@ -1,18 +1,14 @@
-"""Texts that a user or a stranger hands in: YAML and JSON, within limits that hold before memory is used."""
+"""YAML that a user or a stranger hands in, within limits that hold before memory is used."""
 
 from __future__ import annotations
 
-import json
 import reprlib
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-RECIPE_BYTES = 1 << 20
-JSON_BYTES = 64 << 20
 DEPTH = 32
-"""The most that a recipe may weigh, or a card; and how deep a recipe's lists and sections may go."""
+"""How deep lists and sections may go."""
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -26,58 +22,6 @@ class TextError(ValueError):
 def shown(value: object) -> str:
     """A value as it is written, cut short where it is long."""
     return _short.repr(value)
-
-
-def read_bytes(path: Path, limit: int | None = None) -> bytes:
-    """A file's content.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is a folder, or larger than `limit` bytes.
-    """
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder, where a file should be; move it away")
-    with path.open("rb") as file:
-        content = file.read() if limit is None else file.read(limit + 1)
-    if limit is not None and len(content) > limit:
-        raise ValueError(f"{path}: is larger than the {limit >> 20} MiB that such a file can have")
-    return content
-
-
-def read_text(path: Path, limit: int) -> str:
-    """A small UTF-8 file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is larger than `limit` bytes, or no UTF-8.
-    """
-    try:
-        return read_bytes(path, limit).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: is no UTF-8 text") from None
-
-
-def read_json(path: Path, cure: str) -> dict[str, Any]:
-    """The object that a JSON file of ours holds.
-
-    Args:
-        cure: what to do where it is damaged.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is damaged.
-    """
-    try:
-        found = json.loads(read_text(path, JSON_BYTES))
-    except RecursionError:
-        raise ValueError(f"{path}: is damaged: brackets in brackets without an end; {cure}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: is damaged in line {error.lineno}, which is no JSON; {cure}") from None
-    except ValueError as error:
-        raise ValueError(f"{error}; {cure}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: is damaged: it should hold an object in braces; {cure}")
-    return found
 
 
 def load_yaml(text: str) -> Any:

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from polypose.batches import embed
 from polypose.network import UniHPR, pairs
+from posedata.scoring.retrieval import across
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.runs import Run
 
-from unihpr.evaluate import Metrics, retrieval
+from unihpr.evaluate import Metrics
 from unihpr.recipe import Recipe
 
 _NO_TOKEN = ("model.modality_token=false",)
@@ -60,7 +61,7 @@ def after_alignment(trained: Trained[Any, Any, Any]) -> Metrics:
     return {
         "aligned": {
             "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
-            "retrieval": retrieval(embeddings, test.joints),
+            "retrieval": across(embeddings, test.joints),
         }
     }
 

@@ -9,19 +9,19 @@ from functools import partial
 
 import torch
 from polypose.samples import Sample
+from posedata.scoring.retrieval import relative_errors
 from posedata.skeleton import get_skeleton
+from posedata.splits import Part
 from poseenc.baseline import Lifter
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
+from posetrain.task import Elsewhere, Metrics, ModelT, Row, Say, Table, Task
 from torch import Tensor, nn
 
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
-from unihpr.evaluate import errors
 from unihpr.recipe import BASELINE, Recipe
 
 STAGES = {"simple_baseline": 0.0, "simple_baseline_detector": 1.0}
@@ -37,10 +37,8 @@ class Lifters(nn.ModuleDict):
     """A lifter by stage, each made when its stage begins."""
 
 
-class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
-    """SimpleBaseline twice: on exact keypoints, and on a detector's."""
-
-    about = BASELINE
+class ViewTask(Task[Recipe, ModelT, Data]):
+    """A task on the views of a recipe's data."""
 
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
         return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)
@@ -49,8 +47,14 @@ class SimpleBaselineTask(Task[Recipe, Lifters, Data]):
         assert isinstance(data, TrainingData)
         return data.on(part, say)
 
-    def elsewhere(self, trained: Trained[Recipe, Lifters, Data], place: Elsewhere, part: Part) -> Data:
+    def elsewhere(self, trained: Trained[Recipe, ModelT, Data], place: Elsewhere, part: Part) -> Data:
         return open_test(trained.recipe.data, place, part)
+
+
+class SimpleBaselineTask(ViewTask[Lifters]):
+    """SimpleBaseline twice: on exact keypoints, and on a detector's."""
+
+    about = BASELINE
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Lifters:
         if data is not None:
@@ -130,7 +134,7 @@ def stage(name: str, model: Lifters, data: TrainingData, recipe: Recipe, trainer
 def measure(model: Lifters, data: Data, name: str) -> Metrics:
     """Errors of one lifter on keypoints such as it was trained on."""
     held_out = data.test(detector=STAGES[name] > 0, frame="pixels", images=False)
-    return errors(model[name](held_out.keypoints), held_out.joints)
+    return relative_errors(model[name](held_out.keypoints), held_out.joints)
 
 
 SIMPLE_BASELINE = SimpleBaselineTask()

@@ -4,11 +4,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from posetrain.commands import add_baseline, task_app
+from posetrain.commands import add_baseline, load_named, task_app
 from posetrain.errors import plain_errors
-from posetrain.options import JsonOption, RunArgument, console, print_table
+from posetrain.options import (
+    JsonOption,
+    PictureOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    console,
+    print_table,
+)
 
 from unihpr.recipe import ABOUT, BASELINE
+
+WEIGHTS = Path("packages/polypose/src/polypose/weights/unihpr.safetensors")
+RESULTS = Path("docs/results/release.json")
 
 StoreArgument = Annotated[Path, typer.Argument(help="a store of views (posedata views, posedata render)")]
 
@@ -49,7 +60,7 @@ def retrieve(
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
     from polypose.stores import retrieve_views
-    from posetrain.results import write_results
+    from posedata.results import write_results
 
     from unihpr.task import open_model
 
@@ -72,7 +83,7 @@ def lift(
         str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")
     ] = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
-    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+    picture: PictureOption = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis.
 
@@ -114,6 +125,32 @@ def interpolate(
 
     picture = interpolate_rows(open_model(run), store, first, last, out, steps)
     console.print(f"{out}, {picture}")
+
+
+@app.command()
+@plain_errors()
+def release(
+    set_: SetOption = [],  # noqa: B006
+    runs: RunsOption = Path("runs"),
+    weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
+    json: Annotated[Path, typer.Option(help="the results to write")] = RESULTS,
+) -> None:
+    """Make the weights that polypose ships.
+
+    Trains the recipe `release` where runs/release is not whole, then calibrates, writes and measures it.
+    """
+    from posetrain.lifecycle import train as run_training
+
+    from unihpr.release import release as write_release
+    from unihpr.task import UNIHPR
+
+    recipe, run = load_named(ABOUT, "release", set_), runs / "release"
+    if not (run / "metrics.json").is_file():
+        run_training(UNIHPR, recipe, run, "resume")
+    rows = write_release(run, weights, json)
+    shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
+    print_table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
+    console.print(f"{weights}, {json}")
 
 
 if __name__ == "__main__":

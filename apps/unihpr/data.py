@@ -6,24 +6,22 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from polypose.samples import Frame, Sample
 from posedata.skeleton import get_skeleton
+from posedata.source import check_poses, open_poses
+from posedata.splits import PARTS, Part, evenly, part_rows, split_poses
 from posedata.store import PoseStore
-from posedata.store.cache import cached, code_key
-from posedata.store.files import building
-from posedata.synthetic.rendering import render_store
+from posedata.synthetic.filming import photograph
 from posedata.terminal import print_line
-from posedata.views import add_views, get_rig
+from posedata.views import get_rig
 from posedata.views.batch import DETECTED, MIXED, TRUE, Views
 from posedata.views.noise import DetectorNoise
-from posedata.views.recorded import RecordedViews
+from posedata.views.rows import StoreRows, recorded_rows
 from posedata.views.virtual import Bodies, VirtualViews
-from posetrain.poses import PARTS, Part, check_poses, evenly, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 from torch import Tensor
 
@@ -33,37 +31,6 @@ SKELETON = "h36m17"
 POSE = get_skeleton(SKELETON)
 Share = Callable[[Tensor], Tensor]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class StoreRows:
-    """Some rows of a store.
-
-    Attributes:
-        recorded: their cameras and pictures are the data set's own, not made for it.
-    """
-
-    store: PoseStore
-    rows: np.ndarray
-    recorded: bool = False
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __contains__(self, column: str) -> bool:
-        return column in self.store
-
-    def column(self, name: str) -> np.ndarray:
-        """A column's values in these rows."""
-        return self.store.column(name)[self.rows]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the store, and of which rows where they are not all."""
-        if len(self.rows) == len(self.store):
-            return self.store.fingerprint
-        content = self.store.fingerprint.encode() + self.rows.astype("<i8").tobytes()
-        return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -107,7 +74,7 @@ def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
         some = np.sort(pick.choice(train, min(config.images, len(train)), replace=False))
         views = _rendered(config, poses, some, "train", say)
     else:
-        views = recorded_rows(poses, train, config.keypoints, say)
+        views = recorded_rows(poses, train, POSE, config.keypoints, say)
     return Stores(poses, train, views, _held_out(config, poses, "test", say))
 
 
@@ -126,7 +93,7 @@ def open_test(config: DataConfig, place: Elsewhere, part: str, say: Say = print_
     check_poses(poses, place.store, True, say)
     rows = place.rows(poses, part)
     if (place.views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
-        found = recorded_rows(poses, rows, place.keypoints, say)
+        found = recorded_rows(poses, rows, POSE, place.keypoints, say)
         return Data(replace(found, rows=evenly(found.rows, config.test_images)), config, place.keypoints)
     if "valid" in poses:
         rows = rows[poses.column("valid")[rows].all(axis=1)]
@@ -139,34 +106,8 @@ def _held_out(config: DataConfig, poses: PoseStore, part: Part, say: Say) -> Sto
     rows = part_rows(split_poses(config, poses, say=say), part)
     if config.views == "virtual":
         return _rendered(config, poses, evenly(rows, config.test_images), part, say)
-    found = recorded_rows(poses, rows, config.keypoints, say)
+    found = recorded_rows(poses, rows, POSE, config.keypoints, say)
     return replace(found, rows=evenly(found.rows, config.test_images))
-
-
-def recorded_rows(store: PoseStore, rows: np.ndarray, detector: str, say: Say = print_line) -> StoreRows:
-    """Those of the rows that were recorded whole: with a camera, a picture (of a store that has any), every
-    joint, and a person in the detector's keypoints. How many are left out is said.
-
-    Raises:
-        ValueError: none is, or the store has no such keypoints.
-    """
-    kept = rows
-    for name in ("camera", "image"):
-        if name in store:
-            kept = kept[store.column(name)[kept] >= 0]
-    if not len(kept) or "camera" not in store:
-        raise ValueError(
-            f"{store.path}: no row has a recorded camera (and picture); prepare the data with cameras and"
-            " --size, or set data.views=virtual"
-        )
-    detectors = [detector] if detector else []
-    whole = RecordedViews(store, POSE, kept, detectors=detectors, lossy=True, say=say).whole()
-    kept = kept[whole.numpy()]
-    if not len(kept):
-        raise ValueError(f"{store.path}: no recorded view has a whole pose and keypoints; check the store")
-    if lost := len(rows) - len(kept):
-        say(f"{store.path}: {lost} of {len(rows)} views lack a camera, picture, joint or keypoints; left out")
-    return StoreRows(store, kept, recorded=True)
 
 
 class Data:
@@ -187,7 +128,7 @@ class Data:
     ) -> None:
         self.source, self.config, self.detector = source, config, detector
         self.device = torch.device(device)
-        self.held_out = _open(source, detector, self.device)
+        self.held_out = source.views(POSE, detector, self.device)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -231,7 +172,7 @@ class TrainingData(Data):
             Bodies(**asdict(config.augment)),
         )
         self.recorded_share = {"virtual": 0.0, "recorded": 1.0, "both": config.recorded}[config.views]
-        self.views = _open(stores.train_views, detector, self.device)
+        self.views = stores.train_views.views(POSE, detector, self.device)
 
     @property
     def fingerprint(self) -> str:
@@ -248,7 +189,7 @@ class TrainingData(Data):
         other = copy.copy(self)
         other.source = _held_out(self.config, self.stores.poses, part, say)
         other.stores = replace(self.stores, test_views=other.source)
-        other.held_out = _open(other.source, self.detector, self.device)
+        other.held_out = other.source.views(POSE, self.detector, self.device)
         return other
 
     def draw_views(
@@ -313,26 +254,16 @@ class TrainingData(Data):
         return torch.rand(count, generator=generator, device=self.device) < self.config.augment.mirror
 
 
-def _open(source: StoreRows, detector: str, device: torch.device) -> RecordedViews:
-    names = [detector] if detector else []
-    return RecordedViews(
-        source.store, POSE, source.rows, detectors=names, lossy=True, device=device, say=lambda text: None
-    )
-
-
 def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str, say: Say) -> StoreRows:
-    width, height = config.image_size
-    seed = config.seed + PARTS.index(part)
-    rig = get_rig(config.rig)
-    code = code_key("posedata.synthetic.people.build")
-    key = [poses.fingerprint, rows.tolist(), asdict(rig), config.image_size, seed, code]
-
-    def render(path: Path) -> None:
-        say(f"rendering {len(rows)} {part} images of {width}x{height}: {path}")
-        with building(path) as steps:
-            seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
-            size, workers = config.image_size, config.workers
-            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
-
-    store = PoseStore.open(cached(config.cache, f"{part}-views", key, render))
+    store = photograph(
+        poses,
+        rows,
+        config.cache,
+        part,
+        rig=get_rig(config.rig),
+        size=config.image_size,
+        seed=config.seed + PARTS.index(part),
+        workers=config.workers,
+        say=say,
+    )
     return StoreRows(store, np.arange(len(store)))

@@ -1,29 +1,21 @@
 """What a trained UniHPR is worth: estimation, retrieval, alignment, and the trivial baselines beside it."""
 
-from typing import Any
+from functools import partial
 
 import torch
-from jaxtyping import Float
 from polypose.batches import decode, embed
+from polypose.measuring import Metrics, estimation, keypoint_errors
 from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
-from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, nearest, pa_mpjpe_mm, pck, top_k
+from posedata.scoring.metrics import Neighbours
 from posedata.scoring.published import published_table
-from posediff import PoseDecoder
-from posediff.hypotheses import coverage
-from torch import Tensor
+from posedata.scoring.retrieval import across, relative_errors
+from posediff.calibration import LEVELS
 
 from unihpr.data import Data, TrainingData
 from unihpr.recipe import EvaluationConfig
 
 POSES: tuple[Modality, ...] = ("2d", "3d")
-CROP_PX = 128.0
-"""Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
-
-INTERVALS = (0.5, 0.8, 0.9)
-"""Central intervals of the hypotheses whose share of truth is counted."""
-
-Metrics = dict[str, Any]
 
 
 @torch.no_grad()
@@ -37,20 +29,27 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     modalities = MODALITIES if exact.images is not None else POSES
     embeddings = embed(model, exact, config.batch, modalities)
     noisy = embed(model, detected, config.batch, ("2d",))["2d"]
+    measured = partial(
+        estimation,
+        hypotheses=config.hypotheses,
+        steps=config.sampler_steps,
+        sampler=config.sampler,
+        batch=config.batch,
+    )
     metrics = {
-        "lift": estimation(model, embeddings["2d"], "2d", exact.joints, config),
-        "lift_detector": estimation(model, noisy, "2d", exact.joints, config),
+        "lift": measured(model, embeddings["2d"], "2d", exact.joints),
+        "lift_detector": measured(model, noisy, "2d", exact.joints),
     }
     if "image" in embeddings:
-        metrics["image"] = estimation(model, embeddings["image"], "image", exact.joints, config)
-    metrics["reconstruct"] = estimation(model, embeddings["3d"], "3d", exact.joints, config)
+        metrics["image"] = measured(model, embeddings["image"], "image", exact.joints)
+    metrics["reconstruct"] = measured(model, embeddings["3d"], "3d", exact.joints)
     if "image" in embeddings:
-        metrics["keypoints"] = keypoints(model, embeddings["image"], exact.keypoints)
+        metrics["keypoints"] = keypoint_errors(model, embeddings["image"], exact.keypoints)
     near = neighbours(data, config.neighbours)
     return metrics | {
         "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
-        "retrieval": retrieval(embeddings, exact.joints),
-        "retrieval_without_neighbours": retrieval(embeddings, exact.joints, near),
+        "retrieval": across(embeddings, exact.joints),
+        "retrieval_without_neighbours": across(embeddings, exact.joints, near),
         "baselines": baselines(model, data, exact),
     }
 
@@ -61,93 +60,13 @@ def watch(model: UniHPR, held_out: Sample, config: EvaluationConfig, step: str) 
     and in step 3, which teaches the decoders, of those lifted from exact 2D and from images."""
     modalities: tuple[Modality, ...] = ("2d", "3d") if step == "align_poses" else MODALITIES
     embeddings = embed(model, held_out, config.batch, modalities)
-    found = {name: row for name, row in retrieval(embeddings, held_out.joints).items() if "to_3d" in name}
+    found = {name: row for name, row in across(embeddings, held_out.joints).items() if "to_3d" in name}
     if step == "finetune":
         branches: dict[str, Modality] = {"lift": "2d", "image": "image"}
         for name, branch in branches.items():
             lifted = decode(model, embeddings[branch], branch, config.batch)
-            found[name] = errors(lifted, held_out.joints)
+            found[name] = relative_errors(lifted, held_out.joints)
     return {f"{name}.mpjpe_mm": row["mpjpe_mm"] for name, row in found.items()}
-
-
-def estimation(
-    model: UniHPR,
-    embedding: Float[Tensor, "B dim"],
-    modality: Modality,
-    truth: Float[Tensor, "B J 3"],
-    config: EvaluationConfig,
-) -> Metrics:
-    """3D error of one branch: the posterior mean (one evaluation) and sampled hypotheses."""
-    starts = range(0, len(truth), config.batch)
-    metrics = errors(decode(model, embedding, modality, config.batch), truth)
-    if isinstance(model.decoders["3d"], PoseDecoder):
-        generator = torch.Generator(truth.device).manual_seed(0)
-        drawn = torch.cat(
-            [
-                model.sample(
-                    "3d", embedding[i : i + config.batch], modality, hypotheses=config.hypotheses,
-                    steps=config.sampler_steps, sampler=config.sampler, generator=generator,
-                )
-                for i in starts
-            ],
-            dim=1,
-        )  # fmt: skip
-        each = mpjpe_mm(drawn, truth.expand_as(drawn))
-        metrics["one_hypothesis_mpjpe_mm"] = float(each[0].mean())
-        metrics[f"best_of_{config.hypotheses}_mpjpe_mm"] = float(best_of(each).mean())
-        metrics |= inside(drawn, truth)
-    return metrics
-
-
-def inside(drawn: Float[Tensor, "S B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
-    """How often the truth's coordinates lie in the hypotheses' central intervals; the root, always 0, is left
-    out."""
-    shares = coverage(drawn[..., 1:, :], truth[..., 1:, :], truth.new_tensor(INTERVALS)).tolist()
-    return {f"inside_{level:.0%}".rstrip("%"): share for level, share in zip(INTERVALS, shares, strict=True)}
-
-
-def errors(predicted: Float[Tensor, "B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
-    """MPJPE and PA-MPJPE, both relative to the root."""
-    predicted, truth = predicted - predicted[:, :1], truth - truth[:, :1]
-    return {
-        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
-        "pa_mpjpe_mm": float(pa_mpjpe_mm(predicted, truth).mean()),
-    }
-
-
-def keypoints(model: UniHPR, embedding: Float[Tensor, "B dim"], truth: Float[Tensor, "B J 2"]) -> Metrics:
-    """2D error of the image branch: PCK at 5 % of the box's longer side, and end-point error."""
-    predicted = model.decode("2d", embedding, "image")
-    side = truth.new_full(truth.shape[:1], 2.0)  # the box's longer side, in units of half of it
-    return {
-        "pck_005": float(pck(predicted, truth, side, 0.05).mean()),
-        "epe_px": float(epe_px(predicted * CROP_PX, truth * CROP_PX).mean()),
-    }
-
-
-def retrieval(
-    embeddings: dict[Modality, Float[Tensor, "B dim"]],
-    joints: Float[Tensor, "B J 3"],
-    exclude: Neighbours | None = None,
-) -> Metrics:
-    """Nearest neighbours across modalities, for every ordered pair.
-
-    Args:
-        joints: true poses, of queries and gallery alike.
-        exclude: what a query may not find; top-k has no meaning then.
-    """
-    table: Metrics = {}
-    for source in embeddings:
-        for target in embeddings:
-            if source == target:
-                continue
-            found = nearest(embeddings[source], embeddings[target], k=3, exclude=exclude)
-            row = errors(joints[found[:, 0]], joints)
-            if exclude is None:
-                own = torch.arange(len(found), device=found.device)
-                row |= {f"top{k}": float(top_k(found, own, k).float().mean()) for k in (1, 3)}
-            table[f"{source}_to_{target}"] = row
-    return table
 
 
 def neighbours(data: Data, frames: int) -> Neighbours:
@@ -161,14 +80,14 @@ def baselines(model: UniHPR, data: Data, test: Sample) -> Metrics:
     random retrieval."""
     count, device = len(test), test.joints.device
     mean = model.mean_pose.to(device).expand(count, -1, -1)
-    found = {"mean_pose": errors(mean, test.joints)}
+    found = {"mean_pose": relative_errors(mean, test.joints)}
     generator = torch.Generator(device).manual_seed(0)
     if isinstance(data, TrainingData):
         train = data.draw_views(20_000, generator, lambda rows: rows)
         nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
-        found["nearest_2d"] = errors(train.joints[nearest], test.joints)
+        found["nearest_2d"] = relative_errors(train.joints[nearest], test.joints)
     shuffled = torch.randperm(count, generator=generator, device=device)
-    return found | {"random_retrieval": errors(test.joints[shuffled], test.joints)}
+    return found | {"random_retrieval": relative_errors(test.joints[shuffled], test.joints)}
 
 
 def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
@@ -176,7 +95,7 @@ def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
     mean = metrics["baselines"]["mean_pose"]["mpjpe_mm"]
     table = []
     for name, key, paper in ROWS:
-        value: Any = metrics
+        value: Metrics | None = metrics
         for part in key.split("."):
             value = value.get(part) if value else None
         if value is None:
@@ -189,9 +108,9 @@ def summary(metrics: Metrics) -> list[tuple[str, str, str]]:
 
 
 def calibration(metrics: Metrics) -> list[tuple[str, ...]]:
-    """Rows (branch, share of truth in each of `INTERVALS`) of what draws; none without diffusion."""
+    """Rows (branch, share of truth in each of `LEVELS`) of what draws; none without diffusion."""
     branches = [(name, metrics[key]) for name, key, _ in (*ROWS[:3], RECONSTRUCT) if key in metrics]
-    keys = [f"inside_{level:.0%}".rstrip("%") for level in INTERVALS]
+    keys = [f"inside_{level:.0%}".rstrip("%") for level in LEVELS]
     return [(name, *(f"{row[key]:.0%}" for key in keys)) for name, row in branches if keys[0] in row]
 
 
@@ -223,5 +142,5 @@ ROWS = (
 
 RECONSTRUCT = ("3D from 3D", "reconstruct", "")
 
-CALIBRATION = ("truth inside the central", *(f"{level:.0%}" for level in INTERVALS))
+CALIBRATION = ("truth inside the central", *(f"{level:.0%}" for level in LEVELS))
 """Header of `calibration`: what a share should be stands above it."""

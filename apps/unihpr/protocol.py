@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from polypose.batches import embed
+from polypose.batches import decode, embed
 from polypose.network import Modality, UniHPR
 from posedata.scoring import PoseProtocol, Scores
 from posedata.scoring.protocols import get_protocol
-from torch import Tensor
 
 from unihpr.data import POSE, Data
 from unihpr.evaluate import Metrics
@@ -62,7 +61,7 @@ def score_branches(
         if modality == "image" and sample.images is None:
             continue
         embedding = embed(model, sample, config.batch, (modality,))[modality]
-        predicted = _decoded(model, embedding, modality, config.batch) @ sample.rotation
+        predicted = decode(model, embedding, modality, config.batch) @ sample.rotation
         found[branch] = protocol.score(
             predicted.cpu(),
             true,
@@ -101,10 +100,6 @@ def branch_scores(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
     """Of `evaluate`'s metrics, those of the branches."""
     keys = zip(BRANCHES, ("lift", "lift_detector", "image"), strict=True)
     return {branch: metrics[key] for branch, key in keys if key in metrics}
-
-
-def _decoded(model: UniHPR, embedding: Tensor, modality: Modality, batch: int) -> Tensor:
-    return torch.cat([model.decode("3d", part, modality) for part in embedding.split(batch)])
 
 
 def _cell(value: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from polypose.config import ModelConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
-from posetrain.poses import SyntheticDataset
+from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -39,16 +39,10 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(PoseSource):
     """Poses, the virtual cameras that see them, and the images rendered of them.
 
     Attributes:
-        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
-        path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "validation": ..., "test": ...} by subject; by default the split
-            that the data set's reader left in the store. Not for `synthetic`.
-        cache: where prepared stores and rendered images are kept, by content.
-        accept_faults: train although something is wrong with the poses, which training says first.
         views: `recorded` takes cameras, keypoints and images as the data have them; `virtual` places cameras
             around the poses and renders what they see; `both` trains on a share of each. What is recorded is
             tested as it was recorded.
@@ -67,11 +61,6 @@ class DataConfig:
         augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).
     """
 
-    format: str = "synthetic"
-    path: Path | None = None
-    split: Path | None = None
-    cache: Path = Path("data")
-    accept_faults: bool = False
     views: Literal["virtual", "recorded", "both"] = "virtual"
     recorded: Fraction = 0.5
     keypoints: str = ""
@@ -85,7 +74,6 @@ class DataConfig:
     seed: Seed = 0
     workers: Positive = 2
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
 from posedata.figures import gallery
 from posedata.geometry.align import root_relative
+from posedata.html import Report
 from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
 from posedata.scoring.metrics import per_joint_mm
+from posedata.writing import write_png
 from poseenc.interpolate import great_arc
 from posetrain.figures import curves, watched
-from posetrain.files import write_png
-from posetrain.html import Report
 from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 from sklearn.manifold import TSNE

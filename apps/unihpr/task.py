@@ -4,23 +4,22 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain.task import Metrics, Row, Scored, Table
 
 from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
-from unihpr.baseline import SIMPLE_BASELINE
-from unihpr.data import Data, TrainingData, open_test, prepare_stores
+from unihpr.baseline import SIMPLE_BASELINE, ViewTask
+from unihpr.data import Data, TrainingData
 from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
@@ -29,23 +28,13 @@ from unihpr.steps import STEPS
 HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
 
 
-class UniHPRTask(Task[Recipe, UniHPR, Data]):
+class UniHPRTask(ViewTask[UniHPR]):
     """Image, 2D and 3D in one embedding."""
 
     about = ABOUT
     siblings = (SIMPLE_BASELINE,)
     comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
     headline = COMPONENTS.measured
-
-    def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
-        return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)
-
-    def on(self, data: Data, part: Part, say: Say) -> Data:
-        assert isinstance(data, TrainingData)
-        return data.on(part, say)
-
-    def elsewhere(self, trained: Trained[Recipe, UniHPR, Data], place: Elsewhere, part: Part) -> Data:
-        return open_test(trained.recipe.data, place, part)
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
         """With data to train on, decoders take their scale from them."""

@@ -1,1 +1,1 @@
-"""UniPose: not built yet. `README.md` beside this file says what is there and what is missing."""
+"""UniPose: 3D joints of people in RGB-D, taught without 3D labels; and two interacting hands."""

@@ -78,15 +78,17 @@ def predict(
     """3D joints of the people in recorded RGB-D, by a run's teacher, in the camera's frame in metres."""
     if picture and picture.suffix != ".png":
         raise ValueError(f"--picture {picture}: write to a file that ends in .png")
+    from pointcloud_weak import viewer
+    from pointcloud_weak.predict import check_ending
+    from posedata.errors import check_new_file
     from posedata.readers import open_rgbd
-    from posetrain.files import keep_input, write_png
+    from posedata.writing import keep_input, write_png
 
-    from unipose import viewer
-    from unipose.predict import check_ending, save
     from unipose.predict import predict as find
 
     check_ending(out)
     for file in (out, picture):
+        check_new_file(file)
         keep_input(file, source, keypoints, intrinsics)
     if view:
         viewer.check_display()
@@ -102,7 +104,7 @@ def predict(
         draws=draws,
         say=console.print,
     )
-    save(found, out)
+    found.save(out)
     console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
         write_png(picture, viewer.picture(recording[frame], found, frame))

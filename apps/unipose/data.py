@@ -12,12 +12,13 @@ from jaxtyping import Int
 from pointcloud_weak.clips import Clips
 from pointcloud_weak.isolated import open_clips
 from posedata.detect import KeypointSource
+from posedata.source import check_poses, open_poses
+from posedata.splits import PARTS, Part, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.synthetic import film
 from posedata.terminal import print_line
 from posedata.views import choose_clips, windows
 from posedata.views.noise import DetectorNoise
-from posetrain.poses import PARTS, Part, check_poses, open_poses, part_rows, split_poses
 from posetrain.task import Elsewhere
 
 from unipose.recipe import DataConfig

@@ -38,16 +38,19 @@ def predict(
     if out.suffix != ".npz":
         raise ValueError(f"{out}: write to a file that ends in .npz")
     import numpy as np
+    from posedata.errors import check_new_file
     from posedata.skeleton import get_skeleton
-    from posetrain.files import keep_input, write_npz
+    from posedata.writing import keep_input, write_npz
+    from poseenc.anchor.hands import predict as run_network
 
     from unipose.hands.task import open_run
     from unipose.hands.use import draw
-    from unipose.hands.use import predict as run_network
 
-    keep_input(out.with_suffix(".png"), picture)
+    for file in (out, out.with_suffix(".png")):
+        check_new_file(file)
+        keep_input(file, picture)
 
-    found = run_network(open_run(run), picture, box)
+    found = run_network(open_run(run).model, picture, box)
     hand = get_skeleton("interhand42")
     about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
     write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})

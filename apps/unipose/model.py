@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import torch
+from pointcloud_weak.clips import Clips
 from pointcloud_weak.networks import ClipTransformer, PointNet2
+from pointcloud_weak.pseudo import Labels
+from pointcloud_weak.scores import Models
 from pointcloud_weak.students import KINDS, Kind, Student
 from pointcloud_weak.teacher import Teacher
 from posedata.skeleton import get_skeleton
 from poseenc.anchor import A2JTransformer
 from torch import nn
 
-from unipose.recipe import Recipe
-
-
-class Models(nn.ModuleDict):
-    """Teachers, students and their twins by the names of the stages that train them."""
-
-    def get_teacher(self, name: str = "teacher") -> Teacher:
-        """One that sees points."""
-        found = self[name]
-        assert isinstance(found, Teacher)
-        return found
-
-    def get_student(self, name: str) -> Student:
-        """One that sees pictures or depth."""
-        found = self[name]
-        assert isinstance(found, Student)
-        return found
+from unipose.recipe import PseudoConfig, Recipe
 
 
 def make_teacher(recipe: Recipe) -> Teacher:
@@ -83,3 +70,10 @@ def build(recipe: Recipe, trained: bool = False) -> Models:
     for twin in ("", "_twin"):
         models |= {f"student_{kind}{twin}": make_student(recipe, kind, trained) for kind in KINDS}
     return Models({name: model for name, model in models.items() if recipe.twins or "_twin" not in name})
+
+
+def labels(teacher: Teacher, clips: Clips, config: PseudoConfig) -> Labels:
+    """The teacher's labels, believed as the recipe says."""
+    shortest, longest = config.bones
+    rule = {"ray": config.ray, "support": config.support, "scale": config.scale}
+    return Labels.taught(teacher, clips, **rule, shortest=shortest, longest=longest)

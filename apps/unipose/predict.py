@@ -1,17 +1,14 @@
 """People in recorded RGB-D by a trained teacher: depth in, isolation, points, 3D joints out.
 
 found = predict(run, open_rgbd("recording"), keypoints="keypoints.json")
-save(found, "joints.npz")
+found.save(Path("joints.npz"))
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pointcloud_weak.predict import Prediction, predict_people
 from pointcloud_weak.recorded import see_people
 from posedata.detect import live_detector
@@ -19,11 +16,8 @@ from posedata.readers.rgbd import RgbdSequence
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from posediff.hypotheses import minimum_bayes_risk
-from posetrain.files import write_npz, write_text
 
 from unipose.task import open_teacher
-
-UNIT = "metres, camera frame, y down"
 
 
 def predict(
@@ -67,38 +61,3 @@ def predict(
         device=device,
         seed=seed,
     )
-
-
-def save(found: Prediction, path: Path) -> None:
-    """Write .npz (every array, `skeleton`, `joint_names`, `unit`, the frames' `names`), or .json (a list of
-    people with named joints).
-
-    Raises:
-        ValueError: another ending.
-    """
-    check_ending(path)
-    if path.suffix == ".json":
-        write_text(path, json.dumps(_plain(found), indent=1) + "\n")
-        return
-    arrays = {n: getattr(found, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
-    about = {"skeleton": found.skeleton.name, "joint_names": found.skeleton.joints, "unit": UNIT}
-    write_npz(path, names=np.array(found.names), **{n: np.array(v) for n, v in about.items()}, **arrays)
-
-
-def _plain(found: Prediction) -> dict[str, Any]:
-    people = [
-        {
-            "frame": found.names[found.frame[i]],
-            "person": int(found.person[i]),
-            "joints": dict(zip(found.skeleton.joints, found.joints[i].round(4).tolist(), strict=True)),
-            "box": found.box[i].round(1).tolist(),
-        }
-        for i in range(len(found.joints))
-    ]
-    return {"skeleton": found.skeleton.name, "unit": UNIT, "people": people}
-
-
-def check_ending(path: Path) -> None:
-    """Raise ValueError unless `save` can write there."""
-    if path.suffix not in (".npz", ".json"):
-        raise ValueError(f"{path}: write to a file that ends in .npz or .json")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
-from posetrain.poses import SyntheticDataset
+from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -26,17 +26,12 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(PoseSource):
     """RGB-D clips, and the 2D detections that go with them.
 
     Attributes:
         format: `synthetic`, `store` or a reader's name: poses, which are then dressed and filmed; or `rgbd`,
             a store that has depth images already.
-        path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "test": ...} by subject; by default the split that the data set's
-            reader left in the store. Not for `synthetic`.
-        cache: where stores, films and isolated points are kept, by content.
-        accept_faults: train although something is wrong with the poses, which training says first.
         skeleton: of the networks.
         clips, test_clips: how many are filmed (of an `rgbd` store: at most so many are taken).
         frames: T, frames of a clip.
@@ -52,11 +47,6 @@ class DataConfig:
         workers: rendering processes.
     """
 
-    format: str = "synthetic"
-    path: Path | None = None
-    split: Path | None = None
-    cache: Path = Path("data")
-    accept_faults: bool = False
     skeleton: str = "itop15"
     clips: Positive = 1000
     test_clips: Positive = 200
@@ -72,7 +62,6 @@ class DataConfig:
     kinect: bool = True
     seed: Seed = 0
     workers: Positive = 2
-    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from pointcloud_weak.frames import Frames
 from pointcloud_weak.pseudo import Labels
+from pointcloud_weak.scores import Models, evaluate, label_errors, student_errors, teacher_errors
 from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import Teacher
+from posedata.splits import Part
 from posedata.terminal import print_line
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
@@ -26,11 +27,9 @@ from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.data import ClipSplit, ClipTest, open_part, open_test, prepare
-from unipose.evaluate import LABELS, PSEUDO_LABELS, evaluate, student_errors, summary, teacher_errors
-from unipose.model import Models, build, make_teacher
-from unipose.pseudo import label_errors, labels, skin
+from unipose.model import build, labels, make_teacher
 from unipose.recipe import ABOUT, Recipe
-from unipose.report import HEADER, write_report
+from unipose.report import HEADER, LABELS, PSEUDO_LABELS, lines, write_report
 
 UniPoseRun = Trained[Recipe, Models, ClipTest]
 
@@ -133,8 +132,10 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         if part == "test" and isinstance(held_out, ClipSplit):
             clips = held_out.train
             metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
-            metrics["pseudo"] = label_errors(models, clips, trained.recipe)
-            metrics["skin_mm"] = skin(models.get_teacher(), clips)
+            teacher = models.get_teacher()
+            pseudo = labels(teacher, clips, trained.recipe.pseudo)
+            metrics["pseudo"] = label_errors(models, clips, pseudo)
+            metrics["skin_mm"] = teacher.skin_mm(clips.skeleton)
             seconds = trained.run.seconds()
             metrics["training_seconds"] = {name: round(value, 1) for name, value in seconds.items()}
         return metrics
@@ -152,7 +153,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         return {"metrics": {key: value for key, value in metrics.items() if key != part}}
 
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
-        yield Table(f"People of the {part}", HEADER, summary(metrics, part))
+        yield Table(f"People of the {part}", HEADER, lines(metrics[part], LABELS))
 
     def report(self, trained: UniPoseRun, metrics: Metrics) -> Path:
         return write_report(trained.run, trained.model, trained.data.test, trained.recipe, metrics)

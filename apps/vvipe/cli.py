@@ -9,6 +9,7 @@ from posetrain.errors import plain_errors
 from posetrain.options import (
     JsonOption,
     NameOption,
+    PictureOption,
     RecipeOption,
     RunArgument,
     RunsOption,
@@ -99,7 +100,10 @@ def lift(
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, K, 2 or 3): x, y and confidence")],
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     skeleton: SkeletonOption = "coco17",
-    picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="width and height of the image, to check keypoints by")
+    ] = None,
+    picture: PictureOption = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame.
 
@@ -107,7 +111,7 @@ def lift(
     """
     from vvipe.use import lift as lift_file
 
-    console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture)}")
+    console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture, size)}")
 
 
 @app.command()

@@ -5,13 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from poseenc.hits import nearest_2d
 from posetrain.ablation import Record, Variant, Variants, flat, seeds_of, summarise
-from posetrain.recipe import to_plain
-from posetrain.results import write_results
-from posetrain.runs import precisions
 from posetrain.task import Table
 
-from vvipe.evaluate import nearest_2d
 from vvipe.recipe import METHODS, Recipe
 from vvipe.task import VVIPE_TASK
 
@@ -43,15 +40,7 @@ def compare(
             records += runs.measured(_cells(seeded, folder, beside), flat)
     rows = summarise(records, LABELS)
     if json:
-        write_results(
-            json,
-            rows,
-            data=runs.data(exact).fingerprint,
-            seeds=list(seeds_of(recipe, seeds)),
-            runs=records,
-            recipe=to_plain(recipe),
-            precision=precisions(folder),
-        )
+        runs.write(json, rows, recipe, folder, seeds=list(seeds_of(recipe, seeds)), runs=records)
     return Table("Hit@k, percent", COLUMNS, [_line(row) for row in rows])
 
 

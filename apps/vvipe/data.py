@@ -5,71 +5,38 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from posedata.geometry.camera import Camera
-from posedata.scoring.similar import distinct, pose_distances
+from jaxtyping import Float
+from posedata.scoring.similar import distinct
+from posedata.source import check_poses, open_poses, require_skeleton
+from posedata.splits import Part, evenly, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.terminal import print_line
-from posedata.views import Rig, sample_cameras
+from posedata.views import Rig, get_rig, sample_cameras
 from posedata.views.augment import random_views
-from posedata.views.batch import DETECTED, MIXED, TRUE
-from posedata.views.batch import see as posedata_see
+from posedata.views.batch import TRUE
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews, moments
-from poseenc.canonical import POSE, Body, normalise, read_keypoints
-from posetrain.poses import Part, check_poses, evenly, open_poses, part_rows, split_poses
+from posedata.views.rigs import CHEST, STEEP
+from poseenc.canonical import POSE, Body, read_keypoints
+from poseenc.hits import TestSet
+from poseenc.seen import Normalised, beside, see, see_by_stations
 from posetrain.task import Elsewhere
 from torch import Tensor
 
-from vvipe import rigs
 from vvipe.recipe import AugmentConfig, DataConfig
 
 Share = Callable[[Tensor], Tensor]
+TRAIN = get_rig("h36m")
+"""The four cameras that record training: Human3.6M's, at chest height in the corners of a room."""
+
 CANDIDATES = 3
 """Test frames looked at for every one wanted: about a third of them are near duplicates."""
-
-
-@dataclass(frozen=True)
-class Normalised:
-    """What the encoder is given of views (`poseenc.canonical.normalise`), with any leading shape.
-
-    Keypoints are NaN where a view shows no hip or no shoulder: they have no centre or no scale.
-    """
-
-    keypoints: Float[Tensor, "*n 13 2"]
-    confidence: Float[Tensor, "*n 13"]
-
-    def __getitem__(self, index: object) -> Normalised:
-        return Normalised(self.keypoints[index], self.confidence[index])  # type: ignore[index]
-
-    @classmethod
-    def of(cls, points: Float[Tensor, "*n 13 3"]) -> Normalised:
-        """Normalised of keypoints in pixels with confidences."""
-        return cls(normalise(points[..., :2], points[..., 2]), points[..., 2])
-
-    @property
-    def valid(self) -> Bool[Tensor, "*n"]:
-        """Which views have a centre and a scale."""
-        return self.keypoints.isfinite().all(-1).all(-1)
-
-    def flatten(self) -> Normalised:
-        """All views in one row."""
-        return Normalised(self.keypoints.reshape(-1, 13, 2), self.confidence.reshape(-1, 13))
-
-    @classmethod
-    def join(cls, parts: Iterable[Normalised], how: Callable[[list[Tensor]], Tensor]) -> Normalised:
-        """Several as one, by `torch.stack` or `torch.cat`."""
-        made = list(parts)
-        return cls(how([v.keypoints for v in made]), how([v.confidence for v in made]))
-
-    def to(self, device: torch.device | str) -> Normalised:
-        return Normalised(self.keypoints.to(device), self.confidence.to(device))
 
 
 @dataclass(frozen=True)
@@ -78,20 +45,6 @@ class Batch:
 
     pose: Float[Tensor, "B J 3"]
     views: Normalised
-
-
-def see(
-    joints: Float[Tensor, "B J 3"],
-    camera: Camera,
-    generator: torch.Generator,
-    noise: DetectorNoise | None = None,
-    share: float = 1.0,
-) -> Normalised:
-    """Poses in the world as cameras see them, a share of them with a detector's noise."""
-    views, name = posedata_see(joints, camera), TRUE
-    if noise is not None and share > 0:
-        views, name = views.detected(noise, generator).mixed(DETECTED, share, generator), MIXED
-    return Normalised.of(read_keypoints(views.keypoints[name], POSE))
 
 
 class Data:
@@ -132,14 +85,14 @@ class Data:
         """Held-out poses and how every camera of both rigs sees them: drawn on the CPU, kept on `device`."""
         config = self.config
         rows = evenly(self.test_rows, CANDIDATES * config.test_poses)
-        kept = distinct(self.body.pose(_joints(self.store, rows)), config.distinct).numpy()
+        kept = distinct(self.body.pose(torch.from_numpy(self.store.joints(rows))), config.distinct).numpy()
         rows = rows[evenly(kept, config.test_poses)]
-        joints = _joints(self.store, rows)
+        joints = torch.from_numpy(self.store.joints(rows))
         return TestSet(
             joints,
             self.body.pose(joints),
             self._views(joints, rows, seed=2),
-            self._by_rigs(joints, [rigs.CHEST, rigs.STEEP], seed=3),
+            self._by_rigs(joints, [CHEST, STEEP], seed=3),
         ).to(self.device)
 
     def _usable(self, rows: np.ndarray) -> np.ndarray:
@@ -148,7 +101,7 @@ class Data:
             return rows
         table, _ = moments(self.store, rows)
         seen = self._as_recorded(table).valid.all(1).numpy()
-        whole = _joints(self.store, table[:, 0]).isfinite().all(-1).all(-1).numpy()
+        whole = np.isfinite(self.store.joints(table[:, 0])).all((-1, -2))
         table = table[seen & whole]
         if not len(table):
             raise ValueError(
@@ -159,9 +112,9 @@ class Data:
         return table[:, 0]
 
     def _views(self, joints: Tensor, rows: np.ndarray, seed: int) -> Normalised:
-        """(N, cameras, ...) as the data set's own cameras saw the poses, or those of `rigs.TRAIN`."""
+        """(N, cameras, ...) as the data set's own cameras saw the poses, or those of `TRAIN`."""
         if self.config.views == "virtual":
-            return self._by_rigs(joints, [rigs.TRAIN], seed)
+            return self._by_rigs(joints, [TRAIN], seed)
         return self._as_recorded(np.stack([self.moments[row] for row in rows.tolist()]))
 
     def _as_recorded(self, table: np.ndarray) -> Normalised:
@@ -174,8 +127,7 @@ class Data:
     def _by_rigs(self, joints: Tensor, which: list[Rig], seed: int) -> Normalised:
         """(N, cameras, ...) of fixed cameras; the same for the same recipe."""
         generator = torch.Generator().manual_seed(1000 * self.config.seed + seed)
-        cameras = rigs.record(joints, which, generator)
-        return Normalised.join((see(joints, camera, generator, self.noise) for camera in cameras), _beside)
+        return see_by_stations(joints, which, generator, self.noise)
 
 
 class TrainingData(Data):
@@ -196,7 +148,7 @@ class TrainingData(Data):
         nobody = Body(torch.zeros(len(POSE)))  # until the training poses are known
         super().__init__(config, store, part_rows(self.parts, "test"), nobody, device)
         self.train_rows = evenly(self._usable(part_rows(self.parts, "train")), config.train_poses)
-        joints = _joints(store, self.train_rows)
+        joints = torch.from_numpy(store.joints(self.train_rows))
         self.body = Body.mean_of(joints)
         self.views = self._views(joints, self.train_rows, seed=1).to(self.device)
         self.joints = joints.to(self.device)
@@ -257,7 +209,7 @@ class TrainingData(Data):
         seen = self.views[rows[:, None], station]
         joints = self.joints[rows]
         if augment.share > 0:
-            fresh = Normalised.join((self._fresh(joints, augment, generator) for _ in range(views)), _beside)
+            fresh = Normalised.join((self._fresh(joints, augment, generator) for _ in range(views)), beside)
             new = torch.rand(count, views, generator=generator, device=device) < augment.share
             seen = Normalised(
                 torch.where(new[..., None, None], fresh.keypoints, seen.keypoints),
@@ -285,47 +237,6 @@ class TrainingData(Data):
             target_jitter=0.2,
         )
         return see(joints, sample_cameras(joints, rig, generator), generator, self.noise, augment.noise)
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Held-out poses, no two nearly alike.
-
-    Attributes:
-        joints: (N, 17, 3) in the world, metres.
-        pose: (N, 17, 3) as embedded: in torsos, in the body frame.
-        same: (N, 4, ...) seen by the training cameras.
-        other: (N, 11, ...) seen by the test cameras: `rigs.CHEST_CAMERAS` at chest height, then the steep
-            ones.
-    """
-
-    joints: Float[Tensor, "N J 3"]
-    pose: Float[Tensor, "N J 3"]
-    same: Normalised
-    other: Normalised
-
-    def __len__(self) -> int:
-        return len(self.pose)
-
-    @cached_property
-    def distances(self) -> Float[Tensor, "N N"]:
-        """Of every pose (row) to every other after Procrustes, in torsos: what decides a hit."""
-        return pose_distances(self.pose, self.pose, aligned=True)
-
-    def to(self, device: torch.device | str) -> TestSet:
-        """On a device, with the distances if they have been computed."""
-        if self.pose.device == torch.device(device):
-            return self
-        moved = TestSet(
-            self.joints.to(device), self.pose.to(device), self.same.to(device), self.other.to(device)
-        )
-        if "distances" in self.__dict__:
-            moved.__dict__["distances"] = self.distances.to(device)
-        return moved
-
-    def hits(self, threshold: float) -> Bool[Tensor, "N N"]:
-        """Which pose counts as found for which query."""
-        return self.distances <= threshold
 
 
 def open_data(
@@ -357,10 +268,7 @@ def open_test(
         ValueError, FileNotFoundError: there is no such store or part, or nobody whole in it.
     """
     store = PoseStore.open(place.store)
-    if store.skeleton.name != POSE.name:
-        raise ValueError(
-            f"{place.store}: skeleton is {store.skeleton.name}, {POSE.name} is needed; convert the store"
-        )
+    require_skeleton(store, POSE.name)
     check_poses(store, place.store, True, say)
     rows = place.rows(store, part)
     if "valid" in store:
@@ -377,18 +285,6 @@ def open_test(
 
 def _hash(*parts: object) -> str:
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]
-
-
-def _joints(store: PoseStore, rows: np.ndarray) -> Float[Tensor, "N J 3"]:
-    """World, metres; NaN where not valid."""
-    joints = torch.from_numpy(np.array(store.column("joints")[rows]))
-    if "valid" not in store:
-        return joints
-    return torch.where(torch.from_numpy(store.column("valid")[rows])[..., None], joints, torch.nan)
-
-
-def _beside(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts, dim=1)
 
 
 def _radians(span: tuple[float, float]) -> tuple[float, float]:

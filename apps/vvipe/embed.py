@@ -1,24 +1,24 @@
 """Embeddings of what a user hands in: a store's views or poses, or a file of keypoints or joints."""
 
+import hashlib
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.keypoint_files import TORSO, Say, read_array, read_keypoints, tell_invalid
-from posedata.keypoints import LARGEST
+from posedata.keypoint_files import TORSO, Say, read_joints, read_keypoints, tell_invalid
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import store_keypoints
 from poseenc.canonical import POSE
 from poseenc.canonical import read_keypoints as as_thirteen
+from poseenc.index import EmbeddingIndex
+from poseenc.seen import Normalised
+from poseenc.vvipe import VVIPE, Model, embed_views
 from posetrain.lifecycle import Trained
 from torch import Tensor
 
-from vvipe.data import Data, Normalised
-from vvipe.evaluate import embed_views
-from vvipe.model import VVIPE, Model
+from vvipe.data import Data
 from vvipe.recipe import Recipe
 
 VVIPERun = Trained[Recipe, Model, Data]
@@ -85,47 +85,55 @@ def embed_any(
     return out
 
 
-def read_file(path: Path, skeleton: str, say: Say = print_line) -> Normalised:
+def made_by(trained: VVIPERun) -> dict[str, str]:
+    """What an index says of the run that made it: its name, a digest of its weights, its skeleton."""
+    digest = hashlib.sha256()
+    for name, value in sorted(trained.model.state_dict().items()):
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return {"run": trained.run.name, "weights": digest.hexdigest(), "skeleton": POSE.name}
+
+
+def require_own(trained: VVIPERun, index: EmbeddingIndex, path: Path, say: Say = print_line) -> None:
+    """Raise a ValueError where another run made an index; say so where the index does not tell."""
+    if not index.about:
+        say(f"warning: {path}: does not say which run made it; embed again, with {trained.run.path}")
+        return
+    here = made_by(trained)
+    if any(index.about.get(key) != here[key] for key in ("weights", "skeleton")):
+        told = [
+            f"run {about.get('run')} (weights {about.get('weights', '')[:12]}, {about.get('skeleton')})"
+            for about in (index.about, here)
+        ]
+        raise ValueError(
+            f"{path}: was made by {told[0]}, and is asked by {told[1]}; embed the gallery with"
+            f" {trained.run.path}, or name the run that made it"
+        )
+
+
+def read_file(
+    path: Path, skeleton: str, say: Say = print_line, size: tuple[int, int] | None = None
+) -> Normalised:
     """Keypoints of an .npy: (N, K, 2), or (N, K, 3) with confidences; of confidence 0 where not seen.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or not keypoints of that skeleton.
     """
     source = get_skeleton(skeleton)
-    return Normalised.of(as_thirteen(read_keypoints(path, source, say=say), source))
+    return Normalised.of(as_thirteen(read_keypoints(path, source, size, say), source))
 
 
 def poses_of(trained: VVIPERun, source: Path) -> Float[Tensor, "N 17 3"]:
     """Poses as the model embeds them, of a store or of an .npy of (N, 17, 3) joints in any unit and frame;
     NaN where a joint of a store's pose is not valid."""
     if _is_file(source):
-        joints = _joints(source)
+        joints = read_joints(source, POSE)
     else:
         store = PoseStore.open(source)
-        joints = torch.from_numpy(np.array(store.column("joints")))
-        if "valid" in store:
-            joints[~torch.from_numpy(np.array(store.column("valid")))] = torch.nan
-        joints = store.skeleton.convert(joints, POSE)
+        joints = store.skeleton.convert(torch.from_numpy(store.joints()), POSE)
     whole = joints.isfinite().all(-1).all(-1)
     poses = torch.full_like(joints, torch.nan)
     poses[whole] = trained.model.body.get().pose(joints[whole], trained.recipe.vae.align)
     return poses
-
-
-def _joints(path: Path) -> Float[Tensor, "N 17 3"]:
-    values = read_array(path, "joints")
-    if values.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: holds {values.dtype} values, want numbers")
-    if not values.size:
-        raise ValueError(f"{path}: has no frame; give one pose at least")
-    if values.ndim != 3 or values.shape[1:] != (len(POSE), 3):
-        raise ValueError(f"{path}: shape is {values.shape}, want (N, {len(POSE)}, 3) of {POSE.name}")
-    wrong = ~(np.abs(values) <= LARGEST).all(-1)
-    if wrong.any():
-        frame, joint = (int(i) for i in np.argwhere(wrong)[0])
-        place = ", ".join(f"{x:.4g}" for x in values[frame, joint])
-        raise ValueError(f"{path}: frame {frame}, {POSE.joints[joint]}: is at ({place}); leave the frame out")
-    return torch.from_numpy(values.astype(np.float32))
 
 
 def _is_file(source: Path) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
-from posetrain.poses import SyntheticDataset
+from posedata.source import PoseSource
+from poseenc.hit_rules import HitRules
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -17,31 +18,20 @@ METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(PoseSource):
     """Poses, and the fixed cameras that see them.
 
     Attributes:
-        format: `synthetic`, `store`, or any reader's name (`posedata prepare --help`).
-        path: what the format reads; not for `synthetic`.
-        split: a JSON file {"train": ..., "test": ...} by subject; by default the split that the data set's
-            reader left in the store. Not for `synthetic`.
-        cache: where prepared stores are kept, by content.
-        accept_faults: train although something is wrong with the poses, which training says first.
         train_poses: frames to train on, evenly through the training subjects'.
         test_poses: frames to test on, evenly through the test subjects' after near duplicates are removed.
         distinct: near duplicates are test poses nearer than this, in torsos, after Procrustes.
         keypoints: `exact` projections, or with the noise of a `detector`, in training and in the test.
-        views: `virtual` cameras (`vvipe.rigs`), or the data set's own, as `recorded`, in training and in the
+        views: `virtual` cameras, or the data set's own, as `recorded`, in training and in the
             test on the same rig; a moment that one of them lacks is left out.
         detector: of recorded views, the store's column keypoints_NAME where `keypoints` is `detector`.
         seed: decides cameras and noise.
     """
 
-    format: str = "synthetic"
-    path: Path | None = None
-    split: Path | None = None
-    cache: Path = Path("data")
-    accept_faults: bool = False
     train_poses: Positive = 20_000
     test_poses: Positive = 1000
     distinct: NonNegative = 0.02
@@ -49,7 +39,6 @@ class DataConfig:
     views: Literal["virtual", "recorded"] = "virtual"
     detector: str = "detector"
     seed: Seed = 0
-    synthetic: SyntheticDataset = field(default_factory=SyntheticDataset)
 
 
 @dataclass(frozen=True)
@@ -178,21 +167,6 @@ class MatchingConfig:
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
-    """How `evaluate` counts.
-
-    Attributes:
-        hits: k of Hit@k.
-        threshold: the greatest distance of a hit, in torsos, after Procrustes.
-        batch: poses embedded at a time.
-    """
-
-    hits: tuple[Positive, ...] = (1, 10, 20)
-    threshold: NonNegative = 0.1
-    batch: Positive = 4096
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A whole run: data, cameras, model, stages, evaluation, loop."""
 
@@ -202,7 +176,7 @@ class Recipe:
     vae: VaeConfig = field(default_factory=VaeConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    evaluation: HitRules = field(default_factory=HitRules)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 

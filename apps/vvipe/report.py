@@ -6,9 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from posedata.figures import gallery
+from posedata.html import Report
 from posedata.scoring.metrics import nearest
+from posedata.views.rigs import CHEST_CAMERAS
+from poseenc.hits import Metrics, TestSet, nearest_2d
+from poseenc.vvipe import VVIPE, around, embed_views
 from posetrain.figures import curves, watched
-from posetrain.html import Report
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -16,11 +19,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from vvipe import figures
-from vvipe.data import TestSet
 from vvipe.embed import VVIPERun, require_encoder
-from vvipe.evaluate import Metrics, embed_views, nearest_2d
-from vvipe.model import VVIPE, around
-from vvipe.rigs import CHEST_CAMERAS
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
 KEYS = 10
@@ -161,7 +160,7 @@ def _lifted(model: VVIPE, test: TestSet, embedded: Tensor, torso: float, keys: I
 
 def _generated(model: VVIPE, test: TestSet, torso: float, row: int) -> object:
     generator = torch.Generator().manual_seed(0)
-    directions = torch.randn(7, model.config.dim, generator=generator)
+    directions = torch.randn(7, model.dim, generator=generator)
     start: Float[Tensor, "J 3"] = test.pose[row]
     cells = [
         [("pose", figures.upright(torso * start)), ("0", figures.upright(torso * line0))]

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable
 import torch
 from contrastive import margin_triplet
 from contrastive.euclidean import distance_info_nce
+from contrastive.whole import ALONE, WholeBatch
 from posedata.scoring.similar import pose_distances, within
 from poseenc.gaussian import Gaussian
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
+from poseenc.vvipe import PRVIPE, VVIPE
 from posetrain.loop import Trainer
 from posetrain.stage import Stage
-from posetrain.whole import ALONE, WholeBatch
 from torch import Tensor, nn
 
 from vvipe.data import Batch, TrainingData
-from vvipe.model import PRVIPE, VVIPE
 from vvipe.recipe import MappingConfig, Recipe, VaeConfig
 
 Losses = dict[str, Tensor]

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.splits import Part
+from poseenc.hits import evaluate, nearest_2d, rebuilt_mm
+from poseenc.vvipe import PRVIPE, VVIPE, Model
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.loop import Trainer
-from posetrain.poses import Part
 from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
@@ -18,8 +20,6 @@ from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 from vvipe.ablate import COMPONENTS
 from vvipe.data import Data, TrainingData, open_data, open_test
 from vvipe.embed import VVIPERun, require_encoder
-from vvipe.evaluate import evaluate, nearest_2d, watch
-from vvipe.model import VVIPE, Model, build
 from vvipe.protocol import hit_protocol, score_hits
 from vvipe.recipe import ABOUT, METHODS, Recipe
 from vvipe.report import write_report
@@ -140,6 +140,31 @@ class VVIPETask(Task[Recipe, Model, Data]):
         table = Table(scored.title, header, [[line.get(key) or "" for key in header] for line in found])
         ours = {"method": trained.run.name, "protocol": name, "keypoints": keypoints, **row}
         return Scored([table], [ours], {"data": data, "published": scored.published()})
+
+
+def build(recipe: Recipe) -> Model:
+    """The model that a recipe names."""
+    config, matching = recipe.model, recipe.matching
+    shape: dict[str, Any] = {
+        "hidden": config.hidden,
+        "blocks": config.blocks,
+        "confidence": config.confidence,
+    }
+    if config.method == "vvipe":
+        return VVIPE(config.dim, dropout=config.dropout, **shape)
+    return PRVIPE(matching.dim, dropout=matching.dropout, **shape)
+
+
+@torch.no_grad()
+def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, float]:
+    """A stage of training in few numbers: the error of poses rebuilt, mm, then Hit@k and the 3D error."""
+    if stage == "vae":
+        assert isinstance(model, VVIPE)
+        truth = data.body.pose(data.test.joints, recipe.vae.align).to(model.body.lengths.device)
+        return {"reconstruct.mpjpe_mm": rebuilt_mm(model, truth, data.body.torso)}
+    found = evaluate(model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    rigs = ("same_rig", "all", "unseen")
+    return {f"{rig}.{name}": value for rig in rigs for name, value in found[rig].items()}
 
 
 def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str) -> None:

@@ -8,19 +8,27 @@ from posedata.arrays import check_ending, write_embeddings, write_poses
 from posedata.figures import gallery
 from posedata.keypoint_files import TORSO, Say, tell_invalid
 from posedata.keypoints import frames_told
+from posedata.results import write_results
+from posedata.scoring.metrics import pa_mpjpe_mm
 from posedata.scoring.retrieval import Scores, in_words, score_retrieval
 from posedata.terminal import print_line
+from posedata.writing import write_png
 from poseenc.canonical import POSE
 from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
 from poseenc.index import EmbeddingIndex
-from posetrain.files import write_png
-from posetrain.results import write_results
+from poseenc.vvipe import around, embed_views
 from torch import Tensor
 
 from vvipe import figures
-from vvipe.embed import VVIPERun, embed_any, poses_of, read_file, require_encoder, require_vvipe
-from vvipe.evaluate import embed_views
-from vvipe.model import around
+from vvipe.embed import (
+    embed_any,
+    made_by,
+    poses_of,
+    read_file,
+    require_encoder,
+    require_own,
+    require_vvipe,
+)
 from vvipe.task import open_run
 
 INDEX = ".index"
@@ -38,14 +46,15 @@ def embed_source(
     Returns: the shape written.
     """
     check_ending(out, more=(INDEX,))
-    embedded = embed_any(open_run(run), source, modality, keypoints, skeleton, say)
+    trained = open_run(run)
+    embedded = embed_any(trained, source, modality, keypoints, skeleton, say)
     valid = embedded.isfinite().all(1)
     if out.suffix == INDEX:
         if not bool(valid.all()):
             rows = frames_told((~valid).nonzero()[:, 0].numpy())
             raise ValueError(f"{source}: {rows} cannot be embedded, and an index has no gaps; write an .npz")
         out.parent.mkdir(parents=True, exist_ok=True)
-        EmbeddingIndex(gallery_on_sphere(embedded)).save(out)
+        EmbeddingIndex(gallery_on_sphere(embedded)).save(out, made_by(trained))
     else:
         write_embeddings(out, {"embedding": embedded.numpy()}, valid.numpy())
     return tuple(embedded.shape)
@@ -75,6 +84,7 @@ def retrieve(
     able = query.isfinite().all(1).nonzero()[:, 0]
     if gallery.suffix == INDEX:
         index = EmbeddingIndex.load(gallery)
+        require_own(trained, index, gallery, say)
         there = torch.arange(len(index))
     else:
         known = embed_any(trained, gallery, target, keypoints, skeleton, say)
@@ -83,12 +93,13 @@ def retrieve(
     if not len(index):
         raise ValueError(f"{gallery}: has no rows; give a gallery to retrieve from")
     found = there[index.search(queries_for_sphere(query[able]), min(k, len(index))).row]
-    error = _errors(trained, queries, gallery, able, found[:, 0])
     scores: Scores = {"queries": 0}
+    error: Tensor | None = None
     if queries.is_dir() and gallery.is_dir() and len(found):
         torso = trained.model.body.get().torso  # poses are of the universal skeleton, in torsos
-        asked, kept = (torso * poses_of(trained, source) for source in (queries, gallery))
-        scores = score_retrieval(asked[able], kept, found, POSE, sorted({1, 5, 10, 20, k}))
+        asked, kept = poses_of(trained, queries)[able], poses_of(trained, gallery)
+        error = torso * pa_mpjpe_mm(kept[found[:, 0]], asked)
+        scores = score_retrieval(torso * asked, torso * kept, found, POSE, sorted({1, 5, 10, 20, k}))
         say(in_words(scores))
     rows: list[tuple[Any, ...]] = [
         (query_row, " ".join(map(str, row)), "" if error is None else float(error[i]))
@@ -106,12 +117,24 @@ def retrieve(
 
 @torch.no_grad()
 def lift(
-    run: Path, keypoints: Path, out: Path, skeleton: str, picture: Path | None, say: Say = print_line
+    run: Path,
+    keypoints: Path,
+    out: Path,
+    skeleton: str,
+    picture: Path | None,
+    size: tuple[int, int] | None = None,
+    say: Say = print_line,
 ) -> tuple[int, ...]:
     """Lift keypoints of a file and write `joints`, metres of the universal skeleton in the body frame, and
-    `valid`: a frame without a person (`posedata.keypoints.holds_person`) has NaN joints."""
+    `valid`: a frame without a person (`posedata.keypoints.holds_person`) has NaN joints.
+
+    Args:
+        size: width and height of the images, to check keypoints by; the model needs no camera.
+    """
     check_ending(out, picture)
-    views = read_file(keypoints, skeleton, say)
+    if size is not None and min(size) < 1:
+        raise ValueError(f"--size {size[0]} {size[1]}: give pixels above 0")
+    views = read_file(keypoints, skeleton, say, size)
     trained = open_run(run)
     require_encoder(trained)
     model = require_vvipe(trained)
@@ -147,7 +170,7 @@ def generate(
     model = require_vvipe(trained)
     torso = model.body.get().torso
     generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn(count, model.config.dim, generator=generator)
+    directions = torch.randn(count, model.dim, generator=generator)
     if store is None:
         poses, axes = torso * model.decode(directions), ["sample"]
         cells = [[(f"sample {i + 1}", figures.upright(pose)) for i, pose in enumerate(poses[:8])]]
@@ -166,13 +189,3 @@ def generate(
     shape = write_poses(out, poses.numpy(), POSE, BODY, axes=axes)
     write_png(picture, gallery(cells), bbox_inches="tight")
     return shape
-
-
-def _errors(trained: VVIPERun, queries: Path, gallery: Path, asked: Tensor, first: Tensor) -> Tensor | None:
-    """PA-MPJPE in mm of what was found first for the queries asked, where both are stores of known poses."""
-    from posedata.scoring.metrics import pa_mpjpe_mm
-
-    if not (queries.is_dir() and gallery.is_dir()) or not len(first) or bool((first < 0).any()):
-        return None
-    torso = trained.model.body.get().torso
-    return torso * pa_mpjpe_mm(poses_of(trained, gallery)[first], poses_of(trained, queries)[asked])

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from posedata.results import write_results
 from poseenc.anchor import (
     A2J,
     A2JTransformer,
@@ -28,7 +29,6 @@ from poseenc.anchor import (
     ensemble,
     ensemble_naive,
 )
-from posetrain.results import write_results
 from torch import Tensor
 
 Work = Callable[[], object]

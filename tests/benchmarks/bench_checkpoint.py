@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.results import write_results
+from posedata.writing import write_tensors, write_text
 from posetrain.checkpoint import CheckpointStore, load_checkpoint
-from posetrain.files import write_tensors, write_text
-from posetrain.results import write_results
 from safetensors.torch import load_file
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from contrastive import joint_info_nce, pairwise_info_nce, pmrl, symile, tuple_info_nce
 from contrastive.negatives import paper_sample
-from posetrain.results import write_results
+from posedata.results import write_results
 from torch import Tensor
 
 DIMENSIONS = 1024

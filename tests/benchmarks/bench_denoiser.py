@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from polypose.samples import Sample
+from posedata.results import write_results
 from posedata.store import PoseStore
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import get_rig, sample_cameras
@@ -33,7 +34,6 @@ from posediff.reference import GFPoseNetwork
 from posediff.schedule import draw_times
 from posediff.sde import SubVP
 from posetrain.errors import plain_errors
-from posetrain.results import write_results
 from torch import Tensor, nn
 
 SEEN = torch.tensor([1.0, 1.0, 0.0])

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from posedata.results import write_results
 from poseenc import MLPPoseEncoder, PoseEncoder2D, image_encoder
-from posetrain.results import write_results
 from torch import Tensor, nn
 
 Work = Callable[[], Tensor]

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from posetrain.results import write_results
+from posedata.results import write_results
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (

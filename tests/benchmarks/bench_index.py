@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from posedata.results import write_results
 from poseenc import EmbeddingIndex, FaissIndex
-from posetrain.results import write_results
 from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import normalize

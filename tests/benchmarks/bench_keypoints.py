@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from posedata.plausible import check_keypoints
+from posedata.results import write_results
 from posedata.skeleton import get_skeleton
-from posetrain.results import write_results
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packages/posedata/tests"))
 

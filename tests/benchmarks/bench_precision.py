@@ -89,7 +89,7 @@ def main() -> None:
             f"{row['ms']:10.1f}{row['ratio']:8.2f}"
         )
     if arguments.json:
-        from posetrain.results import write_results
+        from posedata.results import write_results
 
         write_results(arguments.json, measured, batch=arguments.batch)
 

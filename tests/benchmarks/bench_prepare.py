@@ -182,7 +182,7 @@ def main() -> None:
     same = rows[0]["sha256"] == rows[2]["sha256"]
     print(f"{rows[0]['rows']:,} rows; the same bytes: {same}")
     if options.json:
-        from posetrain.results import write_results
+        from posedata.results import write_results
 
         write_results(options.json, rows, same_bytes=same)
 

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from posedata.results import write_results
 from posetrain.checkpoint import load_checkpoint
-from posetrain.results import write_results
 
 SCRIPT = Path(__file__).resolve().parents[1] / "processes_tiny.py"
 APPS = ("unihpr", "baseline", "vvipe", "unipose", "hands")

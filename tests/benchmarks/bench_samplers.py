@@ -33,6 +33,7 @@ from bench_denoiser import Poses, network_row, open_poses, print_network
 from polypose.network import MODALITIES, UniHPR
 from polypose.network import condition as as_condition
 from polypose.samples import Sample
+from posedata.results import write_results
 from posedata.scoring.metrics import mpjpe_mm
 from posediff import PoseDecoder
 from posediff.difference import AROUND_MEAN
@@ -42,7 +43,6 @@ from posediff.schedule import geometric, levels_of, uniform_time
 from posediff.sde import SubVP
 from poseenc import MLPPoseEncoder
 from posetrain.errors import plain_errors
-from posetrain.results import write_results
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize

@@ -18,9 +18,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from posedata.results import write_results
 from posedata.store import PoseStore, StoreWriter, digests
 from posedata.store.digests import write_digests
-from posetrain.results import write_results
 from rich.console import Console
 from rich.table import Table
 

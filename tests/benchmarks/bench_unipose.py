@@ -20,10 +20,10 @@ from pointcloud_weak.ops import farthest_points
 from pointcloud_weak.students import KINDS, depth_picture
 from posedata.geometry.camera import Camera
 from posedata.open3d_loader import open3d
+from posedata.results import write_results
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
 from posetrain.recipe import load_recipe
-from posetrain.results import write_results
 from pytorch3d.ops import sample_farthest_points
 from unipose.model import make_student, make_teacher
 from unipose.recipe import RECIPES, Recipe

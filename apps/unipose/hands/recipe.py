@@ -2,46 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
-from posedata.views.hand_ranges import TILT, HandAugmentation
+from posedata.hand_source import HandSource
+from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate
+from posedata.views.hand_ranges import HandAugmentation
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Pictures of hands.
-
-    Attributes:
-        format: `synthetic` (rendered), or `interhand` (InterHand2.6M).
-        path: InterHand2.6M's folder, with annotations/SPLIT and images/SPLIT; not for `synthetic`.
-        cache: where rendered or cut pictures are kept, by content.
-        accept_faults: train although something is wrong with the poses, which training says first.
-        images, test_images: how many are rendered; of InterHand2.6M all are used.
-        size: side of the square crops, px.
-        interacting: share of rendered scenes with two hands.
-        tilt: of rendered hands from upright at most, radians.
-        background: of rendered scenes (`posedata.synthetic.background.KINDS`).
-        seed: of the rendered scenes.
-        workers: rendering processes.
-    """
-
-    format: Literal["synthetic", "interhand"] = "synthetic"
-    path: Path | None = None
-    cache: Path = Path("data")
-    accept_faults: bool = False
-    images: Positive = 4000
-    test_images: Positive = 500
-    size: Positive = 256
-    interacting: Fraction = 0.5
-    tilt: NonNegative = TILT
-    background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
-    seed: Seed = 0
-    workers: Positive = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +55,7 @@ class TrainConfig:
 class Recipe:
     """A whole run."""
 
-    data: DataConfig = field(default_factory=DataConfig)
+    data: HandSource = field(default_factory=HandSource)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.hand_source import HandSource, open_hands
+from posedata.splits import Part
 from posedata.store import PoseStore
+from posedata.views.hand_pictures import Hands
 from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
+from poseenc.anchor.hands import METHOD, errors, evaluate
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.optimise import scheduled, warm_then
-from posetrain.poses import Part
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
 from torch import Tensor
 
-from unipose.hands.data import Hands, fingerprint, prepare, prepare_part
-from unipose.hands.evaluate import METHOD, errors, evaluate
-from unipose.hands.recipe import ABOUT, DataConfig, Recipe
+from unipose.hands.recipe import ABOUT, Recipe
 
 STAGE = "hands"
 HEADER = {"single_mpjpe_mm": "single", "two_mpjpe_mm": "two", "all_mpjpe_mm": "all", "epe_px": "2D, px"}
@@ -35,13 +37,14 @@ HEADER = {"single_mpjpe_mm": "single", "two_mpjpe_mm": "two", "all_mpjpe_mm": "a
 class HandSplit:
     """Pictures to train on, where there are any, and pictures to test on."""
 
-    config: DataConfig
+    config: HandSource
     train: Hands | None
     test: Hands
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(*(hands.store for hands in (self.train, self.test) if hands is not None))
+        stores = [hands.store.fingerprint for hands in (self.train, self.test) if hands is not None]
+        return hashlib.sha256("".join(stores).encode()).hexdigest()[:16]
 
 
 HandsRun = Trained[Recipe, A2JTransformer, HandSplit]
@@ -53,12 +56,13 @@ class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
     about = ABOUT
 
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> HandSplit:
-        return HandSplit(recipe.data, *(Hands.open(store, device) for store in prepare(recipe.data, say)))
+        stores = [open_hands(recipe.data, part, say) for part in ("train", "test")]
+        return HandSplit(recipe.data, *(Hands.open(store, device) for store in stores))
 
     def on(self, data: HandSplit, part: Part, say: Say) -> HandSplit:
         if part == "test":
             return data
-        store = prepare_part(data.config, part, say)
+        store = open_hands(data.config, part, say)
         return replace(data, test=Hands.open(store, data.test.targets.device))
 
     def elsewhere(self, trained: HandsRun, place: Elsewhere, part: Part) -> HandSplit:

@@ -1,6 +1,5 @@
 """One process of test_gather_processes: its rows of the batch, every loss, value and gradients to a file."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +65,7 @@ def results(own: slice, dtype: torch.dtype, *, gather: bool) -> dict[str, list[T
 
 
 def main(rank: int, sizes: list[int], folder: Path) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(sizes))
     own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
     for dtype in (torch.float32, torch.float64):
@@ -73,7 +73,3 @@ def main(rank: int, sizes: list[int], folder: Path) -> None:
     x = list(batch(torch.float64)[:, own])
     torch.save(triplet_info_nce(x, 0.3, "sampled", gather=True), folder / f"seed-{rank}.pt")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), [int(size) for size in sys.argv[2].split(",")], Path(sys.argv[3]))

@@ -1,39 +1,33 @@
 """Several gloo processes with uneven rows give the loss and the gradients of one process with all rows."""
 
-import importlib.util
-import os
-import subprocess
-import sys
+import importlib
+import multiprocessing
 from pathlib import Path
 
 import pytest
 import torch
 from contrastive import pairwise_info_nce
 
-WORKER = Path(__file__).with_name("gathered.py")
+# real processes, forked from one that holds torch already: importing it again takes longer than the losses
+NURSERY = multiprocessing.get_context("forkserver")
+NURSERY.set_forkserver_preload(["torch", "contrastive"])
 
 
 @pytest.mark.parametrize("sizes", [[6, 5], [5, 0, 5, 1]])
-def test_processes_equal_one_process(sizes: list[int], tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    rows = ",".join(map(str, sizes))
+def test_processes_equal_one_process(
+    sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    gathered = importlib.import_module("gathered")
     workers = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), rows, str(tmp_path)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(len(sizes))
+        NURSERY.Process(target=gathered.main, args=(rank, sizes, tmp_path)) for rank in range(len(sizes))
     ]
-    errors = [worker.communicate(timeout=240)[1] for worker in workers]
-    assert all(worker.returncode == 0 for worker in workers), "\n".join(errors)
-
-    spec = importlib.util.spec_from_file_location("gathered", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
-    gathered = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gathered)
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(240)
+    assert [worker.exitcode for worker in workers] == [0] * len(sizes)
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 2e-5)):
         single = gathered.results(slice(0, 11), dtype, gather=False)
         parts = [torch.load(tmp_path / f"{dtype}-{rank}.pt") for rank in range(len(sizes))]

@@ -13,7 +13,9 @@ def test_a_folder_for_the_hub_is_a_model(model: Model, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "m")
     assert (tmp_path / "m" / "model.safetensors").is_file()
     assert "license: apache-2.0" in (tmp_path / "m" / "README.md").read_text()
-    for found in (Shared.from_pretrained(str(tmp_path / "m")).model, polypose.load(tmp_path / "m")):
+    file = Shared.from_pretrained(str(tmp_path / "m")).file
+    assert file == tmp_path / "m" / "model.safetensors"
+    for found in (polypose.load(file), polypose.load(tmp_path / "m")):
         for name, value in model.network.state_dict().items():
             assert torch.equal(found.network.state_dict()[name], value)
 

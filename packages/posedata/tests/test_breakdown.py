@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from posedata.geometry.camera import Camera
-from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
+from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation, field_of_view, roll
 
 
 def test_errors_are_sorted_out_by_joint_and_name() -> None:
@@ -30,3 +30,19 @@ def test_a_camera_above_looks_down(degrees: float) -> None:
     assert float(elevation(camera)) == pytest.approx(degrees, abs=1e-3)
     person = torch.tensor([[[0.0, 0.0, 0.5], [0.0, 0.0, 1.5]]])
     assert float(distance(camera, person)) == pytest.approx(4.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 12.0, -30.0])
+def test_a_rolled_camera_says_by_how_much_wherever_it_stands(degrees: float) -> None:
+    position = torch.tensor([[3.0, 2.0, 4.0], [-1.0, 0.5, 0.2]])
+    camera = Camera.look_at(position, torch.tensor([[0.0, 0.0, 1.0]]), 1000.0, (1000, 1000))
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turned = torch.tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ camera.rotation
+    assert roll(camera.replace(rotation=turned)).tolist() == pytest.approx([abs(degrees)] * 2, abs=1e-3)
+
+
+def test_field_of_view_is_of_the_width() -> None:
+    camera = Camera(
+        torch.tensor([[500.0, 1.0]]), torch.zeros(2), torch.eye(3), torch.zeros(3), size=(1000, 10)
+    )
+    assert float(field_of_view(camera)) == pytest.approx(90.0)

@@ -102,10 +102,13 @@ def test_a_reader_sees_one_store_or_the_other_while_one_is_replaced(tmp_path: Pa
         import sys
         from pathlib import Path
         from test_files import write
+        print("begins", flush=True)
         for value in range(1, 31):
             write(Path(sys.argv[1]), float(value), 12 + value)
     """
     writer, seen = start(script, path), [0.0]
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "begins\n"
     while writer.poll() is None:
         seen.append(value_of(path))
     writer.communicate()

@@ -58,6 +58,25 @@ def test_a_store_is_truth(tmp_path: Path) -> None:
     assert dict(zip(header, rows[0], strict=True))["hands"] == "50.0"
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("millimetres", 1000), ("centimetres", 100)])
+def test_people_who_are_not_in_metres_are_refused_with_the_cure(
+    tmp_path: Path, unit: str, factor: int
+) -> None:
+    frames = formats.itop_frames()
+    true = frames["real_world_coordinates"][frames["is_valid"] == 1].astype(np.float64)
+    metres = _predictions(tmp_path / "metres.npz", true, "itop15")
+    assert evaluate_protocol("itop", metres, metres)["rows"][0]["mpjpe_mm"] == 0
+    true[0] = np.nan  # a frame without a prediction
+    wrong = _predictions(tmp_path / "wrong.npz", true * factor, "itop15")
+    for files in ((wrong, metres), (metres, wrong)):
+        with pytest.raises(
+            ValueError,
+            match=rf"wrong\.npz: people are \d+ units large, which looks like {unit}; give metres: joints /"
+            rf" {factor}$",
+        ):
+            evaluate_protocol("itop", *files)
+
+
 def _in_cameras(path: Path) -> np.ndarray:
     store = PoseStore.open(path)
     joints = torch.from_numpy(np.array(store.column("joints")))

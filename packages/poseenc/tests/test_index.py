@@ -225,6 +225,22 @@ def test_any_flipped_bit_of_a_saved_index_is_noticed(tmp_path):
     assert len(EmbeddingIndex.load(path)) == 20
 
 
+def test_what_is_said_of_an_index_comes_back_and_is_guarded_as_its_rows_are(tmp_path):
+    path = tmp_path / "gallery.npy"
+    about = {"run": "runs/größte", "skeleton": "h36m17"}
+    EmbeddingIndex(GALLERY).save(path, about)
+    index = EmbeddingIndex.load(path)
+    assert index.about == about
+    np.testing.assert_array_equal(np.load(path), index.vectors())
+    whole = path.read_bytes()
+    at = whole.index(b"h36m17")
+    path.write_bytes(whole[:at] + b"coco17" + whole[at + 6 :])
+    with pytest.raises(ValueError, match=r"gallery\.npy: damaged or cut short"):
+        EmbeddingIndex.load(path)
+    EmbeddingIndex(GALLERY).save(path)
+    assert EmbeddingIndex.load(path).about == EmbeddingIndex(GALLERY).about == {}
+
+
 def test_an_index_without_a_digest_opens_where_its_rows_are_of_unit_length(tmp_path):
     path = tmp_path / "old.npy"
     vectors = EmbeddingIndex(np.concatenate([GALLERY, np.zeros((1, 6))])).vectors()

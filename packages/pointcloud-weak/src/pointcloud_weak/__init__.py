@@ -63,32 +63,5 @@ __all__ = [
     "weak_terms",
 ]
 
-_HOMES = {
-    "pointcloud_weak.cloud": ("DepthUnprojector", "clusters", "fit_plane", "normals", "voxel_downsample"),
-    "pointcloud_weak.isolate": ("Isolation", "isolate_person"),
-    "pointcloud_weak.losses": (
-        "Evidence",
-        "KeypointDepth",
-        "SkinOffset",
-        "WeakWeights",
-        "acceleration_loss",
-        "behind_loss",
-        "bone_lengths",
-        "bone_range_loss",
-        "bone_variance_loss",
-        "keypoint_depth",
-        "lift_loss",
-        "mirrored_bones",
-        "ray_loss",
-        "support_loss",
-        "symmetry_loss",
-        "weak_loss",
-        "weak_terms",
-    ),
-    "pointcloud_weak.ops": ("ball_query", "farthest_points", "subsample", "voxels"),
-    "pointcloud_weak.people": ("Person", "find_people", "nearest_body"),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

@@ -113,9 +113,7 @@ class Clips:
     def truth(self) -> Float[Tensor, "K T J 3"]:
         """True joints in the camera's frame, NaN where not known: for evaluation and for the supervised twins
         only."""
-        joints = torch.from_numpy(np.array(self.store.column("joints")[self.rows]))
-        if "valid" in self.store:
-            joints[~torch.from_numpy(np.array(self.store.column("valid")[self.rows]))] = torch.nan
+        joints = torch.from_numpy(self.store.joints(self.rows))
         joints = self.store.camera(self.rows).world_to_camera(joints)
         if self.store.skeleton.name != self.skeleton.name:
             joints = self.store.skeleton.convert(joints, self.skeleton, lossy=True)

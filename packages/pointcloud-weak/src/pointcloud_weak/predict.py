@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from posedata.keypoints import convert_keypoints
 from posedata.skeleton import Skeleton, get_skeleton
+from posedata.writing import write_npz, write_text
 from torch import Tensor
 
 from .isolate import CONFIDENT
@@ -19,6 +23,7 @@ from .recorded import Seen, follow
 from .teacher import Teacher
 
 COCO = get_skeleton("coco17")
+UNIT = "metres, camera frame, y down"
 Middle = Callable[[Float[Tensor, "D P J 3"]], Float[Tensor, "P J 3"]]
 """Of several poses of each person, one."""
 
@@ -45,6 +50,39 @@ class Prediction:
     points: Float32[np.ndarray, "P N 3"]
     names: tuple[str, ...]
     skeleton: Skeleton
+
+    def save(self, path: Path) -> None:
+        """Write .npz (every array, `skeleton`, `joint_names`, `unit`, the frames' `names`), or .json (a list
+        of people with named joints).
+
+        Raises:
+            ValueError: another ending.
+        """
+        check_ending(path)
+        about = {"skeleton": self.skeleton.name, "unit": UNIT}
+        if path.suffix == ".json":
+            write_text(path, json.dumps({**about, "people": self._people()}, indent=1) + "\n")
+            return
+        arrays = {n: getattr(self, n) for n in ("joints", "frame", "person", "keypoints", "box", "points")}
+        texts = {**about, "joint_names": self.skeleton.joints, "names": self.names}
+        write_npz(path, **{name: np.array(value) for name, value in texts.items()}, **arrays)
+
+    def _people(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "frame": self.names[self.frame[i]],
+                "person": int(self.person[i]),
+                "joints": dict(zip(self.skeleton.joints, self.joints[i].round(4).tolist(), strict=True)),
+                "box": self.box[i].round(1).tolist(),
+            }
+            for i in range(len(self.joints))
+        ]
+
+
+def check_ending(path: Path) -> None:
+    """Raise ValueError unless `Prediction.save` can write there."""
+    if path.suffix not in (".npz", ".json"):
+        raise ValueError(f"{path}: write to a file that ends in .npz or .json")
 
 
 def predict_people(

@@ -85,6 +85,11 @@ class Teacher(nn.Module):
         logged = {name: value.detach().mean() for name, value in terms.items()}
         return {"loss": total, **logged, "skin": offset.detach().mean()}
 
+    def skin_mm(self, skeleton: Skeleton) -> dict[str, float]:
+        """How deep joints lie under the skin, as learnt, mm."""
+        depths = self.offset().detach().mul(1000).tolist()
+        return {name: round(depth, 1) for name, depth in zip(skeleton.joints, depths, strict=True)}
+
 
 def label_loss(joints: Float[Tensor, "B T J 3"], truth: Float[Tensor, "B T J 3"]) -> dict[str, Tensor]:
     """The loss on 3D labels: what the same network could at best come to."""

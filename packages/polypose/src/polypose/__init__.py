@@ -21,14 +21,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Embeddings", "InputWarning", "Model", "ModelConfig", "Poses", "Settings", "load"]
 
-_HOMES = {
-    "polypose.config": ("ModelConfig", "Settings"),
-    "polypose.embeddings": ("Embeddings",),
-    "polypose.inputs": ("InputWarning",),
-    "polypose.model": ("Model", "load"),
-    "polypose.poses": ("Poses",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

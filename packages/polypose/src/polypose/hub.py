@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from huggingface_hub import ModelHubMixin, hf_hub_download
 
-from polypose.model import Model, load
 from polypose.packed import NAME
 
 
-class Shared(ModelHubMixin, library_name="polypose", tags=["human-pose", "3d-pose"], license="apache-2.0"):
-    """A model with `from_pretrained`, `save_pretrained` and `push_to_hub`, which hold its one file."""
+class Saves(Protocol):
+    """What writes its file into a folder, as `polypose.Model` does."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def save(self, path: Path) -> Path: ...
+
+
+class Shared(ModelHubMixin, library_name="polypose", tags=["human-pose", "3d-pose"], license="apache-2.0"):
+    """A model's one file with `from_pretrained`, `save_pretrained` and `push_to_hub`.
+
+    Attributes:
+        file: where it lies on this machine, of a model that was fetched.
+    """
+
+    def __init__(self, model: Saves | None = None, file: Path | None = None) -> None:
+        self.model, self.file = model, file
 
     def _save_pretrained(self, save_directory: Path) -> None:
+        assert self.model is not None
         self.model.save(save_directory)
 
     @classmethod
@@ -33,7 +43,7 @@ class Shared(ModelHubMixin, library_name="polypose", tags=["human-pose", "3d-pos
         **options: Any,
     ) -> Shared:
         if Path(model_id).is_dir():
-            return cls(load(model_id))
+            return cls(file=Path(model_id) / NAME)
         file = hf_hub_download(
             model_id,
             NAME,
@@ -43,11 +53,11 @@ class Shared(ModelHubMixin, library_name="polypose", tags=["human-pose", "3d-pos
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(load(file))
+        return cls(file=Path(file))
 
 
-def fetched(name: str) -> Model:
-    """A model by its name on the hub, "user/name".
+def fetched(name: str) -> Path:
+    """The file of a model by its name on the hub, "user/name".
 
     Raises:
         FileNotFoundError: it could not be had.
@@ -61,4 +71,5 @@ def fetched(name: str) -> Model:
             f"{name}: no folder or file, and could not be had from the hub ({type(error).__name__}); give a"
             f" run's folder or a {NAME}"
         ) from error
-    return shared.model
+    assert shared.file is not None
+    return shared.file

@@ -192,7 +192,7 @@ def load(source: str | Path | None = None) -> Model:
     if isinstance(source, str) and not path.exists() and _HUB.fullmatch(source):
         from polypose.hub import fetched
 
-        return fetched(source)
+        path = fetched(source)
     if path.is_dir():
         path /= NAME
         if not path.is_file():

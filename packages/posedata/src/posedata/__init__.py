@@ -36,18 +36,5 @@ __all__ = [
     "root_relative",
 ]
 
-_HOMES = {
-    "posedata.geometry.align": ("Similarity", "align", "kabsch", "procrustes", "root_relative"),
-    "posedata.geometry.boxes": (
-        "bounding_box",
-        "bounding_box_token",
-        "denormalise_keypoints",
-        "normalise_keypoints",
-    ),
-    "posedata.geometry.camera": ("Camera",),
-    "posedata.skeleton": ("SKELETONS", "Skeleton", "get_skeleton"),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posedata.errors import check_new_file
 from posedata.skeleton import Skeleton
 from posedata.writing import write_npz, write_text
 
@@ -23,15 +24,14 @@ def check_ending(out: Path, picture: Path | None = None, more: Sequence[str] = (
         picture: a .png to write.
 
     Raises:
-        ValueError: another ending, or a folder.
+        ValueError: another ending, or no file can be written there.
     """
     for path, endings in ((out, (*ENDINGS, *more)), (picture, (".png",))):
         if path is None:
             continue
         if path.suffix not in endings:
             raise ValueError(f"{path}: write to a file that ends in {' or '.join(endings)}")
-        if path.is_dir():
-            raise ValueError(f"{path}: is a folder; name a file that ends in {' or '.join(endings)}")
+        check_new_file(path)
 
 
 def write_poses(

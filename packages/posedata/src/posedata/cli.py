@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posedata.errors import one_line
+from posedata.errors import check_new_file, one_line
 from posedata.prepare.cli import prepare_app
 from posedata.store.names import KINDS, NOISES, RIGS
 from posedata.terminal import Terminal, styled, visible
@@ -187,13 +187,17 @@ def inspect(
     with _faults():
         if picture is not None and picture.suffix.lower() != ".png":
             raise ValueError(f"--picture {picture}: write to a file that ends in .png")
+        check_new_file(json_file)
+        check_new_file(picture)
         from posedata.inspection.report import contact_sheet, inspect_store
         from posedata.store.pose_store import PoseStore
 
         opened = PoseStore.open(store, verify=verify)
         report = inspect_store(opened)
         if json_file is not None:
-            json_file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            from posedata.writing import write_text
+
+            write_text(json_file, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         if picture is not None:
             picture.parent.mkdir(parents=True, exist_ok=True)
             contact_sheet(opened).save(picture, format="PNG")

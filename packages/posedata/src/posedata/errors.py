@@ -25,6 +25,23 @@ _CURES = {
 }
 
 
+def check_new_file(path: Path | None) -> None:
+    """Refuse, before any work, a file that cannot be written.
+
+    Raises:
+        ValueError: it is a folder, or stands below a file, or the folder may not be written to.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; name a file in it")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ValueError(f"{path}: {above} is a file; name a folder")
+    if not os.access(above, os.W_OK):
+        raise ValueError(f"{path}: {above} cannot be written to; give this user the right to it")
+
+
 def one_line(error: BaseException) -> str:
     """An error on one line. One of the operating system becomes "FILE: what is wrong; cure"."""
     text = " ".join(str(error).split())

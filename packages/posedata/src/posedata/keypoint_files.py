@@ -1,4 +1,4 @@
-"""Keypoints from a user's file: read, checked, and told what they were taken for."""
+"""Keypoints and joints from a user's file: read, checked, and told what they were taken for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from posedata.keypoints import checked_keypoints, frames_told
+from posedata.keypoints import LARGEST, checked_keypoints, frames_told
 from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
 
@@ -36,6 +37,27 @@ def read_keypoints(
     values = read_array(path, "keypoints")
     say(f"keypoints are read as {skeleton.name}; name another set with --skeleton")
     return checked_keypoints(values, skeleton, str(path), size, say)
+
+
+def read_joints(path: Path, skeleton: Skeleton) -> Float[Tensor, "N J 3"]:
+    """Joints of an .npy, (N, J, 3) in any unit and frame.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or not whole poses of that skeleton.
+    """
+    values = read_array(path, "joints")
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: holds {values.dtype} values, want numbers")
+    if not values.size:
+        raise ValueError(f"{path}: has no frame; give one pose at least")
+    if values.ndim != 3 or values.shape[1:] != (len(skeleton), 3):
+        raise ValueError(f"{path}: shape is {values.shape}, want (N, {len(skeleton)}, 3) of {skeleton.name}")
+    wrong = ~(np.abs(values) <= LARGEST).all(-1)
+    if wrong.any():
+        frame, joint = (int(i) for i in np.argwhere(wrong)[0])
+        place = f"{skeleton.joints[joint]}: is at ({', '.join(f'{x:.4g}' for x in values[frame, joint])})"
+        raise ValueError(f"{path}: frame {frame}, {place}; leave the frame out")
+    return torch.from_numpy(values.astype(np.float32))
 
 
 def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line, why: str = "") -> None:

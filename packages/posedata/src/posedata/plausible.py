@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posedata.orientation import mirrored, transposed
 from posedata.skeleton import SKELETONS, Skeleton
 from posedata.stature import standing
 
@@ -53,7 +54,8 @@ def check_keypoints(
         size: width and height of the images, for all or (N, 2); unknown if left out.
     """
     pixels = np.asarray(points[..., :2], dtype=np.float64)
-    seen = points[..., 2] > 0 if points.shape[2] == 3 else np.ones(pixels.shape[:2], bool)
+    sure = points[..., 2] if points.shape[2] == 3 else np.ones(pixels.shape[:2])
+    seen = sure > 0
     rows = np.flatnonzero(seen.sum(1) >= 2)
     pixels = np.where(seen[..., None], pixels, np.nan)[rows]
     if not len(rows):
@@ -64,11 +66,13 @@ def check_keypoints(
         sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), (len(points), 2))[rows]
         outside = _outside(pixels, sizes, rows, skeleton)
         errors, warnings = errors + outside.errors, warnings + outside.warnings + _corner(pixels, sizes)
-    some = pixels[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).round().astype(int))]
+    sample = np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).round().astype(int))
+    some, sure = pixels[sample], sure[rows[sample]]
     order = _order(some, skeleton)
     errors, warnings = errors + order.errors, warnings + order.warnings
     if order == ([], []):
-        warnings += _sides(some, skeleton) + _upside_down(some, skeleton)
+        odd = _sides(some, skeleton) + _upside_down(some, skeleton)
+        warnings += transposed(some, skeleton) or odd or mirrored(some, sure, skeleton)
     return Findings(errors, warnings)
 
 

@@ -1,12 +1,12 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of it."""
+"""Files that others see whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A binary file to write, which takes this name when it is whole; folders above it are made."""
     with room_for(path):
@@ -26,10 +26,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         try:
             with temporary.open("wb") as file:
                 yield file
-            sync(temporary)
+                sync(file)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def sync(file: IO[Any]) -> None:
+    """Wait until what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,14 +62,15 @@ def write_tensors(
             number = int(found[1]) if found else errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from None
         path.chmod(mode)
-        sync(path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays by name, under exactly this path."""
-    with replacing(path) as file:
-        import numpy as np
+    import numpy as np
 
+    with replacing(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
@@ -75,7 +82,36 @@ def write_png(path: Path, figure: Any, **options: Any) -> None:
         figure.savefig(file, format="png", **({"dpi": 110} | options))
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's content is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def append(path: Path, content: bytes) -> None:
+    """Add to a file, all or nothing.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    with room_for(path), path.open("ab") as file:
+        before = file.tell()
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.close()
+            os.truncate(path, before)
+            raise
+
+
+def keep_input(out: Path | None, *sources: Path | None) -> None:
+    """Refuse, before any work, to write over what is read.
+
+    Args:
+        out: a file to write, if any.
+        sources: files that are read, and folders of such.
+
+    Raises:
+        ValueError: it is one of them, or an existing file below one of them.
+    """
+    for source in sources:
+        if out is None or source is None or not (out.exists() and source.exists()):
+            continue
+        if out.samefile(source) or (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
+            raise ValueError(f"{out}: is read, and would be written over; write to a file of another name")

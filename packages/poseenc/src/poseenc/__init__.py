@@ -32,17 +32,5 @@ __all__ = [
     "image_encoder",
 ]
 
-_HOMES = {
-    "poseenc.baseline": ("SimpleBaseline",),
-    "poseenc.faiss_index": ("FaissIndex",),
-    "poseenc.gaussian": ("Gaussian",),
-    "poseenc.image": ("IMAGE_ENCODERS", "ImageEncoder", "image_encoder"),
-    "poseenc.index": ("EmbeddingIndex", "Neighbours"),
-    "poseenc.pose": ("MLPPoseEncoder", "PoseEncoder", "PoseEncoder2D", "PoseEncoder3D"),
-    "poseenc.probabilistic": ("GaussianPoseEncoder", "MatchingProbability"),
-    "poseenc.vae": ("PoseVAE",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

@@ -1,6 +1,8 @@
 """Exact nearest neighbours by cosine among embeddings, in tiles, from memory or from a mapped file."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -42,12 +44,16 @@ class EmbeddingIndex:
     Args:
         embeddings: (N, D), a tensor or an array of any real numbers.
 
+    Attributes:
+        about: what a saved index says of itself, who made it for instance.
+
     Raises:
         ValueError: an embedding that is not finite, names the row; not (N, D); complex or boolean.
     """
 
     def __init__(self, embeddings: Tensor | np.ndarray) -> None:
         self._vectors: Tensor | np.ndarray = _unit(embeddings, "embeddings")
+        self.about: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -93,16 +99,18 @@ class EmbeddingIndex:
         parts = [self._search_block(q, k, r, tile) for q, r in zip(blocks, ranges, strict=True)]
         return Neighbours(torch.cat([p.similarity for p in parts]), torch.cat([p.row for p in parts]))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, about: Mapping[str, str] | None = None) -> None:
         """Write the unit vectors to one ``.npy`` file, under a temporary name until it is whole.
 
-        After the array, where NumPy does not look, stands its SHA-256, which ``load`` checks.
+        After the array, where NumPy does not look, stands what is said `about` it, as JSON, and the SHA-256
+        of both, which ``load`` checks.
         """
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         try:
             with partial.open("w+b") as file:
                 np.save(file, self.vectors(), allow_pickle=False)
+                file.write(json.dumps(dict(about)).encode() if about else b"")
                 file.write(DIGEST + _digest(file, file.tell()))
             partial.replace(path)
         finally:
@@ -123,19 +131,21 @@ class EmbeddingIndex:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such index; write one with EmbeddingIndex.save")
         damaged = f"{path}: damaged or cut short; save the index again from its embeddings"
-        signed = _check_digest(path, damaged)
+        end = _check_digest(path, damaged)
         try:
             vectors = open_memmap(path, mode="r")
         except (ValueError, EOFError, SyntaxError, MemoryError, OSError):
             raise ValueError(damaged) from None
         if vectors.ndim != 2 or vectors.dtype != np.float32:
             raise ValueError(f"{path}: holds {vectors.dtype} {vectors.shape}, an index is float32 (N, D)")
-        if not signed:
-            if path.stat().st_size != vectors.offset + vectors.nbytes:
+        after = vectors.offset + vectors.nbytes
+        if end is None:
+            if path.stat().st_size != after:
                 raise ValueError(damaged)
             _check_unit(vectors, path)
         index = cls.__new__(cls)
         index._vectors = vectors
+        index.about = {} if end is None else _about(path, after, end, damaged)
         return index
 
     def _search_block(self, queries: Tensor, k: int, leave_out: Tensor | None, tile: int) -> Neighbours:
@@ -264,20 +274,32 @@ def _digest(file: BinaryIO, size: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _check_digest(path: Path, damaged: str) -> bool:
-    """Whether the file ends in a digest, which is then right."""
+def _about(path: Path, start: int, end: int, damaged: str) -> dict[str, str]:
+    """What is said between the array and the digest."""
+    with path.open("rb") as file:
+        file.seek(start)
+        text = file.read(max(end - start, 0))
+    try:
+        said = json.loads(text) if text else {}
+        return {str(key): str(value) for key, value in said.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise ValueError(damaged) from None
+
+
+def _check_digest(path: Path, damaged: str) -> int | None:
+    """Where the digest begins that the file ends in, once it is found right; None of a file without one."""
     length = len(DIGEST) + 64
     with path.open("rb") as file:
         size = file.seek(0, 2) - length
         if size < 0:
-            return False
+            return None
         file.seek(size)
         mark = file.read()
         if not mark.startswith(DIGEST):
-            return False
+            return None
         if mark[len(DIGEST) :] != _digest(file, size):
             raise ValueError(damaged)
-    return True
+    return size
 
 
 def _check_unit(vectors: np.ndarray, path: Path) -> None:

@@ -56,29 +56,5 @@ __all__ = [
     "weak_terms",
 ]
 
-_HOMES = {
-    "pointcloud_weak.losses.body": (
-        "reference_segments",
-        "skin_depths",
-        "support_reaches",
-        "symmetry_margins",
-    ),
-    "pointcloud_weak.losses.bones": (
-        "bone_lengths",
-        "bone_range_loss",
-        "bone_variance_loss",
-        "mirrored_bones",
-        "symmetry_loss",
-    ),
-    "pointcloud_weak.losses.lift": ("KeypointDepth", "SkinOffset", "keypoint_depth", "lift_loss"),
-    "pointcloud_weak.losses.motion": ("acceleration_loss", "stillness"),
-    "pointcloud_weak.losses.ray": ("ray_loss",),
-    "pointcloud_weak.losses.robust": ("geman_mcclure", "huber"),
-    "pointcloud_weak.losses.surface": ("behind_loss", "support_loss"),
-    "pointcloud_weak.losses.weak": ("TERMS", "Evidence", "weak_loss", "weak_terms"),
-    "pointcloud_weak.losses.weights": ("WeakWeights",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

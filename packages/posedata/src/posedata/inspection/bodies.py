@@ -57,9 +57,7 @@ class Poses:
     @classmethod
     def of(cls, store: PoseStore, rows: Int[np.ndarray, " n"]) -> Poses:
         """These rows of a store."""
-        joints = np.array(store.column("joints")[rows], dtype=np.float64)
-        if "valid" in store:
-            joints[~store.column("valid")[rows]] = np.nan
+        joints = store.joints(rows).astype(np.float64)
         joints[~np.isfinite(joints).all(-1)] = np.nan
         none = np.zeros(len(rows), dtype=np.int64)
         subject = np.asarray(store.column("subject")[rows]) if "subject" in store else none

@@ -116,7 +116,7 @@ def left_and_right(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, Any]:
     same = store.column("sequence")[start] == store.column("sequence")[start + k]
     same &= store.column("frame")[start + k] - store.column("frame")[start] == k
     start = start[same]
-    before, after = _poses(store, start), _poses(store, start + k)
+    before, after = store.joints(start), store.joints(start + k)
     hips = [skeleton.index("left_hip"), skeleton.index("right_hip")]
     way = (after[:, hips].mean(1) - before[:, hips].mean(1))[:, :2]
     speed = np.linalg.norm(way, axis=-1) * store.meta["fps"] / k
@@ -147,7 +147,7 @@ def stature(store: PoseStore, *, sample: int = SAMPLE) -> dict[str, Any]:
         return {"height_m": {}, "verdict": "not judged: the skeleton has no legs or no head"}
     bones, allowance = chain
     rows = spread(len(store), sample)
-    joints = _poses(store, rows)
+    joints = store.joints(rows)
     lengths = sum(
         weight * np.linalg.norm(joints[:, [a]] - joints[:, [b]], axis=-1)[:, 0] for a, b, weight in bones
     )
@@ -205,9 +205,7 @@ def _lengths(
     """Groups of rows, number of the bone, its lengths in metres where known: a block of rows at a time."""
     for start in range(0, len(rows), _BLOCK):
         some = rows[start : start + _BLOCK]
-        joints = np.array(store.column("joints")[some], dtype=np.float64)
-        if "valid" in store:
-            joints[~store.column("valid")[some]] = np.nan
+        joints = store.joints(some).astype(np.float64)
         for bone, (child, parent) in enumerate(store.skeleton.edges):
             length = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
             known = np.isfinite(length)
@@ -265,14 +263,6 @@ def _chain(skeleton: Skeleton) -> tuple[list[tuple[int, int, float]], float] | N
     elif skeleton.joints[joint] != "pelvis":
         return None
     return bones, _HEADS[head] + (_SOLE if ends == "ankle" else 0.0)
-
-
-def _poses(store: PoseStore, rows: np.ndarray) -> np.ndarray:
-    """(n, J, 3), invalid joints NaN."""
-    joints = np.array(store.column("joints")[rows])
-    if "valid" in store:
-        joints[~store.column("valid")[rows]] = np.nan
-    return joints
 
 
 def spread(count: int, sample: int = SAMPLE) -> Int[np.ndarray, " n"]:

@@ -92,14 +92,14 @@ def _tile(store: PoseStore, row: int) -> Image.Image:
         else:
             placed = (pixels - (box[:2] + box[2:]) / 2) * stretch.min() + np.array(_TILE) / 2
     else:
-        placed = _from_the_front(_pose(store, row)[0])
+        placed = _from_the_front(store.joints(np.array([row]))[0])
     _draw(picture, placed, store)
     return picture
 
 
 def _pixels(store: PoseStore, row: int) -> np.ndarray | None:
     """Where the joints are seen; where keypoints are, if there is no 3D; None without a camera."""
-    pose = _pose(store, row)
+    pose = store.joints(np.array([row]))
     if np.isfinite(pose).any():
         if "camera" not in store or store.column("camera")[row] < 0:
             return None
@@ -144,14 +144,6 @@ def _from_the_front(pose: np.ndarray) -> np.ndarray:
 
 def _bounds(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)])
-
-
-def _pose(store: PoseStore, row: int) -> np.ndarray:
-    """(1, J, 3), invalid joints NaN."""
-    pose = np.array(store.column("joints")[row], dtype=np.float32)
-    if "valid" in store:
-        pose[~store.column("valid")[row]] = np.nan
-    return pose[None]
 
 
 def _caption(store: PoseStore, row: int) -> str:

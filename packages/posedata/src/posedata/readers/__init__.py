@@ -127,44 +127,5 @@ __all__ = [
     "register",
 ]
 
-_HOMES = {
-    "posedata.readers.alphapose": ("AlphaPose",),
-    "posedata.readers.amass": ("Amass",),
-    "posedata.readers.asf_amc": ("read_asf_amc",),
-    "posedata.readers.bvh": ("read_bvh",),
-    "posedata.readers.c3d": ("read_c3d",),
-    "posedata.readers.coco": ("Coco",),
-    "posedata.readers.coco_results": ("CocoResults",),
-    "posedata.readers.files.recording": ("RgbdFrame", "RgbdSequence", "open_rgbd"),
-    "posedata.readers.format": (
-        "Clip",
-        "ClipCamera",
-        "Context",
-        "Format",
-        "Plan",
-        "Total",
-        "Unit",
-        "inside",
-        "option",
-        "register",
-    ),
-    "posedata.readers.h36m": ("H36m",),
-    "posedata.readers.h36m_npz": ("read_h36m_npz",),
-    "posedata.readers.interhand": ("InterHandFormat",),
-    "posedata.readers.itop": ("Itop",),
-    "posedata.readers.joints": ("read_joints",),
-    "posedata.readers.merge": ("Dataset",),
-    "posedata.readers.mmpose": ("MMPose",),
-    "posedata.readers.mpi_inf_3dhp": ("MpiInf3dhp",),
-    "posedata.readers.ntu": ("Ntu",),
-    "posedata.readers.openpose": ("OpenPose",),
-    "posedata.readers.panoptic": ("Panoptic",),
-    "posedata.readers.registry": ("FORMATS", "get_format"),
-    "posedata.readers.rgbd": ("Rgbd", "read_coco_keypoints"),
-    "posedata.readers.tdpw": ("Tdpw",),
-    "posedata.readers.trc": ("read_trc",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

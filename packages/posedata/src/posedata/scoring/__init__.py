@@ -15,10 +15,5 @@ __all__ = [
     "Selection",
 ]
 
-_HOMES = {
-    "posedata.scoring.protocol": ("HitProtocol", "PoseProtocol", "Protocol", "Scores", "Selection"),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

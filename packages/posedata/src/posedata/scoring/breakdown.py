@@ -59,6 +59,16 @@ def elevation(camera: Camera) -> Float[Tensor, " N"]:
     return torch.rad2deg(torch.asin(-camera.rotation[..., 2, 2].clamp(-1, 1)))
 
 
+def roll(camera: Camera) -> Float[Tensor, " N"]:
+    """How far each camera is turned about its optical axis, to either side, degrees: 0 upright."""
+    return torch.rad2deg(torch.atan2(camera.rotation[..., 0, 2], -camera.rotation[..., 1, 2])).abs()
+
+
+def field_of_view(camera: Camera) -> Float[Tensor, " N"]:
+    """How wide each camera sees, degrees, its lens' distortion left out."""
+    return torch.rad2deg(2 * torch.atan(camera.size[..., 0] / (2 * camera.focal[..., 0])))
+
+
 def distance(camera: Camera, joints: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:
     """How far each camera stands from the middle of its person's joints, metres.
 

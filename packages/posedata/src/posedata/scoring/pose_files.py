@@ -143,12 +143,32 @@ def joint_rows(scores: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str,
 
 
 def read_poses(path: Path, protocol: PoseProtocol) -> Poses:
-    """The poses of a store (its test rows), an npz or a .mat, in the camera's frame."""
+    """The poses of a store (its test rows), an npz or a .mat, in the camera's frame.
+
+    Raises:
+        ValueError, FileNotFoundError: no such poses, or people so large that the unit cannot be the metre.
+    """
     if path.is_dir():
         return _of_store(PoseStore.open(path), protocol)
-    if path.suffix == ".mat":
-        return _of_mat(path)
-    return _of_npz(path, protocol)
+    poses = _of_mat(path) if path.suffix == ".mat" else _of_npz(path, protocol)
+    _require_metres(poses, path)
+    return poses
+
+
+def _require_metres(poses: Poses, path: Path) -> None:
+    whole = poses.valid.sum(1) * 2 >= poses.valid.shape[1]
+    joints, valid = poses.joints[whole], poses.valid[whole][..., None]
+    if not len(joints):
+        return
+    high = joints.masked_fill(~valid, -torch.inf).amax(1)
+    low = joints.masked_fill(~valid, torch.inf).amin(1)
+    size = float((high - low).amax(-1).median())
+    for unit, factor in (("millimetres", 1000), ("centimetres", 100)):
+        if 0.3 * factor < size < 3 * factor:
+            raise ValueError(
+                f"{path}: people are {size:.0f} units large, which looks like {unit}; give metres:"
+                f" joints / {factor}"
+            )
 
 
 def _of_store(store: PoseStore, protocol: PoseProtocol) -> Poses:

@@ -1,15 +1,18 @@
-"""What a retrieval was worth, over all of its queries: the error of what was found first, and Hit@k."""
+"""What a retrieval was worth, over all of its queries: the error of what was found first, Hit@k and top-k."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from posedata.geometry.align import root_relative
 from posedata.geometry.canonical import in_torsos
-from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.scoring.metrics import Neighbours, mpjpe_mm, nearest, pa_mpjpe_mm, top_k
 from posedata.skeleton import Skeleton
 
 Scores = dict[str, int | float]
@@ -43,16 +46,49 @@ def score_retrieval(
     if not count:
         return {"queries": 0}
     query, hits = queries[known], poses[known]
-    near, first = root_relative(query, skeleton.root), root_relative(hits[:, 0], skeleton.root)
     truth = in_torsos(query, skeleton)[:, None].expand_as(hits)
     apart = pa_mpjpe_mm(in_torsos(hits.flatten(0, 1), skeleton).unflatten(0, hits.shape[:2]), truth) / 1000
     reached = (apart <= HIT).cummax(dim=1).values.double().mean(0) * 100
     return {
         "queries": count,
-        "mpjpe_mm": float(mpjpe_mm(first, near).mean()),
-        "pa_mpjpe_mm": float(pa_mpjpe_mm(first, near).mean()),
+        **relative_errors(hits[:, 0], query, skeleton.root),
         **{f"hit{k}": float(reached[k - 1]) for k in ks if k <= found.shape[1]},
     }
+
+
+def relative_errors(
+    predicted: Float[Tensor, "B J 3"], truth: Float[Tensor, "B J 3"], root: int = 0
+) -> dict[str, float]:
+    """MPJPE and PA-MPJPE, both relative to the root, mm."""
+    predicted, truth = root_relative(predicted, root), root_relative(truth, root)
+    return {
+        "mpjpe_mm": float(mpjpe_mm(predicted, truth).mean()),
+        "pa_mpjpe_mm": float(pa_mpjpe_mm(predicted, truth).mean()),
+    }
+
+
+def across(
+    embeddings: Mapping[Any, Float[Tensor, "B dim"]],
+    joints: Float[Tensor, "B J 3"],
+    exclude: Neighbours | None = None,
+) -> dict[str, dict[str, float]]:
+    """Nearest neighbours across modalities, for every ordered pair: errors of the pose that is found, and how
+    often the query's own view is among the first.
+
+    Args:
+        embeddings: by modality, unit length.
+        joints: true poses, of queries and gallery alike.
+        exclude: what a query may not find; top-k has no meaning then.
+    """
+    table = {}
+    for source, target in permutations(embeddings, 2):
+        found = nearest(embeddings[source], embeddings[target], k=3, exclude=exclude)
+        row = relative_errors(joints[found[:, 0]], joints)
+        if exclude is None:
+            own = torch.arange(len(found), device=found.device)
+            row |= {f"top{k}": float(top_k(found, own, k).float().mean()) for k in (1, 3)}
+        table[f"{source}_to_{target}"] = row
+    return table
 
 
 def in_words(scores: Scores) -> str:

@@ -15,11 +15,5 @@ __all__ = [
     "write_store",
 ]
 
-_HOMES = {
-    "posedata.store.pose_store": ("PoseStore", "read_split"),
-    "posedata.store.writer": ("StoreWriter", "write_store"),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

@@ -13,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
-from posedata.store.files import sync
+from posedata.writing import replacing
 
 NAME = "digests.json"
 Stamp = tuple[int, int, int, int, int]
@@ -28,9 +28,8 @@ def write_digests(folder: Path) -> None:
         if path.is_file() and path != folder / NAME:
             with path.open("rb") as file:
                 files[path.relative_to(folder).as_posix()] = sha256_of(file)
-    with (folder / NAME).open("wb") as file:
+    with replacing(folder / NAME) as file:
         file.write(_text(files))
-        sync(file)
 
 
 def read_digests(folder: Path) -> dict[str, str] | None:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 MINUTE, DAY = 60.0, 86_400.0
 _OURS = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.(begun|partial)")
@@ -101,12 +101,6 @@ def exchange(one: Path, other: Path) -> bool:
         return False
     a, b = os.fsencode(one), os.fsencode(other)
     return bool(call(*arguments(a, b)) == 0)
-
-
-def sync(file: IO[Any]) -> None:
-    """Wait until what was written to a file is on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from posedata.store import files
+from posedata import writing
 from posedata.store.digests import Stamp, stamp
 
 
@@ -48,7 +48,7 @@ class GrowingNpy:
         if self._file.tell() != self._start:
             raise RuntimeError(f"{self.path}: the npy header changed its length; use a newer numpy")
         if sync:
-            files.sync(self._file)
+            writing.sync(self._file)
         self._file.close()
         self._hash.update(_head(self._dtype, (self._length, *self._shape)))
         return self._hash.hexdigest()

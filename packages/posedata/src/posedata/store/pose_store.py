@@ -100,6 +100,13 @@ class PoseStore:
             )
         return self._columns[name]
 
+    def joints(self, rows: Integer[np.ndarray, "*n"] | slice = slice(None)) -> np.ndarray:
+        """World joints (*n, J, 3) of these rows, in memory; NaN where they are not valid."""
+        joints = np.array(self._columns["joints"][rows])
+        if "valid" in self:
+            joints[~self._columns["valid"][rows]] = np.nan
+        return joints
+
     def names(self, column: str) -> list[str]:
         """The names that the indices of `subject`, `sequence` or `action` stand for."""
         return list(self.meta.get(NAME_LISTS[column], []))

@@ -16,9 +16,10 @@ from jaxtyping import UInt8, UInt16
 
 from posedata.skeleton import get_skeleton
 from posedata.store.digests import NAME, write_digests
-from posedata.store.files import building, put, standing, sync, sync_folder
+from posedata.store.files import building, put, standing, sync_folder
 from posedata.store.npy import GrowingNpy, digest
 from posedata.store.schema import IMAGE_KINDS, NAME_LISTS, SCHEMA, as_column, check_columns, check_meta
+from posedata.writing import sync, write_text
 
 SHARD_IMAGES = 2048
 _CHECKED_ROWS = 1 << 16
@@ -95,9 +96,7 @@ class StoreWriter:
                 f"{self.path}: {name} is given what JSON cannot hold; give text, finite numbers, lists and"
                 " objects of them"
             ) from None
-        with (self._folder / name).open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            sync(file)
+        write_text(self._folder / name, text + "\n")
 
     def add_images(
         self,

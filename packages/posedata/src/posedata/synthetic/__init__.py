@@ -25,15 +25,5 @@ __all__ = [
     "sample_bodies",
 ]
 
-_HOMES = {
-    "posedata.synthetic.filming": ("film",),
-    "posedata.synthetic.flesh": ("Flesh",),
-    "posedata.synthetic.people.body": ("Body", "body_of", "sample_bodies"),
-    "posedata.synthetic.people.motion": ("Motion", "generate_motion"),
-    "posedata.synthetic.render": ("Rendered", "Renderer"),
-    "posedata.synthetic.sensor": ("kinect_noise",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

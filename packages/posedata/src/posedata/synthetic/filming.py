@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from posedata.synthetic.rendering import render_store
 from posedata.terminal import print_line
 from posedata.views.rigs import Rig, sample_cameras
 from posedata.views.squares import SQUARE_MARGIN
+from posedata.views.writing import add_views
 
 RIG = Rig(
     elevation=(math.radians(-5), math.radians(20)),
@@ -108,3 +109,35 @@ def _columns(poses: PoseStore, clips: np.ndarray, facing: float, seed: int) -> d
 
 def _meta(poses: PoseStore) -> dict[str, object]:
     return {key: value for key, value in poses.meta.items() if key not in ("image_size", "images")}
+
+
+def photograph(
+    poses: PoseStore,
+    rows: Int[np.ndarray, " n"],
+    cache: Path,
+    part: str,
+    *,
+    rig: Rig,
+    size: tuple[int, int],
+    seed: int = 0,
+    workers: int = 1,
+    say: Callable[[str], None] = print_line,
+) -> PoseStore:
+    """A store of pictures, one of each row's person dressed and seen by a camera of a rig; found again in the
+    cache.
+
+    Args:
+        poses: h36m17, world.
+        cache, part: the folder that keeps the store, and how the store's name begins.
+        size: width and height of the pictures.
+    """
+    code = code_key("posedata.synthetic.people.build")
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), size, seed, code]
+
+    def render(path: Path) -> None:
+        say(f"rendering {len(rows)} {part} images of {size[0]}x{size[1]}: {path}")
+        with building(path) as steps:
+            seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
+            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
+
+    return PoseStore.open(cached(cache, f"{part}-views", key, render))

@@ -35,16 +35,5 @@ __all__ = [
     "windows",
 ]
 
-_HOMES = {
-    "posedata.views.rigs": ("RIGS", "Rig", "get_rig", "sample_cameras"),
-    "posedata.views.batch": ("BOX_ASPECT", "BOX_MARGIN", "Track", "Views", "given", "see"),
-    "posedata.views.recorded": ("RecordedViews", "moments"),
-    "posedata.views.clips": ("choose_clips", "windows"),
-    "posedata.views.squares": ("SQUARE_MARGIN", "square"),
-    "posedata.views.virtual": ("Bodies", "VirtualViews"),
-    "posedata.views.writing": ("add_views",),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

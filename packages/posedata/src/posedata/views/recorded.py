@@ -188,10 +188,7 @@ def _cameras(store: PoseStore, rows: np.ndarray, device: torch.device) -> tuple[
 
 
 def _joints(store: PoseStore, rows: np.ndarray, skeleton: Skeleton, lossy: bool) -> Float[Tensor, "N J 3"]:
-    joints = torch.from_numpy(np.array(store.column("joints")[rows]))
-    if "valid" in store:
-        valid = torch.from_numpy(np.array(store.column("valid")[rows]))
-        joints = torch.where(valid[..., None], joints, torch.nan)
+    joints = torch.from_numpy(store.joints(rows))
     if store.skeleton.name == skeleton.name:
         return joints
     nothing = not bool(joints.isfinite().any())  # a store of keypoints alone

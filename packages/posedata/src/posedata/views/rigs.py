@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -70,6 +71,16 @@ RIGS: dict[str, Rig] = {
 rooms do: rolled by up to 30 degrees, looking up by 20 to down by 60, fields of view of 30 to 100 degrees) and
 "h36m" (four cameras at chest height in the corners of a room, with the focal lengths of Human3.6M)."""
 
+CHEST = replace(RIGS["h36m"], stations=tuple(math.radians(18 + 72 * i) for i in range(5)))
+STEEP = replace(
+    RIGS["h36m"],
+    stations=tuple(math.radians(60 * i) for i in range(6)),
+    elevation=(math.radians(25), math.radians(45)),
+)
+CHEST_CAMERAS = len(CHEST.stations)
+"""Eleven cameras after MPI-INF-3DHP as V-VIPE uses it (section 4.3): five at chest height around the person,
+six looking down."""
+
 
 def get_rig(name: str) -> Rig:
     """A rig by name; ValueError lists the names there are."""
@@ -125,3 +136,17 @@ def sample_cameras(
     least = torch.maximum(room.amax(dim=-1), offset.new_tensor(_NEAREST)) + rig.body_margin - offset[..., 2]
     distance = torch.maximum(distance, least.amax(dim=1))
     return Camera.look_at(target + away * distance[:, None], target, focals, size, roll)
+
+
+def station_cameras(
+    joints: Float[Tensor, "N J 3"], rigs: Sequence[Rig], generator: torch.Generator
+) -> list[Camera]:
+    """For every station of the rigs, where its camera stands to each pose: `Camera` of batch (N,).
+
+    The person walks about: azimuth, elevation and distance vary within the rig's ranges about each station.
+    """
+    return [
+        sample_cameras(joints, rig, generator, station=torch.full((len(joints),), station))
+        for rig in rigs
+        for station in range(len(rig.stations))
+    ]

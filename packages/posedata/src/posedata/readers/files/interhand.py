@@ -133,6 +133,11 @@ def cut(file: Path, box: tuple[float, ...], size: int) -> np.ndarray:
             image = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ValueError(f"{file}: not a readable picture; download it again") from None
+    return cut_image(image, box, size)
+
+
+def cut_image(image: Image.Image, box: tuple[float, ...], size: int) -> np.ndarray:
+    """The same of a picture that is open, in RGB."""
     left, top, right, bottom = (edge + 0.5 for edge in box)
     corner = int(np.floor(left)), int(np.floor(top))
     window = image.crop((*corner, int(np.ceil(right)), int(np.ceil(bottom))))

@@ -23,31 +23,52 @@ _XML_COSTS = {"<": 160, "=": 100}
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """The content of a file of at most `most` bytes. FileNotFoundError, or ValueError naming the file."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, where a file should be; move it away")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if most is not None and path.stat().st_size > most:
+        raise ValueError(f"{path}: is larger than {most >> 20} MiB; it is not read, get it again")
+    return path.read_bytes()
+
+
 def read_text(path: str | Path, most: int = MAX_XML_BYTES) -> str:
-    """A text file of at most `most` bytes, UTF-8 (with or without a byte-order mark).
+    """A text file of at most `most` bytes, UTF-8 (with or without a byte-order mark), newlines alone.
 
     Raises FileNotFoundError, or ValueError naming the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    if path.stat().st_size > most:
-        raise ValueError(f"{path}: is larger than {most >> 20} MiB; it is not read, get it again")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is not text in UTF-8 (at byte {error.start}); save it so") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, *, constants: bool = False) -> Any:
+def read_json(
+    path: str | Path,
+    kind: type | tuple[type, ...] = dict,
+    *,
+    constants: bool = False,
+    most: int = MAX_BYTES,
+    cure: str = "",
+) -> Any:
     """The value in a JSON file, which must be of this kind (dict or list).
 
-    `constants` lets NaN and Infinity pass as floats, for readers that can leave out what has them.
+    `constants` lets NaN and Infinity pass as floats, for readers that can leave out what has them; `cure` is
+    what to do where the file is damaged, if it is not one that can be got again.
     """
-    value = parse_json(read_text(path, MAX_BYTES), str(path), constants=constants)
-    if not isinstance(value, kind):
-        wanted = " or ".join(f"a {k.__name__}" for k in (kind if isinstance(kind, tuple) else (kind,)))
-        raise ValueError(f"{path}: holds a {type(value).__name__}, wanted {wanted}; get it again")
+    try:
+        value = parse_json(read_text(path, most), str(path), constants=constants)
+        if not isinstance(value, kind):
+            wanted = " or ".join(f"a {k.__name__}" for k in (kind if isinstance(kind, tuple) else (kind,)))
+            raise ValueError(f"{path}: holds a {type(value).__name__}, wanted {wanted}; get it again")
+    except ValueError as error:
+        if not cure:
+            raise
+        raise ValueError(f"{str(error).rpartition('; ')[0]}; {cure}") from None
     return value
 
 

@@ -16,12 +16,5 @@ __all__ = [
     "sample_scenes",
 ]
 
-_HOMES = {
-    "posedata.synthetic.hands.build": ("build_hands",),
-    "posedata.synthetic.hands.flesh": ("HandRenderer",),
-    "posedata.synthetic.hands.scene": ("HAND_RIG", "sample_scenes"),
-}
-"""Module by module, what is imported from it when it is first asked for."""
-
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__)

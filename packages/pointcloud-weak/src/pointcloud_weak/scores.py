@@ -1,22 +1,42 @@
-"""What teacher, students and their twins are worth on held-out people, beside trivial baselines."""
+"""What teachers, students and their twins are worth, beside trivial baselines."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
-from pointcloud_weak.baselines import depth_lookup, torso_depth
-from pointcloud_weak.clips import Clips
-from pointcloud_weak.frames import Frames, predict_frames
-from pointcloud_weak.students import Student
-from pointcloud_weak.teacher import Teacher, predict_clips
 from posedata.scoring.camera_frame import errors
 from posedata.skeleton import Skeleton
-from torch import Tensor
+from torch import Tensor, nn
 
-from unipose.model import Models
+from .baselines import depth_lookup, torso_depth
+from .clips import Clips
+from .frames import Frames, predict_frames
+from .pseudo import Labels
+from .students import KINDS, Student
+from .teacher import Teacher, predict_clips
 
 Metrics = dict[str, Any]
+
+FRAMES = 900
+"""So many training frames, evenly spread, are looked at again after training."""
+
+
+class Models(nn.ModuleDict):
+    """Teachers, students and their twins by the names of the stages that train them."""
+
+    def get_teacher(self, name: str = "teacher") -> Teacher:
+        """One that sees points."""
+        found = self[name]
+        assert isinstance(found, Teacher)
+        return found
+
+    def get_student(self, name: str) -> Student:
+        """One that sees pictures or depth."""
+        found = self[name]
+        assert isinstance(found, Student)
+        return found
 
 
 def evaluate(models: Models, clips: Clips) -> Metrics:
@@ -55,40 +75,27 @@ def student_errors(model: Student, frames: Frames, truth: Float[Tensor, "F J 3"]
     return errors(joints, _rooted(truth, frames.skeleton) if model.kind == "rgb" else truth, frames.skeleton)
 
 
+def label_errors(models: Models, clips: Clips, pseudo: Labels) -> Metrics:
+    """On kept training frames: the teacher's labels, and what the students learnt from them."""
+    kept = torch.nonzero(pseudo.weight.sum(-1) > 0).flatten()
+    truth = clips.truth().flatten(0, 1)
+    found: Metrics = {"kept": pseudo.kept}
+    if not bool(truth.isfinite().any()):
+        return found
+    found["all"] = errors(pseudo.joints, truth, clips.skeleton)
+    kept = kept[truth[kept].isfinite().all(-1).all(-1)]
+    if not len(kept):
+        return found
+    some = kept[torch.linspace(0, len(kept) - 1, min(FRAMES, len(kept))).round().long()]
+    found["labels"] = errors(pseudo.joints[some], truth[some], clips.skeleton)
+    frames = Frames.of(clips)[some]
+    for kind in KINDS:
+        name = f"student_{kind}"
+        if name in models:
+            found[name] = student_errors(models.get_student(name), frames, truth[some])
+    return found
+
+
 def _rooted(truth: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Float[Tensor, "*batch J 3"]:
     """The truth, NaN where its root is not known: for methods that are given the root's depth."""
     return truth + 0 * truth[..., [skeleton.root], :]
-
-
-def summary(metrics: Metrics, part: str = "test") -> list[tuple[str, str, str, str]]:
-    """Rows (method, mAP@10cm, MPJPE, root-relative MPJPE) for the table at the end of a run."""
-    rows = []
-    for key, label in LABELS.items():
-        if key in metrics[part]:
-            row = metrics[part][key]
-            rows.append(
-                (label, f"{row['map']:.1f}", f"{row['mpjpe_mm']:.1f}", f"{row['relative_mpjpe_mm']:.1f}")
-            )
-    return rows
-
-
-LABELS = {
-    "teacher": "teacher, points (no 3D label)",
-    "student_depth": "student, depth (no 3D label)",
-    "student_rgb": "student, RGB (no 3D label; true root depth)",
-    "teacher_twin": "the teacher's network on 3D labels",
-    "student_depth_twin": "the depth student's on 3D labels",
-    "student_rgb_twin": "the RGB student's on 3D labels (true root depth)",
-    "depth_lookup": "detected 2D, depth looked up",
-    "depth_lookup_skin": "detected 2D, depth looked up, skin depth added",
-    "torso_depth": "exact 2D, true torso depth",
-}
-"""Methods in the order of the table."""
-
-PSEUDO_LABELS = {
-    "all": "the teacher on every training frame",
-    "labels": "pseudo labels: the frames that passed the filter",
-    "student_depth": "depth student on these frames",
-    "student_rgb": "RGB student on these frames (true root depth)",
-}
-"""What is measured of training frames, in the order of the table."""

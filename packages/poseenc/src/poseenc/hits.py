@@ -5,28 +5,31 @@ the test poses, a gallery as the other does; a hit where one of the k nearest is
 query's pose after Procrustes. Percent, means over queries and pairs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
+from posedata.scoring.similar import pose_distances
+from posedata.views.rigs import CHEST_CAMERAS
 from torch import Tensor
 
-from vvipe.data import Data, Normalised, TestSet
-from vvipe.model import VVIPE, Model
-from vvipe.recipe import EvaluationConfig, Recipe
-from vvipe.rigs import CHEST_CAMERAS
+from .hit_rules import HitRules
+from .seen import Normalised
+from .vvipe import VVIPE, Model, embed_views
 
 Metrics = dict[str, Any]
 Pairs = list[tuple[int, int]]
 
 
 @torch.no_grad()
-def evaluate(
-    model: Model, test: TestSet, torso: float, config: EvaluationConfig, align: bool = True
-) -> Metrics:
+def evaluate(model: Model, test: TestSet, torso: float, config: HitRules, align: bool = True) -> Metrics:
     """Hit@k on the training rig, on all pairs of the test rig and on its unseen pairs; 3D error of V-VIPE.
 
     All of it is computed on the model's device.
@@ -49,31 +52,59 @@ def evaluate(
         for name, views in (("same_rig", test.same), ("all", test.other)):
             metrics[name] |= estimation(model, views, truth, torso, config.batch, align)
         if align:
-            metrics["reconstruct"] = {"mpjpe_mm": _rebuilt_mm(model, truth, torso)}
+            metrics["reconstruct"] = {"mpjpe_mm": rebuilt_mm(model, truth, torso)}
             metrics["3d_to_2d"] = three_to_two(model, test, config)
     return metrics
 
 
-@torch.no_grad()
-def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, float]:
-    """A stage of training in few numbers: the error of poses rebuilt, mm, then Hit@k and the 3D error."""
-    if stage == "vae":
-        assert isinstance(model, VVIPE)
-        truth = data.body.pose(data.test.joints, recipe.vae.align).to(model.body.lengths.device)
-        return {"reconstruct.mpjpe_mm": _rebuilt_mm(model, truth, data.body.torso)}
-    found = evaluate(model, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
-    rigs = ("same_rig", "all", "unseen")
-    return {f"{rig}.{name}": value for rig in rigs for name, value in found[rig].items()}
+@dataclass(frozen=True)
+class TestSet:
+    """Held-out poses, no two nearly alike.
+
+    Attributes:
+        joints: (N, 17, 3) in the world, metres.
+        pose: (N, 17, 3) as embedded: in torsos, in the body frame.
+        same: (N, 4, ...) seen by the training cameras.
+        other: (N, 11, ...) seen by the test cameras: `CHEST_CAMERAS` at chest height, then the steep ones.
+    """
+
+    joints: Float[Tensor, "N J 3"]
+    pose: Float[Tensor, "N J 3"]
+    same: Normalised
+    other: Normalised
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    @cached_property
+    def distances(self) -> Float[Tensor, "N N"]:
+        """Of every pose (row) to every other after Procrustes, in torsos: what decides a hit."""
+        return pose_distances(self.pose, self.pose, aligned=True)
+
+    def to(self, device: torch.device | str) -> TestSet:
+        """On a device, with the distances if they have been computed."""
+        if self.pose.device == torch.device(device):
+            return self
+        moved = TestSet(
+            self.joints.to(device), self.pose.to(device), self.same.to(device), self.other.to(device)
+        )
+        if "distances" in self.__dict__:
+            moved.__dict__["distances"] = self.distances.to(device)
+        return moved
+
+    def hits(self, threshold: float) -> Bool[Tensor, "N N"]:
+        """Which pose counts as found for which query."""
+        return self.distances <= threshold
 
 
 @torch.no_grad()
-def nearest_2d(test: TestSet, config: EvaluationConfig) -> Metrics:
+def nearest_2d(test: TestSet, config: HitRules) -> Metrics:
     """The row that needs no training: the normalised keypoints themselves as the embedding."""
     return retrieval(test.same.keypoints.flatten(2), test.other.keypoints.flatten(2), test, config)
 
 
 def retrieval(
-    same: Float[Tensor, "N C dim"], other: Float[Tensor, "N K dim"], test: TestSet, config: EvaluationConfig
+    same: Float[Tensor, "N C dim"], other: Float[Tensor, "N K dim"], test: TestSet, config: HitRules
 ) -> Metrics:
     """Hit@k of embeddings of both rigs' views."""
     hit = test.hits(config.threshold)
@@ -117,7 +148,7 @@ def estimation(
     return found
 
 
-def three_to_two(model: VVIPE, test: TestSet, config: EvaluationConfig) -> Metrics:
+def three_to_two(model: VVIPE, test: TestSet, config: HitRules) -> Metrics:
     """Hit@k of 3D queries in galleries of 2D, over the test rig's cameras."""
     query, hit = model.embed_pose(test.pose), test.hits(config.threshold)
     galleries = embed_views(model, test.other, config.batch)
@@ -125,14 +156,6 @@ def three_to_two(model: VVIPE, test: TestSet, config: EvaluationConfig) -> Metri
     return hit_rates(both, hit, [(0, c) for c in range(1, both.shape[1])], config.hits)
 
 
-@torch.no_grad()
-def embed_views(model: Model, views: Normalised, batch: int) -> Float[Tensor, "*n dim"]:
-    """Embeddings of views of any leading shape, in batches."""
-    shape, flat = views.confidence.shape[:-1], views.flatten()
-    starts = range(0, len(flat.confidence), batch)
-    return torch.cat([model.embed(flat[i : i + batch]) for i in starts]).unflatten(0, shape)
-
-
-def _rebuilt_mm(model: VVIPE, pose: Float[Tensor, "N J 3"], torso: float) -> float:
+def rebuilt_mm(model: VVIPE, pose: Float[Tensor, "N J 3"], torso: float) -> float:
     """Error of poses embedded and decoded, mm."""
     return float(1000 * torso * (model.decode(model.embed_pose(pose)) - pose).norm(dim=-1).mean())

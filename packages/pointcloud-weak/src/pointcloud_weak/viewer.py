@@ -6,19 +6,16 @@ import os
 import sys
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from jaxtyping import Float32
-from pointcloud_weak import DepthUnprojector
-from pointcloud_weak.cloud import metric
-from pointcloud_weak.predict import Prediction
-from posedata.figures import colour
+from posedata.figures import colour, mpl, plt
 from posedata.open3d_loader import open3d
 from posedata.readers.rgbd import RgbdFrame
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
+from .cloud import DepthUnprojector, metric
+from .gallery import bones
+from .predict import Prediction
 
 _SCENE_POINTS = 12_000
 
@@ -31,15 +28,14 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
         found: what was predicted.
         number: of the frame.
     """
-    mine, names = np.flatnonzero(found.frame == number), found.skeleton.joints
+    mine = np.flatnonzero(found.frame == number)
     figure = plt.figure(figsize=(15, 5))
     axis = figure.add_subplot(1, 3, 1)
     axis.imshow(frame.rgb if frame.rgb is not None else np.where(frame.depth > 0, frame.depth, np.nan))
     axis.set(title=f"{frame.name}: {len(mine)} people", xticks=[], yticks=[])
     for i in mine:
         pixels = frame.camera.project_camera(torch.from_numpy(found.joints[i])).numpy()
-        for child, parent in found.skeleton.edges:
-            axis.plot(*pixels[[child, parent]].T, color=colour(names[child]), lw=2)
+        bones(axis, pixels, found.skeleton, width=2.0)
         axis.scatter(pixels[:, 0], pixels[:, 1], s=6, color="white", zorder=3)
     axis.set(xlim=(-0.5, frame.depth.shape[1] - 0.5), ylim=(frame.depth.shape[0] - 0.5, -0.5))
     scene, colours = _scene(frame)
@@ -52,9 +48,7 @@ def picture(frame: RgbdFrame, found: Prediction, number: int = 0) -> Any:
         _cloud(axis, scene[inside], colours[inside], 0.25)
         _cloud(axis, people, np.array([[0.2, 0.6, 0.3]]), 0.3)
         for i in mine:
-            for child, parent in found.skeleton.edges:
-                ends = found.joints[i][[child, parent]]
-                axis.plot(ends[:, 0], ends[:, 2], -ends[:, 1], color=colour(names[child]), lw=2.5)
+            bones(axis, found.joints[i][:, [0, 2, 1]] * [1, 1, -1], found.skeleton, width=2.5)
         axis.set_title("from the side" if place == 2 else "from above", y=1.0)
     figure.tight_layout()
     return figure

@@ -2,13 +2,14 @@
 
 import torch
 from jaxtyping import Float
-from poseenc import GaussianPoseEncoder, MatchingProbability, MLPPoseEncoder, PoseVAE
-from poseenc.canonical import KEYPOINTS, POSE, Body
-from poseenc.gaussian import Gaussian
 from torch import Tensor, nn
 
-from vvipe.data import Normalised
-from vvipe.recipe import MatchingConfig, ModelConfig, Recipe
+from .canonical import KEYPOINTS, POSE, Body
+from .gaussian import Gaussian
+from .pose import MLPPoseEncoder
+from .probabilistic import GaussianPoseEncoder, MatchingProbability
+from .seen import Normalised
+from .vae import PoseVAE
 
 
 class BodyBuffer(nn.Module):
@@ -28,30 +29,37 @@ class BodyBuffer(nn.Module):
 class VVIPE(nn.Module):
     """An autoencoder of poses, and an encoder of keypoints into its embedding.
 
+    Args:
+        dim: width of the embedding.
+        hidden, blocks, dropout: of SimpleBaseline's trunks.
+        confidence: whether the detector's confidence is an input.
+
     Attributes:
         vae: 3D poses to the embedding and back.
         encoder: keypoints to the embedding.
         body: the universal skeleton, kept with the weights.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        dim: int = 32,
+        hidden: int = 1024,
+        blocks: int = 2,
+        *,
+        dropout: float = 0.1,
+        confidence: bool = False,
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.vae = PoseVAE(len(POSE), config.dim, config.hidden, config.blocks, dropout=config.dropout)
+        self.dim, self.confidence = dim, confidence
+        self.vae = PoseVAE(len(POSE), dim, hidden, blocks, dropout=dropout)
         self.encoder = MLPPoseEncoder(
-            len(KEYPOINTS),
-            2 + config.confidence,
-            config.dim,
-            config.hidden,
-            config.blocks,
-            dropout=config.dropout,
-            box=False,
+            len(KEYPOINTS), 2 + confidence, dim, hidden, blocks, dropout=dropout, box=False
         )
         self.body = BodyBuffer()
 
     def embed(self, views: Normalised) -> Float[Tensor, "B dim"]:
         """Embeddings of keypoints."""
-        return self.encoder(_channels(views, self.config), present=views.confidence > 0)
+        return self.encoder(_channels(views, self.confidence), present=views.confidence > 0)
 
     def embed_pose(self, pose: Float[Tensor, "B J 3"]) -> Float[Tensor, "B dim"]:
         """Embeddings of 3D poses (`Body.pose`): the posterior's mean."""
@@ -63,7 +71,7 @@ class VVIPE(nn.Module):
 
 
 class PRVIPE(nn.Module):
-    """An encoder of keypoints to distributions, and what decides whether two match.
+    """An encoder of keypoints to distributions, and what decides whether two match; arguments as `VVIPE`'s.
 
     Attributes:
         encoder: keypoints to a distribution; its mean is the embedding.
@@ -71,23 +79,26 @@ class PRVIPE(nn.Module):
         body: as `VVIPE.body`.
     """
 
-    def __init__(self, config: ModelConfig, matching: MatchingConfig) -> None:
+    def __init__(
+        self,
+        dim: int = 16,
+        hidden: int = 1024,
+        blocks: int = 2,
+        *,
+        dropout: float = 0.3,
+        confidence: bool = False,
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.dim, self.confidence = dim, confidence
         self.encoder = GaussianPoseEncoder(
-            len(KEYPOINTS),
-            2 + config.confidence,
-            matching.dim,
-            config.hidden,
-            config.blocks,
-            dropout=matching.dropout,
+            len(KEYPOINTS), 2 + confidence, dim, hidden, blocks, dropout=dropout
         )
         self.matching = MatchingProbability()
         self.body = BodyBuffer()
 
     def distribution(self, views: Normalised) -> Gaussian:
         """The distribution of every view."""
-        return self.encoder(_channels(views, self.config), present=views.confidence > 0)
+        return self.encoder(_channels(views, self.confidence), present=views.confidence > 0)
 
     def embed(self, views: Normalised) -> Float[Tensor, "B dim"]:
         """Means of the distributions."""
@@ -97,11 +108,12 @@ class PRVIPE(nn.Module):
 Model = VVIPE | PRVIPE
 
 
-def build(recipe: Recipe) -> Model:
-    """The model that a recipe names."""
-    if recipe.model.method == "vvipe":
-        return VVIPE(recipe.model)
-    return PRVIPE(recipe.model, recipe.matching)
+@torch.no_grad()
+def embed_views(model: Model, views: Normalised, batch: int) -> Float[Tensor, "*n dim"]:
+    """Embeddings of views of any leading shape, in batches."""
+    shape, flat = views.confidence.shape[:-1], views.flatten()
+    starts = range(0, len(flat.confidence), batch)
+    return torch.cat([model.embed(flat[i : i + batch]) for i in starts]).unflatten(0, shape)
 
 
 def around(
@@ -113,7 +125,7 @@ def around(
     return model.decode(noisy.flatten(0, 1)).unflatten(0, noisy.shape[:2])
 
 
-def _channels(views: Normalised, config: ModelConfig) -> Tensor:
-    if not config.confidence:
+def _channels(views: Normalised, confidence: bool) -> Tensor:
+    if not confidence:
         return views.keypoints
     return torch.cat([views.keypoints, views.confidence[..., None]], dim=-1)

@@ -20,12 +20,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from contrastive import Gather
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from contrastive.gather import Gather
 
 aten = torch.ops.aten
 

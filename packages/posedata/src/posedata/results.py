@@ -16,7 +16,7 @@ and a number in a sentence:
 
     <!-- value: NAME key=lift.mpjpe_mm where=split:test -->31.4<!-- /value -->
 
-`python -m posetrain.results README.md docs/pages/*.md` renders; `--check` says what is stale, exit code 1.
+`python -m posedata.results README.md docs/pages/*.md` renders; `--check` says what is stale, exit code 1.
 """
 
 import argparse
@@ -30,12 +30,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posedata.terminal import visible
-
-from posetrain.errors import plain_errors
-from posetrain.files import write_text
-from posetrain.machine import command_line, commit, library_versions, machine
-from posetrain.texts import read_json
+from posedata.errors import one_line
+from posedata.machine import command_line, commit, library_versions, machine
+from posedata.readers.files.safe_text import read_json
+from posedata.terminal import print_line, visible
+from posedata.writing import write_text
 
 _TABLE = re.compile(r"^(<!-- results: (?P<spec>.*?) -->\n).*?^(<!-- /results -->)", re.DOTALL | re.MULTILINE)
 _VALUE = re.compile(r"(<!-- value: (?P<spec>.*?) -->).*?(<!-- /value -->)", re.DOTALL)
@@ -64,7 +63,7 @@ def write_results(
         "versions": library_versions(),
         "data": data,
         "seeds": list(seeds),
-        "rows": [_flatten(row) for row in rows],
+        "rows": [flatten(row) for row in rows],
         **more,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,18 +115,22 @@ def render(spec: str, markdown: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m posetrain.results FILES [--check]`: exit code 1 where `--check` finds a stale file."""
+    """`python -m posedata.results FILES [--check]`: exit code 1 where `--check` finds a stale
+    file, 2 where one cannot be rendered."""
     parser = argparse.ArgumentParser(
-        prog="python -m posetrain.results", description="Render tables from results."
+        prog="python -m posedata.results", description="Render tables from results."
     )
     parser.add_argument("files", nargs="+", type=Path, help="Markdown files")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a table is stale")
     options = parser.parse_args(arguments)
-    with plain_errors():
+    try:
         stale = [file for file in options.files if render_tables(file, options.check)]
+    except (ValueError, OSError) as error:
+        print(visible(f"error: {one_line(error)}"), file=sys.stderr)
+        return 2
     for file in stale:
-        said = f"stale, run python -m posetrain.results {file}" if options.check else "rendered"
-        print(visible(f"{file}: {said}"))
+        said = f"stale, run python -m posedata.results {file}" if options.check else "rendered"
+        print_line(f"{file}: {said}")
     return 1 if options.check and stale else 0
 
 
@@ -146,7 +149,7 @@ def _read(name: str, markdown: Path) -> dict[str, Any]:
         path = folder / "docs" / "results" / f"{name}.json"
         if path.is_file():
             cure = "run the command that measures it"
-            found = read_json(path, cure)
+            found = read_json(path, constants=True, cure=cure)
             rows = found.get("rows")
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ValueError(f"{path}: is damaged: its rows should be a list of objects; {cure}")
@@ -212,10 +215,11 @@ def _caption(results: Mapping[str, Any]) -> str:
     )
 
 
-def _flatten(row: Row, at: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
     flat: dict[str, Any] = {}
-    for key, value in row.items():
-        flat |= _flatten(value, f"{at}{key}.") if isinstance(value, Mapping) else {f"{at}{key}": value}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{at}{key}.") if isinstance(value, Mapping) else {f"{at}{key}": value}
     return flat
 
 

@@ -1,0 +1,50 @@
+"""The card of the shipped weights: what they are of, what they do, where they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from posedata.writing import write_text
+
+TEMPLATE = Path(__file__).with_suffix(".md")
+BRANCHES = {
+    "lift": "3D from exact 2D",
+    "lift_detector": "3D from a detector's 2D",
+    "image": "3D from the image",
+    "reconstruct": "3D from 3D",
+}
+
+
+def write_card(path: Path, rows: Sequence[dict[str, Any]], weights: Path) -> None:
+    """Write the card as Markdown.
+
+    Args:
+        rows: of `unihpr.release.measure`.
+        weights: the file that it is about.
+    """
+    text = Template(TEMPLATE.read_text(encoding="utf-8"))
+    size = f"{weights.stat().st_size / 2**20:.1f} MiB"
+    numbers, ranges = ("\n".join(lines(rows)) for lines in (_numbers, _ranges))
+    write_text(path, text.substitute(numbers=numbers, ranges=ranges, size=size))
+
+
+def _numbers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "| cameras | | views | people | MPJPE | 95 % | PA | 50 | 80 | 90 |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        if "by" not in row:
+            held = " | ".join(f"{row[f'inside_{level}']:.0%}" for level in (50, 80, 90))
+            of = f"{row['rig']} | {BRANCHES[row['branch']]} | {row['views']} | {row['people']}"
+            between = f"{row['low_mm']:.1f} to {row['high_mm']:.1f}"
+            yield f"| {of} | {row['mpjpe_mm']:.1f} | {between} | {row['pa_mpjpe_mm']:.1f} | {held} |"
+
+
+def _ranges(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "| | | views | MPJPE |"
+    yield "|---|---|---|---|"
+    for row in rows:
+        if "by" in row:
+            yield f"| {row['by']} | {row['range']} | {row['views']} | {row['mpjpe_mm']:.1f} |"

@@ -1,0 +1,91 @@
+"""The weights that polypose ships: trained, calibrated, measured as a user gets them, and told on a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from polypose.measuring import Metrics, branch_errors, branch_row, calibrate
+from polypose.model import Model, load
+from polypose.network import POSE_SKELETON, Modality
+from polypose.samples import Sample
+from posedata.results import write_results
+from posedata.scoring import breakdown
+from posedata.terminal import print_line
+from posedata.views import get_rig, sample_cameras
+from posedata.views.batch import DETECTED, TRUE, see
+
+from unihpr.card import write_card
+from unihpr.data import TrainingData
+from unihpr.task import as_model, open_run
+
+ANYWHERE = "anywhere"
+Say = Callable[[str], None]
+
+
+def release(run: Path, weights: Path, json: Path, say: Say = print_line) -> list[Metrics]:
+    """Calibrate a finished run on its validation people, write the weights and their card, measure what was
+    written on the test people; returns the rows.
+
+    Args:
+        weights: the .safetensors to write, in float16; the card goes beside it, as .md.
+        json: the results file to write.
+
+    Raises:
+        FileNotFoundError, ValueError: the run is not there or not whole, or the split has no validation.
+    """
+    trained = open_run(run)
+    data = trained.data
+    assert isinstance(data, TrainingData)
+    held_out = data.on("validation", say)
+    samples = list(branches_of(held_out).values())
+    factors = calibrate(trained.model, samples, trained.recipe.evaluation.batch)
+    say("spread on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
+    as_model(trained).save(weights, half=True)
+    rows = list(measure(load(weights), data))
+    write_results(json, rows, data=data.fingerprint, seeds=[trained.recipe.loop.seed], spread=factors)
+    write_card(weights.with_suffix(".md"), rows, weights)
+    return rows
+
+
+def branches_of(data: TrainingData) -> dict[str, tuple[Modality, Sample]]:
+    """What is measured on rendered views: exact 2D, a detector's, the image, and 3D itself."""
+    exact = data.test()
+    return {
+        "lift": ("2d", exact),
+        "lift_detector": ("2d", data.test(detector=True, images=False)),
+        "image": ("image", exact),
+        "reconstruct": ("3d", exact),
+    }
+
+
+def measure(model: Model, data: TrainingData) -> Iterator[Metrics]:
+    """Rows of the card: every branch on rendered views, and lifting before cameras that may stand anywhere.
+
+    A row has `rig`, `branch` and what `polypose.measuring.branch_row` says. Of cameras anywhere further rows
+    have `by` and `range`: the error over parts of equal size, by roll, elevation and field of view.
+    """
+    network, batch = model.network, model.settings.batch
+    rows = data.source.store.tensors(["joints", "subject"], "cpu", data.source.rows)
+    people = rows["subject"].long()
+    for name, (modality, sample) in branches_of(data).items():
+        row = branch_row(network, modality, sample, people, batch)
+        yield {"rig": data.config.rig, "branch": name, **row}
+    generator = torch.Generator().manual_seed(data.config.seed)
+    cameras = sample_cameras(rows["joints"], get_rig(ANYWHERE), generator)
+    views = see(rows["joints"], cameras, POSE_SKELETON).detected(data.virtual.noise, generator)
+    seen = {name: Sample.of(views, model.settings.frame, name) for name in (TRUE, DETECTED)}
+    for name, keypoints in (("lift", TRUE), ("lift_detector", DETECTED)):
+        row = branch_row(network, "2d", seen[keypoints], people, batch)
+        yield {"rig": ANYWHERE, "branch": name, **row}
+    errors = branch_errors(network, "2d", seen[TRUE], batch)[0]
+    ranges = {
+        "roll": breakdown.roll(cameras),
+        "elevation": breakdown.elevation(cameras),
+        "field of view": breakdown.field_of_view(cameras),
+    }
+    for by, values in ranges.items():
+        for part, views_in, error in breakdown.by_range(errors, values, "degrees"):
+            about = {"rig": ANYWHERE, "branch": "lift", "by": by, "range": part}
+            yield {**about, "views": views_in, "mpjpe_mm": error}

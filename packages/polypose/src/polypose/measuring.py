@@ -1,0 +1,156 @@
+"""What a network is worth on views whose poses are known: errors, and whether its spread can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from posedata.scoring.metrics import best_of, epe_px, mpjpe_mm, pa_mpjpe_mm, pck
+from posedata.scoring.people import interval_by_person
+from posedata.scoring.retrieval import relative_errors
+from posediff import PoseDecoder
+from posediff.calibration import LEVELS, fitted_scale
+from posediff.hypotheses import coverage
+from torch import Tensor
+
+from polypose.batches import decode, embed
+from polypose.network import MODALITIES, Modality, UniHPR
+from polypose.samples import Sample
+
+CROP_PX = 128.0
+"""Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
+HYPOTHESES = 50
+"""Of each view, from which the intervals of `branch_row` are taken."""
+
+Metrics = dict[str, Any]
+
+
+def estimation(
+    network: UniHPR,
+    embedding: Float[Tensor, "B dim"],
+    modality: Modality,
+    truth: Float[Tensor, "B J 3"],
+    *,
+    hypotheses: int,
+    steps: int,
+    sampler: str,
+    batch: int,
+) -> Metrics:
+    """3D error of one branch: the posterior mean (one evaluation) and sampled hypotheses."""
+    metrics = relative_errors(decode(network, embedding, modality, batch), truth)
+    if isinstance(network.decoders["3d"], PoseDecoder):
+        how: dict[str, Any] = {"hypotheses": hypotheses, "steps": steps, "sampler": sampler, "batch": batch}
+        poses = drawn(network, embedding, modality, **how)
+        each = mpjpe_mm(poses, truth.expand_as(poses))
+        metrics["one_hypothesis_mpjpe_mm"] = float(each[0].mean())
+        metrics[f"best_of_{hypotheses}_mpjpe_mm"] = float(best_of(each).mean())
+        metrics |= inside(poses, truth)
+    return metrics
+
+
+def drawn(
+    network: UniHPR,
+    embedding: Float[Tensor, "B dim"],
+    modality: Modality,
+    *,
+    hypotheses: int = HYPOTHESES,
+    steps: int = 7,
+    sampler: str = "dpmpp_2m_sde",
+    batch: int = 512,
+) -> Float[Tensor, "S B J 3"]:
+    """Hypotheses of many poses, in batches; the same in every call."""
+    generator = torch.Generator(embedding.device).manual_seed(0)
+    draw = partial(network.sample, "3d", hypotheses=hypotheses, steps=steps, sampler=sampler)
+    parts = [draw(part, modality, generator=generator) for part in embedding.split(batch)]
+    return torch.cat(parts, dim=1)
+
+
+def inside(hypotheses: Float[Tensor, "S B J 3"], truth: Float[Tensor, "B J 3"]) -> Metrics:
+    """How often the truth's coordinates lie in the hypotheses' central intervals; the root, always 0, is left
+    out."""
+    shares = coverage(hypotheses[..., 1:, :], truth[..., 1:, :], truth.new_tensor(LEVELS)).tolist()
+    return {f"inside_{level:.0%}".rstrip("%"): share for level, share in zip(LEVELS, shares, strict=True)}
+
+
+def keypoint_errors(
+    network: UniHPR, embedding: Float[Tensor, "B dim"], truth: Float[Tensor, "B J 2"]
+) -> Metrics:
+    """2D error of the image branch: PCK at 5 % of the box's longer side, and end-point error."""
+    predicted = network.decode("2d", embedding, "image")
+    side = truth.new_full(truth.shape[:1], 2.0)  # the box's longer side, in units of half of it
+    return {
+        "pck_005": float(pck(predicted, truth, side, 0.05).mean()),
+        "epe_px": float(epe_px(predicted * CROP_PX, truth * CROP_PX).mean()),
+    }
+
+
+@torch.no_grad()
+def calibrate(
+    network: UniHPR, samples: Sequence[tuple[Modality, Sample]], batch: int
+) -> dict[Modality, float]:
+    """Set the 3D decoder's spread of each modality right on people that training did not see.
+
+    Args:
+        samples: of every modality at least one; views of the same one count alike.
+
+    Returns:
+        the factors (`posediff.calibration.fitted_scale`).
+
+    Raises:
+        ValueError: the decoder has no spread.
+    """
+    decoder = network.decoders["3d"]
+    if not isinstance(decoder, PoseDecoder):
+        raise ValueError("model.decoder is mlp: it has no spread; train with model.decoder=diffusion")
+    factors: dict[Modality, float] = {}
+    for index, modality in enumerate(MODALITIES):
+        parts = []
+        for sample in (sample for kind, sample in samples if kind == modality):
+            embedding = embed(network, sample, batch, (modality,))[modality]
+            centre = decode(network, embedding, modality, batch)
+            parts.append((drawn(network, embedding, modality, batch=batch), centre, sample.joints))
+        hypotheses, centre, truth = (torch.cat([part[i] for part in parts], dim=-3) for i in range(3))
+        factors[modality] = fitted_scale(hypotheses[..., 1:, :], centre[..., 1:, :], truth[..., 1:, :])
+        decoder.spread[index] *= factors[modality]
+    return factors
+
+
+@torch.no_grad()
+def branch_errors(network: UniHPR, modality: Modality, sample: Sample, batch: int) -> Float[Tensor, "2 B"]:
+    """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
+    embedding = embed(network, sample, batch, (modality,))[modality]
+    predicted = decode(network, embedding, modality, batch)
+    predicted = predicted - predicted[:, :1]
+    return torch.stack([mpjpe_mm(predicted, sample.joints), pa_mpjpe_mm(predicted, sample.joints)])
+
+
+@torch.no_grad()
+def branch_row(
+    network: UniHPR, modality: Modality, sample: Sample, people: Int[Tensor, " B"], batch: int
+) -> Metrics:
+    """One branch on views of several people: errors with their 95 % interval by person, and calibration.
+
+    Args:
+        sample: poses relative to the root.
+        people: whose view each is.
+    """
+    errors, aligned = branch_errors(network, modality, sample, batch)
+    embedding = embed(network, sample, batch, (modality,))[modality]
+    hypotheses, truth = drawn(network, embedding, modality, batch=batch), sample.joints
+    ninety = truth.new_tensor([0.9])
+    joints = [float(coverage(hypotheses[:, :, [j]], truth[:, [j]], ninety)) for j in range(1, truth.shape[1])]
+    low, high = interval_by_person(errors, people)
+    return {
+        "views": len(sample),
+        "people": len(people.unique()),
+        "mpjpe_mm": float(errors.mean()),
+        "low_mm": low,
+        "high_mm": high,
+        "pa_mpjpe_mm": float(aligned.mean()),
+        **inside(hypotheses, truth),
+        "joint_inside_90_least": min(joints),
+        "joint_inside_90_most": max(joints),
+    }

@@ -1,0 +1,50 @@
+"""The release of a tiny run: what is written is what was trained, calibrated, and measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from polypose.measuring import calibrate
+from polypose.model import load
+from posetrain.lifecycle import train
+from posetrain.recipe import load_recipe
+from unihpr.recipe import RECIPES, Recipe
+from unihpr.release import branches_of, release
+from unihpr.task import UNIHPR, open_run
+from unihpr_tiny import TINY
+
+PEOPLE = "data.synthetic={subjects: 6, test_subjects: 2, validation_subjects: 2, clips: 2, frames: 40}"
+
+
+def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", Recipe, [*TINY, PEOPLE, f"data.cache={tmp_path / 'cache'}"], RECIPES)
+    train(UNIHPR, recipe, tmp_path / "release", report=False)
+    weights, results = tmp_path / "unihpr.safetensors", tmp_path / "release.json"
+    rows = release(tmp_path / "release", weights, results, say=lambda text: None)
+
+    trained, model = open_run(tmp_path / "release"), load(weights)
+    before, after = (net.decoders["3d"].spread for net in (trained.model, model.network))
+    told = json.loads(results.read_text())["spread"]
+    factors = [told[name] for name in ("image", "2d", "3d")]
+    assert (after / before).tolist() == pytest.approx(factors, rel=2e-3)
+    validation = trained.data.on("validation", lambda text: None)
+    again = calibrate(model.network, list(branches_of(validation).values()), 512)
+    assert list(again.values()) == pytest.approx([1, 1, 1], rel=0.02)
+
+    metrics = json.loads((tmp_path / "release" / "metrics.json").read_text())
+    ours = {(row["rig"], row["branch"]): row for row in rows if "by" not in row}
+    for branch in ("lift", "lift_detector", "image", "reconstruct"):
+        row = ours["mocap", branch]
+        assert row["mpjpe_mm"] == pytest.approx(metrics[branch]["mpjpe_mm"], rel=5e-3)
+        assert row["people"] == 2
+        assert row["low_mm"] <= row["mpjpe_mm"] <= row["high_mm"]
+    parts = [row for row in rows if row.get("by") == "roll"]
+    whole = ours["anywhere", "lift"]
+    assert sum(row["views"] for row in parts) == whole["views"]
+    mean = sum(row["views"] * row["mpjpe_mm"] for row in parts) / whole["views"]
+    assert mean == pytest.approx(whole["mpjpe_mm"], rel=1e-5)
+    card = weights.with_suffix(".md").read_text()
+    assert f"| mocap | 3D from the image | 40 | 2 | {ours['mocap', 'image']['mpjpe_mm']:.1f} |" in card
+    assert "$" not in card
+    assert all(value.dtype != torch.float16 for value in model.network.state_dict().values())
