@@ -133,21 +133,23 @@ def release(
     set_: SetOption = [],  # noqa: B006
     runs: RunsOption = Path("runs"),
     weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
-    json: Annotated[Path, typer.Option(help="the results to write")] = RESULTS,
+    json: JsonOption = RESULTS,
 ) -> None:
     """Make the weights that polypose ships.
 
     Trains the recipe `release` where runs/release is not whole, then calibrates, writes and measures it.
     """
+    from posedata.errors import check_new_file
     from posetrain.lifecycle import train as run_training
 
     from unihpr.release import release as write_release
     from unihpr.task import UNIHPR
 
+    check_new_file(weights)
     recipe, run = load_named(ABOUT, "release", set_), runs / "release"
     if not (run / "metrics.json").is_file():
         run_training(UNIHPR, recipe, run, "resume")
-    rows = write_release(run, weights, json)
+    rows = write_release(run, weights, json or RESULTS)
     shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
     print_table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
     console.print(f"{weights}, {json}")

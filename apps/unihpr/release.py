@@ -42,7 +42,7 @@ def release(run: Path, weights: Path, json: Path, say: Say = print_line) -> list
     samples = list(branches_of(held_out).values())
     factors = calibrate(trained.model, samples, trained.recipe.evaluation.batch)
     say("spread on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
-    as_model(trained).save(weights, half=True)
+    as_model(trained).save(weights, half=True, decodes=("3d",))
     rows = list(measure(load(weights), data))
     write_results(json, rows, data=data.fingerprint, seeds=[trained.recipe.loop.seed], spread=factors)
     write_card(weights.with_suffix(".md"), rows, weights)

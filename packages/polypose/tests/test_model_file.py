@@ -1,6 +1,7 @@
 """What a model's file keeps, and what is said of one that cannot be used."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,3 +130,24 @@ def test_a_name_that_is_no_model_is_refused_before_anything_is_written(model: Mo
     with pytest.raises(ValueError, match=r"write to a \.safetensors file"):
         model.save(tmp_path / "m.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_holds_each_tensor_once_and_may_leave_out_a_decoder(model: Model, tmp_path: Path) -> None:
+    """A decoder's network is held by its denoiser too: the file has it once, what is loaded is one again."""
+    whole = model.save(tmp_path / "whole.safetensors")
+    part = model.save(tmp_path / "part.safetensors", decodes=("3d",))
+    count = sum(p.numel() for p in model.network.parameters())  # counts a shared tensor once
+    with safe_open(whole, "pt") as file:
+        stored = [math.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
+    buffers = sum(b.numel() for b in model.network.buffers())
+    assert sum(stored) == count + buffers
+    found = polypose.load(part)
+    left_out = sum(p.numel() for p in model.network.decoders["2d"].parameters())
+    assert sum(p.numel() for p in found.network.parameters()) == count - left_out
+    decoder = found.network.decoders["3d"]
+    assert decoder.network is decoder.denoiser.network
+    embedding = torch.eye(2, model.network.config.dim)
+    poses, wanted = (net.decode("3d", embedding, "2d") for net in (found.network, model.network))
+    torch.testing.assert_close(poses, wanted)
+    with pytest.raises(ValueError, match="written without its decoder of 2d"):
+        found.network.decode("2d", embedding, "image")

@@ -44,6 +44,7 @@ class Settings:
         data: fingerprint of what it was trained on.
         sampler, steps: by which poses are drawn (`posediff.PoseDecoder.sample`).
         batch: how many poses go through it at once.
+        decodes: what can be decoded; a file may leave out the decoder of 2D.
     """
 
     frame: Frame = "aimed"
@@ -52,3 +53,4 @@ class Settings:
     sampler: str = "dpmpp_2m_sde"
     steps: int = 7
     batch: int = 512
+    decodes: tuple[str, ...] = ("2d", "3d")

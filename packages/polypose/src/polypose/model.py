@@ -154,12 +154,13 @@ class Model:
 
         return str(Shared(self).push_to_hub(name, **options))
 
-    def save(self, path: str | Path, *, half: bool = False) -> Path:
+    def save(self, path: str | Path, *, half: bool = False, decodes: tuple[str, ...] | None = None) -> Path:
         """Write one file that `polypose.load` reads; returns its path.
 
         Args:
             path: a .safetensors file, or a folder, in which it becomes model.safetensors.
             half: weights as float16: half the size, to three digits.
+            decodes: leave other decoders out; lifting and retrieval need that of "3d" alone.
         """
         path = Path(path)
         if path.is_dir():
@@ -167,8 +168,13 @@ class Model:
         if path.suffix != ".safetensors":
             raise ValueError(f"{path}: write to a .safetensors file, or to a folder that is there")
         config = dataclasses.replace(self.network.config, image_weights=None)
-        about = {"model": asdict(config), "skeleton": self.skeleton.name, **asdict(self.settings)}
-        write_packed(path, Packed(KIND, about, self.network.state_dict()), half=half)
+        settings = self.settings if decodes is None else dataclasses.replace(self.settings, decodes=decodes)
+        about = {"model": asdict(config), "skeleton": self.skeleton.name, **asdict(settings)}
+        left_out = tuple(
+            f"decoders.{name}." for name in self.network.decoders if name not in settings.decodes
+        )
+        tensors = {n: x for n, x in _own_tensors(self.network).items() if not n.startswith(left_out)}
+        write_packed(path, Packed(KIND, about, tensors), half=half)
         return path
 
 
@@ -211,9 +217,12 @@ def _unpacked(packed: Packed, path: Path) -> Model:
         if about.pop("skeleton") != POSE_SKELETON.name:
             raise ValueError(f"{path}: poses are not {POSE_SKELETON.name}; pip install -U polypose")
         size = about.get("image_size")
+        about["decodes"] = tuple(about["decodes"])
         settings = _filled(Settings, {**about, "image_size": tuple(size) if size else None})
         with torch.device("meta"):  # weights are not drawn only to be replaced
             network = UniHPR(config)
+        for name in network.decoders.keys() - set(settings.decodes):
+            del network.decoders[name]
     except (TypeError, KeyError):
         raise ValueError(f"{path}: says what this polypose does not know; pip install -U polypose") from None
     _fill(network, packed.tensors, path)
@@ -231,10 +240,18 @@ def _filled(schema: Any, values: Any) -> Any:
     return made
 
 
+def _own_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's state, each tensor once: a part that is held under two names has the first."""
+    found: dict[int, tuple[str, torch.Tensor]] = {}
+    for name, value in network.state_dict(keep_vars=True).items():
+        found.setdefault(id(value), (name, value))
+    return dict(found.values())
+
+
 def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Give a network that was made without memory the tensors of a file."""
-    wanted = network.state_dict()
+    wanted = _own_tensors(network)
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors or name not in wanted or tensors[name].shape != wanted[name].shape:
             raise ValueError(f"{path}: {name} is not as this polypose has it; pip install -U polypose")
-    network.load_state_dict(tensors, assign=True)
+    network.load_state_dict(tensors, assign=True, strict=False)  # other names of the same part are missing

@@ -133,6 +133,8 @@ class UniHPR(nn.Module):
         self._decoder("3d").fit_scale(joints)
 
     def _decoder(self, target: Literal["2d", "3d"]) -> PoseDecoder | MLPDecoder:
+        if target not in self.decoders:
+            raise ValueError(f"this model's file was written without its decoder of {target}; take another")
         decoder = self.decoders[target]
         assert isinstance(decoder, PoseDecoder | MLPDecoder)
         return decoder
