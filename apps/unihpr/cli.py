@@ -39,9 +39,11 @@ def embed(
 ) -> None:
     """Embed the views of a store: `image`, `2d` and `3d`, each (N, D), unit length."""
     from polypose.stores import embed_store
+    from posedata.arrays import check_ending
 
     from unihpr.task import open_model
 
+    check_ending(out)
     shapes = embed_store(open_model(run), store, out, modality, keypoints)
     console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
 
@@ -90,9 +92,11 @@ def lift(
     `valid` (N,) tells the frames that hold a person; the joints of others are NaN.
     """
     from polypose.files import lift_file
+    from posedata.arrays import check_ending
 
     from unihpr.task import open_model
 
+    check_ending(out, picture)
     shape = lift_file(
         open_model(run),
         keypoints,
@@ -120,9 +124,11 @@ def interpolate(
 ) -> None:
     """Decode 3D poses along the great arc between the embeddings of two poses."""
     from polypose.stores import interpolate_rows
+    from posedata.arrays import check_ending
 
     from unihpr.task import open_model
 
+    check_ending(out)
     picture = interpolate_rows(open_model(run), store, first, last, out, steps)
     console.print(f"{out}, {picture}")
 

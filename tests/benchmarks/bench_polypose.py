@@ -20,8 +20,8 @@ from polypose.model import Model
 from polypose.network import UniHPR
 from polypose.samples import Sample
 from posedata.geometry.camera import Camera
-from posedata.views.batch import GIVEN, given
 from posedata.results import write_results
+from posedata.views.batch import GIVEN, given
 from rich.console import Console
 from rich.table import Table
 

@@ -56,8 +56,11 @@ def lift(
 ) -> None:
     """3D poses, (N, 17, 3) metres in the camera's frame about the pelvis, with their sd and place."""
     with _faults():
+        from posedata.arrays import check_ending
+
         from polypose.files import lift_file
 
+        check_ending(out)
         shape = lift_file(
             _model(model),
             keypoints,
@@ -85,8 +88,11 @@ def sample(
 ) -> None:
     """Poses that the keypoints allow, (COUNT, N, 17, 3), as of lift."""
     with _faults():
+        from posedata.arrays import check_ending
+
         from polypose.files import lift_file
 
+        check_ending(out)
         shape = lift_file(
             _model(model),
             keypoints,
@@ -114,8 +120,11 @@ def embed(
 ) -> None:
     """Embeddings, (N, D) of unit length by modality."""
     with _faults():
+        from posedata.arrays import check_ending
+
         from polypose.files import embed_file
 
+        check_ending(out)
         shapes = embed_file(
             _model(model),
             source,

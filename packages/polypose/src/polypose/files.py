@@ -11,6 +11,8 @@ import torch
 from posedata.arrays import check_ending, write_embeddings, write_poses
 from posedata.figures import gallery
 from posedata.keypoint_files import TORSO, Say, tell_invalid
+from posedata.plausible import check_focal
+from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from posedata.writing import write_png
 
@@ -52,6 +54,10 @@ def lift_file(
             pixels; the camera cannot be; `out` does not end in .npz or .csv.
     """
     check_ending(out, picture)
+    if skeleton is not None:
+        get_skeleton(skeleton)
+    if size is not None and min(size) < 1:
+        raise ValueError(f"--size {size[0]} {size[1]}: give pixels above 0")
     if focal is not None:
         intrinsics = centred(focal, size)
     camera = take_camera(intrinsics, size, say=say)
@@ -140,6 +146,7 @@ def centred(focal: float, size: tuple[int, int] | None) -> tuple[float, float, f
     """Intrinsics of a camera that looks at the middle of its image."""
     if size is None:
         raise ValueError("--focal: say where the middle of the image is: --size WIDTH HEIGHT")
+    check_focal(focal, size)
     return focal, focal, (size[0] - 1) / 2, (size[1] - 1) / 2
 
 

@@ -65,7 +65,7 @@ def as_array(values: Any, what: str) -> np.ndarray:
         array = np.empty(0, object)
     if array.dtype.kind not in "fiu":
         told = "lists of unequal length, or no numbers" if array.dtype == object else f"{array.dtype} values"
-        raise ValueError(f"{what}: holds {told}; give an array of numbers (N, joints, 2 or 3)")
+        raise ValueError(f"{what}: holds {told}, want numbers; give an array of numbers (N, joints, 2 or 3)")
     return array
 
 
@@ -148,17 +148,16 @@ def take_keypoints(
     if confidence is not None:
         array = _with_confidence(array, as_array(confidence, "confidence"))
     source = take_skeleton(array, skeleton, where)
-    points = checked_keypoints(array, source, where, size, _told(say, where, notes))
+    points = checked_keypoints(array, source, where, size, _told(say, notes))
     return convert_keypoints(points, source, POSE_SKELETON)
 
 
-def _told(say: Say, where: str, notes: bool) -> Say:
-    """Tells of what is wrong with what and, where asked to, of what is merely noted."""
+def _told(say: Say, notes: bool) -> Say:
+    """Tells of what is wrong and, where asked to, of what is merely noted."""
 
     def tell(text: str) -> None:
-        kind, _, fault = text.partition(": ")
-        if notes or kind == "warning":
-            say(f"{kind}: {where}: {fault}")
+        if notes or text.startswith("warning: "):
+            say(text)
 
     return tell
 
