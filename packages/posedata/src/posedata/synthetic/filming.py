@@ -119,6 +119,7 @@ def photograph(
     *,
     rig: Rig,
     size: tuple[int, int],
+    kinds: tuple[str, ...] = ("rgb",),
     seed: int = 0,
     workers: int = 1,
     say: Callable[[str], None] = print_line,
@@ -130,14 +131,15 @@ def photograph(
         poses: h36m17, world.
         cache, part: the folder that keeps the store, and how the store's name begins.
         size: width and height of the pictures.
+        kinds: of pictures (`posedata.synthetic.rendering.render_store`).
     """
     code = code_key("posedata.synthetic.people.build")
-    key = [poses.fingerprint, rows.tolist(), asdict(rig), size, seed, code]
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), size, seed, code, kinds]
 
     def render(path: Path) -> None:
         say(f"rendering {len(rows)} {part} images of {size[0]}x{size[1]}: {path}")
         with building(path) as steps:
             seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
-            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=("rgb",))
+            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=kinds)
 
     return PoseStore.open(cached(cache, f"{part}-views", key, render))
