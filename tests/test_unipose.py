@@ -182,6 +182,9 @@ class Blind:
         values = self._store.column(name)
         return np.full_like(values, np.nan) if name in ("joints", "keypoints_true") else values
 
+    def joints(self, rows: np.ndarray) -> np.ndarray:
+        return self.column("joints")[rows]
+
 
 def test_no_3d_label_reaches_training(trained: Path, cache: Path, tmp_path: Path) -> None:
     """Stage A and stage B give the same losses, to the bit, when every stored joint is NaN."""
