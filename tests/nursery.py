@@ -15,12 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 NURSERY = multiprocessing.get_context("forkserver")
-NURSERY.set_forkserver_preload(
-    [
-        *("torch", "torch._dynamo", "torch.distributed.nn", "accelerate", "safetensors.torch", "timm"),
-        *("scipy.optimize", "matplotlib.pyplot", "rich.table", "typer", "yaml", "pytest", "jaxtyping"),
-    ]
-)
+PRELOAD = [
+    *("torch", "torch._dynamo", "torch.distributed.nn", "accelerate", "safetensors.torch", "timm"),
+    *("scipy.optimize", "matplotlib.pyplot", "rich.table", "typer", "yaml", "pytest", "jaxtyping"),
+]
 
 
 def run(
@@ -59,6 +57,7 @@ def together(
 ) -> list[subprocess.CompletedProcess[str]]:
     """Run a program once in each environment, at the same time."""
     words = list(map(str, arguments))
+    NURSERY.set_forkserver_preload(PRELOAD)  # whoever starts the first process decides; others may have said
     with tempfile.TemporaryDirectory() as said:
         files = [(Path(said) / f"{i}.out", Path(said) / f"{i}.err") for i in range(len(environments))]
         started = [
