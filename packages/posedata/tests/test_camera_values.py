@@ -95,4 +95,5 @@ def test_a_pinhole_knows_every_pixel_but_those_that_are_none() -> None:
         [[1.0, 1.0, 1.0], [nan, nan, 1.0], [nan, nan, 1.0], [-1.0, 0.0, 1.0], [nan, nan, 1.0]]
     )
     assert torch.equal(camera.rays(pixels).nan_to_num(9), want.nan_to_num(9))
-    assert torch.equal(camera.rays(pixels[:2]).nan_to_num(9), want[:2].nan_to_num(9))
+    both = camera.rays(torch.stack([pixels[:2], pixels[3:]]))
+    assert torch.equal(both.nan_to_num(9), torch.stack([want[:2], want[3:]]).nan_to_num(9))
