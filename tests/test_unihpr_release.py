@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from polypose.loading import load
 from polypose.measuring import calibrate
-from polypose.model import load
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
 from unihpr.recipe import RECIPES, Recipe

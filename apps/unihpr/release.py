@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from polypose.loading import load
 from polypose.measuring import Metrics, branch_errors, branch_row, calibrate
-from polypose.model import Model, load
+from polypose.model import Model
 from polypose.network import POSE_SKELETON, Modality
 from polypose.samples import Sample
 from posedata.results import write_results
