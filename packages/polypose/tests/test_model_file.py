@@ -30,6 +30,16 @@ def test_a_saved_model_is_the_same_model(half: bool, tmp_path: Path) -> None:
         assert torch.equal(kept, wanted), name
 
 
+def test_a_spread_is_kept_with_the_model(tmp_path: Path) -> None:
+    model = small()
+    spread = model.network.make_spread().eval()
+    spread.usual.fill_(0.03)
+    found = polypose.load(model.save(tmp_path / "m.safetensors"))
+    assert found.settings == replace(model.settings, spread=True)
+    assert found.network.spread is not None
+    assert torch.equal(found.network.spread.usual, spread.usual)
+
+
 def test_half_is_half_as_large_and_says_so(model: Model, tmp_path: Path) -> None:
     whole = model.save(tmp_path / "w.safetensors").stat().st_size
     half = model.save(tmp_path / "h.safetensors", half=True).stat().st_size
@@ -100,8 +110,10 @@ def test_tensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 def test_another_kind_is_named(model: Model, tmp_path: Path) -> None:
     path = model.save(tmp_path)
-    write_packed(path, read_packed(path)._replace(kind="vvipe"))
-    with pytest.raises(ValueError, match="holds a model of kind 'vvipe', this polypose loads unihpr"):
+    write_packed(path, read_packed(path)._replace(kind="pony"))
+    with pytest.raises(
+        ValueError, match="holds a model of kind 'pony', this polypose loads unihpr and vvipe"
+    ):
         polypose.load(path)
 
 
