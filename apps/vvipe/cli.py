@@ -31,6 +31,8 @@ from vvipe.recipe import ABOUT
 SourceHelp = "a store (posedata views), a file of keypoints, or an .npy of joints (N, 17, 3)"
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
+WEIGHTS = Path("packages/polypose/src/polypose/weights/vvipe.safetensors")
+RESULTS = Path("docs/results/vvipe_release.json")
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
 
 
@@ -154,6 +156,29 @@ def generate(
     check_ending(out, out.with_suffix(".png"))
     shape = generate_file(open_model(run), out, around, row, amount, count, seed)
     console.print(f"{out}: joints {shape}")
+
+
+@app.command()
+@plain_errors()
+def release(
+    set_: SetOption = [],  # noqa: B006
+    runs: RunsOption = Path("runs"),
+    weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
+    json: JsonOption = RESULTS,
+) -> None:
+    """Make the view-invariant weights that polypose ships: the recipe `release`, in runs/vvipe-release."""
+    from posedata.errors import check_new_file
+    from posetrain.lifecycle import train as run_training
+
+    from vvipe.release import release as write_release
+    from vvipe.task import VVIPE_TASK
+
+    check_new_file(weights)
+    run = runs / "vvipe-release"
+    if not (run / "metrics.json").is_file():
+        run_training(VVIPE_TASK, load_named(ABOUT, "release", set_), run, "resume")
+    row = write_release(run, weights, json or RESULTS)
+    console.print(f"{weights}, {json}: Hit@1 between unseen cameras {row['unseen']['hit1']:.1f} %")
 
 
 if __name__ == "__main__":

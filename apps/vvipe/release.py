@@ -1,0 +1,48 @@
+"""The view-invariant weights that polypose ships: measured as a user gets them, and told on a card."""
+
+from pathlib import Path
+from string import Template
+
+from polypose.loading import load
+from posedata.results import write_results
+from posedata.writing import write_text
+from poseenc.hits import evaluate
+from posetrain.lifecycle import open_run
+from posetrain.task import Row
+
+from vvipe.recipe import METHODS
+from vvipe.task import VVIPE_TASK
+from vvipe.trained import as_model
+
+TEMPLATE = Path(__file__).with_name("card.md")
+RIGS = {"same_rig": "training cameras", "unseen": "unseen cameras", "all": "all"}
+
+
+def release(run: Path, weights: Path, json: Path) -> Row:
+    """Write a finished run's weights, in float16, and their card; returns their Hit@k on the test people.
+
+    Args:
+        weights: the .safetensors to write; the card goes beside it, as .md.
+        json: the results file to write.
+
+    Raises:
+        FileNotFoundError, ValueError: the run is not there or not whole.
+    """
+    trained = open_run(VVIPE_TASK, run)
+    recipe, data = trained.recipe, trained.data
+    as_model(trained).save(weights, half=True)
+    model = load(weights)
+    found = evaluate(model.network, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    row = {"method": METHODS["vvipe"], "keypoints": recipe.data.keypoints, **found}
+    write_results(json, [row], data=data.fingerprint, seeds=[recipe.loop.seed])
+    lines = [
+        f"| {name} | {found[rig]['hit1']:.1f} | {found[rig]['hit10']:.1f} | {found[rig]['hit20']:.1f} |"
+        for rig, name in RIGS.items()
+    ]
+    card = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        numbers="\n".join(["| cameras | Hit@1 | Hit@10 | Hit@20 |", "|---|---|---|---|", *lines]),
+        lifting=f"{found['same_rig']['mpjpe_mm']:.1f}",
+        size=f"{weights.stat().st_size / 2**20:.1f} MiB",
+    )
+    write_text(weights.with_suffix(".md"), card)
+    return row
