@@ -35,12 +35,11 @@ def release(run: Path, weights: Path, json: Path) -> Row:
     found = evaluate(model.network, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
     row = {"method": METHODS["vvipe"], "keypoints": recipe.data.keypoints, **found}
     write_results(json, [row], data=data.fingerprint, seeds=[recipe.loop.seed])
-    lines = [
-        f"| {name} | {found[rig]['hit1']:.1f} | {found[rig]['hit10']:.1f} | {found[rig]['hit20']:.1f} |"
-        for rig, name in RIGS.items()
-    ]
+    hits = [f"hit{k}" for k in recipe.evaluation.hits]
+    lines = [[name, *(f"{found[rig][key]:.1f}" for key in hits)] for rig, name in RIGS.items()]
+    header = ["cameras", *(f"Hit@{k}" for k in recipe.evaluation.hits)], ["---"] * (1 + len(hits))
     card = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        numbers="\n".join(["| cameras | Hit@1 | Hit@10 | Hit@20 |", "|---|---|---|---|", *lines]),
+        numbers="\n".join(f"| {' | '.join(cells)} |" for cells in (*header, *lines)),
         lifting=f"{found['same_rig']['mpjpe_mm']:.1f}",
         size=f"{weights.stat().st_size / 2**20:.1f} MiB",
     )
