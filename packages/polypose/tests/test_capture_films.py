@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from made_films import number_of, picture, turn, write_film, write_sound
 from PIL import Image
-from polypose.capture.films import Span, ahead, open_films
-
-WHOLE = Span()
+from polypose.capture.films import WHOLE, Span, ahead, open_films
 
 
 def read(path: Path, span: Span = WHOLE, after: float | None = None) -> tuple[list, list, list]:
@@ -50,7 +48,7 @@ def test_span_and_resumption(tmp_path):
         later = read(path, Span(0.3, 3.0, 2), after=whole[done])[0]
         assert later == whole[done + 1 :]
     (film,) = open_films(path)
-    assert film.expected(Span()) == 40
+    assert film.expected(WHOLE) == 40
     assert film.expected(Span(1.0, 2.0, 2)) == 5
 
 
@@ -58,7 +56,7 @@ def test_span_and_resumption(tmp_path):
 def test_phones_turn_their_films(tmp_path, quarter, red):
     path = turn(write_film(tmp_path / "phone.mp4"), quarter)
     (film,) = open_films(path)
-    image = next(film.frames(Span())).image()
+    image = next(film.frames(WHOLE)).image()
     height, width = image.shape[:2]
     assert film.size == (width, height) == ((48, 64) if quarter % 2 else (64, 48))
     corner = {
@@ -73,7 +71,7 @@ def test_ten_bits_and_one_frame(tmp_path):
     deep = write_film(tmp_path / "deep.mkv", codec="ffv1", pixels="yuv420p10le")
     assert read(deep)[1] == list(range(8))
     (film,) = open_films(deep)
-    assert next(film.frames(Span())).image().dtype == np.uint8
+    assert next(film.frames(WHOLE)).image().dtype == np.uint8
     assert read(write_film(tmp_path / "one.mp4", 1))[:2] == ([0.0], [0])
 
 
@@ -154,7 +152,7 @@ def test_a_photo_is_turned_and_tells_its_lens(tmp_path):
     Image.fromarray(picture(5)).save(path, exif=exif(6, 28), quality=95)
     (film,) = open_films(path)
     assert (film.size, film.exif_focal, film.rate, film.count) == ((48, 64), 28.0, 0.0, 1)
-    (frame,) = film.frames(Span())
+    (frame,) = film.frames(WHOLE)
     image = frame.image()
     assert image.shape == (64, 48, 3)
     assert image[10, 40, 0] > 180 > image[10, 10, 0]  # shown a quarter turn with the clock
@@ -166,7 +164,7 @@ def test_a_folder_is_photos_or_with_a_rate_a_film(tmp_path):
         Image.fromarray(picture(number)).save(tmp_path / f"frame{number}.png")
     assert [film.name for film in open_films(tmp_path)] == ["frame0", "frame1", "frame2", "frame10"]
     (film,) = open_films(tmp_path, rate=5)
-    assert [(f.time, number_of(f.image())) for f in film.frames(Span())] == [
+    assert [(f.time, number_of(f.image())) for f in film.frames(WHOLE)] == [
         (0.0, 0), (0.2, 1), (0.4, 2), (0.6, 10)
     ]  # fmt: skip
     np.testing.assert_allclose(film.clock(), [0, 0.2, 0.4, 0.6])
@@ -188,7 +186,7 @@ def test_a_recording_with_depth_gives_colour_and_camera(tmp_path):
     (film,) = open_films(tmp_path)
     assert film.camera is not None
     assert film.camera.focal.tolist() == [60, 61]
-    assert [(f.time, number_of(f.image())) for f in film.frames(Span())] == [(0.0, 0), (0.1, 1), (0.2, 2)]
+    assert [(f.time, number_of(f.image())) for f in film.frames(WHOLE)] == [(0.0, 0), (0.1, 1), (0.2, 2)]
     (tmp_path / "rgb" / "1.png").unlink()
     with pytest.raises(ValueError, match="not every frame has a colour image"):
         open_films(tmp_path)
@@ -196,8 +194,8 @@ def test_a_recording_with_depth_gives_colour_and_camera(tmp_path):
 
 def test_ahead_gives_all_and_passes_errors_on(tmp_path):
     (film,) = open_films(write_film(tmp_path / "even.mp4", 20))
-    assert [number_of(image) for _, image in ahead(film.frames(Span()))] == [n % 12 for n in range(20)]
-    some = ahead(film.frames(Span()), depth=2)
+    assert [number_of(image) for _, image in ahead(film.frames(WHOLE))] == [n % 12 for n in range(20)]
+    some = ahead(film.frames(WHOLE), depth=2)
     assert next(some)[0] == 0.0
     some.close()
     (tmp_path / "photo.png").write_bytes(b"")
@@ -206,4 +204,4 @@ def test_ahead_gives_all_and_passes_errors_on(tmp_path):
     content = (tmp_path / "photo.png").read_bytes()
     (tmp_path / "photo.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="is not a whole picture"):
-        list(ahead(photo.frames(Span())))
+        list(ahead(photo.frames(WHOLE)))

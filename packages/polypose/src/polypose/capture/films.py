@@ -52,6 +52,9 @@ class Span(NamedTuple):
         return self
 
 
+WHOLE = Span()
+
+
 @dataclass(frozen=True)
 class Film:
     """Something to find people in.
