@@ -1,0 +1,208 @@
+"""Who is who over time: detections of each frame are given to people by one assignment a frame.
+
+What a detection costs a person: how far its joints are from where the person's are expected, in sizes of the
+person, how little the boxes overlap, and how differently they are dressed. A person that is lost is waited
+for, a second at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from posedata.skeleton import get_skeleton
+
+WAIT = 1.0
+"""Seconds that a person may be unseen and still be the same."""
+FEW = 5
+"""Seen frames below which a track is no person, in a film of twenty or more."""
+_NEAR, _FASTER, _FARTHEST = 0.2, 0.8, 0.6
+"""A person's joints are looked for within so many sizes, more by each second unseen, and at most."""
+_BOX, _DRESS = 0.15, 0.6
+"""What no overlap costs, and colours that differ by 1."""
+_OTHER, _ODD = 0.3, 0.5
+"""Difference of colours above which somebody who comes back is another; a patch counts so much at most."""
+_BRIEF = 0.2
+"""Seconds unseen after which somebody comes back."""
+_KEEPS = 0.95
+_STEADY = 0.5
+"""Share of a velocity that is believed; the rest is noise."""
+_LOOKAHEAD = 0.3
+"""Seconds for which a velocity is believed."""
+_STILL, _MOVES = 0.004, 0.03
+"""Spread of joints over time, in sizes of the person, of a picture on a wall and of somebody who moves."""
+_LONG = 2.0
+
+
+class Moment(NamedTuple):
+    """What was seen at one time: keypoints (P, J, 3), boxes (P, 4) x, y, w, h, colours (P, C, 3)."""
+
+    time: float
+    keypoints: np.ndarray
+    boxes: np.ndarray
+    colours: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person in one film, in contiguous frames.
+
+    Attributes:
+        id: from 1, by the first frame.
+        first: index of its first frame among the film's.
+        keypoints: (T, J, 3) pixels and confidence; 0 where it was not seen.
+        boxes: (T, 4) x, y, width, height; NaN where it was not seen.
+    """
+
+    id: int
+    first: int
+    keypoints: np.ndarray
+    boxes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(eq=False)
+class _Person:
+    """Somebody who is followed."""
+
+    number: int
+    time: float
+    points: np.ndarray
+    box: np.ndarray
+    colours: np.ndarray
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Expected points and box."""
+        move = self.velocity * min(time - self.time, _LOOKAHEAD)
+        return self.points[:, :2] + move, np.concatenate([self.box[:2] + move, self.box[2:]])
+
+    def update(self, seen: Moment, row: int) -> None:
+        points, elapsed = seen.keypoints[row], seen.time - self.time
+        weight = self.points[:, 2] * points[:, 2]
+        if elapsed > 0 and weight.sum() > 0:
+            move = (weight[:, None] * (points[:, :2] - self.points[:, :2])).sum(0) / weight.sum()
+            self.velocity = (1 - _STEADY) * self.velocity + _STEADY * move / elapsed
+        mixed = _KEEPS * self.colours + (1 - _KEEPS) * seen.colours[row]
+        self.colours = np.where(np.isnan(mixed), _first_known(self.colours, seen.colours[row]), mixed)
+        self.time, self.points, self.box = seen.time, points, seen.boxes[row]
+
+
+class Tracker:
+    """Gives the detections of one frame after the other to people, by number."""
+
+    def __init__(self, skeleton: str) -> None:
+        self._mirror = list(get_skeleton(skeleton).mirror)
+        self._people: list[_Person] = []
+        self._next = 0
+
+    def step(self, seen: Moment) -> list[int]:
+        """The person of each detection; people who are new get numbers that are."""
+        from scipy.optimize import linear_sum_assignment
+
+        self._people = [person for person in self._people if seen.time - person.time <= WAIT]
+        out = [-1] * len(seen.keypoints)
+        if self._people and len(out):
+            cost = np.stack([_costs(person, seen, self._mirror) for person in self._people])
+            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True):
+                if np.isfinite(cost[i, j]):
+                    out[j] = self._people[i].number
+                    self._people[i].update(seen, j)
+        for row, number in enumerate(out):
+            if number < 0:
+                out[row] = self._next
+                self._people.append(
+                    _Person(self._next, seen.time, seen.keypoints[row], seen.boxes[row], seen.colours[row])
+                )
+                self._next += 1
+        return out
+
+
+def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
+    """The tracks of a film; those too short to be of a person are left out."""
+    tracker, count = Tracker(skeleton), 0
+    rows: list[Row] = []
+    for count, seen in enumerate(frames, 1):
+        for row, number in enumerate(tracker.step(seen)):
+            rows.append((count - 1, number, seen.keypoints[row], seen.boxes[row]))
+    return tracked(rows, min(FEW, max(1, count // 4)))
+
+
+Row = tuple[int, Any, np.ndarray, np.ndarray]
+"""A frame's number, a person, keypoints (J, 3) and a box (4,)."""
+
+
+def tracked(rows: Iterable[Row], least: int = 1) -> tuple[Track, ...]:
+    """The tracks of people who are told apart already, those of fewer frames than `least` left out."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(row)
+    kept = [sorted(mine, key=lambda row: row[0]) for mine in found.values() if len(mine) >= least]
+    kept.sort(key=lambda mine: (mine[0][0], -float(np.prod(mine[0][3][2:]))))
+    return tuple(_track(number, mine) for number, mine in enumerate(kept, 1))
+
+
+def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
+    """Ids of people who never move while somebody else does: pictures on a wall, or statues."""
+    spread = {track.id: _spread(track) for track in tracks if _lasts(times, track)}
+    if any(value > _MOVES for value in spread.values()):
+        yield from (number for number, value in spread.items() if value < _STILL)
+
+
+def _costs(person: _Person, seen: Moment, mirror: list[int]) -> np.ndarray:
+    """Of each detection, infinite where it cannot be this person; detectors take left for right at times."""
+    points, box = person.at(seen.time)
+    size = np.maximum(np.maximum(person.box[2:].max(), seen.boxes[:, 2:].max(1)), 1.0)
+    weight = person.points[:, 2] * seen.keypoints[..., 2] + 1e-6
+    apart = np.linalg.norm(seen.keypoints[..., :2] - points, axis=-1)
+    distance = (weight * apart).sum(1) / weight.sum(1) / size
+    crossed = np.linalg.norm(seen.keypoints[..., :2] - points[mirror], axis=-1)
+    distance = np.minimum(distance, (weight * crossed).sum(1) / weight.sum(1) / size)
+    dress = np.abs(seen.colours - person.colours).mean(-1)
+    known = ~np.isnan(dress)
+    dress = np.where(known, np.minimum(dress, _ODD), 0).sum(1) / np.maximum(known.sum(1), 1)
+    gone = seen.time - person.time
+    reach = min(_NEAR + _FASTER * gone, _FARTHEST)
+    cost = distance + _BOX * (1 - _overlap(box, seen.boxes)) + _DRESS * dress
+    other = (distance > reach) | ((gone > _BRIEF) & (dress > _OTHER))
+    return np.where(other, np.inf, cost)
+
+
+def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    both = np.clip(high - low, 0, None).prod(1)
+    return both / np.maximum(box[2:].prod() + boxes[:, 2:].prod(1) - both, 1e-9)
+
+
+def _first_known(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(one), other, one)
+
+
+def _track(number: int, rows: list[Row]) -> Track:
+    first, last = rows[0][0], rows[-1][0]
+    keypoints = np.zeros((last - first + 1, *rows[0][2].shape), np.float32)
+    boxes = np.full((last - first + 1, 4), np.nan, np.float32)
+    for frame, _, points, box in rows:
+        keypoints[frame - first], boxes[frame - first] = points, box
+    return Track(number, first, keypoints, boxes)
+
+
+def _lasts(times: np.ndarray, track: Track) -> bool:
+    return len(track) > 1 and times[track.first + len(track) - 1] - times[track.first] >= _LONG
+
+
+def _spread(track: Track) -> float:
+    """The median joint's standard deviation over time, in sizes of the person."""
+    seen = track.keypoints[..., 2] > 0.5
+    points = np.where(seen[..., None], track.keypoints[..., :2], np.nan)
+    able = points[:, seen.sum(0) > len(track) / 2]
+    size = float(np.nanmedian(track.boxes[:, 2:].max(1)))
+    if not able.size or not size > 0:
+        return 0.01
+    return float(np.median(np.nanstd(able, axis=0).max(-1))) / size
