@@ -5,9 +5,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polypose
 import pytest
 import torch
+from people import INTRINSICS, people
 from polypose.model import Model
 from polypose.packed import read_packed, write_packed
 from safetensors import safe_open
@@ -38,6 +40,19 @@ def test_a_spread_is_kept_with_the_model(tmp_path: Path) -> None:
     assert found.settings == replace(model.settings, spread=True)
     assert found.network.spread is not None
     assert torch.equal(found.network.spread.usual, spread.usual)
+
+
+def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -> None:
+    model = small()
+    found = polypose.load(model.save(tmp_path))
+    settled = found.network.decoders["3d"].network
+    assert settled.settled_added is not None
+    assert model.network.decoders["3d"].network.settled_added is None
+    for count in (1, 24):
+        points = people().pixels[:count]
+        one, other = (m.lift(points, INTRINSICS, skeleton="h36m17") for m in (model, found))
+        np.testing.assert_allclose(one.joints, other.joints, atol=1e-6)
+        np.testing.assert_allclose(one.sample(2), other.sample(2), atol=1e-5)
 
 
 def test_half_is_half_as_large_and_says_so(model: Model, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from posediff.network import ResidualMLP
+
 from polypose.invariant import ViewInvariant
 from polypose.model import Model
 from polypose.network import POSE_SKELETON
@@ -56,6 +58,9 @@ def load(source: str | Path | None = None) -> Any:
     except (TypeError, KeyError):
         raise ValueError(unknown) from None
     fill(model.network, packed.tensors, path)
+    for part in model.network.modules():
+        if isinstance(part, ResidualMLP):
+            part.settle()
     return model
 
 
