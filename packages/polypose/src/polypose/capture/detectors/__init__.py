@@ -1,0 +1,1 @@
+"""2D detectors of people: one interface."""

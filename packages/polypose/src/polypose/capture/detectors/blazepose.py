@@ -1,0 +1,255 @@
+"""BlazePose (Bazarevsky et al., 2020) for several people: MediaPipe's two networks, run by LiteRT.
+
+A detector finds people in the whole picture and in square tiles of it; a landmark network reads each person
+from a crop that is turned upright about the hips. A person's landmarks tell where to crop in the next
+picture, so the detector only has to look for newcomers: once in a few pictures, one part of it at a time.
+
+What is MediaPipe's is told by its graphs (0.10.14): `pose_detection_cpu`, `pose_landmark_by_roi_cpu`,
+`pose_landmarks_to_roi`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from polypose.capture.detectors.detector import Detections, box_around
+from polypose.capture.detectors.ssd import decode, suppressed
+
+INPUT, CROP = 224, 256
+_BETTER, _LONG = 1.25, 2.0
+"""A crop's side: so much of the circle about the hips that the detector's scale point lies on."""
+_HELD = 0.5
+"""Score of the landmark network above which a crop holds a person."""
+_SAME = 0.15
+"""Distance of two crops' centres, in sides, below which they are of one person."""
+_CLOSE = 0.12
+"""Mean distance of landmarks, in sides of the crop, below which two are one person."""
+_EVERY = 5
+"""Pictures from one look for newcomers to the next."""
+_MOST = 12
+
+
+class Region(NamedTuple):
+    """A square crop: its centre and side in pixels, and by how much it is turned, radians with the clock."""
+
+    x: float
+    y: float
+    side: float
+    turn: float
+
+
+class BlazePose:
+    """The detector `blazepose`. Its memory is where people were in the picture before.
+
+    Args:
+        detector, landmarks: the networks' files.
+        threads: of each network.
+        most: people at once.
+    """
+
+    skeleton = "mediapipe33"
+
+    def __init__(self, detector: Path, landmarks: Path, threads: int = 1, most: int = _MOST) -> None:
+        self._detector = _Network(detector, threads)
+        self._landmarks = _Network(landmarks, threads)
+        self._most = most
+        self._regions: list[Region] = []
+        self._since = -1
+
+    @property
+    def memory(self) -> np.ndarray:
+        """(1 + P, 4): how long ago newcomers were looked for, then the regions."""
+        return np.array([(self._since, 0, 0, 0), *self._regions], np.float64)
+
+    @memory.setter
+    def memory(self, values: np.ndarray) -> None:
+        first, *regions = values.tolist() if len(values) else [(-1.0, 0, 0, 0)]
+        self._since, self._regions = int(first[0]), [Region(*region) for region in regions]
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Everybody in the next picture of a film, (H, W, 3) uint8 RGB."""
+        known = self._read(image, self._regions)
+        lost = len(known) < len(self._regions)
+        people = known + self._read(image, self._newcomers(image, known, lost))
+        people = _distinct(people)[: self._most]
+        self._regions = [person.next for person in people]
+        if not people:
+            return Detections.none(33)
+        keypoints = np.stack([person.points for person in people])
+        return Detections(keypoints.astype(np.float32), box_around(keypoints, image.shape))
+
+    def _newcomers(self, image: np.ndarray, known: list[_Person], lost: bool) -> list[Region]:
+        """Regions of people that are not known yet."""
+        self._since += 1
+        whole, *parts = _tiles(image.shape)
+        every = [whole, *parts]
+        if self._since == 0 or lost:
+            tiles = every
+        elif not known:
+            tiles = [whole, *parts[self._since % max(len(parts), 1) :][:1]]
+        elif self._since % _EVERY == 0:
+            tiles = [every[self._since // _EVERY % len(every)]]
+        else:
+            return []
+        found: list[Region] = []
+        taken = [person.next for person in known]
+        scores: list[float] = []
+        regions: list[Region] = []
+        for tile in tiles:
+            for score, region in self._look(image, *tile):
+                scores.append(score)
+                regions.append(region)
+        for index in np.argsort(scores)[::-1].tolist():
+            if not any(_alike(regions[index], other) for other in [*taken, *found]):
+                found.append(regions[index])
+        return found[: max(0, self._most - len(known))]
+
+    def _look(self, image: np.ndarray, left: float, top: float, side: float) -> list[tuple[float, Region]]:
+        """Scores and regions of people in a square of the picture."""
+        square = _cut(image, Region(left + side / 2 - 0.5, top + side / 2 - 0.5, side, 0.0), INPUT)
+        boxes, scores = self._detector(square.astype(np.float32) / 127.5 - 1)
+        values, sure = decode(boxes[0], scores[0, :, 0])
+        values, sure = suppressed(values, sure)
+        out = []
+        for value, score in zip(values, sure, strict=True):
+            hips, edge = value[4:6] * side + (left, top), value[6:8] * side + (left, top)
+            out.append((float(score), _region(hips - 0.5, edge - 0.5)))
+        return out
+
+    def _read(self, image: np.ndarray, regions: list[Region]) -> list[_Person]:
+        """The people in these regions."""
+        out = []
+        for region in regions:
+            if not 8 < region.side < 8 * max(image.shape):
+                continue
+            crop = _cut(image, region, CROP)
+            values, score, _, heat, _ = self._landmarks(crop.astype(np.float32) / 255)
+            if score[0, 0] < _HELD:
+                continue
+            marks = values.reshape(39, 5)
+            places = _refined(marks[:, :2] / CROP, heat[0])
+            pixels = _back(places, region)
+            points = np.concatenate([pixels[:33], _sigmoid(marks[:33, 3:4])], axis=1)
+            out.append(_Person(float(score[0, 0]), region, points, _region(pixels[33], pixels[34])))
+        return out
+
+
+class _Person(NamedTuple):
+    score: float
+    region: Region
+    points: np.ndarray
+    next: Region
+
+
+class _Network:
+    """A network by LiteRT, one picture at a time; its outputs in the file's order."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError:
+            raise ValueError("blazepose needs LiteRT; pip install 'polypose[video]'") from None
+        try:
+            self._run: Any = Interpreter(str(path), num_threads=threads)
+            self._run.allocate_tensors()
+        except (ValueError, RuntimeError):
+            raise ValueError(f"{path}: is no whole network; polypose get blazepose") from None
+        self._in = self._run.get_input_details()[0]["index"]
+        self._out = [detail["index"] for detail in self._run.get_output_details()]
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        self._run.set_tensor(self._in, image[None])
+        self._run.invoke()
+        return [self._run.get_tensor(index) for index in self._out]
+
+
+def _tiles(shape: tuple[int, ...]) -> list[tuple[float, float, float]]:
+    """Left, top and side of the squares that are looked into: the whole, then overlapping ones along it."""
+    height, width = shape[:2]
+    long, short = max(height, width), min(height, width)
+    whole = ((width - long) / 2, (height - long) / 2, float(long))
+    count = 1 + int(np.ceil((long - short) / (short / 2)))
+    if long < 1.2 * short:
+        return [whole]
+    starts = np.linspace(0, long - short, count).tolist()
+    return [whole, *((at, 0.0, float(short)) if width > height else (0.0, at, float(short)) for at in starts)]
+
+
+def _region(hips: np.ndarray, edge: np.ndarray) -> Region:
+    """The crop of a person: about the hips, `edge` straight above them."""
+    x, y = edge - hips
+    turn = float(np.arctan2(x, -y))
+    return Region(float(hips[0]), float(hips[1]), float(_LONG * _BETTER * np.hypot(x, y)), turn)
+
+
+def _cut(image: np.ndarray, region: Region, size: int) -> np.ndarray:
+    """A region as an upright square picture of this size; black outside the image."""
+    cos, sin = np.cos(region.turn), np.sin(region.turn)
+    reach = region.side / 2 * (abs(cos) + abs(sin)) + 2
+    x0, y0 = max(0, int(region.x - reach)), max(0, int(region.y - reach))
+    x1, y1 = int(region.x + reach) + 1, int(region.y + reach) + 1
+    part = image[y0 : max(y1, 0), x0 : max(x1, 0)]
+    if not part.size:
+        return np.zeros((size, size, 3), np.uint8)
+    picture, scale = Image.fromarray(part), region.side / size
+    x, y = region.x + 0.5 - x0, region.y + 0.5 - y0
+    if (shrink := int(scale)) > 1:  # or thin limbs fall between the samples
+        picture = picture.reduce(shrink)
+        x, y, scale = x / shrink, y / shrink, scale / shrink
+    a, b, middle = cos * scale, -sin * scale, size / 2
+    plan = (a, b, x - a * middle - b * middle, -b, a, y + b * middle - a * middle)
+    cut = picture.transform((size, size), Image.Transform.AFFINE, plan, Image.Resampling.BILINEAR)
+    return np.asarray(cut)
+
+
+def _back(places: np.ndarray, region: Region) -> np.ndarray:
+    """Places in a region, 0 to 1, as pixels of the image."""
+    x, y = ((places - 0.5) * region.side).T
+    cos, sin = np.cos(region.turn), np.sin(region.turn)
+    return np.stack([region.x + cos * x - sin * y, region.y + sin * x + cos * y], axis=1)
+
+
+def _refined(places: np.ndarray, heat: np.ndarray, kernel: int = 7, least: float = 0.5) -> np.ndarray:
+    """Landmarks moved to the centre of mass of their heat maps (H, W, K) nearby, where these are sure."""
+    height, width, count = heat.shape
+    column, row = (places * (width, height)).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    half = kernel // 2
+    padded = np.pad(heat, ((half, half), (half, half), (0, 0)), constant_values=-1e9)
+    offsets = np.arange(kernel)
+    rows = np.where(inside, row, 0)[:, None, None] + offsets[:, None]
+    columns = np.where(inside, column, 0)[:, None, None] + offsets[None, :]
+    sure = _sigmoid(padded[rows, columns, np.arange(count)[:, None, None]])
+    total = sure.sum((1, 2))
+    use = inside & (sure.max((1, 2)) >= least) & (total > 0)
+    total = np.where(use, total, 1)
+    x = (sure * (columns - half)).sum((1, 2)) / total / width
+    y = (sure * (rows - half)).sum((1, 2)) / total / height
+    return np.where(use[:, None], np.stack([x, y], axis=1), places)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(values, -60, 60)))
+
+
+def _alike(one: Region, other: Region) -> bool:
+    """Whether two crops are about the same hips."""
+    return float(np.hypot(one.x - other.x, one.y - other.y)) < _SAME * max(one.side, other.side)
+
+
+def _distinct(people: list[_Person]) -> list[_Person]:
+    """Of crops that read the same person, the surest; in the order they came."""
+    gone: set[int] = set()
+    for i, one in enumerate(people):
+        for j in range(i + 1, len(people)):
+            other = people[j]
+            weight = one.points[:, 2] * other.points[:, 2]
+            apart = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1)
+            mean = (weight * apart).sum() / max(weight.sum(), 1e-9)
+            if mean < _CLOSE * min(one.next.side, other.next.side):
+                gone.add(j if one.score >= other.score else i)
+    return [person for i, person in enumerate(people) if i not in gone]
