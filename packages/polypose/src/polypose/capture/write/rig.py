@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from posedata.skeleton import Skeleton
+from posedata.skeleton import Skeleton, get_skeleton
 
 from polypose.capture.write.people import filled, y_up
 
@@ -35,6 +35,7 @@ _NAMES = {
 }  # fmt: skip
 _PIVOTS = {"hip": "HipJoint", "spine": "LowerBack", "shoulder": "Shoulder", "neck": "Neck"}
 """What motion tools call nodes of Human3.6M's joints, and the pivots before them."""
+_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,6 @@ def _bones(places: np.ndarray, skeleton: Skeleton) -> tuple[Bone, ...]:
 
     grow(skeleton.root, -1, np.zeros(3))
     return tuple(bones)
-
-
-_SIDES = ("left", "right")
 
 
 def _named(joint: str, names: dict[str, str]) -> str:
@@ -189,3 +187,7 @@ def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+H36M_BONES = tuple(_named(joint, _NAMES) for joint in get_skeleton("h36m17").joints)
+"""What the nodes of h36m17's joints are called, in their order."""
