@@ -85,24 +85,24 @@ class BlazePose:
     def _newcomers(self, image: np.ndarray, known: list[_Person], lost: bool) -> list[Region]:
         """Regions of people that are not known yet."""
         self._since += 1
-        whole, *parts = _tiles(image.shape)
-        every = [whole, *parts]
-        if self._since == 0 or lost:
-            tiles = every
-        elif not known:
-            tiles = [whole, *parts[self._since % max(len(parts), 1) :][:1]]
+        tiles, turn = _tiles(image.shape), self._since // _EVERY
+        if self._since == 0 or lost or not known:
+            now = tiles
         elif self._since % _EVERY == 0:
-            tiles = [every[self._since // _EVERY % len(every)]]
+            now = tiles[turn % len(tiles) :][:1]
         else:
             return []
-        found: list[Region] = []
-        taken = [person.next for person in known]
         scores: list[float] = []
         regions: list[Region] = []
-        for tile in tiles:
+        for number, tile in enumerate(now):
+            alone = not (self._since == 0 or known or lost or regions)
+            if alone and number not in (0, 1 + self._since % max(len(tiles) - 1, 1)):
+                continue  # where nobody is, the whole and a part of it are enough until somebody comes
             for score, region in self._look(image, *tile):
                 scores.append(score)
                 regions.append(region)
+        found: list[Region] = []
+        taken = [person.next for person in known]
         for index in np.argsort(scores)[::-1].tolist():
             if not any(_alike(regions[index], other) for other in [*taken, *found]):
                 found.append(regions[index])
