@@ -1,7 +1,6 @@
 """Pictures in a cache are found by what the rig holds and by the code that makes them, not by a name."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +29,3 @@ def test_a_changed_rig_or_renderer_gives_new_pictures(
     again = prepare_stores(config, said.append)
     assert (len(said), again.fingerprint) == (7, above.fingerprint)
     assert not list(tmp_path.glob(".*"))
-
-
-def test_isolated_people_that_were_damaged_are_named(tmp_path: Path) -> None:
-    from pointcloud_weak.isolated import write_clips
-    from posedata.store.digests import check_digests
-
-    write_clips(tmp_path / "people", {"mask": np.zeros((2, 3), bool)}, 1)
-    assert json.loads((tmp_path / "people/meta.json").read_text()) == {"dropped": 1}
-    check_digests(tmp_path / "people")
-    content = bytearray((tmp_path / "people/mask.npy").read_bytes())
-    content[-1] ^= 1
-    (tmp_path / "people/mask.npy").write_bytes(content)
-    with pytest.raises(ValueError, match=r"mask\.npy: is damaged; delete .*people, which is then made again"):
-        check_digests(tmp_path / "people")

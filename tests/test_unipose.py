@@ -10,8 +10,9 @@ import pytest
 import torch
 from pointcloud_weak.clips import Clips
 from pointcloud_weak.frames import Frames
+from pointcloud_weak.isolated import views_of
 from pointcloud_weak.losses import TERMS
-from posedata.store import PoseStore
+from posedata.views.batch import DETECTED
 from poseenc.anchor.backbone import Backbone
 from posetrain.ablation import ablate
 from posetrain.lifecycle import measure, train
@@ -166,26 +167,6 @@ def curves(run: Path) -> dict[str, list[dict[str, float]]]:
     }
 
 
-class Blind:
-    """A store whose joints, and what follows from them, are NaN."""
-
-    def __init__(self, store: PoseStore) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._store
-
-    def column(self, name: str) -> np.ndarray:
-        values = self._store.column(name)
-        return np.full_like(values, np.nan) if name in ("joints", "keypoints_true") else values
-
-    def joints(self, rows: np.ndarray) -> np.ndarray:
-        return self.column("joints")[rows]
-
-
 def test_no_3d_label_reaches_training(trained: Path, cache: Path, tmp_path: Path) -> None:
     """Stage A and stage B give the same losses, to the bit, when every stored joint is NaN."""
     recipe = tiny(cache, "loop.ema=null")
@@ -198,15 +179,14 @@ def test_no_3d_label_reaches_training(trained: Path, cache: Path, tmp_path: Path
 
 
 def blinded(clips: Clips) -> Clips:
-    arrays = {"rows": clips.rows} | {
-        name: getattr(clips, name).flatten(0, 1).numpy()
-        for name in ("keypoints", "points", "depth", "mask", "rgb")
-    }
-    size = clips.depth.shape[-1]
-    box = np.array([-0.5, -0.5, size - 0.5, size - 0.5], np.float32)
-    arrays["box"] = np.repeat(box[None], len(clips.rows), 0)
-    blind = Blind(clips.store)
-    return Clips(blind, arrays, clips.frames, clips.count, clips.skeleton)  # type: ignore[arg-type]
+    views = views_of(clips.store)
+    assert views.joints is not None
+    nothing = replace(
+        views,
+        joints=torch.full_like(views.joints, torch.nan),
+        keypoints={DETECTED: views.keypoints[DETECTED]},
+    )
+    return Clips(clips.store, nothing, clips.frames, clips.count, clips.origin)
 
 
 def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]:

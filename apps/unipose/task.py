@@ -59,7 +59,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         """
         if isinstance(data, ClipSplit) and recipe.twins and not len(data.train.labelled()):
             raise ValueError(
-                f"{data.train.store.path}: no clip has its true 3D joints, which twins learn from; set"
+                f"{data.train.origin}: no clip has its true 3D joints, which twins learn from; set"
                 " twins=false"
             )
         return build(recipe, trained=data is None)
@@ -111,7 +111,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
         if not bool(truth.isfinite().any()):
             raise ValueError(
-                f"{clips.store.path}: people kept for validation have no true 3D joints to measure by; set"
+                f"{clips.origin}: people kept for validation have no true 3D joints to measure by; set"
                 " loop.evaluate_every=0"
             )
 
@@ -127,7 +127,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         models = trained.model
         metrics: Metrics = {part: evaluate(models, held_out.test), "clips": {part: len(held_out.test)}}
         if not metrics[part]:
-            path = held_out.test.store.path
+            path = held_out.test.origin
             print_line(f"{path}: has no true 3D joints of these people, so no error is measured")
         if part == "test" and isinstance(held_out, ClipSplit):
             clips = held_out.train

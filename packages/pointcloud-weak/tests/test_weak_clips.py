@@ -53,7 +53,7 @@ def clips(store: PoseStore, cache: Path) -> Clips:
     return opened(store, windows(store, store.rows(), 3, 99), cache)
 
 
-def test_everything_in_a_clip_agrees_with_its_camera(clips: Clips) -> None:
+def test_everything_in_a_clip_agrees_with_its_camera(store: PoseStore, clips: Clips) -> None:
     assert clips.dropped == 0
     truth = clips.truth()
     # exact 2D joints lie on the true ones' rays, joints that are midpoints up to perspective
@@ -66,7 +66,7 @@ def test_everything_in_a_clip_agrees_with_its_camera(clips: Clips) -> None:
     near = torch.cdist(truth.flatten(0, 1), clips.points.flatten(0, 1))
     assert near.amin(2).quantile(0.9) < 0.25
     assert near.amin(1).max() < 0.4
-    true = torch.from_numpy(clips.store.images(clips.rows, "mask") > 0).view_as(clips.mask)
+    true = torch.from_numpy(store.images(store.rows(), "mask") > 0).view_as(clips.mask)
     assert (clips.mask & true).sum() / (clips.mask | true).sum() > 0.93
     # and they lie in the isolated pixels
     pixels = clips.camera.project_camera(clips.points.flatten(1, 2)).round().long().view(6, 3, -1, 2)
@@ -76,7 +76,7 @@ def test_everything_in_a_clip_agrees_with_its_camera(clips: Clips) -> None:
 def test_recorded_frames_are_cut_to_squares_around_the_person(store: PoseStore, cache: Path) -> None:
     """Frames of another size than the squares: cut and resampled, with the camera to match."""
     clips = opened(store, windows(store, store.rows(), 3, 2), cache, size=48)
-    assert clips.depth.shape[2:] == clips.rgb.shape[2:4] == (48, 48)
+    assert clips.depth.shape[2:] == clips.image.shape[3:] == (48, 48)
     truth = clips.truth()
     limbs = [ITOP.index(name) for name in ITOP.joints if "knee" in name or "elbow" in name]
     off = (truth / truth[..., 2:] - clips.rays).norm(dim=-1) * truth[..., 2]

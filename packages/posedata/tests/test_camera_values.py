@@ -83,3 +83,17 @@ def test_a_strong_lens_that_does_not_fold_has_rays_everywhere() -> None:
     )
     point = torch.tensor([[0.699, -0.771, 1.0]], dtype=torch.float64)
     torch.testing.assert_close(camera.rays(camera.project(point)), point)
+
+
+def test_a_pinhole_knows_every_pixel_but_those_that_are_none() -> None:
+    camera = Camera(
+        torch.tensor([500.0, 400.0]), torch.tensor([10.0, 20.0]), torch.eye(3), torch.zeros(3), size=(64, 48)
+    )
+    inf, nan = math.inf, math.nan
+    pixels = torch.tensor([[510.0, 420.0], [inf, 5.0], [7.0, nan], [-490.0, 20.0], [nan, inf]])
+    want = torch.tensor(
+        [[1.0, 1.0, 1.0], [nan, nan, 1.0], [nan, nan, 1.0], [-1.0, 0.0, 1.0], [nan, nan, 1.0]]
+    )
+    assert torch.equal(camera.rays(pixels).nan_to_num(9), want.nan_to_num(9))
+    both = camera.rays(torch.stack([pixels[:2], pixels[3:]]))
+    assert torch.equal(both.nan_to_num(9), torch.stack([want[:2], want[3:]]).nan_to_num(9))

@@ -231,6 +231,9 @@ def test_scale_comes_from_data_and_travels_with_the_state() -> None:
 
 def test_prior_takes_empty_conditions() -> None:
     prior = small(condition_dim=0)
+    mean = prior.mean(torch.zeros(4, 0), 0)
+    assert mean.shape == (4, JOINTS, DIMS)
+    assert torch.equal(mean, mean[:1].expand_as(mean))
     generator = torch.Generator().manual_seed(0)
     assert prior.sample(torch.zeros(4, 0), 0, hypotheses=2, steps=3, generator=generator).isfinite().all()
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from posedata.geometry.camera import Camera
-from posedata.skeleton import Skeleton
+from posedata.geometry.boxes import crop_keypoints
 from posedata.store import PoseStore
+from posedata.views.batch import DETECTED, Views
 from torch import Tensor
 
-from .cloud import metric
 from .losses import Evidence, KeypointDepth, keypoint_depth
-
-ARRAYS = ("rows", "keypoints", "points", "depth", "mask", "rgb", "box")
-"""Of every frame: its row in the store, 2D joints (J, 3), isolated points (P, 3), depth (S, S) uint16 mm,
-mask (S, S) bool, picture (S, S, 3) uint8, and the square they show in pixels of the store's images."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +36,31 @@ class Clips:
     """K clips of T frames, in host memory. Nothing in here but `truth` comes from a 3D label.
 
     Args:
-        store: that they are from.
-        arrays: `ARRAYS`, frame by frame.
+        store: of isolated people (`pointcloud_weak.isolated`).
+        views: all that is in it, clip by clip, each of one person in one camera's square: with image, depth,
+            mask, points and what a detector found.
         frames: T.
         count: N, points of a frame that a network is given.
-        skeleton: of the 2D joints.
+        origin: the store that the people were isolated in, for messages.
 
     Attributes:
+        dropped: how many clips were left out because a frame's person could not be isolated.
         keypoints: (K, T, J, 3) px of the squares, and confidence.
         points: (K, T, P, 3) metres, from which `count` a frame are drawn.
-        depth, mask: (K, T, S, S); rgb: (K, T, S, S, 3).
+        depth: (K, T, S, S) metres; mask: (K, T, S, S); image: (K, T, 3, S, S).
         surface: depth at the 2D joints.
         camera: (K,) of the squares.
-        dropped: how many clips were left out because a frame's person could not be isolated.
     """
 
-    def __init__(
-        self,
-        store: PoseStore,
-        arrays: dict[str, np.ndarray],
-        frames: int,
-        count: int,
-        skeleton: Skeleton,
-        dropped: int = 0,
-    ) -> None:
-        self.store, self.frames, self.count, self.skeleton = store, frames, count, skeleton
-        self.dropped, self.rows = dropped, arrays["rows"]
-        shaped = {n: torch.from_numpy(values).unflatten(0, (-1, frames)) for n, values in arrays.items()}
-        self.keypoints, self.points, self.rgb = shaped["keypoints"], shaped["points"], shaped["rgb"]
-        self.depth, self.mask = shaped["depth"], shaped["mask"]
-        side = self.depth.shape[-1]
-        camera = image_camera(store, self.rows[::frames])
-        self.camera = camera.crop(shaped["box"][:, 0], (side, side))
+    def __init__(self, store: PoseStore, views: Views, frames: int, count: int, origin: Path) -> None:
+        self.store, self._views, self.origin = store, views, origin
+        self.frames, self.count, self.skeleton = frames, count, views.skeleton
+        self.dropped: int = store.meta["dropped"]
+        self.image, self.depth = _clipped(views.image, frames), _clipped(views.depth, frames)
+        self.mask, self.points = _clipped(views.mask, frames), _clipped(views.points, frames)
+        size = (self.depth.shape[-1],) * 2
+        self.camera = views.camera[::frames].crop(views.box[::frames], size)
+        self.keypoints = _clipped(crop_keypoints(views.seen_by(DETECTED), views.box, size), frames)
         self.rays = self.camera.rays(self.keypoints[..., :2].flatten(1, 2)).view(*self.keypoints.shape[:3], 3)
         self.keypoints[..., 2] *= self.rays.isfinite().all(-1)  # a lens may bend no ray to a stray detection
         self.surface = keypoint_depth(self.person_depth(slice(None)), self.keypoints[..., :2])
@@ -100,7 +88,7 @@ class Clips:
             surface=self.person_depth(rows).to(device),
             camera=self.camera[rows].to(device),
         )
-        return ClipBatch(seen.points, self.rgb[rows].to(device).permute(0, 1, 4, 2, 3), seen, index)
+        return ClipBatch(seen.points, self.image[rows].to(device), seen, index)
 
     def labelled(self) -> Int[Tensor, " k"]:
         """Which clips have all true joints known in all frames."""
@@ -108,21 +96,16 @@ class Clips:
 
     def person_depth(self, index: Tensor | slice) -> Float[Tensor, "B T S S"]:
         """Depth of the person alone, metres, 0 elsewhere."""
-        return torch.where(self.mask[index], metric(self.depth[index]), 0.0)
+        return torch.where(self.mask[index], self.depth[index], 0.0)
 
     def truth(self) -> Float[Tensor, "K T J 3"]:
         """True joints in the camera's frame, NaN where not known: for evaluation and for the supervised twins
         only."""
-        joints = torch.from_numpy(self.store.joints(self.rows))
-        joints = self.store.camera(self.rows).world_to_camera(joints)
-        if self.store.skeleton.name != self.skeleton.name:
-            joints = self.store.skeleton.convert(joints, self.skeleton, lossy=True)
-        return joints.unflatten(0, (-1, self.frames))
+        return self._views.local.unflatten(0, (-1, self.frames))
 
 
-def image_camera(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Camera:
-    """The cameras of a store's images: of their crops, where it has such."""
-    camera = store.camera(rows)
-    if "boxes" not in store:
-        return camera
-    return camera.crop(torch.from_numpy(np.array(store.column("boxes")[rows])), store.image_size)
+def _clipped(values: Tensor | None, frames: int) -> Tensor:
+    """(K, T, ...) of (K T, ...)."""
+    if values is None:
+        raise ValueError("clips need image, depth, mask and points; isolate the people first (open_clips)")
+    return values.unflatten(0, (-1, frames))

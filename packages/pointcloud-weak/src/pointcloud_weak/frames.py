@@ -21,11 +21,11 @@ SHIFT, SCALE = 0.06, 0.1
 
 @dataclass(frozen=True)
 class Frames:
-    """F frames, in host memory: the person's depth (F, S, S) metres, pictures (F, S, S, 3) uint8, cameras
+    """F frames, in host memory: the person's depth (F, S, S) metres, pictures (F, 3, S, S) uint8, cameras
     (F,), the person's median depth (F,) metres."""
 
     person: Float[Tensor, "F S S"]
-    rgb: Shaped[Tensor, "F S S 3"]
+    image: Shaped[Tensor, "F 3 S S"]
     camera: Camera
     middle: Float[Tensor, " F"]
     skeleton: Skeleton
@@ -36,14 +36,18 @@ class Frames:
         frames = clips.frames
         person = clips.person_depth(slice(None)).flatten(0, 1)
         index = torch.arange(len(clips)).repeat_interleave(frames)
-        return cls(person, clips.rgb.flatten(0, 1), clips.camera[index], median_depth(person), clips.skeleton)
+        return cls(
+            person, clips.image.flatten(0, 1), clips.camera[index], median_depth(person), clips.skeleton
+        )
 
     def __len__(self) -> int:
         return len(self.person)
 
     def __getitem__(self, rows: Int[Tensor, " B"]) -> Frames:
         """Some of the frames."""
-        return Frames(self.person[rows], self.rgb[rows], self.camera[rows], self.middle[rows], self.skeleton)
+        return Frames(
+            self.person[rows], self.image[rows], self.camera[rows], self.middle[rows], self.skeleton
+        )
 
     def pictures(
         self, kind: Kind, rows: Int[Tensor, " B"], device: torch.device | str = "cpu"
@@ -51,7 +55,7 @@ class Frames:
         """What a student of this kind is given, on a device."""
         if kind == "depth":
             return depth_picture(self.person[rows].to(device), self.middle[rows].to(device))
-        return self.rgb[rows].to(device).permute(0, 3, 1, 2).float() / 255
+        return self.image[rows].to(device).float() / 255
 
     def reference(self, kind: Kind, joints: Float[Tensor, "F J 3"]) -> Float[Tensor, " F"]:
         """The depth that z counts from: measured for depth, the root's (of `joints`) for RGB."""

@@ -40,7 +40,7 @@ def clip_gallery(models: Models, clips: Clips) -> Any:
     for clip in torch.linspace(0, len(clips) - 1, min(SHOWN, len(clips))).round().long().tolist():
         at = (clip, middle)
         row = {
-            "rgb": clips.rgb[at],
+            "rgb": clips.image[at].permute(1, 2, 0),
             "depth": clips.person_depth(slice(clip, clip + 1))[0, middle],
             "keypoints": clips.keypoints[at],
             "points": clips.points[at],

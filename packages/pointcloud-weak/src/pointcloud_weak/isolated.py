@@ -1,26 +1,28 @@
-"""A store's clips with their people cut out and isolated, kept in a cache."""
+"""A store's clips with their people cut out and isolated: a store of views again, kept in a cache."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from posedata.detect import KeypointSource
 from posedata.geometry.boxes import bounding_box, crop_keypoints
+from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
-from posedata.store import PoseStore
+from posedata.store import PoseStore, StoreWriter
 from posedata.store.cache import cached, code_key
-from posedata.store.digests import check_digests, write_digests
-from posedata.store.files import building, put
+from posedata.store.schema import CAMERA_COLUMNS, NAME_LISTS, REQUIRED_META
 from posedata.terminal import print_line
+from posedata.views.batch import DETECTED, Views
+from posedata.views.recorded import RecordedViews
 from posedata.views.squares import SQUARE_MARGIN, square
 from torch import Tensor
 
-from .clips import ARRAYS, Clips, image_camera
+from .clips import Clips
 from .cloud import DepthUnprojector
 from .isolate import isolate_person
 from .ops import subsample
@@ -66,39 +68,53 @@ def open_clips(
         say(f"isolating people in {clips.size} frames: {path}")
         keypoints = source.detect(store, clips.reshape(-1), seed).unflatten(0, clips.shape)
         generator = torch.Generator().manual_seed(seed)
-        found = [
-            _clip(store, rows, points2d, image_size, stored_points, generator)
-            for rows, points2d in zip(clips, keypoints, strict=True)
-        ]
-        kept = [clip for clip in found if clip is not None]
-        if not kept:
-            raise ValueError(
-                f"{store.path}: nobody could be isolated in any clip; check depth and 2D keypoints"
-            )
-        arrays = {array: np.concatenate([clip[array] for clip in kept]) for array in ARRAYS}
-        write_clips(path, arrays, len(found) - len(kept))
+        with StoreWriter(path, _meta(store, source.skeleton)) as writer:
+            kept = []
+            for rows, seen in zip(clips, keypoints, strict=True):
+                person = _isolated(store, rows, seen, image_size, stored_points, generator)
+                if person is not None:
+                    writer.add_images(rgb=person.rgb, depth=person.depth, mask=person.mask.astype(np.uint8))
+                    writer.append_columns({"points": person.points})
+                    kept.append((rows, seen, person.box))
+            if not kept:
+                raise ValueError(
+                    f"{store.path}: nobody could be isolated in any clip; check depth and 2D keypoints"
+                )
+            writer.meta["dropped"] = len(clips) - len(kept)
+            writer.add_columns(_columns(store, source.skeleton, *zip(*kept, strict=True)))
 
-    path = cached(cache, name, key, isolate)
-    check_digests(path)
-    arrays = {array: np.load(path / f"{array}.npy") for array in ARRAYS}
-    dropped = json.loads((path / "meta.json").read_text(encoding="utf-8"))["dropped"]
-    return Clips(store, arrays, clips.shape[1], points, get_skeleton(source.skeleton), dropped)
-
-
-def write_clips(path: Path, arrays: dict[str, np.ndarray], dropped: int) -> None:
-    """Put isolated people, `ARRAYS`, and how many clips were left out into a folder, whole."""
-    with building(path) as folder:
-        for name, values in arrays.items():
-            np.save(folder / f"{name}.npy", values)
-        (folder / "meta.json").write_text(json.dumps({"dropped": dropped}) + "\n")
-        write_digests(folder)
-        put(folder, path)
+    people = PoseStore.open(cached(cache, name, key, isolate))
+    return Clips(people, views_of(people), clips.shape[1], points, store.path)
 
 
-def _clip(
+def views_of(people: PoseStore) -> Views:
+    """All of a store of isolated people."""
+    recorded = RecordedViews(people, people.skeleton, detectors=(DETECTED,), say=lambda text: None)
+    return recorded.views(images=("rgb", "depth", "mask", "points"))
+
+
+def image_camera(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Camera:
+    """The cameras of a store's images: of their crops, where it has such."""
+    camera = store.camera(rows)
+    if "boxes" not in store:
+        return camera
+    return camera.crop(torch.from_numpy(np.array(store.column("boxes")[rows])), store.image_size)
+
+
+class _Person(NamedTuple):
+    """One clip: pictures (T, S, S, ...), points (T, P, 3), and the square (4,) in the store's images."""
+
+    rgb: np.ndarray
+    depth: np.ndarray
+    mask: np.ndarray
+    points: np.ndarray
+    box: Tensor
+
+
+def _isolated(
     store: PoseStore, rows: np.ndarray, keypoints: Tensor, size: int, points: int, generator: torch.Generator
-) -> dict[str, np.ndarray] | None:
-    """The arrays of one clip, or None where the person of a frame cannot be told from the rest."""
+) -> _Person | None:
+    """One clip's person, or None where the person of a frame cannot be told from the rest."""
     box = _box(store, keypoints, size)
     if box is None:
         return None
@@ -115,14 +131,38 @@ def _clip(
             return None
         masks.append(mask.numpy())
         clouds.append(subsample(unproject(values)[mask], points, generator).numpy())
+    return _Person(rgb, depth, np.stack(masks), np.stack(clouds), box)
+
+
+def _meta(store: PoseStore, skeleton: str) -> dict[str, object]:
+    kept = [*REQUIRED_META, *NAME_LISTS.values()]
+    return {key: store.meta[key] for key in kept if key in store.meta} | {"skeleton": skeleton, "dropped": 0}
+
+
+def _columns(
+    store: PoseStore,
+    skeleton: str,
+    clips: tuple[np.ndarray, ...],
+    keypoints: tuple[Tensor, ...],
+    boxes: tuple[Tensor, ...],
+) -> dict[str, np.ndarray]:
+    """All but points and pictures. Cameras are one a clip, of the image that its square is cut from."""
+    rows, frames = np.concatenate(clips), len(clips[0])
+    joints = torch.from_numpy(store.joints(rows))
+    if store.skeleton.name != skeleton:
+        joints = store.skeleton.convert(joints, get_skeleton(skeleton), lossy=True)
+    seen = torch.cat(keypoints)
+    camera = image_camera(store, rows[::frames])
+    copied = [name for name in (*NAME_LISTS, "frame") if name in store]
     return {
-        "rows": rows,
-        "keypoints": pixels.numpy(),
-        "points": np.stack(clouds),
-        "depth": depth,
-        "mask": np.stack(masks),
-        "rgb": rgb,
-        "box": np.repeat(box[None].numpy(), len(rows), 0),
+        "joints": joints.numpy(),
+        "valid": joints.isfinite().all(-1).numpy(),
+        f"keypoints_{DETECTED}": torch.where(seen[..., 2:] > 0, seen, 0).numpy(),
+        "boxes": torch.stack(boxes).repeat_interleave(frames, 0).numpy(),
+        "camera": np.repeat(np.arange(len(clips)), frames),
+        "image": np.arange(len(rows)),
+        **{name: np.asarray(store.column(name)[rows]) for name in copied},
+        **{name: getattr(camera, name.removeprefix("camera_")).numpy() for name in CAMERA_COLUMNS},
     }
 
 

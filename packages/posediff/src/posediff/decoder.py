@@ -300,7 +300,7 @@ class PoseDecoder(Conditioned):
         self, clean: Tensor, centre: Tensor, modality: int | Tensor, weight: Tensor, hidden: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The difference to the centre over its unit, the stds that it has by coordinate, its residual."""
-        unit, std, centre = self.spread[modality], self._profile(modality), centre.to(clean)
+        unit, std = self.spread[modality], self._profile(modality)
         if hidden is not None:
             unit = torch.where(hidden, self.spread_unknown, unit)
             std = torch.where(hidden[:, None], 1.0, std)
@@ -333,7 +333,7 @@ class PoseDecoder(Conditioned):
 
     def _flat_mean(self, features: Tensor | None, batch: int) -> Tensor:
         silence = self.std.new_zeros(batch, self.joints * self.dims)
-        return self.network(silence if features is None else silence.to(features), None, features)
+        return self.network(silence, None, features)
 
     def _ends(self, around_mean: bool) -> tuple[float, float]:
         if around_mean:

@@ -49,21 +49,6 @@ def read_digests(folder: Path) -> dict[str, str] | None:
     return files
 
 
-def check_digests(folder: Path) -> None:
-    """Read every file that digests.json lists; ValueError names one that is damaged or missing."""
-    files = read_digests(folder)
-    if files is None:
-        raise ValueError(f"{folder / NAME}: is missing; delete {folder}, which is then made again")
-    for name, digest in files.items():
-        try:
-            with (folder / name).open("rb") as file:
-                whole = is_sound(stamp(file), digest, lambda: sha256_of(file))
-        except FileNotFoundError:
-            whole = False
-        if not whole:
-            raise ValueError(f"{folder / name}: is damaged; delete {folder}, which is then made again")
-
-
 def sha256_of(file: BufferedReader) -> str:
     """Of a file open for reading, from its beginning."""
     file.seek(0)

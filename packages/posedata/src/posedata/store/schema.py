@@ -29,7 +29,8 @@ REQUIRED_META = ("skeleton", "fps", "source", "licence")
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """dtype, shape after the first axis ("J" = joints of the skeleton) and which table it belongs to."""
+    """dtype, shape after the first axis ("J" = joints of the skeleton, "P" = as many as all rows have) and
+    which table it belongs to."""
 
     dtype: type[np.generic]
     shape: tuple[int | str, ...]
@@ -47,6 +48,7 @@ COLUMNS: dict[str, ColumnSpec] = {
     "camera": ColumnSpec(np.int32, ()),
     "image": ColumnSpec(np.int32, ()),
     "boxes": ColumnSpec(np.float32, (4,)),
+    "points": ColumnSpec(np.float32, ("P", 3)),
     "camera_focal": ColumnSpec(np.float32, (2,), "cameras"),
     "camera_centre": ColumnSpec(np.float32, (2,), "cameras"),
     "camera_rotation": ColumnSpec(np.float32, (3, 3), "cameras"),
@@ -111,7 +113,8 @@ def as_column(name: str, values: Any, where: Path | str) -> np.ndarray:
 def check_shape(name: str, array: np.ndarray, joints: int, length: int | None, where: Path) -> None:
     """Raise ValueError unless dtype, trailing shape and (where given) length are the schema's."""
     spec = column_spec(name)
-    trailing = tuple(joints if size == "J" else size for size in spec.shape)
+    free = array.shape[1] if array.ndim > 1 else 0
+    trailing = tuple({"J": joints, "P": free}.get(str(size), size) for size in spec.shape)
     if array.dtype != np.dtype(spec.dtype):
         raise ValueError(
             f"{where}: column {name!r} is {array.dtype}, the schema wants {np.dtype(spec.dtype)}; convert it"

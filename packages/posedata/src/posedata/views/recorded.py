@@ -74,10 +74,10 @@ class RecordedViews:
         """Some of the rows, by their place in `rows` (all by default).
 
         Args:
-            images: kinds to read too: "rgb", "depth", "mask".
+            images: kinds to read too: "rgb", "depth", "mask", "points".
 
         Raises:
-            ValueError: the store has no such pictures, or a row has none.
+            ValueError: the store has none of that kind, or a row has none.
         """
         if index is None:
             index = torch.arange(len(self), device=self.device)
@@ -113,6 +113,9 @@ class RecordedViews:
     def _pictures(self, rows: np.ndarray, kinds: Sequence[str]) -> dict[str, Tensor]:
         made: dict[str, Tensor] = {}
         for kind in kinds:
+            if kind == "points":
+                made["points"] = torch.from_numpy(np.array(self.store.column("points")[rows])).to(self.device)
+                continue
             values = torch.from_numpy(self.store.images(rows, kind)).to(self.device)
             if kind == "rgb":
                 made["image"] = values.permute(0, 3, 1, 2)
