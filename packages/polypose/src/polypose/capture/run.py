@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,22 +112,23 @@ def capture(
             names, groups, [cameras] if as_one else [[c] for c in cameras], strict=True
         ):
             seen = [eye.see(film, work / film.name, span, say, watch) for film in group]
-            if not any(one.tracks for one in seen):
-                empty.append(f"{group[0].path}: nobody was found in it; film them whole and in the light")
+            motion = None
+            if any(one.tracks for one in seen):
+                motion = _solved(lifter, seen, eyes, height, smooth)
+            if motion is None or not motion.people:
+                found = "nobody was found in it" if motion is None else "nobody was seen well enough"
+                empty.append(f"{group[0].path}: {found}; film them whole and in the light")
+                _forget(group, work)
                 continue
-            motion = _solved(lifter, seen, eyes, height, smooth, say)
             told = dict.fromkeys([*(note for one in seen for note in one.notes), *notes, *motion.notes])
             motion = replace(motion, notes=tuple(told))
             if folder is not None:
                 _write(motion, folder, name, endings)
-                for film in group:
-                    shutil.rmtree(work / film.name, ignore_errors=True)
+                _forget(group, work)
                 say(_summary(motion, folder / name, endings))
             for note in motion.notes:
                 say(f"note: {note}")
             made.append(motion)
-    if folder is not None and (folder / WORK).is_dir() and not any((folder / WORK).iterdir()):
-        (folder / WORK).rmdir()
     if not made:
         raise ValueError(empty[0])
     for line in empty:
@@ -182,17 +183,21 @@ def _solved(
     cameras: list[Calibrated | None],
     height: float | None,
     smooth: bool,
-    say: Say,
 ) -> Motion:
+    """The people of one film, or of several; what there is to tell stands in the motion's notes."""
+    known = [one.camera for one in cameras if one is not None]
     if len(seen) == 1:
         from polypose.capture.single import solve_single
 
-        known = cameras[0]
-        return solve_single(model, seen[0], known and known.camera, height, smooth, say=say)
+        return solve_single(model, seen[0], known[0] if known else None, height, smooth, say=_nothing)
     from polypose.capture.multi import solve_multi
 
-    able = [camera for camera in cameras if camera is not None]
-    return solve_multi(model, seen, able or None, height=height, smooth=smooth, say=say)
+    whole = known if len(known) == len(seen) else None
+    return solve_multi(model, seen, whole, height, smooth, say=_nothing)
+
+
+def _nothing(text: str) -> None:
+    """Tells nobody."""
 
 
 def _cameras(calibration: Paths | None, films: list[Film]) -> tuple[list[Calibrated | None], list[str]]:
@@ -200,7 +205,8 @@ def _cameras(calibration: Paths | None, films: list[Film]) -> tuple[list[Calibra
     from polypose.capture.calibration import Calibrated, cameras_of, read_calibration
 
     if calibration is None:
-        return [film.camera and Calibrated(film.name, film.camera, False) for film in films], []
+        own = [film.camera for film in films]
+        return [None if one is None else Calibrated("its own", one, False) for one in own], []
     path = Path(calibration)
     found, notes = cameras_of(read_calibration(path), [(film.name, film.size) for film in films], path)
     return list(found), notes
@@ -244,6 +250,14 @@ def _write(motion: Motion, folder: Path, name: str, endings: tuple[str, ...]) ->
     folder.mkdir(parents=True, exist_ok=True)
     for ending in endings:
         motion.save(folder / f"{name}.{ending}")
+
+
+def _forget(films: list[Film], work: Path) -> None:
+    """Remove what was kept to go on with, and its folder where nothing else is in it."""
+    for film in films:
+        shutil.rmtree(work / film.name, ignore_errors=True)
+    with suppress(OSError):
+        work.rmdir()
 
 
 def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:
