@@ -71,8 +71,8 @@ def test_a_film_to_every_file(film, model, tmp_path):
     assert [len(person) for person in motion.people] == [40, 40]
     assert motion.rate == pytest.approx(10)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    one_each = {f"two.person2.{ending}" for ending in ("trc", "bvh")}
-    assert names == {f"two.{ending}" for ending in FORMATS} | one_each  # and no work left
+    more = {"two.person2.trc", "two.person2.bvh", "two.cameras.csv"}
+    assert names == {f"two.{ending}" for ending in FORMATS} | more  # and no work left
     assert said[0] == f"{tmp_path / 'out' / 'two'}: 2 people, 40 frames; .npz .csv .trc .c3d .bvh .glb"
     assert all(line.startswith("note: ") for line in said[1:])
     again = type(motion).load(tmp_path / "out" / "two.npz")
