@@ -60,17 +60,19 @@ def _lift(model: Model, camera: Camera, keypoints: np.ndarray) -> Lifted:
     many = camera.replace(focal=camera.focal.expand(len(points), 2))
     axes = aim(many, box).rotation.double().numpy()  # world to the person-centred camera, row by row
     turn = camera.rotation.double().numpy()
-    variance = axis_variances(model)
-    covariance = np.einsum("tax,ja,tay->tjxy", axes, variance, axes)
+    usual = axis_variances(model)
+    told = np.asarray(poses.sd, np.float64) ** 2 / np.maximum(usual.mean(-1), 1e-12)
+    variance = usual * np.where(np.isfinite(told), told, 1)[..., None] + BODY_SD**2
+    covariance = np.einsum("tax,tja,tay->tjxy", axes, variance, axes)
     nobody = ~valid
     covariance[nobody] = np.nan
     return Lifted(np.asarray(poses.joints, np.float64) @ turn, covariance, valid)
 
 
 def axis_variances(model: Model) -> np.ndarray:
-    """(J, 3) square metres of a joint's error to the right, down and away, as training measured it."""
+    """(J, 3) square metres of a joint's error to the right, down and away, as training measured it of all."""
     decoder, index = model.network.decoders["3d"], MODALITIES.index("2d")
     if not isinstance(decoder, PoseDecoder) or not decoder.centred:
         return np.full((len(model.skeleton), 3), _UNKNOWN_SD**2)
     sd = (decoder.std * decoder.spread[index] * decoder.profile[index]).detach().cpu().double().numpy()
-    return np.asarray(sd**2 + BODY_SD**2)
+    return np.asarray(sd**2)

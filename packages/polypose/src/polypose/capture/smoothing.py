@@ -6,8 +6,8 @@ process (Gauss and Markov's of first order), and a frame shows place + drift + f
 frame's variance drifts is said beforehand, and the smoothed covariance holds what remains.
 
 A Kalman filter and Rauch, Tung and Striebel's smoother (AIAA J. 3, 1965), all joints at once. A frame far
-outside of what is expected (its innovation's chi²) counts as if it were just so much less sure: one says little,
-many in a row are believed.
+outside of what is expected (its innovation's chi²) counts as if it were just so much less sure: one says
+little, many in a row are believed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ GATE = 11.3
 _SPEED, _DRIFT_SD = 3.0, 1.0
 """Sd of what is not yet known: m/s; and metres of drift where no frame has told."""
 _FAR = 100.0
+_PIECE, _MARGIN = 2000, 120
+"""Frames that are smoothed at once, and those on either side that they are smoothed with."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +55,37 @@ class Smoothed:
 
 
 def smooth(times: np.ndarray, measured: np.ndarray, covariance: np.ndarray, process: Process) -> Smoothed:
-    """The joints of all frames, given all frames.
+    """The joints of all frames, given all frames (of a long film those of a minute about each).
 
     Args:
         times: (T,) seconds, ascending.
         measured: (T, J, 3) metres; NaN where there is nothing, which is bridged.
         covariance: (T, J, 3, 3) of each measurement.
     """
+    parts = []
+    for start in range(0, len(times), _PIECE):
+        first, last = max(0, start - _MARGIN), start + _PIECE + _MARGIN
+        part = _smooth(times[first:last], measured[first:last], covariance[first:last], process)
+        inside = slice(start - first, start - first + _PIECE)
+        parts.append([value[inside] for value in (part.mean, part.covariance, part.velocity, part.used)])
+    return Smoothed(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _smooth(times: np.ndarray, measured: np.ndarray, covariance: np.ndarray, process: Process) -> Smoothed:
     known = np.isfinite(measured).all(-1) & np.isfinite(covariance).all((-1, -2))
-    started = known.any(0)
     forward = _filter(times, measured, covariance, known, process)
     mean, spread = forward.mean, forward.spread
     for t in range(len(times) - 2, -1, -1):
         move = forward.moves[t]
-        ahead = move @ spread[t] @ move.T
-        ahead = ahead + forward.noises[t]
+        ahead = move @ spread[t] @ move.T + forward.noises[t]
         gain = np.linalg.solve(ahead, move @ spread[t])  # transposed
         back = np.swapaxes(gain, -1, -2)
         off = mean[t + 1] - (move @ mean[t][..., None])[..., 0]
         mean[t] += (back @ off[..., None])[..., 0]
         spread[t] += back @ (spread[t + 1] - ahead) @ gain
         spread[t] = (spread[t] + np.swapaxes(spread[t], -1, -2)) / 2
-    nothing = ~started
     place, variance = mean[..., :3].copy(), spread[..., :3, :3].copy()
-    place[:, nothing], variance[:, nothing] = np.nan, np.nan
+    place[:, ~known.any(0)], variance[:, ~known.any(0)] = np.nan, np.nan
     return Smoothed(place, variance, mean[..., 3:6].copy(), forward.used)
 
 

@@ -1,0 +1,201 @@
+"""Several cameras: people in the world of their calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from posedata.geometry.camera import Camera
+from posedata.terminal import print_line
+
+from polypose.capture.detecting import Seen
+from polypose.capture.extrinsics import find_extrinsics
+from polypose.capture.floor import find_floor
+from polypose.capture.intrinsics import lens_of
+from polypose.capture.lifted import lift_track
+from polypose.capture.matching import Sighting, match
+from polypose.capture.motion import Motion, View
+from polypose.capture.placing import check_height
+from polypose.capture.rays import cast
+from polypose.capture.single import LEVEL, as_skeleton, moved, person_of
+from polypose.capture.solving import Solved, solve_person
+from polypose.capture.synchronise import offsets, speeds
+from polypose.capture.triangulate import Prior, triangulate
+from polypose.model import Model
+
+BRIEF = 0.5
+"""Seconds below which somebody whom one camera alone saw is taken for a false detection."""
+_LEVEL = np.radians(15.0)
+"""Tilt from which a calibration's z is not up."""
+_APART = 1e-6
+
+
+def solve_multi(
+    model: Model,
+    seen: Sequence[Seen],
+    cameras: Sequence[Camera] | None = None,
+    height: float | None = None,
+    smooth: bool = True,
+    *,
+    offset: Sequence[float] | None = None,
+    say: Callable[[str], None] = print_line,
+) -> Motion:
+    """The people of several films of one scene, on the first film's clock.
+
+    Args:
+        cameras: of the films, in their order: calibrated; or lenses alone, all at one place, whose places are
+            then told from the longest seen person, as they are where all of it is left out.
+        height: metres, if known; used where cameras' places come from people.
+        smooth: over time, by each frame's own uncertainty.
+        offset: seconds by which each film's clock is ahead of the first's; estimated where left out.
+        say: told what the user must know.
+
+    Raises:
+        ValueError: the cameras cannot be these films', or do not see the same people.
+    """
+    if len(seen) < 2:
+        raise ValueError(f"{len(seen)} film: give two or more, or capture it alone")
+    if cameras is not None and len(cameras) != len(seen):
+        raise ValueError(f"{len(cameras)} cameras for {len(seen)} films: give one each, in their order")
+    given = list(cameras) if cameras is not None else [None] * len(seen)
+    lenses = [lens_of(s.name, s.size, camera, s.exif_focal) for s, camera in zip(seen, given, strict=True)]
+    notes = [note for s in seen for note in getattr(s, "notes", ())]
+    notes += [lens.note for lens in lenses if lens.note]
+    views = [lens.camera for lens in lenses]
+    points = [[as_skeleton(t.keypoints, s.skeleton, model.skeleton) for t in s.tracks] for s in seen]
+    if offset is None:
+        ahead, told = offsets(
+            [_speeds(model, view, s, p) for view, s, p in zip(views, seen, points, strict=True)],
+            [s.times for s in seen],
+        )
+        notes += told
+    else:
+        ahead = np.asarray(offset, np.float64)
+    clock = seen[0].times
+    clocks = [s.times - by for s, by in zip(seen, ahead, strict=True)]
+    sightings = [
+        sighting
+        for view, s in enumerate(seen)
+        for track, mine in zip(s.tracks, points[view], strict=True)
+        if (sighting := _on_clock(view, mine, clocks[view][track.first :][: len(mine)], clock)) is not None
+    ]
+    posed = _posed(views)
+    if not posed and sightings:
+        views = _from_people(model, views, sightings, height)
+        notes.append("cameras' places told from the people themselves, sizes from their bones")
+    groups = match(sightings, views, model.skeleton)
+    rate = 1 / float(np.median(np.diff(clock))) if len(clock) > 1 else 30.0
+    kept = [g for g in groups if len({sightings[i].view for i in g}) > 1 or _long(sightings, g, rate)]
+    if len(kept) < len(groups):
+        notes.append(f"{len(groups) - len(kept)} brief tracks of one camera alone left out")
+    found = []
+    for group in kept:
+        first, stack = _stacked([sightings[i] for i in group], len(seen))
+        times = clock[first : first + stack.shape[1]]
+        solved = solve_person(
+            model,
+            views,
+            stack,
+            times,
+            height=height,
+            focal_sd=max(lens.focal_sd for lens in lenses),
+            smoothed=smooth,
+        )
+        if np.isfinite(solved.joints).any():
+            found.append((first, solved))
+    world = find_floor([s.joints for _, s in found], [_span(clock, f, s) for f, s in found], model.skeleton)
+    if (not posed or world.tilt > _LEVEL) and found:
+        if posed:
+            notes.append("the calibration's z is not up: turned by how people stand, the floor at z = 0")
+        elif not world.sure:
+            notes.append(f"{seen[0].name}: camera assumed level")
+        views = [moved(view, world) for view in views]
+        found = [(f, s.turned(world.rotation, world.translation)) for f, s in found]
+    names = [s.name for s in seen]
+    people = [person_of(i, first, solved, names) for i, (first, solved) in enumerate(found, 1)]
+    for note in notes:
+        say(f"note: {note}")
+    films = [View(s.name, v, s.path, c) for s, v, c in zip(seen, views, clocks, strict=True)]
+    return Motion(clock, tuple(people), tuple(films), model.skeleton, tuple(notes))
+
+
+def _speeds(model: Model, camera: Camera, seen: Seen, points: Sequence[np.ndarray]) -> np.ndarray:
+    """(F, J) m/s of everybody in a film, on average."""
+    every = np.full((max(len(points), 1), len(seen.times), len(model.skeleton)), np.nan)
+    for row, track, mine in zip(every, seen.tracks, points, strict=False):
+        span = slice(track.first, track.first + len(mine))
+        row[span] = speeds(lift_track(model, camera, mine).joints, seen.times[span])
+    known = np.isfinite(every)
+    total = np.where(known, every, 0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
+
+
+def _on_clock(view: int, points: np.ndarray, own: np.ndarray, clock: np.ndarray) -> Sighting | None:
+    """A track at the clock's times, between the frames about each; None where it shows nothing then."""
+    step = float(np.median(np.diff(own))) if len(own) > 1 else 1 / 30
+    near = 0.02 * step
+    rows = np.flatnonzero((clock >= own[0] - near) & (clock <= own[-1] + near))
+    if not len(rows):
+        return None
+    at = np.clip(clock[rows], own[0], own[-1])
+    after = np.clip(np.searchsorted(own, at - near), 0, len(own) - 1)
+    before = np.where(own[after] <= at + near, after, np.maximum(after - 1, 0))
+    share = np.where(after > before, (at - own[before]) / np.maximum(own[after] - own[before], 1e-9), 0)
+    one, two = points[before], points[after]
+    both = (one[..., 2] > 0) & (two[..., 2] > 0) & (own[after] - own[before] < 1.5 * step)[:, None]
+    mixed = one + share[:, None, None] * (two - one)
+    mixed[..., 2] = np.minimum(one[..., 2], two[..., 2])
+    return Sighting(view, int(rows[0]), np.where(both[..., None], mixed, 0.0))
+
+
+def _posed(cameras: Sequence[Camera]) -> bool:
+    """Whether cameras stand apart."""
+    where = torch.stack([camera.position.double() for camera in cameras])
+    return bool(((where - where[0]).norm(dim=-1) > _APART).any())
+
+
+def _from_people(
+    model: Model, lenses: Sequence[Camera], sightings: Sequence[Sighting], height: float | None
+) -> list[Camera]:
+    """Cameras placed by the longest track of each film."""
+    chosen = []
+    for view in range(len(lenses)):
+        mine = [s for s in sightings if s.view == view]
+        if not mine:
+            raise ValueError(f"film {view + 1} shows nobody: give a calibration, or leave it out")
+        chosen.append(max(mine, key=lambda s: float((s.keypoints[..., 2] > 0).sum())))
+    _, stack = _stacked(chosen, len(lenses))
+    eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    poses, places = [], []
+    for lens, points in zip(lenses, stack, strict=True):
+        plain = lens.replace(rotation=eye, translation=zero)
+        lifted = lift_track(model, plain, points)
+        rays = cast([plain], points[None], model.skeleton)
+        found = triangulate(rays, Prior(lifted.joints[None], lifted.covariance[None]))
+        poses.append(lifted.joints)
+        places.append(np.where(lifted.valid[:, None], found.joints[:, model.skeleton.root], np.nan))
+    first = lenses[0].replace(rotation=torch.from_numpy(LEVEL), translation=zero)
+    check_height(height)
+    return find_extrinsics(
+        [first, *lenses[1:]], stack, np.stack(poses), np.stack(places), model.skeleton, height
+    )
+
+
+def _stacked(group: Sequence[Sighting], views: int) -> tuple[int, np.ndarray]:
+    """The first frame and (V, T, J, 3) keypoints of a person; of two tracks at once the surer joint."""
+    first, last = min(s.first for s in group), max(s.last for s in group)
+    out = np.zeros((views, last - first, *group[0].keypoints.shape[1:]))
+    for s in group:
+        place = out[s.view, s.first - first : s.last - first]
+        better = s.keypoints[..., 2:] > place[..., 2:]
+        place[:] = np.where(better, s.keypoints, place)
+    return first, out
+
+
+def _long(sightings: Sequence[Sighting], group: Sequence[int], rate: float) -> bool:
+    return sum(len(sightings[i].keypoints) for i in group) >= BRIEF * rate
+
+
+def _span(clock: np.ndarray, first: int, solved: Solved) -> np.ndarray:
+    return clock[first : first + len(solved.joints)]
