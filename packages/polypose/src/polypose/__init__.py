@@ -4,6 +4,7 @@
     poses = model.lift(keypoints, size=(640, 480), skeleton="coco17")   # .joints, .sd, .valid, .translation
     found = model.embed(image=crops)                                    # any modalities, together or alone
     hits = model.retrieve(found, gallery, k=10)
+    motion = polypose.capture("film.mp4", out="results")                # people in 3D over time
 
 Nothing is imported until it is asked for.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from posedata.lazy import lazily
 
 if TYPE_CHECKING:
+    from polypose.capture import capture
     from polypose.config import ModelConfig, Settings
     from polypose.embeddings import Embeddings
     from polypose.inputs import InputWarning
@@ -30,6 +32,7 @@ __all__ = [
     "Poses",
     "Settings",
     "ViewInvariant",
+    "capture",
     "load",
 ]
 

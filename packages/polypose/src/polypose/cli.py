@@ -197,6 +197,57 @@ def onnx(
 
 
 @app.command()
+def capture(
+    inputs: Annotated[list[Path], typer.Argument(help="films, photos, folders of photos, RGB-D folders")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="a folder for the results")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="of the cameras: Pose2Sim, OpenCV, Qualisys, anipose; films together")
+    ] = None,
+    height: Annotated[float | None, typer.Option(help="of the person, metres")] = None,
+    detector: Annotated[
+        str, typer.Option(help="blazepose, rtmlib, or keypoints: a file, a folder")
+    ] = "blazepose",
+    network: NetworkOption = "full",
+    start: Annotated[float, typer.Option(help="seconds of the film")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="seconds of the film")] = None,
+    every: Annotated[int, typer.Option(help="of the frames each n-th")] = 1,
+    rate: Annotated[
+        float | None, typer.Option(help="a folder of photos is a film of so many a second")
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="the films show the same people; no calibration")
+    ] = False,
+    formats: Annotated[str, typer.Option(help="npz,csv,trc,c3d,bvh,glb,html, some of them or all")] = "all",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="results that are there")] = False,
+    model: ModelOption = None,
+) -> None:
+    """People in 3D of one's own footage, with their uncertainty; stopped and given again, it goes on."""
+    with _faults():
+        from polypose.capture.progress import bars
+        from polypose.capture.run import capture as run
+
+        with bars(console) as watch:
+            run(
+                *inputs,
+                out=out,
+                model=model,
+                calibration=calibration,
+                height=height,
+                detector=detector,
+                network=network,
+                start=start,
+                end=end,
+                every=every,
+                rate=rate,
+                together=together,
+                formats=formats,
+                overwrite=overwrite,
+                say=console.print,
+                watch=watch,
+            )
+
+
+@app.command()
 def get(
     what: Annotated[Literal["blazepose"], typer.Argument(help="the 2D detector of capture")] = "blazepose",
     network: NetworkOption = "full",
