@@ -475,7 +475,8 @@ def test_a_release_is_measured_as_it_is_written(trained: Path, tmp_path: Path) -
     (row,) = json.loads(results.read_text())["rows"]
     metrics = json.loads((trained / "metrics.json").read_text())
     for rig in ("same_rig", "all", "unseen"):
-        assert row[f"{rig}.hit1"] == pytest.approx(metrics[rig]["hit1"], abs=2.5)  # float16 may swap neighbours
+        # float16 may swap neighbours
+        assert row[f"{rig}.hit1"] == pytest.approx(metrics[rig]["hit1"], abs=2.5)
     assert f"Hit@1 between unseen cameras {row['unseen.hit1']:.1f} %" in said
     card = weights.with_suffix(".md").read_text()
     assert f"| unseen cameras | {row['unseen.hit1']:.1f} |" in card
