@@ -2,14 +2,17 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polypose
 import pytest
+import small_model
 import torch
-from people import INTRINSICS, people
+from people import INTRINSICS, SIZE, people
 from polypose.model import Model
 from polypose.packed import read_packed, write_packed
 from safetensors import safe_open
@@ -53,6 +56,17 @@ def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -
         one, other = (m.lift(points, INTRINSICS, skeleton="h36m17") for m in (model, found))
         np.testing.assert_allclose(one.joints, other.joints, atol=1e-6)
         np.testing.assert_allclose(one.sample(2), other.sample(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["small", "invariant"])
+def test_loading_and_lifting_import_no_compiler(kind: str, tmp_path: Path) -> None:
+    """Drawing weights without memory would, only to replace them: it takes seconds."""
+    path = getattr(small_model, kind)().save(tmp_path)
+    script = f"import sys, polypose; model = polypose.load({str(path)!r})"
+    script += f"; model.lift({people().pixels.tolist()}, size={SIZE}, skeleton='h36m17')"
+    script += "; print(*{'torch._dynamo', 'sympy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_half_is_half_as_large_and_says_so(model: Model, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from polypose.embeddings import Embeddings
 from polypose.held import Held
 from polypose.inputs import Like, Say, take_keypoints, take_poses, warn
 from polypose.network import Modality
-from polypose.packed import as_schema
+from polypose.packed import as_schema, without_weights
 from polypose.poses import BODY, WORLD, BodyPoses
 
 AMOUNTS = (0.2, 0.3, 0.4, 0.5)
@@ -227,7 +227,7 @@ class ViewInvariant(Held[Network]):
     @classmethod
     def described(cls, about: dict[str, Any], source: str) -> ViewInvariant:
         config = as_schema(InvariantConfig, about.pop("model"))
-        with torch.device("meta"):  # weights are not drawn only to be replaced
+        with without_weights():
             network = built(config)
         return cls(network, config, as_schema(InvariantSettings, about), source)
 

@@ -18,7 +18,7 @@ from polypose.held import Held
 from polypose.inputs import Like, Say, warn
 from polypose.lifting import lift
 from polypose.network import MODALITIES, Modality, UniHPR
-from polypose.packed import as_schema, own_tensors
+from polypose.packed import as_schema, own_tensors, without_weights
 from polypose.poses import Poses
 
 
@@ -136,7 +136,7 @@ class Model(Held[UniHPR]):
     def described(cls, about: dict[str, Any], source: str) -> Model:
         config = as_schema(ModelConfig, about.pop("model"))
         settings = as_schema(Settings, about)
-        with torch.device("meta"):  # weights are not drawn only to be replaced
+        with without_weights():
             network = UniHPR(config)
             if settings.spread:
                 network.make_spread()

@@ -15,7 +15,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import torch
 from posedata.writing import write_tensors
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 VERSION = 1
 NAME = "model.safetensors"
@@ -118,6 +120,24 @@ def own_tensors(network: nn.Module) -> dict[str, Tensor]:
     for name, value in network.state_dict(keep_vars=True).items():
         found.setdefault(id(value), (name, value))
     return dict(found.values())
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out what draws: on the meta device it would import a compiler, which takes seconds."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function.__name__ == "normal_":  # a tensor's own, or `torch.nn.init`'s
+            return args[0] if args else kwargs["tensor"]
+        function = torch.empty if function == torch.randn else function
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Networks made here have no memory yet: weights are not drawn only to be replaced (`fill`)."""
+    with torch.device("meta"), _Undrawn():
+        yield
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

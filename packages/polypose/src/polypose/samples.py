@@ -67,9 +67,9 @@ class Sample:
             aimed = aim(camera, box)
             turn = aimed.rotation @ camera.rotation.mT
             seen = reproject(pixels, camera, aimed)
-            if not bool((known := finite(seen)).all()):  # a lens may bend no ray to a stray detection
-                seen, confidence = torch.where(known[..., None], seen, 0), confidence * known
-            return cls(seen, confidence, token, joints @ turn.mT, turn, views.image)
+            known = finite(seen)  # a lens may bend no ray to a stray detection
+            seen = torch.where(known[..., None], seen, 0)
+            return cls(seen, confidence * known, token, joints @ turn.mT, turn, views.image)
         eye = torch.eye(3, dtype=box.dtype, device=box.device).expand(len(box), 3, 3)
         seen = normalise_keypoints(pixels, box) if frame == "crop" else pixels
         return cls(seen, confidence, token, joints, eye, views.image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
@@ -70,7 +71,7 @@ class Camera:
             distortion = focal.new_zeros(5)
         vectors = (focal, centre, translation, distortion, sizes)
         shapes = {rotation.shape[:-2], *(vector.shape[:-1] for vector in vectors)}
-        batch = torch.broadcast_shapes(*shapes)
+        batch = np.broadcast_shapes(*shapes)  # torch's own imports a compiler, which takes seconds
         self.focal = focal.expand(*batch, 2)
         self.centre = centre.expand(*batch, 2)
         self.rotation = rotation.expand(*batch, 3, 3)
