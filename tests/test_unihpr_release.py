@@ -24,7 +24,8 @@ def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
     weights, results = tmp_path / "unihpr.safetensors", tmp_path / "release.json"
     data = open_run(tmp_path / "release").data
     assert isinstance(data, TrainingData)
-    rows = release(load(tmp_path / "release"), data, weights, results, say=lambda text: None)
+    shown = release(tmp_path / "release", recipe, weights, results, say=lambda text: None)
+    rows = json.loads(results.read_text())["rows"]
 
     model = load(weights)
     assert model.network.spread is not None
@@ -42,6 +43,7 @@ def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
     ours = {(row["rig"], row["branch"]): row for row in rows if "by" not in row}
     for branch in ("lift", "lift_detector", "image", "reconstruct"):
         row = ours["mocap", branch]
+        assert ("mocap", branch, f"{row['mpjpe_mm']:.1f}") in shown.rows
         assert row["mpjpe_mm"] == pytest.approx(metrics[branch]["mpjpe_mm"], rel=5e-3)
         assert row["people"] == 2
         assert row["low_mm"] <= row["mpjpe_mm"] <= row["high_mm"]

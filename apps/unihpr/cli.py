@@ -1,10 +1,10 @@
 """The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from posetrain.commands import add_baseline, load_named, task_app
+from posetrain.commands import add_baseline, add_release, task_app
 from posetrain.errors import plain_errors
 from posetrain.options import (
     FROM,
@@ -14,19 +14,14 @@ from posetrain.options import (
     KOption,
     PictureOption,
     RunArgument,
-    RunsOption,
-    SetOption,
     ShowOption,
     SkeletonOption,
     console,
     print_hits,
-    print_table,
 )
+from posetrain.task import Table
 
 from unihpr.recipe import ABOUT, BASELINE
-
-WEIGHTS = Path("packages/polypose/src/polypose/weights/unihpr.safetensors")
-RESULTS = Path("docs/results/release.json")
 
 StoreArgument = Annotated[Path, typer.Argument(help="a store of views (posedata views, posedata render)")]
 
@@ -134,37 +129,13 @@ def interpolate(
     console.print(f"{out}, {picture}")
 
 
-@app.command()
-@plain_errors()
-def release(
-    set_: SetOption = [],  # noqa: B006
-    runs: RunsOption = Path("runs"),
-    weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
-    json: JsonOption = RESULTS,
-    from_: Annotated[Path | None, typer.Option("--from", help="a model's file: train nothing anew")] = None,
-) -> None:
-    """Make the weights that polypose ships.
+def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
+    from unihpr.release import release
 
-    Trains the recipe `release` where runs/release is not whole, fits its spread, writes and measures it.
-    """
-    from polypose.loading import load
-    from posedata.errors import check_new_file
-    from posetrain.lifecycle import train as run_training
+    return release(source, recipe, weights, json)
 
-    from unihpr.data import TrainingData, prepare_stores
-    from unihpr.release import release as write_release
-    from unihpr.task import UNIHPR
 
-    check_new_file(weights)
-    recipe, run = load_named(ABOUT, "release", set_), runs / "release"
-    if from_ is None and not (run / "metrics.json").is_file():
-        run_training(UNIHPR, recipe, run, "resume")
-    model = load(from_ or run)
-    data = TrainingData(prepare_stores(recipe.data), recipe.data)
-    rows = write_release(model, data, weights, json or RESULTS, recipe.loop.seed)
-    shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
-    print_table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
-    console.print(f"{weights}, {json}")
+add_release(app, ABOUT, "unihpr", "release", _release)
 
 
 if __name__ == "__main__":

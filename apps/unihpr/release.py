@@ -17,9 +17,11 @@ from posedata.scoring import breakdown
 from posedata.terminal import print_line
 from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import DETECTED, TRUE, see
+from posetrain.task import Table
 
 from unihpr.card import write_card
-from unihpr.data import TrainingData
+from unihpr.data import TrainingData, prepare_stores
+from unihpr.recipe import Recipe
 
 ANYWHERE = "anywhere"
 VIEWS, PICTURES = 16_000, 4000
@@ -27,30 +29,30 @@ VIEWS, PICTURES = 16_000, 4000
 Say = Callable[[str], None]
 
 
-def release(
-    model: Model, data: TrainingData, weights: Path, json: Path, seed: int = 0, say: Say = print_line
-) -> list[Metrics]:
+def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = print_line) -> Table:
     """Fit a finished model's spread, write its weights and their card, and measure what was written on the
-    test people; returns the rows.
+    test people; returns the error of each branch.
 
     Args:
-        data: what it was trained on.
+        source: its run, or its file.
+        recipe: that it was trained by.
         weights: the .safetensors to write, in float16; the card goes beside it, as .md.
         json: the results file to write.
-        seed: of the training, which decides the spread's fitting too.
 
     Raises:
-        ValueError: the split has no validation people.
+        FileNotFoundError, ValueError: there is no such model, or the split has no validation people.
     """
+    model, data = load(source), TrainingData(prepare_stores(recipe.data, say), recipe.data)
     held_out = branches_of(data.on("validation", say))
-    fit_spread(model, data, held_out, seed)
+    fit_spread(model, data, held_out, recipe.loop.seed)
     factors = calibrate(model.network, list(held_out.values()), model.settings.batch)
     say("stretch on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
     model.save(weights, half=True, decodes=("3d",))
     rows = list(measure(load(weights), data))
-    write_results(json, rows, data=data.fingerprint, seeds=[seed], stretch=factors)
+    write_results(json, rows, data=data.fingerprint, seeds=[recipe.loop.seed], stretch=factors)
     write_card(weights.with_suffix(".md"), rows, weights)
-    return rows
+    shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
+    return Table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
 
 
 def fit_spread(

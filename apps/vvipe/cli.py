@@ -1,10 +1,10 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-from posetrain.commands import load_named, task_app
+from posetrain.commands import add_release, load_named, task_app
 from posetrain.errors import plain_errors
 from posetrain.options import (
     FROM,
@@ -25,14 +25,13 @@ from posetrain.options import (
     print_hits,
     print_table,
 )
+from posetrain.task import Table
 
 from vvipe.recipe import ABOUT
 
 SourceHelp = "a store (posedata views), a file of keypoints, or an .npy of joints (N, 17, 3)"
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
-WEIGHTS = Path("packages/polypose/src/polypose/weights/vvipe.safetensors")
-RESULTS = Path("docs/results/vvipe_release.json")
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
 
 
@@ -158,27 +157,13 @@ def generate(
     console.print(f"{out}: joints {shape}")
 
 
-@app.command()
-@plain_errors()
-def release(
-    set_: SetOption = [],  # noqa: B006
-    runs: RunsOption = Path("runs"),
-    weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
-    json: JsonOption = RESULTS,
-) -> None:
-    """Make the view-invariant weights that polypose ships: the recipe `release`, in runs/vvipe-release."""
-    from posedata.errors import check_new_file
-    from posetrain.lifecycle import train as run_training
+def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
+    from vvipe.release import release
 
-    from vvipe.release import release as write_release
-    from vvipe.task import VVIPE_TASK
+    return release(source, recipe, weights, json)
 
-    check_new_file(weights)
-    run = runs / "vvipe-release"
-    if not (run / "metrics.json").is_file():
-        run_training(VVIPE_TASK, load_named(ABOUT, "release", set_), run, "resume")
-    row = write_release(run, weights, json or RESULTS)
-    console.print(f"{weights}, {json}: Hit@1 between unseen cameras {row['unseen']['hit1']:.1f} %")
+
+add_release(app, ABOUT, "vvipe", "vvipe_release", _release)
 
 
 if __name__ == "__main__":

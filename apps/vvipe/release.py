@@ -3,36 +3,37 @@
 from pathlib import Path
 from string import Template
 
+import torch
 from polypose.loading import load
 from posedata.results import write_results
+from posedata.terminal import print_line
 from posedata.writing import write_text
 from poseenc.hits import evaluate
-from posetrain.lifecycle import open_run
-from posetrain.task import Row
+from posetrain.task import Say, Table
 
-from vvipe.recipe import METHODS
-from vvipe.task import VVIPE_TASK
-from vvipe.trained import as_model
+from vvipe.data import open_data
+from vvipe.recipe import METHODS, Recipe
 
 TEMPLATE = Path(__file__).with_name("card.md")
 RIGS = {"same_rig": "training cameras", "unseen": "unseen cameras", "all": "all"}
 
 
-def release(run: Path, weights: Path, json: Path) -> Row:
-    """Write a finished run's weights, in float16, and their card; returns their Hit@k on the test people.
+def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = print_line) -> Table:
+    """Write a finished model's weights, in float16, and their card; returns their Hit@k on the test people.
 
     Args:
+        source: its run, or its file.
+        recipe: that it was trained by.
         weights: the .safetensors to write; the card goes beside it, as .md.
         json: the results file to write.
 
     Raises:
-        FileNotFoundError, ValueError: the run is not there or not whole.
+        FileNotFoundError, ValueError: there is no such model, or its data cannot be had.
     """
-    trained = open_run(VVIPE_TASK, run)
-    recipe, data = trained.recipe, trained.data
-    as_model(trained).save(weights, half=True)
-    model = load(weights)
-    found = evaluate(model.network, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
+    data = open_data(recipe.data, torch.device("cpu"), say)
+    load(source).save(weights, half=True)
+    network = load(weights).network
+    found = evaluate(network, data.test, data.body.torso, recipe.evaluation, recipe.vae.align)
     row = {"method": METHODS["vvipe"], "keypoints": recipe.data.keypoints, **found}
     write_results(json, [row], data=data.fingerprint, seeds=[recipe.loop.seed])
     hits = [f"hit{k}" for k in recipe.evaluation.hits]
@@ -44,4 +45,4 @@ def release(run: Path, weights: Path, json: Path) -> Row:
         size=f"{weights.stat().st_size / 2**20:.1f} MiB",
     )
     write_text(weights.with_suffix(".md"), card)
-    return row
+    return Table("Hit@k, percent, test subjects", tuple(header[0]), lines)
