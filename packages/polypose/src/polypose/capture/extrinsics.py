@@ -2,7 +2,7 @@
 
 First guess: the person's lifted poses, turned onto each other (Kabsch), and the places of the pelvis before
 each camera. Then bundle adjustment: cameras are moved until rays miss joints least (Triggs et al. 2000), the
-joints being triangulated anew for every trial, so that cameras alone are unknown. Rays know no size, bones do.
+joints being triangulated anew for every trial: cameras alone are unknown. Rays tell no size; bones do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from polypose.capture.calibration import rodrigues
 from polypose.capture.rays import Rays, cast
 from polypose.capture.triangulate import dlt, triangulate
 
-_FRAMES = 150
+_FRAMES = 50
 """Of which cameras are told, spread over the film."""
 _ROUNDS = 6
 _TURNED = 0.15
@@ -70,7 +70,7 @@ def find_extrinsics(
         place = np.nan_to_num(dlt(moved, sure))
         return np.minimum(np.nan_to_num(moved.misses(place)), 50).ravel()
 
-    done = least_squares(misses, start, loss="soft_l1", x_scale=0.1, max_nfev=60)
+    done = least_squares(misses, start, loss="soft_l1", x_scale=0.1, ftol=1e-4, xtol=1e-5, max_nfev=40)
     turned, shifts = _unpacked(done.x, turns)
     joined = _moved(rays, turned, shifts)
     left = joined.misses(np.nan_to_num(dlt(joined, sure)))

@@ -21,6 +21,7 @@ GATE = 11.3
 _SPEED, _DRIFT_SD = 3.0, 1.0
 """Sd of what is not yet known: m/s; and metres of drift where no frame has told."""
 _FAR = 100.0
+_LEAST = 1e-6
 _PIECE, _MARGIN = 2000, 120
 """Frames that are smoothed at once, and those on either side that they are smoothed with."""
 
@@ -113,7 +114,7 @@ def _filter(
     observe = np.hstack([np.eye(3), np.zeros((3, 3)), np.eye(3)])
     for t in range(frames):
         seen = known[t]
-        now = np.where(seen[:, None, None], process.drifting * covariance[t], lasting)
+        now = np.where(seen[:, None, None], max(process.drifting, _LEAST) * covariance[t], lasting)
         now = np.where(np.isfinite(now), now, lasting)
         if t:
             move, noise = _step(times[t] - times[t - 1], process, now)
