@@ -158,6 +158,23 @@ def retrieve(
         console.print(f"{out}: rows {shape}")
 
 
+@app.command()
+def view(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="of capture, lift, or that posedata reads")],
+    out: Annotated[Path | None, typer.Option(help="the page; NAME.view.html, if left out")] = None,
+    show: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="of posedata prepare, where FILE's end does not tell")
+    ] = None,
+    sequence: Annotated[str | None, typer.Option(help="of a data set, which one")] = None,
+) -> None:
+    """A page that plays the people of a file in 3D: .npz .csv .trc .c3d .bvh .glb, a store, a data set."""
+    with _faults():
+        from polypose.capture.view import view as view_file
+
+        view_file(path, out, form=form, sequence=sequence, show=show)
+
+
 @export_app.command()
 def onnx(
     out: Annotated[Path, typer.Argument(help="an .onnx to write")],

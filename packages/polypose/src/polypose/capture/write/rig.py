@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from posedata.skeleton import Skeleton
+from posedata.skeleton import Skeleton, get_skeleton
 
 from polypose.capture.write.people import filled, y_up
 
@@ -35,6 +35,7 @@ _NAMES = {
 }  # fmt: skip
 _PIVOTS = {"hip": "HipJoint", "spine": "LowerBack", "shoulder": "Shoulder", "neck": "Neck"}
 """What motion tools call nodes of Human3.6M's joints, and the pivots before them."""
+_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Bone:
 
 @dataclass(frozen=True)
 class Rig:
-    """Nodes, parents first; root (T, 3) metres, y up; turns (T, N, 3, 3) of each in its parent's axes."""
+    """Nodes, depth first; root (T, 3) metres, y up; turns (T, N, 3, 3) of each in its parent's axes."""
 
     bones: tuple[Bone, ...]
     root: np.ndarray
@@ -72,12 +73,14 @@ def rig_of(joints: np.ndarray, skeleton: Skeleton, rate: float) -> Rig:
     """The rig of a person's joints, (T, J, 3) metres, z up."""
     places = y_up(filled(joints))
     bones = _bones(places, skeleton)
-    turns = np.tile(np.eye(3), (len(places), len(bones), 1, 1))
-    world = turns.copy()
+    turns = np.empty((len(places), len(bones), 3, 3), np.float32)
+    world = {-1: np.broadcast_to(np.eye(3), (len(places), 3, 3))}
     for i, bone in enumerate(bones):
-        above = world[:, bone.parent] if i else np.broadcast_to(np.eye(3), (len(places), 3, 3))
-        turns[:, i] = _turns(i, bones, places, above, rate)
-        world[:, i] = above @ turns[:, i]
+        above = world[bone.parent]
+        local = _turns(i, bones, places, above, rate)
+        turns[:, i] = local
+        world = {k: held for k, held in world.items() if k <= bone.parent}  # depth first: others are done
+        world[i] = above @ local
     root = places[:, skeleton.root]
     return Rig(bones, np.where(np.isfinite(root), root, 0), turns)
 
@@ -107,9 +110,6 @@ def _bones(places: np.ndarray, skeleton: Skeleton) -> tuple[Bone, ...]:
 
     grow(skeleton.root, -1, np.zeros(3))
     return tuple(bones)
-
-
-_SIDES = ("left", "right")
 
 
 def _named(joint: str, names: dict[str, str]) -> str:
@@ -189,3 +189,7 @@ def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+H36M_BONES = tuple(_named(joint, _NAMES) for joint in get_skeleton("h36m17").joints)
+"""What the nodes of h36m17's joints are called, in their order."""
