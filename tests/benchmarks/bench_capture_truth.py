@@ -3,8 +3,7 @@
     python tests/benchmarks/bench_capture_truth.py data/mocap/open_joints.npz --json docs/results/capture.json
 
 Their 2D has the errors of a detector that last (`packages/polypose/tests/capture_people.py`): jitter that
-drifts, and outliers, exchanged sides and missed joints in runs; with several cameras limbs are hidden, too.
-Rows:
+drifts, and outliers, exchanged sides and missed joints in runs; with several cameras limbs are hidden. Rows:
 
 - one camera: the frames by themselves, and smoothed over time; about the pelvis, and where the pelvis is;
 - two, three and four cameras: triangulated by confidence alone (DLT), with the lifter as prior, and smoothed.

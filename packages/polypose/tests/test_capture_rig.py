@@ -187,6 +187,16 @@ def test_other_skeletons_are_written_by_their_own_names(tmp_path, name):
     near(read_bvh(motion.save(tmp_path / "any.bvh"), skeleton.joints)[0], turned)
 
 
+def test_an_arm_straight_up_and_down_is_exact(tmp_path):
+    """Where BVH's three angles lose one."""
+    joints = np.tile(walkers().people[0].joints[:1], (5, 1, 1))
+    for frame, way in enumerate(([0, 0, 1], [0, 0, -1], [1e-5, 0, 1], [0, 1, 0], [0, -1, 1e-6])):
+        joints[frame, 12] = joints[frame, 11] + 0.3 * np.array(way) / np.linalg.norm(way)
+        joints[frame, 13] = joints[frame, 12] + 0.25 * np.array(way) / np.linalg.norm(way)
+    motion = Motion(np.arange(5) / 10, (Person(1, 0, joints, np.zeros((5, 17))),))
+    near(read_bvh(motion.save(tmp_path / "up.bvh"))[0], joints)
+
+
 def test_one_frame_is_enough(tmp_path):
     person = walkers().people[0]
     pose = Person(1, 0, person.joints[:1], person.sd[:1])

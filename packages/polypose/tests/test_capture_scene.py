@@ -11,7 +11,7 @@ from polypose.capture.intrinsics import lens_of
 from polypose.capture.matching import Sighting, match, passing
 from polypose.capture.placing import size_of, widened
 from polypose.capture.rays import Rays, cast
-from polypose.capture.synchronise import offset_between, offsets, speeds
+from polypose.capture.synchronise import offset_between, offset_by, offsets, speeds
 from posedata.geometry.camera import Camera
 from posedata.stature import standing
 
@@ -42,6 +42,14 @@ def test_films_that_start_apart(shift: float) -> None:
     assert len(notes) == (abs(shift) > 0)
 
 
+@pytest.mark.parametrize(("least", "wanted"), [(0.1, 0.1), (-0.234, -0.234), (0.0, 0.0)])
+def test_an_offset_of_least_gap(least: float, wanted: float) -> None:
+    found = offset_by(lambda ahead: 0.02 + (ahead - least) ** 2 + (np.nan if ahead > 0.8 else 0), 1 / 30)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert offset_by(lambda ahead: 0.02 + 1e-3 * (ahead - least) ** 2, 1 / 30) == 0
+    assert offset_by(lambda ahead: np.nan, 1 / 30) == 0
+
+
 def test_films_that_say_nothing_stay_as_they_are() -> None:
     times = np.arange(60) / 30
     still = np.zeros((60, 17, 3))
@@ -56,9 +64,9 @@ def test_speeds_are_metres_a_second() -> None:
     joints = np.zeros((30, 17, 3))
     joints[:, 3, 0] = 1.5 * times
     found = speeds(joints, times)
-    np.testing.assert_allclose(found[3:-3, 3], 1.5)
-    np.testing.assert_allclose(found[3:-3, 4], 0, atol=1e-12)
-    assert np.isnan(found[:3]).all()
+    np.testing.assert_allclose(found[6:-6, 3], 1.5)
+    np.testing.assert_allclose(found[6:-6, 4], 0, atol=1e-12)
+    assert np.isnan(found[:6]).all()
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -43,6 +43,17 @@ def test_right_keypoints_of_one_camera_stay(seed: int) -> None:
         np.testing.assert_array_equal(unswap(seen, H36M, np.arange(len(seen)) / 30), seen)
 
 
+def test_an_arm_that_nobody_sees_is_not_made_of_the_other() -> None:
+    joints = walker(40, seed=6)
+    cameras = ring(2, joints[0, 0])
+    keypoints = watched(joints, cameras, JITTER)
+    keypoints[:, :, 11:14, 2] = 0
+    keypoints[0, 10:13, 16, 2] = 0
+    np.testing.assert_array_equal(unswap(keypoints[0], H36M), keypoints[0])
+    found, _ = unswap_views(keypoints, cast(cameras, keypoints, H36M), H36M)
+    np.testing.assert_array_equal(found[:, :, 11:], keypoints[:, :, 11:])
+
+
 def test_a_film_of_two_frames_stays() -> None:
     points = np.random.default_rng(0).uniform(0, 100, (2, 17, 3))
     np.testing.assert_array_equal(unswap(points, H36M), points)

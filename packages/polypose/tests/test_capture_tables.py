@@ -41,6 +41,14 @@ def test_npz_gives_everything_back(tmp_path):
             assert (getattr(other.camera, field) == getattr(view.camera, field)).all(), field
 
 
+def test_npz_finds_films_that_moved_with_it(tmp_path):
+    motion = walkers()
+    path = motion.save(tmp_path / "walk.npz")
+    (tmp_path / "left.mp4").write_bytes(b"")
+    left, right = Motion.load(path).views
+    assert (left.path, right.path) == (tmp_path / "left.mp4", Path("right.mp4"))
+
+
 def test_npz_says_units_and_what_is_known_to_whoever_opens_it(tmp_path):
     with np.load(walkers(gaps=True).save(tmp_path / "walk.npz")) as file:
         assert file["unit"] == "metre"

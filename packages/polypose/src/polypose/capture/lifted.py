@@ -12,6 +12,7 @@ from posedata.geometry.camera import Camera
 from posedata.views.batch import BOX_ASPECT, BOX_MARGIN
 from posediff import PoseDecoder
 
+from polypose.capture.unseen import completed
 from polypose.inputs import Like
 from polypose.lifting import lift_points
 from polypose.model import Model
@@ -38,19 +39,24 @@ class Lifted:
     valid: np.ndarray
 
 
-def lift_track(model: Model, camera: Camera, keypoints: np.ndarray) -> Lifted:
-    """Every frame lifted by itself.
+def lift_track(model: Model, camera: Camera, keypoints: np.ndarray, times: np.ndarray) -> Lifted:
+    """Every frame lifted by itself; joints that were not seen are guessed, and are as unsure.
 
     Args:
         camera: a single one.
         keypoints: (T, J, 3) pixels and confidence, of the model's skeleton.
+        times: (T,) seconds.
     """
-    parts = [_lift(model, camera, keypoints[i : i + _BATCH]) for i in range(0, len(keypoints), _BATCH)]
+    whole, doubt = completed(keypoints, times, model.skeleton)
+    parts = [
+        _lift(model, camera, whole[i : i + _BATCH], doubt[i : i + _BATCH])
+        for i in range(0, len(keypoints), _BATCH)
+    ]
     joined = (np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance", "valid"))
     return Lifted(*joined)
 
 
-def _lift(model: Model, camera: Camera, keypoints: np.ndarray) -> Lifted:
+def _lift(model: Model, camera: Camera, keypoints: np.ndarray, doubt: np.ndarray) -> Lifted:
     camera = camera.to(dtype=torch.float32)
     points = torch.from_numpy(np.ascontiguousarray(keypoints, np.float32))
     poses = lift_points(model.network, model.settings, points, camera, Like())
@@ -62,7 +68,8 @@ def _lift(model: Model, camera: Camera, keypoints: np.ndarray) -> Lifted:
     turn = camera.rotation.double().numpy()
     usual = axis_variances(model)
     told = np.asarray(poses.sd, np.float64) ** 2 / np.maximum(usual.mean(-1), 1e-12)
-    variance = usual * np.where(np.isfinite(told), told, 1)[..., None] + BODY_SD**2
+    variance = usual * np.where(np.isfinite(told), told, 1)[..., None]
+    variance = variance + (BODY_SD**2 + doubt**2)[..., None]
     covariance = np.einsum("tax,tja,tay->tjxy", axes, variance, axes)
     nobody = ~valid
     covariance[nobody] = np.nan

@@ -93,8 +93,13 @@ def _apart(one: Sighting, other: Sighting, mine: Rays, theirs: Rays) -> float:
         np.concatenate([mine.direction[:, a], theirs.direction[:, b]]),
         np.concatenate([mine.sd[:, a], theirs.sd[:, b]]),
     )
-    gap = passing(both)
-    gap = gap[np.isfinite(gap).sum(1) + np.isinf(gap).sum(1) >= _FEW]
+    return gap_of(both)
+
+
+def gap_of(rays: Rays) -> float:
+    """Metres by which the rays of two cameras pass each other: the median over frames of that over joints."""
+    gap = passing(rays)
+    gap = gap[(~np.isnan(gap)).sum(1) >= _FEW]
     return float(np.median(np.nanmedian(gap, axis=1))) if len(gap) >= _FEW else float("nan")
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from posedata.geometry.camera import Camera
+from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
 
 from polypose.capture.detecting import Seen
 from polypose.capture.extrinsics import find_extrinsics
-from polypose.capture.floor import find_floor
+from polypose.capture.floor import Floor, find_floor, turn_between
 from polypose.capture.intrinsics import lens_of
 from polypose.capture.lifted import lift_track
-from polypose.capture.matching import Sighting, match
+from polypose.capture.matching import Sighting, gap_of, match
 from polypose.capture.motion import Motion, View
 from polypose.capture.placing import check_height
 from polypose.capture.rays import cast
 from polypose.capture.single import LEVEL, as_skeleton, moved, person_of
 from polypose.capture.solving import Solved, solve_person
-from polypose.capture.synchronise import offsets, speeds
+from polypose.capture.synchronise import offset_by, offsets, speeds, told_offset
 from polypose.capture.triangulate import Prior, triangulate
 from polypose.model import Model
 
@@ -28,7 +30,10 @@ BRIEF = 0.5
 """Seconds below which somebody whom one camera alone saw is taken for a false detection."""
 _LEVEL = np.radians(15.0)
 """Tilt from which a calibration's z is not up."""
+_ACROSS = np.radians(50.0)
+"""Between a calibration's z and up in its cameras' pictures, from where z is another direction."""
 _APART = 1e-6
+_WHILE = 10
 
 
 def solve_multi(
@@ -64,11 +69,13 @@ def solve_multi(
     notes += [lens.note for lens in lenses if lens.note]
     views = [lens.camera for lens in lenses]
     points = [[as_skeleton(t.keypoints, s.skeleton, model.skeleton) for t in s.tracks] for s in seen]
-    if offset is None:
-        ahead, told = offsets(
-            [_speeds(model, view, s, p) for view, s, p in zip(views, seen, points, strict=True)],
-            [s.times for s in seen],
-        )
+    posed = _posed(views)
+    if offset is None and posed:
+        ahead, told = _by_rays(views, seen, points, model.skeleton)
+        notes += told
+    elif offset is None:
+        speed = [_speeds(model, view, s, p) for view, s, p in zip(views, seen, points, strict=True)]
+        ahead, told = offsets(speed, [s.times for s in seen])
         notes += told
     else:
         ahead = np.asarray(offset, np.float64)
@@ -80,11 +87,14 @@ def solve_multi(
         for track, mine in zip(s.tracks, points[view], strict=True)
         if (sighting := _on_clock(view, mine, clocks[view][track.first :][: len(mine)], clock)) is not None
     ]
-    posed = _posed(views)
     if not posed and sightings:
-        views = _from_people(model, views, sightings, height)
+        views = _from_people(model, views, sightings, clock, height)
         notes.append("cameras' places told from the people themselves, sizes from their bones")
+    turned = turn_between(_up(views), np.array([0.0, 0, 1])) if posed else np.eye(3)
+    views = [moved(view, Floor(turned, np.zeros(3), 0.0, False)) for view in views]
     groups = match(sightings, views, model.skeleton)
+    if len(groups) == len(sightings) > 1 and _together(sightings):
+        raise ValueError("no two films show the same person: give the calibration of these films, in metres")
     rate = 1 / float(np.median(np.diff(clock))) if len(clock) > 1 else 30.0
     kept = [g for g in groups if len({sightings[i].view for i in g}) > 1 or _long(sightings, g, rate)]
     if len(kept) < len(groups):
@@ -105,7 +115,8 @@ def solve_multi(
         if np.isfinite(solved.joints).any():
             found.append((first, solved))
     world = find_floor([s.joints for _, s in found], [_span(clock, f, s) for f, s in found], model.skeleton)
-    if (not posed or world.tilt > _LEVEL) and found:
+    known = posed and world.tilt < _LEVEL and (turned == np.eye(3)).all()
+    if not known and found:
         if posed:
             notes.append("the calibration's z is not up: turned by how people stand, the floor at z = 0")
         elif not world.sure:
@@ -125,10 +136,42 @@ def _speeds(model: Model, camera: Camera, seen: Seen, points: Sequence[np.ndarra
     every = np.full((max(len(points), 1), len(seen.times), len(model.skeleton)), np.nan)
     for row, track, mine in zip(every, seen.tracks, points, strict=False):
         span = slice(track.first, track.first + len(mine))
-        row[span] = speeds(lift_track(model, camera, mine).joints, seen.times[span])
+        row[span] = speeds(lift_track(model, camera, mine, seen.times[span]).joints, seen.times[span])
     known = np.isfinite(every)
     total = np.where(known, every, 0).sum(0)
     return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
+
+
+def _by_rays(
+    cameras: Sequence[Camera],
+    seen: Sequence[Seen],
+    points: Sequence[Sequence[np.ndarray]],
+    skeleton: Skeleton,
+) -> tuple[np.ndarray, list[str]]:
+    """Seconds by which each film is ahead of the first, by the rays of whoever was seen longest."""
+    out, notes = np.zeros(len(seen)), []
+    for view in range(1, len(seen)):
+        if not points[0] or not points[view]:
+            continue
+        pair = []
+        for v in (0, view):
+            i = max(range(len(points[v])), key=lambda k: len(points[v][k]))
+            start = seen[v].tracks[i].first
+            pair.append((points[v][i], seen[v].times[start : start + len(points[v][i])]))
+        frame = float(np.median(np.diff(seen[view].times))) if len(seen[view].times) > 1 else 1 / 30
+
+        def gaps(ahead: float, pair: list[Any] = pair, view: int = view) -> float:
+            (one, clock), (other, own) = pair
+            mine = _on_clock(view, other, own - ahead, clock)
+            if mine is None or len(mine.keypoints) < _WHILE:
+                return float("nan")
+            part = one[mine.first : mine.last]
+            return gap_of(cast([cameras[0], cameras[view]], np.stack([part, mine.keypoints]), skeleton))
+
+        out[view] = offset_by(gaps, frame)
+        if out[view]:
+            notes.append(told_offset(view, out[view] / frame))
+    return out, notes
 
 
 def _on_clock(view: int, points: np.ndarray, own: np.ndarray, clock: np.ndarray) -> Sighting | None:
@@ -155,8 +198,28 @@ def _posed(cameras: Sequence[Camera]) -> bool:
     return bool(((where - where[0]).norm(dim=-1) > _APART).any())
 
 
+def _up(cameras: Sequence[Camera]) -> np.ndarray:
+    """Which way is up: the world's z, if it is so in the cameras' pictures, too; else theirs."""
+    up = -torch.stack([camera.rotation[1].double() for camera in cameras]).mean(0).numpy()
+    z = np.array([0.0, 0, 1])
+    return z if up[2] > np.cos(_ACROSS) * np.linalg.norm(up) else up
+
+
+def _together(sightings: Sequence[Sighting]) -> bool:
+    """Whether two films show somebody at the same time for a while."""
+    return any(
+        a.view != b.view and min(a.last, b.last) - max(a.first, b.first) > _WHILE
+        for a in sightings
+        for b in sightings
+    )
+
+
 def _from_people(
-    model: Model, lenses: Sequence[Camera], sightings: Sequence[Sighting], height: float | None
+    model: Model,
+    lenses: Sequence[Camera],
+    sightings: Sequence[Sighting],
+    clock: np.ndarray,
+    height: float | None,
 ) -> list[Camera]:
     """Cameras placed by the longest track of each film."""
     chosen = []
@@ -165,20 +228,21 @@ def _from_people(
         if not mine:
             raise ValueError(f"film {view + 1} shows nobody: give a calibration, or leave it out")
         chosen.append(max(mine, key=lambda s: float((s.keypoints[..., 2] > 0).sum())))
-    _, stack = _stacked(chosen, len(lenses))
+    first, stack = _stacked(chosen, len(lenses))
+    times = clock[first : first + stack.shape[1]]
     eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     poses, places = [], []
     for lens, points in zip(lenses, stack, strict=True):
         plain = lens.replace(rotation=eye, translation=zero)
-        lifted = lift_track(model, plain, points)
+        lifted = lift_track(model, plain, points, times)
         rays = cast([plain], points[None], model.skeleton)
         found = triangulate(rays, Prior(lifted.joints[None], lifted.covariance[None]))
         poses.append(lifted.joints)
         places.append(np.where(lifted.valid[:, None], found.joints[:, model.skeleton.root], np.nan))
-    first = lenses[0].replace(rotation=torch.from_numpy(LEVEL), translation=zero)
+    level = lenses[0].replace(rotation=torch.from_numpy(LEVEL), translation=zero)
     check_height(height)
     return find_extrinsics(
-        [first, *lenses[1:]], stack, np.stack(poses), np.stack(places), model.skeleton, height
+        [level, *lenses[1:]], stack, np.stack(poses), np.stack(places), model.skeleton, height
     )
 
 

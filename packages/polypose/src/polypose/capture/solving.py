@@ -21,7 +21,7 @@ from polypose.capture.placing import size_of, widened
 from polypose.capture.rays import Rays, cast
 from polypose.capture.smoothing import Process, smooth
 from polypose.capture.swaps import unswap, unswap_views
-from polypose.capture.triangulate import Joints, Prior, noise_factors, triangulate
+from polypose.capture.triangulate import Joints, Prior, dlt, noise_factors, triangulate
 from polypose.model import Model
 
 BRIDGED = 1.0
@@ -103,7 +103,7 @@ def _one(
 ) -> tuple[np.ndarray, np.ndarray]:
     skeleton, root = model.skeleton, model.skeleton.root
     rays = cast([camera], keypoints[None], skeleton)
-    lifted = lift_track(model, camera, keypoints)
+    lifted = lift_track(model, camera, keypoints, times)
     if not lifted.valid.any():
         return np.full((*keypoints.shape[:2], 3), np.nan), np.full((*keypoints.shape[:2], 3, 3), np.nan)
     lengths = symmetric(bone_lengths(lifted.joints, lifted.covariance, skeleton), skeleton)
@@ -139,18 +139,20 @@ def _several(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     skeleton, root = model.skeleton, model.skeleton.root
     keypoints, rays = unswap_views(keypoints, cast(cameras, keypoints, skeleton), skeleton)
-    lifted = [lift_track(model, camera, points) for camera, points in zip(cameras, keypoints, strict=True)]
+    lifted = [
+        lift_track(model, camera, points, times) for camera, points in zip(cameras, keypoints, strict=True)
+    ]
     poses, spread = np.stack([x.joints for x in lifted]), np.stack([x.covariance for x in lifted])
 
-    def fit(rays: Rays, poses: np.ndarray | None) -> Joints:
+    def fit(rays: Rays, poses: np.ndarray) -> Joints:
         def part(some: slice) -> Joints:
-            prior = None if poses is None else Prior(poses[:, some], spread[:, some])
+            prior = Prior(poses[:, some], spread[:, some])
             return triangulate(Rays(rays.origin, rays.direction[:, some], rays.sd[:, some]), prior, root)
 
         return _pieces(part, len(times))
 
-    bare = fit(rays, None)
-    _check_size(bone_lengths(bare.joints, bare.covariance, skeleton), skeleton)
+    bare = dlt(rays, keypoints[..., 2])
+    _check_size(bone_lengths(bare, np.ones((*bare.shape[:2], 1, 1)) * np.eye(3), skeleton), skeleton)
     found = fit(rays, poses)
     lengths = symmetric(bone_lengths(found.joints, found.covariance, skeleton), skeleton)
     own = np.stack([keep_lengths(x, c, lengths, skeleton) for x, c in zip(poses, spread, strict=True)])

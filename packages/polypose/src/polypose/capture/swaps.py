@@ -19,12 +19,13 @@ PARTS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 """Joints that are exchanged together."""
 _WHOLE = 4
 """Cameras of which every combination of assignments is tried; further ones follow those."""
-_MOST_MISS = 6.0
-"""Standard deviations at which a ray's miss counts no more: it is wrong in either assignment."""
+_MOST_MISS, _ALONE = 6.0, 2.0
+"""Standard deviations at which a ray's miss counts no more: it is wrong in either assignment; and
+what a ray counts that meets no other."""
 _EXCHANGED = 0.01
 """What an exchanged frame costs, in units of the person moving by its own size: as given is likelier."""
-_JUMP = 0.3
-"""Sizes of the person at which a joint's step counts no more."""
+_JUMP, _LOST = 0.3, 0.1
+"""Sizes of the person at which a joint's step counts no more, and that of one that appears or is lost."""
 _EXCHANGED_VIEW = 0.25
 """Likewise of several cameras, in squared standard deviations."""
 _STEP, _MOST_STEP = 0.1, 3.0
@@ -55,9 +56,9 @@ def unswap(keypoints: np.ndarray, skeleton: Skeleton, times: np.ndarray | None =
         step = np.empty((2, 2, len(spaces)))
         for before, after in product((0, 1), (0, 1)):
             first, second = places[before, :-1], places[after, 1:]
-            both = (first[..., 2] > 0) & (second[..., 2] > 0)
+            once, again = first[..., 2] > 0, second[..., 2] > 0
             far = np.linalg.norm(second[..., :2] - first[..., :2], axis=-1) / size[1:, None, None]
-            far = np.where(both, np.minimum(far, _JUMP), 0)
+            far = np.where(once & again, np.minimum(far, _JUMP), _LOST * (once ^ again))
             step[before, after] = far.sum((1, 2)) / np.maximum(spaces, 1)
         unary = np.stack([np.zeros(len(keypoints)), np.full(len(keypoints), _EXCHANGED)])
         exchanged = _viterbi(unary, step).astype(bool)
@@ -124,14 +125,15 @@ def _cost(rays: Rays, place: np.ndarray) -> np.ndarray:
     """(T,) squared misses, each bounded, for what frames after each other are worth."""
     known = np.isfinite(place).all(-1)
     misses = rays.misses(np.where(known[..., None], place, 0))
-    misses = np.where(np.isfinite(misses) & known, np.minimum(misses, _MOST_MISS), 0)
+    misses = np.where(known, np.minimum(misses, _MOST_MISS), _ALONE)
+    misses = np.where(rays.seen, misses, 0)
     return np.asarray(_WORTH * (misses**2).sum((0, 2)))
 
 
 def _step(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(T - 1,) what joints move from a frame to the next, each bounded."""
-    far = np.nan_to_num(np.linalg.norm(after - before, axis=-1) / _STEP)
-    return np.asarray(np.minimum(far, _MOST_STEP).sum(-1))
+    far = np.linalg.norm(after - before, axis=-1) / _STEP
+    return np.asarray(np.where(np.isfinite(far), np.minimum(far, _MOST_STEP), 1.0).sum(-1))
 
 
 def _viterbi(unary: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -1,23 +1,25 @@
 """By how much films start apart, from how people move in them.
 
-Speeds of joints about the pelvis look alike from everywhere once they are lifted to 3D: the offset is where
-their correlation is highest.
+Where cameras are calibrated, the offset is where rays of the same joints pass each other nearest. Else speeds
+of joints about the pelvis, which look alike from everywhere once they are lifted to 3D, are correlated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 MOST = 1.0
 """Seconds that films may start apart."""
-_SURE, _BETTER = 0.5, 0.05
+_SURE, _BETTER = 0.3, 0.1
 """A correlation that can be believed, and by how much it must be above that of no offset."""
 _LEAST_FRAMES = 20
+_NEARER = 0.85
+"""Share of the gap at no offset below which another offset is believed."""
 
 
-def speeds(joints: np.ndarray, times: np.ndarray, window: float = 0.1) -> np.ndarray:
+def speeds(joints: np.ndarray, times: np.ndarray, window: float = 0.2) -> np.ndarray:
     """(T, J) m/s of joints (T, J, 3) about the root, over a window of seconds; NaN where not known."""
     if len(times) < 3:
         return np.full(joints.shape[:2], np.nan)
@@ -66,10 +68,35 @@ def offsets(speed: Sequence[np.ndarray], times: Sequence[np.ndarray]) -> tuple[n
         none = none if np.isfinite(none) else 0.0
         if np.isfinite(ahead) and best > _SURE and best - none > _BETTER and abs(ahead) > 0.5 * frame:
             out[view] = ahead
-            notes.append(
-                f"film {view + 1} starts {ahead / frame:+.1f} frames apart from the first, put right"
-            )
+            notes.append(told_offset(view, ahead / frame))
     return out, notes
+
+
+def offset_by(gap: Callable[[float], float], frame: float, most: float = MOST) -> float:
+    """Seconds at which a gap is least, to a fraction of a frame; 0 where that is not clearly less than at 0.
+
+    Args:
+        gap: metres by which rays miss each other at an offset; NaN where nothing is seen.
+        frame: seconds.
+    """
+    lags = np.arange(-round(most / frame), round(most / frame) + 1)
+    found = np.array([gap(lag * frame) for lag in lags])
+    now = found[len(lags) // 2]
+    if not np.isfinite(found).any():
+        return 0.0
+    best = int(np.nanargmin(found))
+    if np.isfinite(now) and not found[best] < _NEARER * now:
+        return 0.0
+    shift = 0.0
+    if 0 < best < len(lags) - 1 and np.isfinite(found[[best - 1, best + 1]]).all():
+        before, least, after = found[best - 1 : best + 2]
+        shift = 0.5 * (before - after) / max(before - 2 * least + after, 1e-12)
+    return float((lags[best] + np.clip(shift, -0.5, 0.5)) * frame)
+
+
+def told_offset(view: int, frames: float) -> str:
+    """In words."""
+    return f"film {view + 1} starts {frames:+.1f} frames apart from the first, put right"
 
 
 def _correlation(

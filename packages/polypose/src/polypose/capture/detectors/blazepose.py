@@ -57,8 +57,8 @@ class BlazePose:
     skeleton = "mediapipe33"
 
     def __init__(self, detector: Path, landmarks: Path, threads: int = 1, most: int = _MOST) -> None:
-        self._detector = _Network(detector, threads)
-        self._landmarks = _Network(landmarks, threads)
+        self._detector = Network(detector, threads)
+        self._landmarks = Network(landmarks, threads)
         self._most = most
         self._regions: list[Region] = []
         self._since = -1
@@ -148,7 +148,7 @@ class _Person(NamedTuple):
     next: Region
 
 
-class _Network:
+class Network:
     """A network by LiteRT, one picture at a time; its outputs in the file's order."""
 
     def __init__(self, path: Path, threads: int) -> None:

@@ -39,7 +39,9 @@ def _write(rig: Rig, rate: float, path: Path) -> None:
         file.write(f"Frames: {len(rig.root)}\nFrame Time: {1 / rate:.9f}\n".encode())
         for start in range(0, len(rig.root), _BLOCK):
             block = slice(start, start + _BLOCK)
-            degrees = np.degrees(_angles(rig.turns[block, turning])).reshape(-1, 3 * len(turning))
+            degrees = np.degrees(_angles(rig.turns[block, turning].astype(float))).reshape(
+                -1, 3 * len(turning)
+            )
             for row in np.concatenate([rig.root[block] * _CENTIMETRES, degrees], axis=1).tolist():
                 file.write((" ".join([f"{value:.6f}" for value in row]) + "\n").encode())
 
@@ -61,9 +63,9 @@ def _tree(bones: Sequence[Bone], i: int, indent: str) -> Iterator[str]:
 
 def _angles(turns: np.ndarray) -> np.ndarray:
     """(..., 3) radians about z, x, y of rotations Rz Rx Ry."""
-    x = np.arcsin(np.clip(turns[..., 2, 1], -1, 1))
+    x = np.arctan2(turns[..., 2, 1], np.hypot(turns[..., 0, 1], turns[..., 1, 1]))
     z = np.arctan2(-turns[..., 0, 1], turns[..., 1, 1])
     y = np.arctan2(-turns[..., 2, 0], turns[..., 2, 2])
-    locked = np.abs(turns[..., 2, 1]) > 1 - 1e-12
+    locked = np.hypot(turns[..., 0, 1], turns[..., 1, 1]) < 1e-6
     z = np.where(locked, np.arctan2(turns[..., 1, 0], turns[..., 0, 0]), z)
     return np.stack([z, x, np.where(locked, 0.0, y)], axis=-1)

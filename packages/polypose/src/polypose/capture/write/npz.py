@@ -84,7 +84,7 @@ def read_fields(path: Path) -> dict[str, Any]:
             f"{path}: holds no motion ({', '.join(arrays)[:80]}); write one with polypose capture"
         )
     try:
-        return _fields(arrays)
+        return _fields(arrays, path.parent)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, RuntimeError) as error:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else "its arrays disagree"
         raise ValueError(f"{path}: is not a whole motion ({what}); write it again") from None
@@ -95,7 +95,7 @@ def holds_motion(names: Any) -> bool:
     return {"times", "person_id", "view_name"} <= set(names)
 
 
-def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _fields(arrays: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
     from posedata.skeleton import Skeleton
 
     names = [str(name) for name in arrays["view_name"]]
@@ -121,24 +121,30 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {
         "times": _numbers(arrays["times"]),
         "people": people,
-        "views": [_view(arrays, number, name) for number, name in enumerate(names)],
+        "views": [_view(arrays, number, name, folder) for number, name in enumerate(names)],
         "skeleton": Skeleton(str(arrays["skeleton"]), joints, tuple(arrays["parents"].tolist())),
         "notes": tuple(str(note) for note in arrays["notes"]),
     }
 
 
-def _view(arrays: dict[str, np.ndarray], number: int, name: str) -> dict[str, Any]:
+def _view(arrays: dict[str, np.ndarray], number: int, name: str, folder: Path) -> dict[str, Any]:
     import torch
     from posedata.geometry.camera import Camera
 
     parts = {field: torch.from_numpy(np.array(arrays[f"view_{field}"][number])) for field in _CAMERA}
-    where = str(arrays["view_path"][number])
     return {
         "name": name,
         "camera": Camera(**parts),
-        "path": Path(where) if where else None,
+        "path": _film(str(arrays["view_path"][number]), folder),
         "times": _numbers(arrays[f"view_times_{number}"]),
     }
+
+
+def _film(where: str, folder: Path) -> Path | None:
+    """Where a film lies: where it lay, else beside the file."""
+    path = Path(where)
+    places = (path, folder / path, folder / path.name)
+    return next((place for place in places if place.exists()), path) if where else None
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:

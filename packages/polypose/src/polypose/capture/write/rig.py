@@ -54,7 +54,7 @@ class Bone:
 
 @dataclass(frozen=True)
 class Rig:
-    """Nodes, parents first; root (T, 3) metres, y up; turns (T, N, 3, 3) of each in its parent's axes."""
+    """Nodes, depth first; root (T, 3) metres, y up; turns (T, N, 3, 3) of each in its parent's axes."""
 
     bones: tuple[Bone, ...]
     root: np.ndarray
@@ -73,12 +73,14 @@ def rig_of(joints: np.ndarray, skeleton: Skeleton, rate: float) -> Rig:
     """The rig of a person's joints, (T, J, 3) metres, z up."""
     places = y_up(filled(joints))
     bones = _bones(places, skeleton)
-    turns = np.tile(np.eye(3), (len(places), len(bones), 1, 1))
-    world = turns.copy()
+    turns = np.empty((len(places), len(bones), 3, 3), np.float32)
+    world = {-1: np.broadcast_to(np.eye(3), (len(places), 3, 3))}
     for i, bone in enumerate(bones):
-        above = world[:, bone.parent] if i else np.broadcast_to(np.eye(3), (len(places), 3, 3))
-        turns[:, i] = _turns(i, bones, places, above, rate)
-        world[:, i] = above @ turns[:, i]
+        above = world[bone.parent]
+        local = _turns(i, bones, places, above, rate)
+        turns[:, i] = local
+        world = {k: held for k, held in world.items() if k <= bone.parent}  # depth first: others are done
+        world[i] = above @ local
     root = places[:, skeleton.root]
     return Rig(bones, np.where(np.isfinite(root), root, 0), turns)
 
