@@ -75,13 +75,13 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
 
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
     from vvipe.steps import stages
-    from vvipe.task import VVIPE_TASK, build
+    from vvipe.task import VVIPE_TASK
 
     for name, more in (("vvipe", VVIPE), ("unpretrained", UNPRETRAINED), ("prvipe", PRVIPE)):
         recipe = vvipe_tiny.tiny(cache, *more, *LOOP)
         data = open_data(VVIPE_TASK, recipe)
         trainer = open_trainer(folder / name, recipe)
-        model = build(recipe)
+        model = VVIPE_TASK.build(recipe, None, ())
         model.body.lengths.copy_(data.body.lengths)
         for step in stages(recipe).values():
             fit(trainer, step(model, data, recipe, trainer), how)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from polypose.measuring import calibrate
-from polypose.model import load
+from polypose.loading import load
+from polypose.measuring import calibrate, estimates
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
+from unihpr.data import TrainingData
 from unihpr.recipe import RECIPES, Recipe
 from unihpr.release import branches_of, release
 from unihpr.task import UNIHPR, open_run
@@ -21,21 +22,28 @@ def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
     recipe = load_recipe("quickstart", Recipe, [*TINY, PEOPLE, f"data.cache={tmp_path / 'cache'}"], RECIPES)
     train(UNIHPR, recipe, tmp_path / "release", report=False)
     weights, results = tmp_path / "unihpr.safetensors", tmp_path / "release.json"
-    rows = release(tmp_path / "release", weights, results, say=lambda text: None)
+    data = open_run(tmp_path / "release").data
+    assert isinstance(data, TrainingData)
+    shown = release(tmp_path / "release", recipe, weights, results, say=lambda text: None)
+    rows = json.loads(results.read_text())["rows"]
 
-    trained, model = open_run(tmp_path / "release"), load(weights)
-    before, after = (net.decoders["3d"].spread for net in (trained.model, model.network))
-    told = json.loads(results.read_text())["spread"]
+    model = load(weights)
+    assert model.network.spread is not None
+    told = json.loads(results.read_text())["stretch"]
     factors = [told[name] for name in ("image", "2d", "3d")]
-    assert (after / before).tolist() == pytest.approx(factors, rel=2e-3)
-    validation = trained.data.on("validation", lambda text: None)
-    again = calibrate(model.network, list(branches_of(validation).values()), 512)
+    assert model.network.spread.stretch.tolist() == pytest.approx(factors, rel=2e-3)
+    validation = branches_of(data.on("validation", lambda text: None))
+    again = calibrate(model.network, list(validation.values()), 512)
     assert list(again.values()) == pytest.approx([1, 1, 1], rel=0.02)
+    found = estimates(model.network, "image", [validation["image"][1]], 512)
+    sd = model.network.spread(found.embedding, found.confidence, "image")
+    assert float((found.residual / sd.detach())[:, 1:].square().mean()) == pytest.approx(1, rel=0.01)
 
     metrics = json.loads((tmp_path / "release" / "metrics.json").read_text())
     ours = {(row["rig"], row["branch"]): row for row in rows if "by" not in row}
     for branch in ("lift", "lift_detector", "image", "reconstruct"):
         row = ours["mocap", branch]
+        assert ("mocap", branch, f"{row['mpjpe_mm']:.1f}") in shown.rows
         assert row["mpjpe_mm"] == pytest.approx(metrics[branch]["mpjpe_mm"], rel=5e-3)
         assert row["people"] == 2
         assert row["low_mm"] <= row["mpjpe_mm"] <= row["high_mm"]

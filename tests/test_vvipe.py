@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polypose
 import pytest
 import torch
 from posedata.store import PoseStore, write_store
@@ -20,9 +21,8 @@ from typer.testing import CliRunner
 from typer_front import typer_front
 from vvipe.ablate import COMPONENTS
 from vvipe.cli import app
-from vvipe.embed import has_encoder
 from vvipe.recipe import Recipe
-from vvipe.task import VVIPE_TASK, open_run
+from vvipe.task import VVIPE_TASK, open_model
 from vvipe_tiny import camera_store, overrides, tiny
 
 
@@ -76,6 +76,25 @@ def test_evaluation_repeats_and_sets_rows_side_by_side(trained: Path, cache: Pat
     assert "none.npy" in said or "PR-VIPE" in said
 
 
+def test_a_training_leaves_what_polypose_loads(trained: Path, views: Path, tmp_path: Path) -> None:
+    """The weights that evaluation uses, and what must be known of them: its commands answer alike."""
+    model = polypose.load(trained)
+    assert repr(model).startswith("ViewInvariant(vvipe, ")
+    assert model.settings.data
+    assert (model.config.hidden, model.config.dim, model.modalities) == (32, 8, ("2d", "3d"))
+    store = PoseStore.open(views)
+    np.save(tmp_path / "k.npy", store.column("keypoints_detector"))
+    vvipe("lift", trained, tmp_path / "k.npy", tmp_path / "o.npz", "--skeleton", "h36m17")
+    vvipe("embed", trained, views, tmp_path / "e.npz", "--keypoints", "detector")
+    vvipe("embed", trained, views, tmp_path / "g.index", "--keypoints", "detector")
+    points = np.array(store.column("keypoints_detector"))
+    with np.load(tmp_path / "o.npz") as lifted, np.load(tmp_path / "e.npz") as embedded:
+        np.testing.assert_allclose(model.lift(points, skeleton="h36m17").joints, lifted["joints"], atol=1e-5)
+        found = model.embed(keypoints=points, skeleton="h36m17")
+        np.testing.assert_allclose(found.vectors, embedded["embedding"], atol=1e-5)
+    assert EmbeddingIndex.load(tmp_path / "g.index").about == model.made_by()
+
+
 def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: Path) -> None:
     """Stage 1 alone, then stage 2: the same curves as in one go, and an embedding of 3D in between."""
     words = ("train", "--runs", tmp_path, "--name", "tiny", "--no-report", *overrides(cache))
@@ -83,7 +102,7 @@ def test_stages_one_by_one_are_the_whole(trained: Path, cache: Path, tmp_path: P
     assert "no last checkpoint of stage vae" in said
     assert not (tmp_path / "tiny").exists()
     vvipe(*words, "--stage", "vae")
-    assert not has_encoder(open_run(tmp_path / "tiny"))
+    assert open_model(tmp_path / "tiny").modalities == ("3d",)
     assert "--stage mapping" in vvipe("evaluate", tmp_path / "tiny", code=2)
     vvipe(*words, "--stage", "mapping", "--resume")
     assert _curves(tmp_path / "tiny") == _curves(trained)
@@ -366,22 +385,22 @@ def test_bad_input_is_one_line(tmp_path: Path, trained: Path, cache: Path) -> No
 
 
 def test_what_is_no_array_of_numbers_is_named(trained: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", keypoints=np.zeros((2, 17, 2)), boxes=np.zeros(2))
+    np.savez(tmp_path / "a.npz", points=np.zeros((2, 17, 2)), boxes=np.zeros(2))
     (tmp_path / "a.txt").write_text("1 2 3")
     (tmp_path / "a.npy").touch()
     np.save(tmp_path / "none.npy", np.zeros((0, 17, 2)))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:99])
-    for name, said in {
-        "a.npz": "is an .npz of keypoints, boxes; save one of them as .npy",
-        "a.txt": "not a whole .npy",
-        "a.npy": "not a whole .npy",
-        "cut.npz": "not a whole .npy",
-        "none.npy": "has no frame",
-    }.items():
-        for words in (
-            ("lift", trained, tmp_path / name, tmp_path / "o.npz"),
-            ("embed", trained, tmp_path / name, tmp_path / "o.npz"),
-            ("embed", trained, tmp_path / name, tmp_path / "o.npz", "--modality", "3d"),
+    for name, keypoints, joints in (
+        ("a.npz", "holds points, boxes; call the keypoints", "is an .npz of points, boxes; save one of them"),
+        ("a.txt", "give keypoints as .npy, .npz, .csv, .json", "not a whole .npy"),
+        ("a.npy", "not a whole .npy", "not a whole .npy"),
+        ("cut.npz", "not a whole .npz", "not a whole .npy"),
+        ("none.npy", "has no frame", "has no frame"),
+    ):
+        for said, *words in (
+            (keypoints, "lift", trained, tmp_path / name, tmp_path / "o.npz"),
+            (keypoints, "embed", trained, tmp_path / name, tmp_path / "o.npz"),
+            (joints, "embed", trained, tmp_path / name, tmp_path / "o.npz", "--modality", "3d"),
         ):
             found = " ".join(vvipe(*words, code=2).split())
             assert said in found
@@ -447,3 +466,25 @@ def test_frames_in_which_a_camera_saw_nobody_are_left_out_of_a_protocol(
     done = CliRunner().invoke(app, [*words, "--keypoints", "one_blind"])
     assert done.exit_code == 2
     assert "in each of 15 frames some camera's keypoints_one_blind show no hip" in done.output
+
+
+def test_a_release_is_measured_as_it_is_written(trained: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "vvipe-release")
+    weights, results = tmp_path / "vvipe.safetensors", tmp_path / "release.json"
+    given = overrides(cache, "data.format=synthetic", "data.keypoints=exact")
+    said = vvipe("release", "--runs", tmp_path, "--weights", weights, "--json", results, *given)
+    (row,) = json.loads(results.read_text())["rows"]
+    metrics = json.loads((trained / "metrics.json").read_text())
+    for rig in ("same_rig", "all", "unseen"):
+        # float16 may swap neighbours
+        assert row[f"{rig}.hit1"] == pytest.approx(metrics[rig]["hit1"], abs=2.5)
+    assert f"{row['unseen.hit1']:.1f}" in said
+    card = weights.with_suffix(".md").read_text()
+    assert f"| unseen cameras | {row['unseen.hit1']:.1f} |" in card
+    assert "$" not in card
+    model = polypose.load(weights)
+    assert model.kind == "vvipe"
+    own = open_model(trained)
+    for name, value in own.network.state_dict().items():
+        kept = model.network.state_dict()[name]
+        assert torch.equal(kept, value.half().float() if value.is_floating_point() else value), name

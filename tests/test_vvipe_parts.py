@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from vvipe.data import TRAIN, TrainingData, open_data
 from vvipe.recipe import AugmentConfig
 from vvipe.steps import mapping_loss, matching_loss, vae_loss
-from vvipe.task import build
+from vvipe.task import VVIPE_TASK
 from vvipe_tiny import tiny
 
 
@@ -176,7 +176,7 @@ def test_keypoints_of_coco_and_h36m_meet(data: TrainingData) -> None:
 def test_losses_are_what_the_paper_adds_up(data: TrainingData, tmp_path: Path) -> None:
     recipe = tiny(tmp_path)
     torch.manual_seed(0)
-    model = build(recipe).eval()
+    model = VVIPE_TASK.build(recipe, None, ()).eval()
     assert isinstance(model, VVIPE)
     generator = torch.Generator().manual_seed(2)
     pose = data.draw_poses(24, generator, everything)
@@ -199,7 +199,7 @@ def test_pr_vipe_prefers_embeddings_that_tell_poses_apart(data: TrainingData, tm
     matching = "matching={dim: 16, draws: 20, dropout: 0}"
     recipe = tiny(tmp_path, "model.method=prvipe", "model.hidden=64", matching)
     torch.manual_seed(0)
-    model = build(recipe)
+    model = VVIPE_TASK.build(recipe, None, ())
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     for step in range(30):

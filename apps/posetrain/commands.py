@@ -197,6 +197,42 @@ def add_baseline(app: typer.Typer, about: About) -> None:
     _add(app, baseline, f"Train {about.label} on a recipe's data and measure it, to compare with.")
 
 
+def add_release(
+    app: typer.Typer, about: About, name: str, results: str, write: Callable[[Path, Any, Path, Path], Table]
+) -> None:
+    """`release`: the weights that polypose ships.
+
+    Args:
+        name, results: of the weights, and of the file of results.
+        write: given a model's run or file, the recipe, the weights and the results to write; what to show.
+    """
+
+    @plain_errors()
+    def release(
+        set_: SetOption = [],  # noqa: B006
+        runs: RunsOption = Path("runs"),
+        weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = Path(
+            f"packages/polypose/src/polypose/weights/{name}.safetensors"
+        ),
+        json: Annotated[Path, typer.Option(help="the results to write")] = Path(
+            f"docs/results/{results}.json"
+        ),
+        from_: Annotated[Path | None, typer.Option("--from", help="a model's file: train nothing")] = None,
+    ) -> None:
+        from posedata.errors import check_new_file
+
+        from posetrain.lifecycle import train as run_training
+
+        check_new_file(weights)
+        recipe, run = load_named(about, "release", set_), runs / about.run_name("release")
+        if from_ is None and not (run / "metrics.json").is_file():
+            run_training(about.load(), recipe, run, "resume")
+        print_table(*write(from_ or run, recipe, weights, json))
+        console.print(f"{weights}, {json}")
+
+    _add(app, release, "Make the weights that polypose ships: train the recipe `release`, write and measure.")
+
+
 def load_named(about: About, recipe: str, overrides: Iterable[str]) -> Any:
     """A recipe of a task, by name or file."""
     from posetrain.recipe import load_recipe

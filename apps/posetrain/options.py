@@ -12,6 +12,8 @@ from posedata.terminal import Terminal
 from posetrain.errors import plain_errors
 
 if TYPE_CHECKING:
+    from polypose.retrieval import Hits
+
     from posetrain.runs import Existing
 
 Views = Literal["recorded", "virtual"]
@@ -57,6 +59,14 @@ OverOption = Annotated[
     list[str], typer.Option("--over", help="vary a key: --over loop.ema=null,0.99; repeatable: the product")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+ColumnOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
+SkeletonOption = Annotated[str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")]
+FROM, TO = (
+    typer.Option(name, help=f"modality of the {whose}")
+    for name, whose in (("--from", "queries"), ("--to", "gallery"))
+)
+KOption = Annotated[int, typer.Option("--k", "-k", min=1, help="how many to retrieve")]
+ShowOption = Annotated[int, typer.Option(min=0, help="queries to print")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
 
@@ -86,3 +96,12 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     for row in rows:
         table.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row))
     console.print(table, soft_wrap=False)
+
+
+def print_hits(hits: "Hits", title: str, show: int, json: Path | None) -> None:
+    """The first of what a retrieval found, as a table; all of it into a results file."""
+    from posedata.results import write_results
+
+    if json:
+        write_results(json, hits.records, data=hits.gallery, overall=hits.scores)
+    print_table(title, hits.header, hits.rows[:show])

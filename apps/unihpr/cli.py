@@ -1,25 +1,27 @@
 """The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from posetrain.commands import add_baseline, load_named, task_app
+from posetrain.commands import add_baseline, add_release, task_app
 from posetrain.errors import plain_errors
 from posetrain.options import (
+    FROM,
+    TO,
+    ColumnOption,
     JsonOption,
+    KOption,
     PictureOption,
     RunArgument,
-    RunsOption,
-    SetOption,
+    ShowOption,
+    SkeletonOption,
     console,
-    print_table,
+    print_hits,
 )
+from posetrain.task import Table
 
 from unihpr.recipe import ABOUT, BASELINE
-
-WEIGHTS = Path("packages/polypose/src/polypose/weights/unihpr.safetensors")
-RESULTS = Path("docs/results/release.json")
 
 StoreArgument = Annotated[Path, typer.Argument(help="a store of views (posedata views, posedata render)")]
 
@@ -35,16 +37,16 @@ def embed(
     store: StoreArgument,
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     modality: Annotated[str, typer.Option(help="image, 2d, 3d or all")] = "all",
-    keypoints: Annotated[str, typer.Option(help="the store's column: keypoints_NAME")] = "true",
+    keypoints: ColumnOption = "true",
 ) -> None:
     """Embed the views of a store: `image`, `2d` and `3d`, each (N, D), unit length."""
-    from polypose.stores import embed_store
+    from polypose.files import embed_file
     from posedata.arrays import check_ending
 
     from unihpr.task import open_model
 
     check_ending(out)
-    shapes = embed_store(open_model(run), store, out, modality, keypoints)
+    shapes = embed_file(open_model(run), store, out, modality=modality, keypoints=keypoints)
     console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
 
 
@@ -54,23 +56,19 @@ def retrieve(
     run: RunArgument,
     queries: StoreArgument,
     gallery: StoreArgument,
-    source: Annotated[str, typer.Option("--from", help="modality of the queries")] = "2d",
-    target: Annotated[str, typer.Option("--to", help="modality of the gallery")] = "3d",
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many to retrieve")] = 5,
-    show: Annotated[int, typer.Option(min=0, help="queries to print")] = 10,
+    source: Annotated[str, FROM] = "2d",
+    target: Annotated[str, TO] = "3d",
+    k: KOption = 5,
+    show: ShowOption = 10,
     json: JsonOption = None,
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
-    from polypose.stores import retrieve_views
-    from posedata.results import write_results
+    from polypose.retrieval import retrieve_views
 
     from unihpr.task import open_model
 
     hits = retrieve_views(open_model(run), queries, gallery, source, target, k)
-    if json:
-        write_results(json, hits.records, data=hits.gallery, overall=hits.scores)
-    header = ("query row", "gallery rows", "cosine", "MPJPE mm")
-    print_table(f"{source} to {target}", header, hits.rows[:show])
+    print_hits(hits, f"{source} to {target}", show, json)
 
 
 @app.command()
@@ -81,9 +79,7 @@ def lift(
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
     focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
-    skeleton: Annotated[
-        str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")
-    ] = "coco17",
+    skeleton: SkeletonOption = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
     picture: PictureOption = None,
 ) -> None:
@@ -133,32 +129,13 @@ def interpolate(
     console.print(f"{out}, {picture}")
 
 
-@app.command()
-@plain_errors()
-def release(
-    set_: SetOption = [],  # noqa: B006
-    runs: RunsOption = Path("runs"),
-    weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = WEIGHTS,
-    json: JsonOption = RESULTS,
-) -> None:
-    """Make the weights that polypose ships.
+def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
+    from unihpr.release import release
 
-    Trains the recipe `release` where runs/release is not whole, then calibrates, writes and measures it.
-    """
-    from posedata.errors import check_new_file
-    from posetrain.lifecycle import train as run_training
+    return release(source, recipe, weights, json)
 
-    from unihpr.release import release as write_release
-    from unihpr.task import UNIHPR
 
-    check_new_file(weights)
-    recipe, run = load_named(ABOUT, "release", set_), runs / "release"
-    if not (run / "metrics.json").is_file():
-        run_training(UNIHPR, recipe, run, "resume")
-    rows = write_release(run, weights, json or RESULTS)
-    shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
-    print_table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
-    console.print(f"{weights}, {json}")
+add_release(app, ABOUT, "unihpr", "release", _release)
 
 
 if __name__ == "__main__":

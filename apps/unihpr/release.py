@@ -1,4 +1,4 @@
-"""The weights that polypose ships: trained, calibrated, measured as a user gets them, and told on a card."""
+"""The weights that polypose ships: their spread fitted, measured as a user gets them, and told on a card."""
 
 from __future__ import annotations
 
@@ -6,47 +6,69 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from polypose.measuring import Metrics, branch_errors, branch_row, calibrate
-from polypose.model import Model, load
+from polypose.loading import load
+from polypose.measuring import Metrics, branch_errors, branch_row, calibrate, estimates
+from polypose.model import Model
 from polypose.network import POSE_SKELETON, Modality
 from polypose.samples import Sample
+from polypose.spread import fit
 from posedata.results import write_results
 from posedata.scoring import breakdown
 from posedata.terminal import print_line
 from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import DETECTED, TRUE, see
+from posetrain.task import Table
 
 from unihpr.card import write_card
-from unihpr.data import TrainingData
-from unihpr.task import as_model, open_run
+from unihpr.data import TrainingData, prepare_stores
+from unihpr.recipe import Recipe
 
 ANYWHERE = "anywhere"
+VIEWS, PICTURES = 16_000, 4000
+"""Of training, that the spread is fitted to."""
 Say = Callable[[str], None]
 
 
-def release(run: Path, weights: Path, json: Path, say: Say = print_line) -> list[Metrics]:
-    """Calibrate a finished run on its validation people, write the weights and their card, measure what was
-    written on the test people; returns the rows.
+def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = print_line) -> Table:
+    """Fit a finished model's spread, write its weights and their card, and measure what was written on the
+    test people; returns the error of each branch.
 
     Args:
+        source: its run, or its file.
+        recipe: that it was trained by.
         weights: the .safetensors to write, in float16; the card goes beside it, as .md.
         json: the results file to write.
 
     Raises:
-        FileNotFoundError, ValueError: the run is not there or not whole, or the split has no validation.
+        FileNotFoundError, ValueError: there is no such model, or the split has no validation people.
     """
-    trained = open_run(run)
-    data = trained.data
-    assert isinstance(data, TrainingData)
-    held_out = data.on("validation", say)
-    samples = list(branches_of(held_out).values())
-    factors = calibrate(trained.model, samples, trained.recipe.evaluation.batch)
-    say("spread on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
-    as_model(trained).save(weights, half=True, decodes=("3d",))
+    model, data = load(source), TrainingData(prepare_stores(recipe.data, say), recipe.data)
+    held_out = branches_of(data.on("validation", say))
+    fit_spread(model, data, held_out, recipe.loop.seed)
+    factors = calibrate(model.network, list(held_out.values()), model.settings.batch)
+    say("stretch on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
+    model.save(weights, half=True, decodes=("3d",))
     rows = list(measure(load(weights), data))
-    write_results(json, rows, data=data.fingerprint, seeds=[trained.recipe.loop.seed], spread=factors)
+    write_results(json, rows, data=data.fingerprint, seeds=[recipe.loop.seed], stretch=factors)
     write_card(weights.with_suffix(".md"), rows, weights)
-    return rows
+    shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
+    return Table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
+
+
+def fit_spread(
+    model: Model, data: TrainingData, held_out: dict[str, tuple[Modality, Sample]], seed: int
+) -> None:
+    """Which poses the model is less sure of, by what it makes of training views, and of people held out."""
+    network, batch = model.network, model.settings.batch
+    generator = torch.Generator(data.device).manual_seed(seed)
+    drawn = data.draw_views(VIEWS, generator, lambda rows: rows)
+    pictures = data.draw_images(PICTURES, generator, lambda rows: rows)
+    seen: dict[Modality, Sample] = {"2d": drawn, "3d": drawn, "image": pictures}
+    trained = {name: estimates(network, name, [sample], batch) for name, sample in seen.items()}
+    others = {
+        name: estimates(network, name, [s for m, s in held_out.values() if m == name], batch) for name in seen
+    }
+    fit(network.make_spread(), trained, others, seed=seed)
 
 
 def branches_of(data: TrainingData) -> dict[str, tuple[Modality, Sample]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from polypose.batches import decode, embed
+from polypose.drawing import shared_space
 from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
 from posedata.figures import gallery
@@ -23,7 +24,6 @@ from torch import Tensor
 
 from unihpr.data import POSE, Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, summary
-from unihpr.figures import shared_space
 from unihpr.protocol import branch_scores, published_rows
 from unihpr.recipe import Recipe
 

@@ -1,13 +1,17 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-from posetrain.commands import load_named, task_app
+from posetrain.commands import add_release, load_named, task_app
 from posetrain.errors import plain_errors
 from posetrain.options import (
+    FROM,
+    TO,
+    ColumnOption,
     JsonOption,
+    KOption,
     NameOption,
     PictureOption,
     RecipeOption,
@@ -15,19 +19,19 @@ from posetrain.options import (
     RunsOption,
     SeedsOption,
     SetOption,
+    ShowOption,
+    SkeletonOption,
     console,
+    print_hits,
     print_table,
 )
+from posetrain.task import Table
 
 from vvipe.recipe import ABOUT
 
-SourceHelp = "a store (posedata views), or an .npy of keypoints (N, K, 2 or 3) or joints (N, 17, 3)"
+SourceHelp = "a store (posedata views), a file of keypoints, or an .npy of joints (N, 17, 3)"
 SourceArgument = Annotated[Path, typer.Argument(help=SourceHelp)]
 Modality = Literal["2d", "3d"]
-KeypointsOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
-SkeletonOption = Annotated[
-    str, typer.Option("--skeleton", help="of an .npy: coco17, h36m17, openpose25, ...")
-]
 AmountOption = Annotated[list[float], typer.Option("--amount", help="of noise; may be repeated")]
 
 
@@ -63,13 +67,22 @@ def embed(
     source: SourceArgument,
     out: Annotated[Path, typer.Argument(help="an .npz or .csv, or NAME.index to retrieve from")],
     modality: Annotated[Modality, typer.Option(help="of the source")] = "2d",
-    keypoints: KeypointsOption = "true",
+    keypoints: ColumnOption = "true",
     skeleton: SkeletonOption = "coco17",
 ) -> None:
     """Embed views (2d) or poses (3d): `embedding` (N, D), compared by Euclidean distance."""
-    from vvipe.use import embed_source
+    from polypose.files import embed_file
+    from polypose.retrieval import INDEX
+    from posedata.arrays import check_ending
 
-    console.print(f"{out}: {embed_source(run, source, out, modality, keypoints, skeleton)}")
+    from vvipe.task import open_model
+
+    check_ending(out, more=(INDEX,))
+    model, name = open_model(run), "embedding"
+    shapes = embed_file(
+        model, source, out, modality=modality, keypoints=keypoints, skeleton=skeleton, name=name
+    )
+    console.print(f"{out}: {shapes[name]}")
 
 
 @app.command()
@@ -78,26 +91,29 @@ def retrieve(
     run: RunArgument,
     queries: SourceArgument,
     gallery: Annotated[Path, typer.Argument(help=f"{SourceHelp}; or NAME.index made by embed")],
-    source: Annotated[Modality, typer.Option("--from", help="modality of the queries")] = "2d",
-    target: Annotated[Modality, typer.Option("--to", help="modality of the gallery")] = "2d",
-    k: Annotated[int, typer.Option("--k", "-k", help="how many to retrieve", min=1)] = 5,
-    show: Annotated[int, typer.Option(help="queries to print")] = 10,
-    keypoints: KeypointsOption = "true",
+    source: Annotated[Modality, FROM] = "2d",
+    target: Annotated[Modality, TO] = "2d",
+    k: KOption = 5,
+    show: ShowOption = 10,
+    keypoints: ColumnOption = "true",
     skeleton: SkeletonOption = "coco17",
     json: JsonOption = None,
 ) -> None:
     """The gallery's poses nearest to every query, whatever camera saw either."""
-    from vvipe.use import retrieve as search
+    from polypose.retrieval import retrieve_views
 
-    rows = search(run, queries, gallery, source, target, k, keypoints, skeleton, json)
-    print_table(f"{source} to {target}", ("query", "gallery rows", "PA-MPJPE mm of the first"), rows[:show])
+    from vvipe.task import open_model
+
+    model = open_model(run)
+    hits = retrieve_views(model, queries, gallery, source, target, k, keypoints=keypoints, skeleton=skeleton)
+    print_hits(hits, f"{source} to {target}", show, json)
 
 
 @app.command()
 @plain_errors()
 def lift(
     run: RunArgument,
-    keypoints: Annotated[Path, typer.Argument(help=".npy (N, K, 2 or 3): x, y and confidence")],
+    keypoints: Annotated[Path, typer.Argument(help="a file of keypoints: x, y and confidence, pixels")],
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     skeleton: SkeletonOption = "coco17",
     size: Annotated[
@@ -109,9 +125,14 @@ def lift(
 
     `valid` (N,) tells the frames that show a hip and a shoulder; the joints of others are NaN.
     """
-    from vvipe.use import lift as lift_file
+    from polypose.files import lift_file
+    from posedata.arrays import check_ending
 
-    console.print(f"{out}: joints {lift_file(run, keypoints, out, skeleton, picture, size)}")
+    from vvipe.task import open_model
+
+    check_ending(out, picture)
+    shape = lift_file(open_model(run), keypoints, out, skeleton=skeleton, size=size, picture=picture)
+    console.print(f"{out}: joints {shape}")
 
 
 @app.command()
@@ -126,9 +147,23 @@ def generate(
     seed: Annotated[int, typer.Option(help="decides the noise", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """New poses: noise around the embedding of a pose, or samples of the prior, decoded."""
-    from vvipe.use import generate as make
+    from polypose.generation import generate_file
+    from posedata.arrays import check_ending
 
-    console.print(f"{out}: joints {make(run, out, around, row, amount, count, seed)}")
+    from vvipe.task import open_model
+
+    check_ending(out, out.with_suffix(".png"))
+    shape = generate_file(open_model(run), out, around, row, amount, count, seed)
+    console.print(f"{out}: joints {shape}")
+
+
+def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
+    from vvipe.release import release
+
+    return release(source, recipe, weights, json)
+
+
+add_release(app, ABOUT, "vvipe", "vvipe_release", _release)
 
 
 if __name__ == "__main__":

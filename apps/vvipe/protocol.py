@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from polypose.stores import embed_views
 from posedata.scoring.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import moments
 
-from vvipe.embed import VVIPERun, embed_any, require_encoder
+from vvipe.trained import VVIPERun, as_model
 
 
 def hit_protocol(name: str) -> HitProtocol:
@@ -43,15 +44,15 @@ def score_hits(
     Raises:
         ValueError: the store has no row of the protocol's test part, or nobody is seen in any.
     """
-    require_encoder(trained)
-    store = PoseStore.open(path)
+    model, store = as_model(trained), PoseStore.open(path)
+    model.require("2d")
     rows = protocol.test.rows(store)
     if not len(rows):
         raise ValueError(f"{path}: has no row of {protocol.name}'s test part; prepare {protocol.formats[0]}")
     if "valid" in store:
         rows = whole(store, rows)
     views, names = moments(store, rows, protocol.cameras)
-    embedded = embed_any(trained, path, "2d", keypoints, "")
+    embedded = embed_views(model, store, ("2d",), keypoints)["2d"]
     seen = embedded.isfinite().all(-1).numpy()[views].all(axis=1)
     if not seen.any():
         raise ValueError(

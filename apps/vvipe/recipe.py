@@ -1,9 +1,10 @@
 """The schema of a V-VIPE recipe: every value that a run depends on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from polypose.config import InvariantConfig
 from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
 from posedata.source import PoseSource
 from poseenc.hit_rules import HitRules
@@ -13,8 +14,7 @@ from posetrain.task import About
 RECIPES = Path(__file__).parent / "recipes"
 
 Span = tuple[float, float]
-Method = Literal["vvipe", "prvipe"]
-METHODS: dict[Method, str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
+METHODS: dict[Literal["vvipe", "prvipe"], str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,6 @@ class AugmentConfig:
     distance: Span = (3.0, 7.0)
     focal: Span = (1000.0, 1300.0)
     noise: Fraction = 0.0
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The networks (`poseenc`).
-
-    Attributes:
-        method: `vvipe`, or its peer `prvipe`.
-        dim, dropout: width of V-VIPE's embedding, and its dropout; PR-VIPE's stand under `matching`.
-        hidden, blocks: of SimpleBaseline's trunk.
-        confidence: whether the detector's confidence is an input.
-    """
-
-    method: Method = "vvipe"
-    dim: Positive = 32
-    hidden: Positive = 1024
-    blocks: Positive = 2
-    dropout: Fraction = 0.1
-    confidence: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,12 +153,19 @@ class Recipe:
 
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: InvariantConfig = field(default_factory=InvariantConfig)
     vae: VaeConfig = field(default_factory=VaeConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     evaluation: HitRules = field(default_factory=HitRules)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def network_config(recipe: Recipe) -> InvariantConfig:
+    """The networks that a recipe says."""
+    if recipe.model.method == "vvipe":
+        return recipe.model
+    return replace(recipe.model, dim=recipe.matching.dim, dropout=recipe.matching.dropout)
 
 
 ABOUT = About(

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from polypose import drawing
+from polypose.drawing import upright
 from posedata.figures import gallery
 from posedata.html import Report
 from posedata.scoring.metrics import nearest
@@ -19,7 +21,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from vvipe import figures
-from vvipe.embed import VVIPERun, require_encoder
+from vvipe.trained import VVIPERun, as_model
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
 KEYS = 10
@@ -29,7 +31,7 @@ CLOUD = 800
 @torch.no_grad()
 def write_report(trained: VVIPERun, metrics: Metrics) -> Path:
     """Write report.html into the run folder; leaves the model on the CPU."""
-    require_encoder(trained)
+    as_model(trained).require("2d")
     model, data = trained.model.cpu().eval(), trained.data  # pictures are drawn on the CPU
     test, torso = data.test.to("cpu"), data.body.torso
     embedded = embed_views(model, test.other, trained.recipe.evaluation.batch)
@@ -109,7 +111,7 @@ def _points(report: Report, model: object, test: TestSet, embedded: Tensor, keys
     )
     first = int(keys[1])
     row = [
-        ("chest" if c < CHEST_CAMERAS else "steep", figures.flat(test.other.keypoints[first, c]))
+        ("chest" if c < CHEST_CAMERAS else "steep", drawing.flat(test.other.keypoints[first, c]))
         for c in range(test.other.keypoints.shape[1])
     ]
     report.figure(gallery([row]), "pose 2 as the eleven cameras see it")
@@ -133,13 +135,13 @@ def _retrieved(
     rows = []
     for query, hits in zip(keys.tolist(), found.tolist(), strict=True):
         cells: list[tuple[str, object]] = [
-            ("query", figures.flat(test.other.keypoints[query, chest])),
-            ("its pose", figures.upright(poses[query])),
+            ("query", drawing.flat(test.other.keypoints[query, chest])),
+            ("its pose", upright(poses[query])),
         ]
         for hit in hits:
-            cells.append(("", figures.flat(test.other.keypoints[hit, steep])))
+            cells.append(("", drawing.flat(test.other.keypoints[hit, steep])))
             far = float(test.distances[query, hit])
-            cells.append((f"{far:.2f} torsos, {1000 * torso * far:.0f} mm", figures.upright(poses[hit])))
+            cells.append((f"{far:.2f} torsos, {1000 * torso * far:.0f} mm", upright(poses[hit])))
         rows.append(cells)
     return gallery(rows)
 
@@ -149,11 +151,11 @@ def _lifted(model: VVIPE, test: TestSet, embedded: Tensor, torso: float, keys: I
     rows = []
     for key in keys.tolist():
         lifted = torso * model.decode(embedded[key, cameras])
-        cells = [("truth", figures.upright(torso * test.pose[key]))]
+        cells = [("truth", upright(torso * test.pose[key]))]
         for camera, pose in zip(cameras, lifted, strict=True):
             error = float((pose - torso * test.pose[key]).norm(dim=-1).mean() * 1000)
-            cells.append(("", figures.flat(test.other.keypoints[key, camera])))  # type: ignore[arg-type]
-            cells.append((f"{error:.0f} mm", figures.upright(pose)))
+            cells.append(("", drawing.flat(test.other.keypoints[key, camera])))  # type: ignore[arg-type]
+            cells.append((f"{error:.0f} mm", upright(pose)))
         rows.append(cells)
     return gallery(rows)
 
@@ -163,8 +165,8 @@ def _generated(model: VVIPE, test: TestSet, torso: float, row: int) -> object:
     directions = torch.randn(7, model.dim, generator=generator)
     start: Float[Tensor, "J 3"] = test.pose[row]
     cells = [
-        [("pose", figures.upright(torso * start)), ("0", figures.upright(torso * line0))]
-        + [(f"{a:g} z{i + 1}", figures.upright(torso * p)) for a, p in zip(AMOUNTS, line, strict=True)]
+        [("pose", upright(torso * start)), ("0", upright(torso * line0))]
+        + [(f"{a:g} z{i + 1}", upright(torso * p)) for a, p in zip(AMOUNTS, line, strict=True)]
         for i, (line, line0) in enumerate(
             zip(
                 around(model, start, directions[:2], AMOUNTS),
@@ -174,5 +176,5 @@ def _generated(model: VVIPE, test: TestSet, torso: float, row: int) -> object:
         )
     ]
     prior = torso * model.decode(directions[1:])
-    cells.append([("prior", figures.upright(pose)) for pose in prior])
+    cells.append([("prior", upright(pose)) for pose in prior])
     return gallery(cells)

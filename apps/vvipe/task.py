@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from polypose.invariant import ViewInvariant, built
 from posedata.splits import Part
 from poseenc.hits import evaluate, nearest_2d, rebuilt_mm
-from poseenc.vvipe import PRVIPE, VVIPE, Model
+from poseenc.vvipe import VVIPE, Model
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.loop import Trainer
@@ -19,11 +20,11 @@ from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from vvipe.ablate import COMPONENTS
 from vvipe.data import Data, TrainingData, open_data, open_test
-from vvipe.embed import VVIPERun, require_encoder
 from vvipe.protocol import hit_protocol, score_hits
-from vvipe.recipe import ABOUT, METHODS, Recipe
+from vvipe.recipe import ABOUT, METHODS, Recipe, network_config
 from vvipe.report import write_report
 from vvipe.steps import stages, vae_modules
+from vvipe.trained import VVIPERun, as_model
 
 
 class VVIPETask(Task[Recipe, Model, Data]):
@@ -45,7 +46,7 @@ class VVIPETask(Task[Recipe, Model, Data]):
         Raises:
             ValueError: that run is not finished, or of other data or another frame.
         """
-        model = build(recipe)
+        model = built(network_config(recipe))
         if data is not None:
             model.body.lengths.copy_(data.body.lengths)
             source = recipe.mapping.vae
@@ -93,11 +94,14 @@ class VVIPETask(Task[Recipe, Model, Data]):
             return {}
         return {"vae": (replace(recipe.data, keypoints="exact"), recipe.model, recipe.vae, recipe.loop)}
 
+    def pack(self, trained: VVIPERun) -> Path:
+        return as_model(trained).save(trained.run.path)
+
     def watch(self, model: Model, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         return partial(watch, model, held_out, recipe)
 
     def measure(self, trained: VVIPERun, held_out: Data, part: Part) -> Metrics:
-        require_encoder(trained)
+        as_model(trained).require("2d")
         recipe = trained.recipe
         metrics = evaluate(
             trained.model, held_out.test, held_out.body.torso, recipe.evaluation, recipe.vae.align
@@ -142,19 +146,6 @@ class VVIPETask(Task[Recipe, Model, Data]):
         return Scored([table], [ours], {"data": data, "published": scored.published()})
 
 
-def build(recipe: Recipe) -> Model:
-    """The model that a recipe names."""
-    config, matching = recipe.model, recipe.matching
-    shape: dict[str, Any] = {
-        "hidden": config.hidden,
-        "blocks": config.blocks,
-        "confidence": config.confidence,
-    }
-    if config.method == "vvipe":
-        return VVIPE(config.dim, dropout=config.dropout, **shape)
-    return PRVIPE(matching.dim, dropout=matching.dropout, **shape)
-
-
 @torch.no_grad()
 def watch(model: Model, data: Data, recipe: Recipe, stage: str) -> dict[str, float]:
     """A stage of training in few numbers: the error of poses rebuilt, mm, then Hit@k and the 3D error."""
@@ -186,6 +177,6 @@ def _require_same(source: Path, card: dict[str, Any], recipe: Recipe, data: str)
 VVIPE_TASK = VVIPETask()
 
 
-def open_run(folder: Path) -> VVIPERun:
-    """A finished run of V-VIPE or PR-VIPE (`posetrain.lifecycle.open_run`)."""
-    return lifecycle.open_run(VVIPE_TASK, folder)
+def open_model(folder: Path) -> ViewInvariant:
+    """What a user holds of a finished run (`posetrain.lifecycle.open_run`)."""
+    return as_model(lifecycle.open_run(VVIPE_TASK, folder))

@@ -162,16 +162,16 @@ def several_cameras(
 
 def main(
     poses: Annotated[
-        Path, typer.Argument(help="an npz of joints (N, 17, 3), seq and subject; split.json beside")
-    ],
+        Path | None, typer.Argument(help="an npz of joints (N, 17, 3), seq and subject; split.json beside it")
+    ] = None,
     part: Annotated[Literal["test", "validation"], typer.Option(help="whose people")] = "test",
     each: Annotated[int, typer.Option(help="recordings of each person at most")] = 8,
     longest: Annotated[int, typer.Option(help="frames of a recording")] = 150,
     json: Annotated[Path | None, typer.Option(help="write the results there")] = None,
 ) -> None:
     """Print and write the rows."""
-    if not poses.is_file():
-        print_line(f"{poses}: no such file; nothing is measured")
+    if poses is None or not poses.is_file():
+        print_line(f"{poses or 'no poses given'}: nothing is measured; give the motion capture's npz")
         return
     model, errors, frames, people = polypose.load(), Errors(), 0, set()
     for seed, (person, truth) in enumerate(clips(poses, part, each, longest)):

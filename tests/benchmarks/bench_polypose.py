@@ -2,20 +2,25 @@
 
     python tests/benchmarks/bench_polypose.py --json docs/results/polypose_speed.json
 
-The twin does the same in a loop, a person at a time, without checks. Without --model a network of the size
-that --hidden says is made, of random weights: time does not depend on what it has learnt.
+The twin does the same in a loop, a person at a time, without checks. Below them the network alone, by torch
+and by ONNX runtime, on keypoints as it takes them; and how long loading takes once all is imported. Without
+--model a network of the size that --hidden says is made, of random weights: time does not depend on what it
+has learnt. `--model packaged` measures the weights in the package.
 """
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnxruntime
 import polypose
 import torch
 import typer
 from polypose.config import ModelConfig, Settings
+from polypose.export import export_onnx, module_of
 from polypose.model import Model
 from polypose.network import UniHPR
 from polypose.samples import Sample
@@ -42,21 +47,22 @@ def main(
     hidden: Annotated[int, typer.Option(help="Width of the random network.")] = 256,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 2,
     repeat: Annotated[int, typer.Option(help="The fastest of so many is told.")] = 3,
-    model: Annotated[Path | None, typer.Option(help="Measure this one instead.")] = None,
+    model: Annotated[str | None, typer.Option(help="Measure this one instead, or `packaged`.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results there.")] = None,
 ) -> None:
     """Time both and print a table."""
     torch.set_num_threads(threads)
-    held = polypose.load(model) if model else made(hidden)
+    held = made(hidden) if model is None else polypose.load(None if model == "packaged" else model)
     noise = np.random.default_rng(0).normal(0, 4, (people, 17, 2))
     points = (500 + 200 * LIMBS.reshape(17, 2) + noise).astype(np.float32)
     lifts: dict[str, Callable[[np.ndarray], object]] = {
         "polypose": lambda some: held.lift(some, size=SIZE, skeleton="h36m17"),
         "a person at a time, no checks": lambda some: naive(held, some),
+        **alone(held, points, threads),
     }
     rows = []
     for name, lift in lifts.items():
-        some = points if name == "polypose" else points[:256]
+        some = points[:256] if name.startswith("a person") else points
         batch, one = fastest(lift, some, repeat), fastest(lift, points[:1], 20 * repeat)
         rows.append(
             {"lift": name, "people": len(some), "per_second": len(some) / batch, "one_ms": 1000 * one}
@@ -67,9 +73,12 @@ def main(
             *(f"{value:,.1f}" if isinstance(value, float) else str(value) for value in row.values())
         )
     Console().print(table)
+    seconds = loading(held, repeat)
+    Console().print(f"loaded in {seconds:.2f} s")
     if json:
         weights = sum(p.numel() for p in held.network.parameters())
-        write_results(json, rows, network=f"{weights / 1e6:.1f} million weights", threads=threads)
+        network = f"{weights / 1e6:.1f} million weights"
+        write_results(json, rows, network=network, threads=threads, loading_seconds=seconds)
 
 
 def made(hidden: int) -> Model:
@@ -78,6 +87,40 @@ def made(hidden: int) -> Model:
     return Model(
         UniHPR(ModelConfig(pose_encoder="mlp", blocks=1, decoder_blocks=1, **wide)), Settings(batch=2048)
     )
+
+
+def alone(
+    model: Model, points: np.ndarray, threads: int
+) -> dict[str, Callable[[np.ndarray], list[np.ndarray]]]:
+    """The lifting network by torch and by ONNX runtime, on as many people as the points are of."""
+    seen = Sample.of(given(torch.from_numpy(points), camera()), model.settings.frame, GIVEN)
+    inputs = torch.cat([seen.keypoints, seen.confidence[..., None]], -1), seen.token
+    names, network, batch = ("keypoints", "token"), module_of(model, "lifter"), model.settings.batch
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as folder:
+        path = export_onnx(model, "lifter", Path(folder) / "lifter.onnx")
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    @torch.no_grad()
+    def by_torch(some: np.ndarray) -> list[np.ndarray]:
+        parts = zip(*(x[: len(some)].split(batch) for x in inputs), strict=True)
+        return [network(*part).numpy() for part in parts]
+
+    def by_onnx(some: np.ndarray) -> list[np.ndarray]:
+        parts = zip(*(x[: len(some)].split(batch) for x in inputs), strict=True)
+        return [
+            session.run(None, {n: x.numpy() for n, x in zip(names, part, strict=True)})[0] for part in parts
+        ]
+
+    return {"the network alone, torch": by_torch, "the network alone, ONNX runtime": by_onnx}
+
+
+def loading(model: Model, repeat: int) -> float:
+    """Seconds of the fastest loading of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = model.save(Path(folder), half=True)
+        return fastest(lambda _: polypose.load(path), np.empty(0), repeat)
 
 
 def fastest(lift: Callable[[np.ndarray], object], points: np.ndarray, repeat: int) -> float:
@@ -91,14 +134,17 @@ def fastest(lift: Callable[[np.ndarray], object], points: np.ndarray, repeat: in
     return min(times)
 
 
+def camera() -> Camera:
+    """In the origin of its own frame."""
+    return Camera(torch.full((2,), FOCAL), torch.full((2,), 499.5), torch.eye(3), torch.zeros(3), size=SIZE)
+
+
 @torch.no_grad()
 def naive(model: Model, points: np.ndarray) -> list[torch.Tensor]:
     """The same poses, one after the other."""
-    focal, centre = torch.full((2,), FOCAL), torch.full((2,), 499.5)
-    camera = Camera(focal, centre, torch.eye(3), torch.zeros(3), size=SIZE)
     found = []
     for person in points:
-        seen = Sample.of(given(torch.from_numpy(person)[None], camera), model.settings.frame, GIVEN)
+        seen = Sample.of(given(torch.from_numpy(person)[None], camera()), model.settings.frame, GIVEN)
         pose = model.network.decode("3d", model.network.embed("2d", seen), "2d") @ seen.rotation
         found.append(pose - pose[:, :1])
     return found

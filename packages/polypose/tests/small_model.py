@@ -1,11 +1,15 @@
 """Small models of random weights, made by the tests that need them."""
 
 import torch
-from polypose.config import ModelConfig
+from people import H36M, people
+from polypose.config import InvariantConfig, InvariantSettings, ModelConfig
+from polypose.invariant import ViewInvariant, built
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from poseenc.canonical import Body
 
 SMALL = ModelConfig(dim=32, pose_encoder="mlp", hidden=32, blocks=1, decoder_hidden=32, decoder_blocks=1)
+INVARIANT = InvariantConfig(dim=8, hidden=32, blocks=1)
 
 
 def small(seed: int = 0, config: ModelConfig = SMALL, **settings: object) -> Model:
@@ -16,3 +20,12 @@ def small(seed: int = 0, config: ModelConfig = SMALL, **settings: object) -> Mod
     joints = 0.3 * torch.randn(64, 17, 3, generator=generator)
     network.fit_scale(joints[..., :2], joints - joints[:, :1])
     return Model(network, Settings(**{"image_size": (48, 64), **settings}))
+
+
+def invariant(seed: int = 0, config: InvariantConfig = INVARIANT, **settings: object) -> ViewInvariant:
+    """A view-invariant model with a body, as after training."""
+    torch.manual_seed(seed)
+    network = built(config)
+    network.body.lengths.copy_(Body.mean_of(torch.from_numpy(people().joints)).lengths)
+    assert len(network.body.lengths) == len(H36M)
+    return ViewInvariant(network, config, InvariantSettings(**settings), "somewhere")  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_films_that_start_apart(shift: float) -> None:
 
 @pytest.mark.parametrize(("least", "wanted"), [(0.1, 0.1), (-0.234, -0.234), (0.0, 0.0)])
 def test_an_offset_of_least_gap(least: float, wanted: float) -> None:
-    found = offset_by(lambda ahead: 0.02 + (ahead - least) ** 2 + (np.nan if ahead > 0.8 else 0), 1 / 30)
+    found = offset_by(lambda ahead: 0.01 + (ahead - least) ** 2 + (np.nan if ahead > 0.8 else 0), 1 / 30)
     assert found == pytest.approx(wanted, abs=1e-6)
     assert offset_by(lambda ahead: 0.02 + 1e-3 * (ahead - least) ** 2, 1 / 30) == 0
     assert offset_by(lambda ahead: np.nan, 1 / 30) == 0

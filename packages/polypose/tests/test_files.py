@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from people import COCO, SIZE, people
 from polypose.cli import app
-from polypose.model import PACKAGED
+from polypose.loading import PACKAGED, load
 from polypose.reading import detector_of, read_people
-from small_model import small
+from small_model import invariant, small
 from typer.testing import CliRunner
 
 OPENPOSE = 25
@@ -193,3 +193,52 @@ def test_info_and_doctor_say_what_there_is(saved: Path) -> None:
     said = polypose("doctor")
     assert "each found again: well" in said
     assert "polypose 0.1.0" in said
+
+
+@pytest.fixture(scope="module")
+def unturned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A view-invariant model's file."""
+    return invariant().save(tmp_path_factory.mktemp("invariant") / "v.safetensors")
+
+
+def test_a_view_invariant_model_lifts_embeds_and_retrieves(
+    walk: np.ndarray, unturned: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "k.npy", walk)
+    words = ("--skeleton", "coco17", "--model", unturned)
+    picture = tmp_path / "p.png"
+    said = polypose("lift", tmp_path / "k.npy", tmp_path / "o.npz", *words, "--picture", picture)
+    assert "1 of 24 frames hold no person and get no pose: frame 23" in " ".join(said.split())
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    with np.load(tmp_path / "o.npz") as file:
+        assert set(file.files) == {"joints", "valid", "joint_names", "skeleton", "unit", "frame"}
+        lifted = load(unturned).lift(walk, skeleton="coco17")
+        np.testing.assert_array_equal(file["joints"], lifted.joints)
+    polypose("embed", tmp_path / "k.npy", tmp_path / "e.npz", *words)
+    np.save(tmp_path / "j.npy", people().joints)
+    polypose("embed", tmp_path / "j.npy", tmp_path / "p.npz", *words, "--modality", "3d")
+    polypose("retrieve", tmp_path / "e.npz", tmp_path / "p.npz", tmp_path / "r.npz", "--to", "3d", "-k", 3)
+    with np.load(tmp_path / "e.npz") as e, np.load(tmp_path / "p.npz") as p, np.load(tmp_path / "r.npz") as r:
+        apart = np.linalg.norm(e["2d"][:, None] - p["3d"], axis=-1)[:23]
+        np.testing.assert_array_equal(r["row"][:23], apart.argsort(1)[:, :3])
+        np.testing.assert_allclose(r["distance"][:23], np.sort(apart, 1)[:, :3], rtol=1e-4)
+        assert r["valid"].tolist() == [True] * 23 + [False]
+
+
+def test_what_a_view_invariant_model_does_not_do_is_said(
+    walk: np.ndarray, saved: Path, unturned: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "k.npy", walk)
+    words = (tmp_path / "k.npy", tmp_path / "o.npz", "--skeleton", "coco17", "--model", unturned)
+    assert "draws no poses of keypoints; lift them" in polypose("sample", *words, code=2)
+    assert "takes no camera; leave them out" in polypose("lift", *words, "--focal", 900, code=2)
+    assert "holds keypoints, which are 2d" in polypose("embed", *words, "--modality", "image", code=2)
+    said = polypose("export", "onnx", tmp_path / "o.onnx", "--model", unturned, code=2)
+    assert "export: is of UniHPR, not of vvipe" in said
+    gaps = (tmp_path / "k.npy", tmp_path / "g.index", *words[2:])
+    assert "frame 23 cannot be embedded, and an index has no gaps" in polypose("embed", *gaps, code=2)
+    polypose("embed", tmp_path / "k.npy", tmp_path / "v.npz", *words[2:])
+    polypose("embed", tmp_path / "k.npy", tmp_path / "u.npz", *words[2:4], "--size", *SIZE, "--model", saved)
+    said = polypose("retrieve", tmp_path / "u.npz", tmp_path / "v.npz", tmp_path / "r.npz", code=2)
+    assert "is compared by distance" in said
+    assert polypose("info", unturned).count("vvipe: embeds 2d and 3d, 8 wide, compared by distance") == 1

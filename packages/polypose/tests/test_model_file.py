@@ -2,12 +2,17 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polypose
 import pytest
+import small_model
 import torch
+from people import INTRINSICS, SIZE, people
 from polypose.model import Model
 from polypose.packed import read_packed, write_packed
 from safetensors import safe_open
@@ -28,6 +33,40 @@ def test_a_saved_model_is_the_same_model(half: bool, tmp_path: Path) -> None:
         assert kept.dtype == value.dtype
         wanted = value.half().float() if half and value.is_floating_point() else value
         assert torch.equal(kept, wanted), name
+
+
+def test_a_spread_is_kept_with_the_model(tmp_path: Path) -> None:
+    model = small()
+    spread = model.network.make_spread().eval()
+    spread.usual.fill_(0.03)
+    found = polypose.load(model.save(tmp_path / "m.safetensors"))
+    assert found.settings == replace(model.settings, spread=True)
+    assert found.network.spread is not None
+    assert torch.equal(found.network.spread.usual, spread.usual)
+
+
+def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -> None:
+    model = small()
+    found = polypose.load(model.save(tmp_path))
+    settled = found.network.decoders["3d"].network
+    assert settled.settled_added is not None
+    assert model.network.decoders["3d"].network.settled_added is None
+    for count in (1, 24):
+        points = people().pixels[:count]
+        one, other = (m.lift(points, INTRINSICS, skeleton="h36m17") for m in (model, found))
+        np.testing.assert_allclose(one.joints, other.joints, atol=1e-6)
+        np.testing.assert_allclose(one.sample(2), other.sample(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["small", "invariant"])
+def test_loading_and_lifting_import_no_compiler(kind: str, tmp_path: Path) -> None:
+    """Drawing weights without memory would, only to replace them: it takes seconds."""
+    path = getattr(small_model, kind)().save(tmp_path)
+    script = f"import sys, polypose; model = polypose.load({str(path)!r})"
+    script += f"; model.lift({people().pixels.tolist()}, size={SIZE}, skeleton='h36m17')"
+    script += "; print(*{'torch._dynamo', 'sympy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_half_is_half_as_large_and_says_so(model: Model, tmp_path: Path) -> None:
@@ -100,8 +139,10 @@ def test_tensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
 
 def test_another_kind_is_named(model: Model, tmp_path: Path) -> None:
     path = model.save(tmp_path)
-    write_packed(path, read_packed(path)._replace(kind="vvipe"))
-    with pytest.raises(ValueError, match="holds a model of kind 'vvipe', this polypose loads unihpr"):
+    write_packed(path, read_packed(path)._replace(kind="pony"))
+    with pytest.raises(
+        ValueError, match="holds a model of kind 'pony', this polypose loads unihpr and vvipe"
+    ):
         polypose.load(path)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polypose
 import pytest
 from people import INTRINSICS, SIZE, people
-from polypose.model import PACKAGED
+from polypose.loading import PACKAGED
 from posedata.skeleton import get_skeleton
 
 COCO = Path(__file__).resolve().parents[3] / "../shared/data/coco/person_keypoints_one_image.json"

@@ -124,3 +124,26 @@ def test_noise_prediction_loss_is_that_of_gfpose() -> None:
     torch.testing.assert_close(seen[0], noisy)
     torch.testing.assert_close(seen[1], 999 * t)
     torch.testing.assert_close(found, (0.3 * noisy - noise) ** 2)
+
+
+def test_what_infinite_noise_adds_is_computed_once_and_forgotten_in_training() -> None:
+    torch.manual_seed(0)
+    network = ResidualMLP(6, 4, hidden=16, blocks=1, time_dim=8).eval()
+    torch.nn.init.normal_(network.gain.weight)
+    x, condition = torch.randn(5, 6), torch.randn(5, 4)
+    level = torch.tensor(0.3)
+    features = network.project(condition)
+    before, other = network(x, None, features), network(x, level, features)
+    keys = list(network.state_dict())
+    network.settle()
+    assert list(network.state_dict()) == keys
+    assert torch.equal(network(x, None, features), before)
+    assert torch.equal(network(x, level, features), other)
+    network.no_signal.data.add_(1.0)
+    assert torch.equal(network(x, None, features), before), "it does not look again"
+    network.train().eval()
+    after = network(x, None, features)
+    assert not torch.allclose(after, before)
+    network.settle()
+    double = network.double()
+    torch.testing.assert_close(double(x.double(), None, features.double()).float(), after, atol=1e-5, rtol=0)

@@ -2,7 +2,7 @@
 
 import torch
 from poseenc import EmbeddingIndex
-from poseenc.euclidean import gallery_on_sphere, queries_for_sphere
+from poseenc.euclidean import from_sphere, gallery_on_sphere, queries_for_sphere
 
 
 def test_order_is_that_of_distances() -> None:
@@ -32,3 +32,11 @@ def test_half_precision_does_not_overflow() -> None:
     found = index.search(queries_for_sphere(gallery[:50]), 2).row
     exact = torch.cdist(gallery[:50].double(), gallery.double()).topk(2, largest=False).indices
     assert torch.equal(found, exact)
+
+
+def test_an_index_gives_back_what_it_was_made_of() -> None:
+    gallery = 2 * torch.randn(300, 16, generator=torch.Generator().manual_seed(2))
+    gallery[7] = 0
+    gallery[8] *= 1e-3
+    index = EmbeddingIndex(gallery_on_sphere(gallery))
+    torch.testing.assert_close(from_sphere(torch.from_numpy(index.vectors())), gallery, rtol=1e-5, atol=1e-8)

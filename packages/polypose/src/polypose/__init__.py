@@ -18,10 +18,23 @@ if TYPE_CHECKING:
     from polypose.config import ModelConfig, Settings
     from polypose.embeddings import Embeddings
     from polypose.inputs import InputWarning
-    from polypose.model import Model, load
-    from polypose.poses import Poses
+    from polypose.invariant import ViewInvariant
+    from polypose.loading import load
+    from polypose.model import Model
+    from polypose.poses import BodyPoses, Poses
 
-__all__ = ["Embeddings", "InputWarning", "Model", "ModelConfig", "Poses", "Settings", "capture", "load"]
+__all__ = [
+    "BodyPoses",
+    "Embeddings",
+    "InputWarning",
+    "Model",
+    "ModelConfig",
+    "Poses",
+    "Settings",
+    "ViewInvariant",
+    "capture",
+    "load",
+]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__)

@@ -14,6 +14,8 @@ def embed(
     network: UniHPR, sample: Sample, batch: int, modalities: tuple[Modality, ...] = MODALITIES
 ) -> dict[Modality, Float[Tensor, "B dim"]]:
     """Unit embeddings of a large sample, in batches."""
+    if len(sample) <= batch:
+        return network.embeddings(sample, modalities)
     parts = [network.embeddings(sample[i : i + batch], modalities) for i in range(0, len(sample), batch)]
     return {modality: torch.cat([part[modality] for part in parts]) for modality in modalities}
 

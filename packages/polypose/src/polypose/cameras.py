@@ -53,6 +53,14 @@ def take_camera(
     return Camera(focal, centre, torch.eye(3), torch.zeros(3), size=image)
 
 
+def centred(focal: float, size: tuple[int, int] | None) -> tuple[float, float, float, float]:
+    """Intrinsics of a camera that looks at the middle of its image."""
+    if size is None:
+        raise ValueError("--focal: say where the middle of the image is: --size WIDTH HEIGHT")
+    check_focal(focal, size)
+    return focal, focal, (size[0] - 1) / 2, (size[1] - 1) / 2
+
+
 def _four(values: np.ndarray) -> np.ndarray:
     """(..., 4) of fx, fy, cx, cy or a matrix."""
     if values.shape[-2:] == (3, 3) and values.ndim in (2, 3):

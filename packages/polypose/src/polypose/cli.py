@@ -13,6 +13,7 @@ from posedata.errors import one_line
 from posedata.terminal import Terminal, visible
 
 if TYPE_CHECKING:
+    from polypose.invariant import ViewInvariant
     from polypose.model import Model
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ NetworkOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="a run folder, a file, user/name; else the package's"),
+    typer.Option("--model", "-m", help="a run folder, a file, user/name, view-invariant; else the package's"),
 ]
 KeypointsArgument = Annotated[
     Path,
@@ -57,7 +58,10 @@ def lift(
     intrinsics: IntrinsicsOption = None,
     picture: Annotated[Path | None, typer.Option(help="a PNG of the first poses")] = None,
 ) -> None:
-    """3D poses, (N, 17, 3) metres in the camera's frame about the pelvis, with their sd and place."""
+    """3D poses, (N, 17, 3) metres in the camera's frame about the pelvis, with their sd and place.
+
+    A view-invariant model has them in the body's frame, of one size, and needs no camera.
+    """
     with _faults():
         from posedata.arrays import check_ending
 
@@ -112,22 +116,25 @@ def sample(
 
 @app.command()
 def embed(
-    source: Annotated[Path, typer.Argument(help="keypoints as of lift, or a store of views")],
-    out: OutArgument,
+    source: Annotated[Path, typer.Argument(help="keypoints as of lift, or a store")],
+    out: Annotated[Path, typer.Argument(help="an .npz or .csv; if view-invariant, .index too")],
     model: ModelOption = None,
     skeleton: SkeletonOption = None,
     size: SizeOption = None,
     focal: FocalOption = None,
     intrinsics: IntrinsicsOption = None,
-    modality: Annotated[str, typer.Option(help="of a store: image, 2d, 3d or all")] = "all",
+    modality: Annotated[
+        str, typer.Option(help="of a store: image, 2d, 3d or all; 3d: of an .npy of joints")
+    ] = "all",
 ) -> None:
-    """Embeddings, (N, D) of unit length by modality."""
+    """Embeddings by modality, (N, D): of unit length, or of a view-invariant model compared by distance."""
     with _faults():
         from posedata.arrays import check_ending
 
         from polypose.files import embed_file
+        from polypose.retrieval import INDEX
 
-        check_ending(out)
+        check_ending(out, more=(INDEX,))
         shapes = embed_file(
             _model(model),
             source,
@@ -150,7 +157,7 @@ def retrieve(
     target: Annotated[str, typer.Option("--to", help="of the gallery")] = "2d",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many of each")] = 10,
 ) -> None:
-    """The nearest of a gallery for every query: `row` and `cosine`, (N, K), best first."""
+    """The nearest of a gallery for every query: `row` and `cosine` (or `distance`), (N, K), best first."""
     with _faults():
         from polypose.files import retrieve_files
 
@@ -276,8 +283,8 @@ def doctor() -> None:
             console.print(line)
 
 
-def _model(source: str | None) -> Model:
-    from polypose.model import load
+def _model(source: str | None) -> Model | ViewInvariant:
+    from polypose.loading import load
 
     return load(source)
 

@@ -56,3 +56,39 @@ class Settings:
     batch: int = 512
     decodes: tuple[str, ...] = ("2d", "3d")
     spread: bool = False
+
+
+@dataclass(frozen=True)
+class InvariantConfig:
+    """V-VIPE's networks, or its peer's (`poseenc.vvipe`).
+
+    Attributes:
+        method: `vvipe`, or its peer `prvipe`.
+        dim, dropout: width of V-VIPE's embedding, and its dropout; a recipe has PR-VIPE's under `matching`.
+        hidden, blocks: of SimpleBaseline's trunk.
+        confidence: whether the detector's confidence is an input.
+    """
+
+    method: Literal["vvipe", "prvipe"] = "vvipe"
+    dim: Positive = 32
+    hidden: Positive = 1024
+    blocks: Positive = 2
+    dropout: Fraction = 0.1
+    confidence: bool = False
+
+
+@dataclass(frozen=True)
+class InvariantSettings:
+    """How such a network was trained.
+
+    Attributes:
+        align: whether poses are turned to the body's frame; else they are as the world has them.
+        encodes: what it embeds: "2d" keypoints, "3d" poses.
+        data: fingerprint of what it was trained on.
+        batch: how many poses go through it at once.
+    """
+
+    align: bool = True
+    encodes: tuple[Literal["2d", "3d"], ...] = ("2d", "3d")
+    data: str = ""
+    batch: int = 512

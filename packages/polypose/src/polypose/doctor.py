@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import torch
 
 from polypose.config import ModelConfig, Settings
-from polypose.model import PACKAGED, Model, load
+from polypose.invariant import ViewInvariant
+from polypose.loading import INVARIANT, PACKAGED, load
+from polypose.model import Model
 from polypose.network import UniHPR
 
 NEEDS = {
@@ -20,9 +22,20 @@ NEEDS = {
 """Of the extras, what each is for."""
 
 
-def about(model: Model) -> Iterator[str]:
+def about(model: Model | ViewInvariant) -> Iterator[str]:
     """What a model is, in lines."""
     yield repr(model)
+    yield from _invariant(model) if isinstance(model, ViewInvariant) else _lifter(model)
+    yield f"trained on data {model.settings.data or 'unknown'}"
+
+
+def _invariant(model: ViewInvariant) -> Iterator[str]:
+    config = model.config
+    yield f"{config.method}: embeds {' and '.join(model.modalities)}, {config.dim} wide, compared by distance"
+    yield f"a torso is {1000 * model.torso:.0f} mm; poses in the frame of the {model.frame}"
+
+
+def _lifter(model: Model) -> Iterator[str]:
     settings, config = model.settings, model.network.config
     for name, part in [*model.network.encoders.items(), *model.network.decoders.items()]:
         kind = "decoder" if part in model.network.decoders.values() else "encoder"
@@ -30,7 +43,6 @@ def about(model: Model) -> Iterator[str]:
     size = "unknown" if settings.image_size is None else "x".join(map(str, settings.image_size))
     yield f"embedding {config.dim} wide; images {config.image_encoder}, of {size}; decoder {config.decoder}"
     yield f"frame {settings.frame}; poses drawn by {settings.sampler} in {settings.steps} steps"
-    yield f"trained on data {settings.data or 'unknown'}"
 
 
 def examine() -> Iterator[str]:
@@ -48,6 +60,8 @@ def examine() -> Iterator[str]:
         except importlib.metadata.PackageNotFoundError:
             yield f"{name} is not installed, {purpose}"
     packaged = PACKAGED.is_file()
+    if INVARIANT.is_file():
+        yield "view-invariant weights: the package's"
     yield (
         "weights: the package's" if packaged else "weights: none come with the package; name a model: --model"
     )

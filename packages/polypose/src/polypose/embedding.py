@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from posedata.geometry.camera import Camera
 from posedata.views.batch import GIVEN, given
-from poseenc.index import EmbeddingIndex, Neighbours
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -57,18 +56,17 @@ def embed_inputs(
     if len(set(counts.values())) > 1:
         told = " and ".join(f"{count} of {name}" for name, count in counts.items())
         raise ValueError(f"embed: {told}; together they must be as many, one a row")
-    device = next(network.parameters()).device
     found: dict[str, Tensor] = {}
     for modality in ("image", "2d", "3d"):
         if modality in samples:
-            found[modality] = _embedded(network, samples[modality], modality, settings.batch, device)
+            found[modality] = embedded(network, samples[modality], modality, settings.batch)
     return Embeddings.of(found, Like.of(first))
 
 
 @torch.no_grad()
-def _embedded(
-    network: UniHPR, sample: Sample, modality: Modality, batch: int, device: torch.device
-) -> Float[Tensor, "N D"]:
+def embedded(network: UniHPR, sample: Sample, modality: Modality, batch: int) -> Float[Tensor, "N D"]:
+    """Unit embeddings of one modality, on the network's device; NaN where a row has nobody."""
+    device = next(network.parameters()).device
     able = sample.holds(modality)
     out = torch.full((len(sample), network.config.dim), torch.nan, device=device)
     if bool(able.any()):
@@ -139,36 +137,3 @@ def _sample(joints: Tensor, rotation: Tensor | None = None, images: Tensor | Non
     return Sample(
         torch.zeros(count, 17, 2), torch.zeros(count, 17), torch.zeros(count, 3), joints, turn, images
     )
-
-
-def retrieve(queries: Any, gallery: Any, k: int) -> Neighbours:
-    """`polypose.Model.retrieve`."""
-    asked, like = _vectors(queries)
-    able = asked.isfinite().all(1)
-    if isinstance(gallery, EmbeddingIndex):
-        index, rows = gallery, torch.arange(len(gallery))
-    else:
-        kept, _ = _vectors(gallery)
-        rows = kept.isfinite().all(1).nonzero()[:, 0].cpu()
-        index = EmbeddingIndex(kept[rows.to(kept.device)])
-    found = index.search(asked[able], k)
-    similarity = asked.new_full((len(asked), k), -torch.inf, dtype=torch.float32)
-    row = torch.full((len(asked), k), -1, dtype=torch.long, device=asked.device)
-    similarity[able] = found.similarity
-    row[able] = _in_gallery(found.row, rows.to(asked.device))
-    return Neighbours(like.give(similarity), like.give(row))
-
-
-def _in_gallery(found: Int[Tensor, "Q k"], rows: Int[Tensor, " G"]) -> Int[Tensor, "Q k"]:
-    if not len(rows):
-        return found
-    return torch.where(found >= 0, rows[found.clamp(min=0)], -1)
-
-
-def _vectors(values: Any) -> tuple[Tensor, Like]:
-    """(N, D), and how it was given."""
-    if isinstance(values, Embeddings):
-        values = values.vectors
-    if isinstance(values, Tensor):
-        return values.detach(), Like.of(values)
-    return torch.from_numpy(np.atleast_2d(as_array(values, "embeddings")).astype(np.float32)), Like()

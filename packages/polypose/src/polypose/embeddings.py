@@ -1,4 +1,4 @@
-"""What embedding gives: points of the shared sphere, by modality and together."""
+"""What embedding gives: points of the shared space, by modality and together."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from polypose.inputs import Like
 
 @dataclass(frozen=True)
 class Embeddings:
-    """N rows on the unit sphere. Arrays are NumPy's, or tensors where tensors were given.
+    """N rows, UniHPR's on the unit sphere. Arrays are NumPy's, or tensors where tensors were given.
 
     Attributes:
-        vectors: (N, D) unit length: of one modality its own, of several the direction between those that a
-            row has; NaN where it has none.
+        vectors: (N, D): of one modality its own, of several the direction (of a view-invariant model the
+            place) between those that a row has; NaN where it has none.
         by: by modality ("image", "2d", "3d") (N, D); NaN where a row has nobody in it.
         valid: (N,) whether a row has any.
     """
@@ -32,13 +32,14 @@ class Embeddings:
     valid: Any
 
     @classmethod
-    def of(cls, by: Mapping[str, Tensor], like: Like) -> Embeddings:
-        """From unit vectors by modality."""
+    def of(cls, by: Mapping[str, Tensor], like: Like, *, unit: bool = True) -> Embeddings:
+        """From vectors by modality, of unit length or not."""
         stacked = torch.stack(list(by.values()))
         known = stacked.isfinite().all(-1, keepdim=True)
         total = torch.where(known, stacked, 0).sum(0)
         valid = known.any(0)[:, 0]
-        vectors = normalize(total, dim=-1).masked_fill(~valid[:, None], torch.nan)
+        middle = normalize(total, dim=-1) if unit else total / known.sum(0)
+        vectors = middle.masked_fill(~valid[:, None], torch.nan)
         return cls(
             like.give(vectors), {name: like.give(value) for name, value in by.items()}, like.give(valid)
         )

@@ -13,6 +13,7 @@ from posediff import MLPDecoder, PoseDecoder
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from polypose.invariant import ViewInvariant
 from polypose.model import Model
 from polypose.network import MODALITIES, POSE_SKELETON, Modality, UniHPR, condition
 
@@ -69,7 +70,7 @@ def module_of(model: Model, part: Part) -> nn.Module:
     return Encoder(model.network, part).eval()
 
 
-def export_onnx(model: Model, part: Part, path: str | Path) -> Path:
+def export_onnx(model: Model | ViewInvariant, part: Part, path: str | Path) -> Path:
     """Write one part of a model; any batch, at least 1.
 
     Inputs are those of `polypose.samples.Sample`: "keypoints" (N, 17, 3) and "token" (N, 3), "joints"
@@ -80,6 +81,8 @@ def export_onnx(model: Model, part: Part, path: str | Path) -> Path:
         ModuleNotFoundError: the exporter is not installed; says how to.
     """
     path = Path(path)
+    if not isinstance(model, Model):
+        raise ValueError(f"export: is of UniHPR, not of {model.kind}; give another model")
     if part not in PARTS:
         raise ValueError(f"export: no part is called {part}; choose one of {', '.join(PARTS)}")
     if path.suffix != ".onnx":

@@ -11,24 +11,34 @@ import torch
 from posedata.arrays import check_ending, write_embeddings, write_poses
 from posedata.figures import gallery
 from posedata.keypoint_files import TORSO, Say, tell_invalid
-from posedata.plausible import check_focal
+from posedata.keypoints import frames_told
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
+from posedata.views.batch import TRUE
 from posedata.writing import write_png
+from poseenc.seen import Normalised
+from torch import Tensor
 
-from polypose.cameras import take_camera
-from polypose.embedding import retrieve
-from polypose.inputs import Like, take_keypoints, take_skeleton
+from polypose import drawing
+from polypose.cameras import centred, take_camera
+from polypose.comparing import COSINE, RULES, Compared
+from polypose.inputs import Like
+from polypose.invariant import ViewInvariant
 from polypose.lifting import lift_points
 from polypose.model import Model
 from polypose.network import POSE_SKELETON
 from polypose.reading import read_people
+from polypose.retrieval import INDEX
 from polypose.samples import CAMERA
-from polypose.stores import embed_store
+from polypose.searching import retrieve
+from polypose.sources import embed_source, no_camera, points_of
+
+_COMPARED = "compared"
+"""The entry of an .npz of embeddings that names their rule, where that is not the cosine."""
 
 
 def lift_file(
-    model: Model,
+    model: Model | ViewInvariant,
     keypoints: Path,
     out: Path,
     *,
@@ -46,7 +56,9 @@ def lift_file(
     A frame without a person (`posedata.keypoints.holds_person`) is not valid, its joints are NaN.
 
     Args:
-        focal: length in pixels of a camera that looks at the middle of the image, instead of intrinsics.
+        size: width and height of the images; a view-invariant model needs none, it checks keypoints by it.
+        intrinsics, focal: of the camera, focal the length in pixels of one that looks at the middle of the
+            image; a view-invariant model takes none.
         hypotheses: 0 for the mean pose, its sd and place; else so many poses drawn.
 
     Raises:
@@ -58,57 +70,92 @@ def lift_file(
         get_skeleton(skeleton)
     if size is not None and min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: give pixels above 0")
-    if focal is not None:
-        intrinsics = centred(focal, size)
-    camera = take_camera(intrinsics, size, say=say)
-    found = read_people(keypoints, skeleton, say)
-    source = take_skeleton(found.values, found.skeleton, str(keypoints))
-    say(f"keypoints are read as {source.name}; name another set with --skeleton")
-    points = take_keypoints(found.values, source.name, size=size, say=say, where=str(keypoints), notes=True)
-    poses = lift_points(model.network, model.settings, points, camera, Like(torch.device("cpu")))
-    tell_invalid(poses.valid, "no pose", say, TORSO)
-    valid, rows = poses.valid.numpy(), found.rows
-    if hypotheses:
-        joints = poses.sample(hypotheses, seed).numpy()
-        write_poses(out, joints, POSE_SKELETON, CAMERA, valid, ("hypothesis", "frame"), rows=rows)
+    if isinstance(model, ViewInvariant):
+        no_camera(intrinsics, focal)
+        if hypotheses:
+            raise ValueError("a view-invariant model draws no poses of keypoints; lift them: polypose lift")
     else:
-        joints = poses.joints.numpy()
-        more = {"sd": poses.sd.numpy(), "translation": poses.translation.numpy()}
-        write_poses(out, joints, POSE_SKELETON, CAMERA, valid, rows=rows, **more)
-    if picture:
-        _draw(picture, points.numpy()[valid], (joints[0] if hypotheses else joints)[valid])
+        camera = take_camera(centred(focal, size) if focal is not None else intrinsics, size, say=say)
+    people = read_people(keypoints, skeleton, say)
+    points = points_of(model, people, keypoints, size, say)
+    valid: Tensor
+    more: dict[str, Any] = {}
+    frame, axes = CAMERA, ["frame"]
+    if isinstance(model, ViewInvariant):
+        found = model.lift_points(points, Like(torch.device("cpu")))
+        joints, valid, frame = found.joints, found.valid, found.frame
+    else:
+        poses = lift_points(model.network, model.settings, points, camera, Like(torch.device("cpu")))
+        joints, valid = poses.joints, poses.valid
+        if hypotheses:
+            joints, axes = poses.sample(hypotheses, seed), ["hypothesis", "frame"]
+        else:
+            more = {"sd": poses.sd.numpy(), "translation": poses.translation.numpy()}
+    tell_invalid(valid, "no pose", say, TORSO)
+    write_poses(out, joints.numpy(), POSE_SKELETON, frame, valid.numpy(), axes, rows=people.rows, **more)
+    if picture and bool(valid.any()):
+        shown = valid.nonzero()[:6, 0]
+        first = (joints[0] if hypotheses else joints)[shown]
+        draw = _body_cells if isinstance(model, ViewInvariant) else _cells
+        write_png(picture, gallery(draw(points[shown], first)), bbox_inches="tight")
     return tuple(joints.shape)
 
 
 def embed_file(
-    model: Model,
+    model: Model | ViewInvariant,
     source: Path,
     out: Path,
     *,
     modality: str = "all",
+    keypoints: str = TRUE,
     size: tuple[int, int] | None = None,
     intrinsics: Any = None,
     focal: float | None = None,
     skeleton: str | None = None,
+    name: str | None = None,
     say: Say = print_line,
 ) -> dict[str, tuple[int, ...]]:
-    """Embed the keypoints of a file or the views of a store; returns the shapes written.
+    """Embed a store or a file and write the embeddings by modality; returns the shapes written.
+
+    `valid` tells the rows that have all modalities asked for; one that lacks a modality is NaN there.
+
+    Args:
+        out: an .npz or .csv; of a view-invariant model also an index (.index) of one modality, to retrieve
+            from.
+        name: what the only modality is called in the file.
 
     Raises:
-        FileNotFoundError, ValueError: as of `lift_file`, and of `polypose.stores.embed_store`.
+        FileNotFoundError, ValueError: as of `polypose.sources.embed_source`; an index has no place for a row
+            without a person.
     """
-    check_ending(out)
-    if (source / "meta.json").is_file():
-        return embed_store(model, source, out, modality, say=say)
-    if modality not in ("all", "2d"):
-        raise ValueError(f"--modality {modality}: {source} holds keypoints, which are 2d; leave it out")
-    found = read_people(source, skeleton, say)
-    camera = centred(focal, size) if focal is not None else intrinsics
-    embedded = model.embed(
-        keypoints=found.values, intrinsics=camera, size=size, skeleton=found.skeleton, say=say
+    invariant = isinstance(model, ViewInvariant)
+    check_ending(out, more=(INDEX,) if invariant else ())
+    found = embed_source(
+        model,
+        source,
+        modality,
+        keypoints=keypoints,
+        skeleton=skeleton,
+        size=size,
+        intrinsics=intrinsics,
+        focal=focal,
+        say=say,
     )
-    tell_invalid(embedded.valid, "no embedding", say, TORSO)
-    return write_embeddings(out, embedded.by, embedded.valid)
+    by: dict[str, np.ndarray] = {name or known: x.numpy() for known, x in found.items()}
+    valid = np.isfinite(np.concatenate(list(by.values()), axis=1)).all(1)
+    if out.suffix != INDEX:
+        more = {_COMPARED: model.compared.name} if invariant else {}
+        return write_embeddings(out, by, valid, more)
+    if len(by) > 1:
+        raise ValueError(f"{out}: an index is of one modality; say which: --modality {' or '.join(by)}")
+    if not valid.all():
+        rows = frames_told(np.flatnonzero(~valid))
+        raise ValueError(f"{source}: {rows} cannot be embedded, and an index has no gaps; write an .npz")
+    ((called, vectors),) = by.items()
+    index = model.index(vectors)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    index.save(out, index.about)
+    return {called: vectors.shape}
 
 
 def retrieve_files(
@@ -116,46 +163,52 @@ def retrieve_files(
 ) -> tuple[int, ...]:
     """Retrieve among embeddings in files and write `row` and `cosine`, (N, K); returns their shape.
 
-    Places that the gallery cannot fill hold row -1.
+    Embeddings of a view-invariant model, which say so, are compared by `distance` instead. Places that the
+    gallery cannot fill hold row -1.
 
     Raises:
-        FileNotFoundError, ValueError: a file is not there, or holds no such embeddings.
+        FileNotFoundError, ValueError: a file is not there, holds no such embeddings, or theirs are of models
+            that compare otherwise.
     """
     check_ending(out)
-    found = retrieve(_embedded(queries, source), _embedded(gallery, target), k)
-    row, cosine = (np.asarray(values) for values in (found.row, found.similarity))
-    write_embeddings(out, {"row": row, "cosine": cosine}, row[:, 0] >= 0)
+    (asked, rule), (kept, other) = _embedded(queries, source), _embedded(gallery, target)
+    if rule != other:
+        raise ValueError(
+            f"{gallery}: is compared by {other.name}, {queries} by {rule.name}; embed both with one model"
+        )
+    found = retrieve(asked, kept, k, rule)
+    row, near = np.asarray(found.row), rule.told(torch.as_tensor(found.similarity)).numpy()
+    write_embeddings(out, {"row": row, rule.name: near}, row[:, 0] >= 0)
     return tuple(row.shape)
 
 
-def _embedded(path: Path, modality: str) -> np.ndarray:
+def _embedded(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; write one with polypose embed")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = [name for name in file.files if name != "valid"]
-            if modality in names and file[modality].ndim == 2:
-                values: np.ndarray = file[modality]
-                return values
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            names = [name for name in file.files if name not in ("valid", _COMPARED)]
+            rule = RULES.get(str(file[_COMPARED])) if _COMPARED in file.files else COSINE
+            if rule is not None and modality in names and file[modality].ndim == 2:
+                return file[modality], rule
     except (ValueError, EOFError, BadZipFile, OSError, AttributeError, MemoryError):
         raise ValueError(f"{path}: is not a whole .npz; write one with polypose embed") from None
     raise ValueError(f"{path}: holds {', '.join(names)[:80]}, no {modality}; say which with --from and --to")
 
 
-def centred(focal: float, size: tuple[int, int] | None) -> tuple[float, float, float, float]:
-    """Intrinsics of a camera that looks at the middle of its image."""
-    if size is None:
-        raise ValueError("--focal: say where the middle of the image is: --size WIDTH HEIGHT")
-    check_focal(focal, size)
-    return focal, focal, (size[0] - 1) / 2, (size[1] - 1) / 2
-
-
-def _draw(picture: Path, points: np.ndarray, joints: np.ndarray) -> None:
-    """The first people: keypoints within their box, and the pose."""
-    cells = []
-    for seen, pose in list(zip(points, joints, strict=True))[:6]:
+def _cells(points: Tensor, joints: Tensor) -> list[list[tuple[str, Any]]]:
+    """People before a camera: keypoints within their box, and the pose."""
+    rows: list[list[tuple[str, Any]]] = []
+    for seen, pose in zip(points.numpy(), joints.numpy(), strict=True):
         flat = np.where(seen[:, 2:] > 0, seen[:, :2], np.nan)
         low, high = np.nanmin(flat, axis=0), np.nanmax(flat, axis=0)
-        cells.append([("2D", (flat - (low + high) / 2) / (max(high - low) / 2)), ("3D", pose)])
-    if cells:
-        write_png(picture, gallery(cells), bbox_inches="tight")
+        rows.append([("2D", (flat - (low + high) / 2) / (max(high - low) / 2)), ("3D", pose)])
+    return rows
+
+
+def _body_cells(points: Tensor, joints: Tensor) -> list[list[tuple[str, Any]]]:
+    """The same of people freed of the camera."""
+    return [
+        [("2D", drawing.flat(seen)), ("3D", drawing.upright(pose))]
+        for seen, pose in zip(Normalised.of(points).keypoints, joints, strict=True)
+    ]

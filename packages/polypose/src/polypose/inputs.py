@@ -128,14 +128,16 @@ def take_keypoints(
     say: Say = warn,
     where: str = "keypoints",
     notes: bool = False,
-) -> Float[Tensor, "N 17 3"]:
-    """Keypoints of any skeleton as Human3.6M's 17 with confidence, on the CPU.
+    to: Skeleton = POSE_SKELETON,
+) -> Float[Tensor, "N K 3"]:
+    """Keypoints of any skeleton as those of another with confidence, on the CPU.
 
     Args:
         values: (N, J, 2) pixels, or (N, J, 3) with confidences.
         confidence: (N, J) instead.
         where: what messages call them.
         notes: tell also of what was taken as not seen.
+        to: Human3.6M's 17 joints, or which.
 
     Raises:
         ValueError: they are no such thing; the message names frame, joint and cure.
@@ -149,7 +151,7 @@ def take_keypoints(
         array = _with_confidence(array, as_array(confidence, "confidence"))
     source = take_skeleton(array, skeleton, where)
     points = checked_keypoints(array, source, where, size, _told(say, notes))
-    return convert_keypoints(points, source, POSE_SKELETON)
+    return convert_keypoints(points, source, to)
 
 
 def _told(say: Say, notes: bool) -> Say:
@@ -170,8 +172,13 @@ def _with_confidence(array: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     return np.concatenate([array[..., :2].astype(np.float64), confidence[..., None]], axis=-1)
 
 
-def take_poses(values: Any, skeleton: str = POSE_SKELETON.name, say: Say = warn) -> Float[Tensor, "N 17 3"]:
-    """3D poses in a camera's frame as Human3.6M's 17 joints, metres, on the CPU; NaN where not known.
+def take_poses(
+    values: Any, skeleton: str = POSE_SKELETON.name, say: Say = warn, *, anywhere: bool = False
+) -> Float[Tensor, "N 17 3"]:
+    """3D poses as Human3.6M's 17 joints, metres in a camera's frame, on the CPU; NaN where not known.
+
+    Args:
+        anywhere: of any unit and in any frame instead.
 
     Raises:
         ValueError: they are no such thing, or not in metres.
@@ -182,14 +189,19 @@ def take_poses(values: Any, skeleton: str = POSE_SKELETON.name, say: Say = warn)
         raise ValueError(f"pose: shape is {array.shape}, want (N, {len(source)}, 3) of {source.name}{cure}")
     joints = source.convert(torch.from_numpy(array.astype(np.float32)), POSE_SKELETON, lossy=True)
     whole = joints[joints.isfinite().all(-1).all(-1)]
-    if len(whole):
-        side = float((whole.amax(1) - whole.amin(1)).amax(-1).median())
-        if not _TALL[0] <= side <= _TALL[1]:
-            cure = "divide by 1000" if side > 100 * _TALL[0] else "bring them to metres"
-            raise ValueError(f"pose: people are {side:.3g} from end to end; give metres ({cure})")
-        head, pelvis = POSE_SKELETON.index("head"), POSE_SKELETON.root
-        below = (whole[:, head, 1] > whole[:, pelvis, 1]).float().mean()
-        if len(whole) >= 20 and below > 0.98:
-            told = f"heads are below hips in {below:.0%} of poses; does y point up?"
-            say(f"warning: pose: {told} a camera's y points down")
+    if len(whole) and not anywhere:
+        _before_a_camera(whole, say)
     return joints
+
+
+def _before_a_camera(whole: Float[Tensor, "N 17 3"], say: Say) -> None:
+    """Raise where poses are not in metres, tell where y seems to point up."""
+    side = float((whole.amax(1) - whole.amin(1)).amax(-1).median())
+    if not _TALL[0] <= side <= _TALL[1]:
+        cure = "divide by 1000" if side > 100 * _TALL[0] else "bring them to metres"
+        raise ValueError(f"pose: people are {side:.3g} from end to end; give metres ({cure})")
+    head, pelvis = POSE_SKELETON.index("head"), POSE_SKELETON.root
+    below = (whole[:, head, 1] > whole[:, pelvis, 1]).float().mean()
+    if len(whole) >= 20 and below > 0.98:
+        told = f"heads are below hips in {below:.0%} of poses; does y point up?"
+        say(f"warning: pose: {told} a camera's y points down")

@@ -17,7 +17,7 @@ from polypose.config import Settings
 from polypose.inputs import Like, Say, take_keypoints, warn
 from polypose.network import POSE_SKELETON, UniHPR
 from polypose.poses import Poses
-from polypose.samples import Sample
+from polypose.samples import Sample, finite
 
 
 @torch.no_grad()
@@ -53,8 +53,8 @@ def lift_points(
     views = given(points, camera)
     views = views if bool(valid.all()) else views[valid]
     seen = Sample.of(views, settings.frame, GIVEN).to(device)
-    able = seen.holds("2d")  # a lens may bend no ray to what was seen of somebody
-    if not bool(able.all()):
+    if not torch.equal(seen.confidence.cpu(), views.keypoints[GIVEN][..., 2]):
+        able = seen.holds("2d")  # a lens may bend no ray to what was seen of somebody
         seen, views = seen[able], views[able.cpu()]
         valid = valid.masked_scatter(valid, able.cpu())
     embedding = embed(network, seen, settings.batch, ("2d",))["2d"] if len(seen) else None
@@ -102,11 +102,13 @@ def place(
         keypoints: pixels and confidence.
     """
     rays = camera.rays(keypoints[..., :2])[..., :2]
-    weight = keypoints[..., 2:] * rays.isfinite().all(-1, keepdim=True)
+    weight = keypoints[..., 2:] * finite(rays)[..., None]
     rays = torch.where(weight > 0, rays, 0)
-    total = weight.sum(1).clamp(min=1e-9)
+    share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-9)).mT
     off = rays * joints[..., 2:] - joints[..., :2]
-    middle, shift = (weight * rays).sum(1) / total, (weight * off).sum(1) / total
-    apart = rays - middle[:, None]
-    depth = -(weight * apart * off).sum((1, 2)) / (weight * apart.square()).sum((1, 2)).clamp(min=1e-12)
-    return torch.cat([middle * depth[:, None] + shift, depth[:, None]], dim=-1)
+    middle, shift = share @ rays, share @ off
+    apart = rays - middle
+    heavy = (weight * apart).flatten(1)
+    across = (heavy * apart.flatten(1)).sum(1, keepdim=True).clamp(min=1e-12)
+    depth = -(heavy * off.flatten(1)).sum(1, keepdim=True) / across
+    return torch.cat([middle[:, 0] * depth + shift[:, 0], depth], dim=-1)

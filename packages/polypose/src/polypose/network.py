@@ -47,7 +47,7 @@ class UniHPR(nn.Module):
         self.spread: Spread | None = None
 
     def make_spread(self) -> Spread:
-        """Give it a spread, to be fitted (`polypose.spread.fit`)."""
+        """Give it a spread, to be fitted (`polypose.spread.fit`) or filled."""
         self.spread = Spread(MODALITIES, self.config.dim, len(POSE_SKELETON))
         return self.spread
 
@@ -82,6 +82,7 @@ class UniHPR(nn.Module):
         """The mean pose given an embedding, in one network evaluation."""
         return self._decoder(target).mean(condition(embedding), MODALITIES.index(modality))
 
+    @torch.no_grad()
     def sample(
         self,
         target: Literal["2d", "3d"],

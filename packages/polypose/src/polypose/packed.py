@@ -12,16 +12,19 @@ Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from posedata.writing import write_tensors
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 VERSION = 1
 NAME = "model.safetensors"
@@ -109,3 +112,53 @@ def _stored(value: Tensor, half: bool) -> Tensor:
 
 def _loaded(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
+
+
+def own_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """A network's state, each tensor once: a part that is held under two names has the first."""
+    found: dict[int, tuple[str, Tensor]] = {}
+    for name, value in network.state_dict(keep_vars=True).items():
+        found.setdefault(id(value), (name, value))
+    return dict(found.values())
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out what draws: on the meta device it would import a compiler, which takes seconds."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function.__name__ == "normal_":  # a tensor's own, or `torch.nn.init`'s
+            return args[0] if args else kwargs["tensor"]
+        function = torch.empty if function == torch.randn else function
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Networks made here have no memory yet: weights are not drawn only to be replaced (`fill`)."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a network that was made without memory the tensors of a file.
+
+    Raises:
+        ValueError: they are not its own.
+    """
+    wanted = own_tensors(network)
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors or name not in wanted or tensors[name].shape != wanted[name].shape:
+            raise ValueError(f"{path}: {name} is not as this polypose has it; pip install -U polypose")
+    network.load_state_dict(tensors, assign=True, strict=False)  # other names of the same part are missing
+
+
+def as_schema(schema: Any, values: Any) -> Any:
+    """A dataclass of exactly these values. TypeError where one is unknown or of another type."""
+    made = schema(**{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()})
+    for field, default in zip(dataclasses.fields(schema), dataclasses.astuple(schema()), strict=True):
+        value = getattr(made, field.name)
+        kind = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and not isinstance(value, kind):
+            raise TypeError(field.name)
+    return made

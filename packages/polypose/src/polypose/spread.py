@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -62,8 +63,8 @@ class Spread(nn.Module):
 
 def fit(
     spread: Spread,
-    trained: Mapping[str, Estimates],
-    held_out: Mapping[str, Estimates],
+    trained: Mapping[Any, Estimates],
+    held_out: Mapping[Any, Estimates],
     *,
     steps: int = 1500,
     batch: int = 512,

@@ -1,47 +1,28 @@
-"""A model on the views of pose stores: embedded, retrieved, decoded along an arc."""
+"""A model on the views of pose stores: embedded, decoded along an arc."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from posedata.arrays import check_ending, write_embeddings, write_poses
+from posedata.arrays import check_ending, write_poses
 from posedata.figures import gallery as pictures
 from posedata.keypoint_files import TORSO, Say, tell_invalid
-from posedata.scoring.retrieval import in_words, score_retrieval
+from posedata.keypoints import convert_keypoints
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.batch import TRUE
-from posedata.views.recorded import RecordedViews
+from posedata.views.recorded import RecordedViews, store_keypoints
 from posedata.writing import write_png
-from poseenc.index import EmbeddingIndex
 from poseenc.interpolate import great_arc
 from torch import Tensor
 
-from polypose.batches import embed
 from polypose.config import Frame
+from polypose.embedding import embedded
+from polypose.invariant import ViewInvariant
 from polypose.model import Model
-from polypose.network import MODALITIES, POSE_SKELETON, Modality, modality_of
+from polypose.network import POSE_SKELETON, Modality, modality_of
 from polypose.samples import CAMERA, Sample
-
-
-class Hits(NamedTuple):
-    """What a retrieval found.
-
-    Attributes:
-        rows: (query, gallery rows, cosine of the first, its error in mm) of every query that holds a person;
-            the error is empty where a true pose is not known.
-        records: the same for a results file.
-        scores: of all queries (`posedata.scoring.retrieval`).
-        gallery: fingerprint of what was searched.
-    """
-
-    rows: list[tuple[Any, ...]]
-    records: list[dict[str, Any]]
-    scores: dict[str, Any]
-    gallery: str
 
 
 def store_sample(
@@ -58,81 +39,46 @@ def store_sample(
     return Sample.of(views.views(images=["rgb"] if images else []), frame, keypoints)
 
 
-@torch.no_grad()
 def embed_views(
-    model: Model,
+    model: Model | ViewInvariant,
     store: PoseStore,
     modalities: tuple[Modality, ...],
     keypoints: str = TRUE,
     say: Say = print_line,
 ) -> dict[Modality, Tensor]:
     """(N, D) by modality; NaN where a row holds nobody."""
-    sample = store_sample(store, model.settings.frame, keypoints, images="image" in modalities, say=say)
     found: dict[Modality, Tensor] = {}
-    for modality in modalities:
-        able = sample.holds(modality)
-        tell_invalid(able, f"no embedding of {modality}", say, TORSO if modality == "2d" else "")
-        found[modality] = torch.full((len(sample), model.network.config.dim), torch.nan)
-        if bool(able.any()):
-            some = sample if bool(able.all()) else sample[able]
-            part = embed(model.network, some.to(model.device), model.settings.batch, (modality,))
-            found[modality][able] = part[modality].cpu()
+    if isinstance(model, ViewInvariant):
+        for modality in modalities:
+            model.require(modality)
+            if modality == "3d":
+                found[modality] = model.embed_joints(store_joints(store))
+            else:
+                points = store_keypoints(store, keypoints, say=say)
+                found[modality] = model.embed_points(convert_keypoints(points, store.skeleton, model.takes))
+    else:
+        sample = store_sample(store, model.settings.frame, keypoints, images="image" in modalities, say=say)
+        for modality in modalities:
+            found[modality] = embedded(model.network, sample, modality, model.settings.batch).cpu()
+    for modality, vectors in found.items():
+        why = TORSO if modality == "2d" else ""
+        tell_invalid(vectors.isfinite().all(1), f"no embedding of {modality}", say, why)
     return found
 
 
 def embed_store(
-    model: Model, store: Path, out: Path, modality: str, keypoints: str = TRUE, say: Say = print_line
-) -> dict[str, tuple[int, ...]]:
-    """Embed a store's views and write them to an .npz or .csv; returns the shapes written.
-
-    `valid` tells the rows that have all modalities asked for; one that lacks a modality is NaN there.
+    model: Model | ViewInvariant, store: Path, modality: str, keypoints: str = TRUE, say: Say = print_line
+) -> dict[Modality, Tensor]:
+    """(N, D) by modality of a store's views; NaN where a row holds nobody.
 
     Args:
         modality: one, or "all" that the store has.
     """
-    check_ending(out)
-    wanted = MODALITIES if modality == "all" else (modality_of(modality),)
+    wanted = model.modalities if modality == "all" else (modality_of(modality),)
     views = PoseStore.open(store)
     if modality == "all" and "image" not in views:
         wanted = tuple(m for m in wanted if m != "image")
-    found = embed_views(model, views, wanted, keypoints, say)
-    valid = torch.stack([x.isfinite().all(1) for x in found.values()]).all(0)
-    return write_embeddings(out, {name: x.numpy() for name, x in found.items()}, valid.numpy())
-
-
-def retrieve_views(
-    model: Model, queries: Path, gallery: Path, source: str, target: str, k: int, say: Say = print_line
-) -> Hits:
-    """The nearest views of a gallery for every view of another store.
-
-    Raises:
-        ValueError, FileNotFoundError: no such modality, no store, or a gallery that has nothing of it.
-    """
-    from_, to = modality_of(source), modality_of(target)
-    asked, kept = PoseStore.open(queries), PoseStore.open(gallery)
-    query = embed_views(model, asked, (from_,), say=say)[from_]
-    known = embed_views(model, kept, (to,), say=say)[to]
-    able, there = (x.isfinite().all(1).nonzero()[:, 0] for x in (query, known))
-    if not len(there):
-        raise ValueError(f"{gallery}: no view has {to}; give a gallery with some")
-    index = EmbeddingIndex(known[there])
-    found = index.search(query[able], min(k, len(index)))
-    gallery_rows = there[found.row]
-    truth, first = (_poses(store, model.settings.frame) for store in (asked, kept))
-    scores = score_retrieval(truth[able], first, gallery_rows, POSE_SKELETON, sorted({1, 5, 10, 20, k}))
-    say(in_words(scores))
-    apart = (truth[able] - first[gallery_rows[:, 0]]).norm(dim=-1).mean(-1) * 1000
-    error = [None if np.isnan(mm) else mm for mm in apart.tolist()]
-    nearest, cosine = gallery_rows.tolist(), found.similarity.tolist()
-    rows = [
-        (row, " ".join(map(str, nearest[i])), f"{cosine[i][0]:.3f}", "" if error[i] is None else error[i])
-        for i, row in enumerate(able.tolist())
-    ]
-    records = [
-        {"query": row[0], "gallery": nearest[i], "cosine": cosine[i], "mpjpe_mm": error[i]}
-        for i, row in enumerate(rows)
-    ]
-    return Hits(rows, records, scores, kept.fingerprint)
+    return embed_views(model, views, wanted, keypoints, say)
 
 
 @torch.no_grad()
@@ -157,6 +103,13 @@ def interpolate_rows(model: Model, store: Path, first: int, last: int, out: Path
     return picture
 
 
-def _poses(store: PoseStore, frame: Frame) -> Tensor:
-    """True poses (N, J, 3) as the encoders see them."""
-    return store_sample(store, frame, say=lambda text: None).joints
+def store_poses(model: Model | ViewInvariant, store: PoseStore) -> Tensor:
+    """True poses (N, 17, 3), metres, as the model knows them; NaN where not known."""
+    if isinstance(model, ViewInvariant):
+        return model.torso * model.poses(store_joints(store))
+    return store_sample(store, model.settings.frame, say=lambda text: None).joints
+
+
+def store_joints(store: PoseStore) -> Tensor:
+    """(N, 17, 3) of a store as it has them; NaN where not valid."""
+    return store.skeleton.convert(torch.from_numpy(store.joints()), POSE_SKELETON)

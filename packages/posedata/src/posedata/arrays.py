@@ -85,17 +85,21 @@ def write_poses(
 
 
 def write_embeddings(
-    out: Path, embeddings: Mapping[str, np.ndarray], valid: np.ndarray
+    out: Path, embeddings: Mapping[str, np.ndarray], valid: np.ndarray, about: Mapping[str, str] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Write embeddings by name, (N, D) each, and `valid` (N,); returns their shapes.
 
     .csv: a row each, with columns `row`, `valid` and NAME_0, NAME_1, ...
+
+    Args:
+        about: texts that an .npz has too, by name.
     """
     if out.suffix == ".csv":
         names = [f"{name}_{i}" for name, values in embeddings.items() for i in range(values.shape[1])]
         _write_csv(out, np.concatenate(list(embeddings.values()), axis=1), names, valid, ("row",), {})
     else:
-        write_npz(out, **embeddings, valid=valid)
+        texts = {name: np.array(text) for name, text in (about or {}).items()}
+        write_npz(out, **embeddings, valid=valid, **texts)
     return {name: values.shape for name, values in embeddings.items()}
 
 

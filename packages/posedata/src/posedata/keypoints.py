@@ -41,6 +41,8 @@ def convert_keypoints(
         raise ValueError(
             f"keypoints have shape {tuple(points.shape)}, want (..., {len(source)}, 3) of {source.name}"
         )
+    if source == to:
+        return points
     plan = conversion(source, to, lossy=True)
     if all(len(parts) == 1 for parts in plan):
         return points[..., [parts[0][0] for parts in plan], :]

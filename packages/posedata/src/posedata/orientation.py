@@ -29,6 +29,8 @@ def transposed(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
     Args:
         pixels: (N, J, 2), NaN where not seen.
     """
+    if len(pixels) < _TRANSPOSED[0]:
+        return []
     ends = [_middle(pixels, skeleton, part) for part in ("shoulder", "hip", "ankle")]
     if any(end is None for end in ends):
         return []
@@ -54,6 +56,8 @@ def mirrored(pixels: np.ndarray, sure: np.ndarray, skeleton: Skeleton) -> list[s
         pixels: (N, J, 2), NaN where not seen.
         sure: (N, J) confidences.
     """
+    if len(pixels) < 2 * min(_MIRRORED[0], _FACES[0]):
+        return []
     cure = f"exchange them: points[:, get_skeleton('{skeleton.name}').mirror]"
     said = "left and right look exchanged, as in a mirrored picture"
     if (share := _farther_foot(pixels, skeleton)) is not None:

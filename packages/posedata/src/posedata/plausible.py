@@ -57,17 +57,20 @@ def check_keypoints(
     sure = points[..., 2] if points.shape[2] == 3 else np.ones(pixels.shape[:2])
     seen = sure > 0
     rows = np.flatnonzero(seen.sum(1) >= 2)
-    pixels = np.where(seen[..., None], pixels, np.nan)[rows]
     if not len(rows):
         return Findings([], [])
+    pixels = np.where(seen[..., None], pixels, np.nan)
+    pixels = pixels if len(rows) == len(points) else pixels[rows]
     errors: list[str] = _marks(pixels) or _scaled(pixels)
     warnings: list[str] = []
     if size is not None and not errors:
         sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), (len(points), 2))[rows]
         outside = _outside(pixels, sizes, rows, skeleton)
         errors, warnings = errors + outside.errors, warnings + outside.warnings + _corner(pixels, sizes)
-    sample = np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).round().astype(int))
-    some, sure = pixels[sample], sure[rows[sample]]
+    some, sure = pixels, sure[rows]
+    if len(rows) > _SAMPLE:
+        sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).round().astype(int))
+        some, sure = pixels[sample], sure[sample]
     order = _order(some, skeleton)
     errors, warnings = errors + order.errors, warnings + order.warnings
     if order == ([], []):
@@ -105,15 +108,19 @@ def looks_like(points: np.ndarray, skeleton: Skeleton) -> tuple[str | None, floa
     Args:
         points: (N, J, 2) pixels, NaN where not seen.
     """
-    points = _whole(points)
-    here = _needed_scale(points, skeleton)
+    whole = _whole(points)
+    return _better(whole, skeleton, _needed_scale(whole, skeleton))
+
+
+def _better(points: np.ndarray, skeleton: Skeleton, here: np.ndarray) -> tuple[str | None, float]:
+    """`looks_like` of whole people whose needed scale is known."""
     best, factor = None, _OTHER
     for other in SKELETONS.values():
         if len(other) != len(skeleton) or other.name == skeleton.name:
             continue
         there = _needed_scale(points, other)
         both = (here > 0) & (there > 0)
-        if both.any() and _looseness(points, other) < _LOOSE:
+        if both.any() and _looseness(points, there) < _LOOSE:
             ratio = float(np.median(here[both] / there[both]))
             if ratio > factor:
                 best, factor = other.name, ratio
@@ -143,9 +150,11 @@ def _marks(pixels: np.ndarray) -> list[str]:
 
 def _corner(pixels: np.ndarray, sizes: np.ndarray) -> list[str]:
     """People in a corner of the image as small as the maps that detectors look for peaks in."""
-    extent = (np.nanmax(pixels, axis=1) - np.nanmin(pixels, axis=1)).max(-1)
     side = float(sizes.max())
-    if np.nanmax(pixels) > _MAP or np.median(extent) > _SMALL * side or side < 4 * _MAP:
+    if np.nanmax(pixels) > _MAP or side < 4 * _MAP:
+        return []
+    extent = (np.nanmax(pixels, axis=1) - np.nanmin(pixels, axis=1)).max(-1)
+    if np.median(extent) > _SMALL * side:
         return []
     width, height = sizes[0].astype(int)
     span = f"all keypoints lie up to {np.nanmax(pixels):.0f} in an image of {width}x{height}"
@@ -154,6 +163,8 @@ def _corner(pixels: np.ndarray, sizes: np.ndarray) -> list[str]:
 
 def _outside(pixels: np.ndarray, sizes: np.ndarray, rows: np.ndarray, skeleton: Skeleton) -> Findings:
     """Keypoints where the image is not."""
+    if not ((pixels < 0) | (pixels > sizes[:, None])).any():
+        return Findings([], [])
     x, y = pixels[..., 0], pixels[..., 1]
     width, height = sizes[:, 0].astype(int), sizes[:, 1].astype(int)
     middle = np.stack([np.nanmedian(x, axis=1), np.nanmedian(y, axis=1)], -1)
@@ -177,13 +188,15 @@ def _outside(pixels: np.ndarray, sizes: np.ndarray, rows: np.ndarray, skeleton: 
 
 def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
     """Joints in another order than the skeleton's."""
-    best, factor = looks_like(pixels, skeleton)
+    whole = _whole(pixels)
+    needed = _needed_scale(whole, skeleton)
+    best, factor = _better(whole, skeleton, needed)
     if best is not None:
         fault = (
             f"joints look like {best}, not {skeleton.name}, as which bones look {factor:.1f} times as long"
         )
         return Findings([f"{fault}; give skeleton {best}, or bring them into {skeleton.name}'s order"], [])
-    if (times := _looseness(_whole(pixels), skeleton)) > _LOOSE:
+    if (times := _looseness(whole, needed)) > _LOOSE:
         fault = f"bones are {times / 3:.0f} times as long as a person of this size has"
         return Findings(
             [], [f"joints do not hang together as {skeleton.name}: {fault}; is their order right?"]
@@ -193,6 +206,8 @@ def _order(pixels: np.ndarray, skeleton: Skeleton) -> Findings:
 
 def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
     """Left and right exchanged in one part of the body and not in another."""
+    if len(pixels) < _SIDES[0]:
+        return []
     across = {part: _across(pixels, skeleton, part) for part in ("hip", "shoulder", "ear")}
     faults = []
     for one, other in (("hip", "shoulder"), ("shoulder", "ear")):
@@ -214,6 +229,8 @@ def _sides(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
 
 def _upside_down(pixels: np.ndarray, skeleton: Skeleton) -> list[str]:
     """Upright people on their heads, in so many frames that nobody would stay there."""
+    if len(pixels) < _UPSIDE_DOWN[0]:
+        return []
     tops = [
         skeleton.index(name) for name in ("nose", "neck", "head", "head_centre") if name in skeleton.joints
     ]
@@ -234,12 +251,12 @@ def _whole(points: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _looseness(points: np.ndarray, skeleton: Skeleton) -> float:
+def _looseness(points: np.ndarray, needed: np.ndarray) -> float:
     """The needed scale over the person's extent, about 3 for a person; a median over frames, 0 of none."""
     if not len(points):
         return 0.0
     spread = np.sqrt(2 * np.nanmean((points - np.nanmean(points, 1, keepdims=True)) ** 2, axis=(1, 2)))
-    loose = _needed_scale(points, skeleton)[spread > 0] / spread[spread > 0]
+    loose = needed[spread > 0] / spread[spread > 0]
     loose = loose[np.isfinite(loose)]
     return float(np.median(loose)) if len(loose) else 0.0
 

@@ -104,7 +104,7 @@ class PoseDecoder(Conditioned):
             state_dict[f"{prefix}spread"] = spread.expand(len(self.modalities)).clone()
             if self.unknown is not None:
                 state_dict.setdefault(f"{prefix}spread_unknown", spread)
-        state_dict.setdefault(f"{prefix}profile", torch.ones_like(self.profile))
+        state_dict.setdefault(f"{prefix}profile", torch.ones(self.profile.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def features(self, condition: Tensor, modality: int | Tensor) -> Tensor | None:

@@ -84,7 +84,8 @@ class Body:
             joints: any unit, any frame.
             align: False leaves the pose turned as it is.
         """
-        same = in_torsos(with_bone_lengths(joints, POSE, self.lengths.to(joints)), POSE)
+        centred = root_relative(joints, POSE.root)  # a place far off in millimetres leaves metres no digits
+        same = in_torsos(with_bone_lengths(centred, POSE, self.lengths.to(joints)), POSE)
         return same @ body_rotation(same, POSE).mT if align else same
 
     def own(self, joints: Float[Tensor, "B J 3"]) -> Float[Tensor, "B J 3"]:

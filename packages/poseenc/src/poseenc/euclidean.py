@@ -27,6 +27,13 @@ def queries_for_sphere(embeddings: Float[Tensor, "Q D"]) -> Float[Tensor, "Q D+2
     return torch.cat([embeddings, one, zero], dim=-1)
 
 
+def from_sphere(vectors: Float[Tensor, "*n E"]) -> Float[Tensor, "*n E-2"]:
+    """What gallery vectors were made of, whatever length an index has since given them."""
+    x, half = vectors[..., :-2], vectors[..., -2:-1]
+    square = x.square().sum(-1, keepdim=True)
+    return x * torch.where(square > 0, -2 * half / square.clamp(min=torch.finfo(x.dtype).tiny), 0)
+
+
 def _wide(x: Tensor) -> Tensor:
     """float32 at least: squares of half precision overflow."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -67,10 +67,13 @@ def find_extrinsics(
 
     def misses(values: np.ndarray) -> np.ndarray:
         moved = _moved(rays, *_unpacked(values, turns))
-        place = np.nan_to_num(dlt(moved, sure))
-        return np.minimum(np.nan_to_num(moved.misses(place)), 50).ravel()
+        off = np.nan_to_num(dlt(moved, sure)) - moved.origin[:, None, None]
+        along = (off * moved.direction).sum(-1, keepdims=True)
+        aside = (off - along * moved.direction) / np.maximum(np.abs(along), 0.1)  # a vector: it has a sign
+        both = moved.seen & (moved.seen.sum(0) > 1)
+        return np.where(both[..., None], aside / moved.sd[..., None], 0.0).ravel()
 
-    done = least_squares(misses, start, loss="soft_l1", x_scale=0.1, ftol=1e-4, xtol=1e-5, max_nfev=40)
+    done = least_squares(misses, start, loss="soft_l1", ftol=1e-5, xtol=1e-6, max_nfev=60)
     turned, shifts = _unpacked(done.x, turns)
     joined = _moved(rays, turned, shifts)
     left = joined.misses(np.nan_to_num(dlt(joined, sure)))

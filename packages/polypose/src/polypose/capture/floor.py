@@ -18,7 +18,7 @@ _STRAIGHT = 0.93
 _FEW = 10
 _RESTS, _FOOT_SD = 0.35, 0.04
 """m/s below which a foot rests; metres by which its height errs."""
-_LEAN_SD = np.radians(4.0)
+_LEAN_SD = np.radians(6.0)
 """By which people lean together, on average."""
 _STEEP = np.radians(60.0)
 _SWAY = np.radians(20.0)

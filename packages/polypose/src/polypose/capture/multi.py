@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from polypose.capture.placing import check_height
 from polypose.capture.rays import cast
 from polypose.capture.single import LEVEL, as_skeleton, moved, person_of
 from polypose.capture.solving import Solved, solve_person
+from polypose.capture.swaps import unswap, unswap_views
 from polypose.capture.synchronise import offset_by, offsets, speeds, told_offset
 from polypose.capture.triangulate import Prior, triangulate
 from polypose.model import Model
@@ -34,6 +34,7 @@ _ACROSS = np.radians(50.0)
 """Between a calibration's z and up in its cameras' pictures, from where z is another direction."""
 _APART = 1e-6
 _WHILE = 10
+_ROUNDS = 2
 
 
 def solve_multi(
@@ -148,30 +149,48 @@ def _by_rays(
     points: Sequence[Sequence[np.ndarray]],
     skeleton: Skeleton,
 ) -> tuple[np.ndarray, list[str]]:
-    """Seconds by which each film is ahead of the first, by the rays of whoever was seen longest."""
+    """Seconds by which each film is ahead of the first: where rays pass each other nearest."""
+    tracks = [
+        [
+            (unswap(mine, skeleton), film.times[track.first :][: len(mine)])
+            for track, mine in zip(film.tracks, some, strict=True)
+            if len(mine) >= _WHILE
+        ]
+        for film, some in zip(seen, points, strict=True)
+    ]
     out, notes = np.zeros(len(seen)), []
     for view in range(1, len(seen)):
-        if not points[0] or not points[view]:
-            continue
-        pair = []
-        for v in (0, view):
-            i = max(range(len(points[v])), key=lambda k: len(points[v][k]))
-            start = seen[v].tracks[i].first
-            pair.append((points[v][i], seen[v].times[start : start + len(points[v][i])]))
+        pair = [cameras[0], cameras[view]]
         frame = float(np.median(np.diff(seen[view].times))) if len(seen[view].times) > 1 else 1 / 30
 
-        def gaps(ahead: float, pair: list[Any] = pair, view: int = view) -> float:
-            (one, clock), (other, own) = pair
-            mine = _on_clock(view, other, own - ahead, clock)
-            if mine is None or len(mine.keypoints) < _WHILE:
-                return float("nan")
-            part = one[mine.first : mine.last]
-            return gap_of(cast([cameras[0], cameras[view]], np.stack([part, mine.keypoints]), skeleton))
+        def gaps(ahead: float, pair: list[Camera] = pair, view: int = view) -> float:
+            nearest = [
+                min((_gap(pair, one, other, ahead, skeleton) for other in tracks[view]), default=np.inf)
+                for one in tracks[0]
+            ]
+            known = [gap for gap in nearest if np.isfinite(gap)]
+            return float(np.median(known)) if known else float("nan")
 
         out[view] = offset_by(gaps, frame)
         if out[view]:
             notes.append(told_offset(view, out[view] / frame))
     return out, notes
+
+
+def _gap(
+    cameras: Sequence[Camera],
+    one: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    ahead: float,
+    skeleton: Skeleton,
+) -> float:
+    """Metres by which the rays of two tracks pass each other; infinite where half of them never meet."""
+    mine = _on_clock(1, other[0], other[1] - ahead, one[1])
+    if mine is None or len(mine.keypoints) < max(_WHILE, min(len(one[0]), len(other[0])) / 2):
+        return float("inf")
+    part = one[0][mine.first : mine.last]
+    gap = gap_of(cast(cameras, np.stack([part, mine.keypoints]), skeleton))
+    return gap if np.isfinite(gap) else float("inf")
 
 
 def _on_clock(view: int, points: np.ndarray, own: np.ndarray, clock: np.ndarray) -> Sighting | None:
@@ -231,19 +250,22 @@ def _from_people(
     first, stack = _stacked(chosen, len(lenses))
     times = clock[first : first + stack.shape[1]]
     eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    poses, places = [], []
-    for lens, points in zip(lenses, stack, strict=True):
-        plain = lens.replace(rotation=eye, translation=zero)
-        lifted = lift_track(model, plain, points, times)
-        rays = cast([plain], points[None], model.skeleton)
-        found = triangulate(rays, Prior(lifted.joints[None], lifted.covariance[None]))
-        poses.append(lifted.joints)
-        places.append(np.where(lifted.valid[:, None], found.joints[:, model.skeleton.root], np.nan))
+    stack = np.stack([unswap(mine, model.skeleton, times) for mine in stack])
     level = lenses[0].replace(rotation=torch.from_numpy(LEVEL), translation=zero)
     check_height(height)
-    return find_extrinsics(
-        [level, *lenses[1:]], stack, np.stack(poses), np.stack(places), model.skeleton, height
-    )
+    cameras = [level, *lenses[1:]]
+    for _ in range(_ROUNDS):
+        poses, places = [], []
+        for lens, mine in zip(lenses, stack, strict=True):
+            plain = lens.replace(rotation=eye, translation=zero)
+            lifted = lift_track(model, plain, mine, times)
+            rays = cast([plain], mine[None], model.skeleton)
+            found = triangulate(rays, Prior(lifted.joints[None], lifted.covariance[None]))
+            poses.append(lifted.joints)
+            places.append(np.where(lifted.valid[:, None], found.joints[:, model.skeleton.root], np.nan))
+        cameras = find_extrinsics(cameras, stack, np.stack(poses), np.stack(places), model.skeleton, height)
+        stack, _ = unswap_views(stack, cast(cameras, stack, model.skeleton), model.skeleton)
+    return cameras
 
 
 def _stacked(group: Sequence[Sighting], views: int) -> tuple[int, np.ndarray]:

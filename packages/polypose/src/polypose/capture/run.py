@@ -267,6 +267,6 @@ def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:
 
 
 def _loaded(model: Model | str | None) -> Model:
-    from polypose.model import load
+    from polypose.loading import load
 
     return load(model) if model is None or isinstance(model, str) else model

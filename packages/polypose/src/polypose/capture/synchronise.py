@@ -15,7 +15,7 @@ MOST = 1.0
 _SURE, _BETTER = 0.3, 0.1
 """A correlation that can be believed, and by how much it must be above that of no offset."""
 _LEAST_FRAMES = 20
-_NEARER = 0.85
+_NEARER = 0.65
 """Share of the gap at no offset below which another offset is believed."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
@@ -68,14 +69,9 @@ class Camera:
         sizes = torch.as_tensor(size, device=focal.device)
         if distortion is None:
             distortion = focal.new_zeros(5)
-        batch = torch.broadcast_shapes(
-            focal.shape[:-1],
-            centre.shape[:-1],
-            rotation.shape[:-2],
-            translation.shape[:-1],
-            distortion.shape[:-1],
-            sizes.shape[:-1],
-        )
+        vectors = (focal, centre, translation, distortion, sizes)
+        shapes = {rotation.shape[:-2], *(vector.shape[:-1] for vector in vectors)}
+        batch = np.broadcast_shapes(*shapes)  # torch's own imports a compiler, which takes seconds
         self.focal = focal.expand(*batch, 2)
         self.centre = centre.expand(*batch, 2)
         self.rotation = rotation.expand(*batch, 3, 3)
@@ -249,7 +245,8 @@ def _undistort(bent: Tensor, coefficients: Tensor) -> Tensor:
     nothing is computed, where telling them costs no wait for a GPU.
     """
     if coefficients.device.type == "cpu" and not (coefficients.requires_grad or coefficients.any()):
-        return torch.where(bent.isfinite().all(-1, keepdim=True), bent, torch.nan)
+        known = bent.isfinite()
+        return bent if bool(known.all()) else torch.where(known.all(-1, keepdim=True), bent, torch.nan)
     with torch.no_grad():
         plane = bent.detach()
         for _ in range(_UNDISTORT_STEPS):

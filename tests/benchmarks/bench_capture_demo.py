@@ -1,0 +1,162 @@
+"""`polypose capture` on real people: the films of a calibrated scene, few cameras against all of them.
+
+    polypose get
+    python tests/benchmarks/bench_capture_demo.py Demo_SinglePerson --json docs/results/capture_demo.json
+
+The folder holds `videos` and `calibration` (Pose2Sim's demo of one person, in the package `pose2sim`). All
+cameras together stand for the truth, so that rows tell differences, not errors:
+
+- all cameras and every two of them, triangulated by confidence alone (DLT), and as `solve_multi` does;
+- every film alone (`solve_single`, its lens given), about the pelvis; with its bones brought to the truth's
+  lengths; and how often the truth lies in the stated intervals.
+"""
+
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import polypose
+import typer
+from polypose.capture.bones import bone_lengths
+from polypose.capture.calibration import cameras_of, read_calibration
+from polypose.capture.detecting import Seen, detect_film
+from polypose.capture.detectors import identity, make_detector
+from polypose.capture.films import film
+from polypose.capture.motion import Motion
+from polypose.capture.multi import solve_multi
+from polypose.capture.rays import cast
+from polypose.capture.single import as_skeleton, solve_single
+from polypose.capture.triangulate import dlt
+from polypose.model import Model
+from posedata.geometry.camera import Camera
+from posedata.results import write_results
+from posedata.skeleton import Skeleton
+from posedata.terminal import print_line
+
+LEVELS = {"50": 0.6745, "80": 1.2816, "90": 1.6449}
+
+
+def quiet(text: str) -> None:
+    """Notes are not what is measured."""
+
+
+def seen_in(folder: Path, network: str) -> list[Seen]:
+    """Everybody in every film."""
+    with TemporaryDirectory() as work:
+        return [
+            detect_film(
+                film(path),
+                lambda: make_detector("blazepose", network),
+                identity("blazepose", network),
+                Path(work) / path.stem,
+            )
+            for path in sorted(folder.glob("videos/*.mp4"))
+        ]
+
+
+def apart_mm(found: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over joints and frames that both know."""
+    return float(1000 * np.nanmean(np.linalg.norm(found - truth, axis=-1)))
+
+
+def shaking(joints: np.ndarray, rate: float) -> float:
+    """Mean acceleration, m/s²."""
+    return float(np.nanmean(np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1)) * rate**2)
+
+
+def triangulated(cameras: list[Camera], seen: list[Seen], skeleton: Skeleton) -> np.ndarray:
+    """(F, J, 3) by confidence alone, of the person seen longest."""
+    points = np.stack([as_skeleton(_longest(s), s.skeleton, skeleton) for s in seen])
+    return dlt(cast(cameras, points, skeleton), points[..., 2])
+
+
+def with_bones(pose: np.ndarray, lengths: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Directions kept, lengths changed, from the pelvis outward."""
+    out, order = pose.copy(), [skeleton.root]
+    length = dict(zip((c for c, _ in skeleton.edges), lengths, strict=True))
+    for joint in order:
+        for child in (c for c, parent in enumerate(skeleton.parents) if parent == joint):
+            way = pose[:, child] - pose[:, joint]
+            out[:, child] = out[:, joint] + length[child] * way / np.linalg.norm(way, axis=-1, keepdims=True)
+            order.append(child)
+    return out
+
+
+def alone(model: Model, seen: Seen, camera: Camera, truth: Motion) -> dict[str, Any]:
+    """A film by itself against all."""
+    motion = solve_single(model, seen, camera, say=quiet)
+    mine, all_of_it, skeleton = motion.people[0], truth.people[0], model.skeleton
+    assert mine.covariance is not None
+    assert all_of_it.covariance is not None
+    turns = [camera.rotation.double().numpy() for camera in (motion.views[0].camera, camera)]
+    frames = slice(mine.first, mine.first + len(mine))
+    pose = (mine.joints - mine.joints[:, :1]) @ turns[0].T
+    true = (all_of_it.joints - all_of_it.joints[:, :1])[frames] @ turns[1].T
+    lengths = bone_lengths(all_of_it.joints, all_of_it.covariance, skeleton)
+    about = turns[0] @ (mine.covariance - mine.covariance[:, :1]) @ turns[0].T
+    sd = np.sqrt(np.diagonal(about, axis1=-2, axis2=-1))[:, 1:]
+    off = np.abs((pose - true)[:, 1:]) / sd
+    row: dict[str, Any] = {"row": f"{seen.name} alone", "apart_mm": apart_mm(pose, true)}
+    row["bone_aligned_mm"] = apart_mm(with_bones(pose, lengths, skeleton), true)
+    row["acceleration"] = shaking(mine.joints, motion.rate)
+    return row | {f"inside_{level}": float((off < width).mean()) for level, width in LEVELS.items()}
+
+
+def main(
+    folder: Annotated[Path | None, typer.Argument(help="with videos and calibration")] = None,
+    network: Annotated[str, typer.Option(help="of landmarks: lite, full or heavy")] = "full",
+    json: Annotated[Path | None, typer.Option(help="write the results there")] = None,
+) -> None:
+    """Print and write the rows."""
+    if folder is None or not folder.is_dir():
+        print_line(f"{folder or 'no folder given'}: nothing is measured; give Pose2Sim's Demo_SinglePerson")
+        return
+    model = polypose.load()
+    seen = seen_in(folder, network)
+    found, _ = cameras_of(
+        read_calibration(folder / "calibration"), [(s.name, s.size) for s in seen], folder / "calibration"
+    )
+    cameras = [one.camera for one in found]
+    truth = solve_multi(model, seen, cameras, offset=[0.0] * len(seen), say=quiet)
+    joints, rate = truth.people[0].joints, truth.rate
+    plain = triangulated(cameras, seen, model.skeleton)
+    rows: list[dict[str, Any]] = [
+        {
+            "row": f"{len(seen)} cameras, DLT",
+            "apart_mm": apart_mm(plain, joints),
+            "acceleration": shaking(plain, rate),
+        },
+        {"row": f"{len(seen)} cameras", "apart_mm": 0.0, "acceleration": shaking(joints, rate)},
+    ]
+    pairs: dict[str, list[tuple[float, float]]] = {"2 cameras, DLT": [], "2 cameras": []}
+    for pair in combinations(range(len(seen)), 2):
+        mine, theirs = [cameras[i] for i in pair], [seen[i] for i in pair]
+        two = solve_multi(model, theirs, mine, offset=[0.0, 0.0], say=quiet).people[0].joints
+        bare = triangulated(mine, theirs, model.skeleton)
+        for name, values in (("2 cameras, DLT", bare), ("2 cameras", two)):
+            pairs[name].append((apart_mm(values, joints), shaking(values, rate)))
+    for name, values_of in pairs.items():
+        apart, rough = np.mean(values_of, axis=0)
+        rows.append(
+            {"row": f"{name} (mean of {len(values_of)} pairs)", "apart_mm": apart, "acceleration": rough}
+        )
+    rows += [alone(model, s, camera, truth) for s, camera in zip(seen, cameras, strict=True)]
+    rows = [{key: float(v) if isinstance(v, np.floating) else v for key, v in row.items()} for row in rows]
+    for row in rows:
+        print_line(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+    if json:
+        write_results(json, rows, data=folder.name, network=network, frames=len(joints))
+
+
+def _longest(seen: Seen) -> np.ndarray:
+    """(F, J, 3) keypoints of the person seen most, in all frames of the film."""
+    track = max(seen.tracks, key=lambda t: float((t.keypoints[..., 2] > 0).sum()))
+    out = np.zeros((len(seen.times), *track.keypoints.shape[1:]))
+    out[track.first : track.first + len(track.keypoints)] = track.keypoints
+    return out
+
+
+if __name__ == "__main__":
+    typer.run(main)
