@@ -29,6 +29,7 @@ from polypose.capture.films import WHOLE, Film, ahead, open_films
 from polypose.capture.looks import colours
 from polypose.capture.single import solve_single
 from polypose.capture.tracks import Moment, link
+from polypose.capture.write.saving import FORMATS
 from posedata.results import write_results
 from rich.console import Console
 from rich.table import Table
@@ -91,12 +92,11 @@ def measured(film: Film, network: str, repeat: int) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"frames": len(pictures)}
     with TemporaryDirectory() as folder:
-        for ending in ("npz", "csv", "trc", "c3d", "bvh", "glb"):
+        for ending in FORMATS:
             parts[f"writing {ending}"] = lambda e=ending: motion.save(Path(folder) / f"motion.{e}")
         out = Path(folder) / "out"
-        formats = "npz,csv,trc,c3d,bvh,glb"
         parts["end to end"] = lambda: polypose.capture(
-            film.path, out=out, model=model, network=network, formats=formats, overwrite=True, say=quiet
+            film.path, out=out, model=model, network=network, overwrite=True, say=quiet
         )
         for name, part in parts.items():
             found[name] = fastest(part, repeat)

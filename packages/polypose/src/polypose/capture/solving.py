@@ -15,9 +15,10 @@ import numpy as np
 from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
 
+from polypose.capture.bearings import smooth_way
 from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmetric
 from polypose.capture.lifted import lift_track
-from polypose.capture.placing import along_bearings, size_of, widened
+from polypose.capture.placing import size_of, widened
 from polypose.capture.rays import Rays, cast
 from polypose.capture.smoothing import Process, smooth
 from polypose.capture.swaps import unswap, unswap_views
@@ -117,7 +118,7 @@ def _one(
     pose = found.joints - found.joints[:, [root]]
     if smoothed:
         others = np.arange(len(skeleton)) != root
-        place, wide = along_bearings(times, place, wide, camera, Process(np.array(_PLACE), 0.95, 1.0))
+        place, wide = smooth_way(times, place, wide, camera, Process(np.array(_PLACE), 0.95, 1.0))
         process = Process(_POSE * _agility(skeleton)[others], 0.8, 0.5)
         moved = smooth(times, pose[:, others], spread[:, others], process)
         pose, spread = np.zeros((len(times), len(skeleton), 3)), np.zeros((len(times), len(skeleton), 3, 3))
