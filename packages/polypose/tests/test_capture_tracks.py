@@ -105,6 +105,15 @@ def test_tracks_of_a_few_frames_are_dropped_but_not_in_a_photo():
     assert link([], "coco17") == ()
 
 
+def test_what_comes_and_goes_is_nobody():
+    places = lanes(120, [100.0, 500.0], [1.0, 0.0])
+    flickers = places.copy()
+    flickers[np.arange(120) % 4 > 0, 1] = np.nan
+    assert [track.id for track in link(moments(flickers)[0], "coco17")] == [1]
+    places[40:65, 1] = np.nan
+    assert len(link(moments(places)[0], "coco17")) == 2
+
+
 def test_a_poster_is_told_where_others_move():
     places = lanes(150, [100.0, 600.0], [2.0, 0.0])
     times = np.arange(150) / RATE

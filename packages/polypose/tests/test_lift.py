@@ -9,8 +9,8 @@ from people import COCO, INTRINSICS, SIZE, people
 from polypose import Model
 from polypose.config import ModelConfig
 from polypose.inputs import Like
-from polypose.lifting import place, spread
-from polypose.network import MODALITIES
+from polypose.lifting import place
+from polypose.network import MODALITIES, POSE_SKELETON
 from polypose.samples import Sample
 from posedata.geometry.camera import Camera
 from posedata.keypoints import convert_keypoints
@@ -75,7 +75,8 @@ def test_sd_is_what_the_decoder_learnt_in_metres() -> None:
     assert poses.sd[:, 5] == pytest.approx(0.25 * 0.2 * np.sqrt(3.0))
     assert poses.sd[:, 6] == pytest.approx(0.05)
     assert "median sd 50 mm" in repr(poses)
-    assert spread(small(config=ModelConfig(**{**vars(SMALL), "decoder": "mlp"})).network).isnan().all()
+    plain = small(config=ModelConfig(**{**vars(SMALL), "decoder": "mlp"}))
+    assert np.isnan(plain.lift(people().pixels, INTRINSICS, skeleton="h36m17").sd).all()
 
 
 def test_drawn_poses_are_as_wide_as_sd_says() -> None:
@@ -94,6 +95,39 @@ def test_drawn_poses_are_as_wide_as_sd_says() -> None:
     assert drawn[:, :, 1:].std(0).mean() == pytest.approx(poses.sd[0, 1:].mean(), rel=0.05)
     np.testing.assert_array_equal(drawn, poses.sample(400, seed=1))
     assert not np.array_equal(drawn, poses.sample(400, seed=2))
+
+
+def test_poses_of_a_model_with_a_spread_are_drawn_as_wide_as_their_own_sd() -> None:
+    """The less the wrist's confidence, the wider; the root never moves."""
+    model = small(steps=30)
+    decoder, index = model.network.decoders["3d"], MODALITIES.index("2d")
+    for parameter in decoder.network.parameters():
+        parameter.data.zero_()
+    decoder.std.fill_(1.0)
+    decoder.spread.fill_(0.3)
+    decoder.profile[index] = 1.0
+    spread = model.network.make_spread().eval()
+    spread.usual[index, 1:] = 0.02
+    first, last = spread.networks["2d"][1], spread.networks["2d"][-1]
+    for parameter in (first.weight, first.bias):
+        parameter.data.zero_()
+    wrist = POSE_SKELETON.index("left_wrist")
+    first.weight.data[0, SMALL.dim + wrist] = -50.0
+    first.bias.data[0] = 50.0  # SiLU(50 (1 - confidence))
+    last.weight.data[:, 0] = np.log(3) / 25.0
+    pixels = people(8).pixels
+    points = np.concatenate([pixels, np.ones((8, 17, 1), np.float32)], -1)
+    points[4:, wrist, 2] = 0.5
+    poses = model.lift(points, INTRINSICS, skeleton="h36m17")
+    assert poses.sd[:4, 1:] == pytest.approx(0.02, rel=1e-4)
+    assert poses.sd[4:, 1:] == pytest.approx(0.06, rel=1e-4)
+    assert (poses.sd[:, 0] == 0).all()
+    drawn = poses.sample(400, seed=1)
+    assert drawn[:, :4, 1:].std(0).mean() == pytest.approx(0.02, rel=0.05)
+    assert drawn[:, 4:, 1:].std(0).mean() == pytest.approx(0.06, rel=0.05)
+    assert np.abs(drawn.mean(0) - poses.joints).max() < 0.02
+    spread.stretch[index] = 2.0
+    assert poses.sample(400, seed=1)[:, :4, 1:].std(0).mean() == pytest.approx(0.04, rel=0.05)
 
 
 def test_coco_is_converted_by_name(model: Model) -> None:

@@ -26,6 +26,20 @@ def test_joint_centres_are_taken_as_they_are(tmp_path: Path, form: str) -> None:
     check(read("trc", text)[0][0], true, [*sided, "head", "neck"])
 
 
+def test_two_necks_are_thorax_and_neck(tmp_path: Path) -> None:
+    """As `polypose capture` writes Human3.6M's joints."""
+    true = person()
+    own = {"CHip": true["left_hip"] + 0.1, "Spine": true["neck"] - 0.3}
+    labelled = (
+        centres(true, "words")
+        | own
+        | {"Neck": true["thorax"], "UpperNeck": true["neck"], "Head": true["head"]}
+    )
+    text = write_trc(tmp_path / "walk.trc", list(labelled), y_up(stacked(labelled)))
+    named = true | {"pelvis": own["CHip"], "spine": own["Spine"]}
+    check(read("trc", text)[0][0], named, ["thorax", "neck", "head", "pelvis", "spine", "left_hip"])
+
+
 def test_a_pose_estimators_names_are_keypoints_by_the_usual_rules(tmp_path: Path) -> None:
     true = person()
     words = HALPE.split()

@@ -4,6 +4,7 @@
     poses = model.lift(keypoints, size=(640, 480), skeleton="coco17")   # .joints, .sd, .valid, .translation
     found = model.embed(image=crops)                                    # any modalities, together or alone
     hits = model.retrieve(found, gallery, k=10)
+    motion = polypose.capture("film.mp4", out="results")                # people in 3D over time
 
 Nothing is imported until it is asked for.
 """
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from posedata.lazy import lazily
 
 if TYPE_CHECKING:
+    from polypose.capture import capture
     from polypose.config import ModelConfig, Settings
     from polypose.embeddings import Embeddings
     from polypose.inputs import InputWarning
     from polypose.model import Model, load
     from polypose.poses import Poses
 
-__all__ = ["Embeddings", "InputWarning", "Model", "ModelConfig", "Poses", "Settings", "load"]
+__all__ = ["Embeddings", "InputWarning", "Model", "ModelConfig", "Poses", "Settings", "capture", "load"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__)

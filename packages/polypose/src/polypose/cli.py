@@ -158,6 +158,23 @@ def retrieve(
         console.print(f"{out}: rows {shape}")
 
 
+@app.command()
+def view(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="of capture, lift, or that posedata reads")],
+    out: Annotated[Path | None, typer.Option(help="the page; NAME.view.html, if left out")] = None,
+    show: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="of posedata prepare, where FILE's end does not tell")
+    ] = None,
+    sequence: Annotated[str | None, typer.Option(help="of a data set, which one")] = None,
+) -> None:
+    """A page that plays the people of a file in 3D: .npz .csv .trc .c3d .bvh .glb, a store, a data set."""
+    with _faults():
+        from polypose.capture.view import view as view_file
+
+        view_file(path, out, form=form, sequence=sequence, show=show)
+
+
 @export_app.command()
 def onnx(
     out: Annotated[Path, typer.Argument(help="an .onnx to write")],
@@ -170,6 +187,57 @@ def onnx(
 
         export_onnx(_model(model), part, out)
         console.print(f"wrote {out}")
+
+
+@app.command()
+def capture(
+    inputs: Annotated[list[Path], typer.Argument(help="films, photos, folders of photos, RGB-D folders")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="a folder for the results")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="of the cameras: Pose2Sim, OpenCV, Qualisys, anipose; films together")
+    ] = None,
+    height: Annotated[float | None, typer.Option(help="of the person, metres")] = None,
+    detector: Annotated[
+        str, typer.Option(help="blazepose, rtmlib, or keypoints: a file, a folder")
+    ] = "blazepose",
+    network: NetworkOption = "full",
+    start: Annotated[float, typer.Option(help="seconds of the film")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="seconds of the film")] = None,
+    every: Annotated[int, typer.Option(help="of the frames each n-th")] = 1,
+    rate: Annotated[
+        float | None, typer.Option(help="a folder of photos is a film of so many a second")
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="the films show the same people; no calibration")
+    ] = False,
+    formats: Annotated[str, typer.Option(help="npz,csv,trc,c3d,bvh,glb,html, some of them or all")] = "all",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="results that are there")] = False,
+    model: ModelOption = None,
+) -> None:
+    """People in 3D of one's own footage, with their uncertainty; stopped and given again, it goes on."""
+    with _faults():
+        from polypose.capture.progress import bars
+        from polypose.capture.run import capture as run
+
+        with bars(console) as watch:
+            run(
+                *inputs,
+                out=out,
+                model=model,
+                calibration=calibration,
+                height=height,
+                detector=detector,
+                network=network,
+                start=start,
+                end=end,
+                every=every,
+                rate=rate,
+                together=together,
+                formats=formats,
+                overwrite=overwrite,
+                say=console.print,
+                watch=watch,
+            )
 
 
 @app.command()

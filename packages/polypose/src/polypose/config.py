@@ -45,6 +45,7 @@ class Settings:
         sampler, steps: by which poses are drawn (`posediff.PoseDecoder.sample`).
         batch: how many poses go through it at once.
         decodes: what can be decoded; a file may leave out the decoder of 2D.
+        spread: whether the network knows each pose's own spread (`polypose.spread`).
     """
 
     frame: Frame = "aimed"
@@ -54,3 +55,4 @@ class Settings:
     steps: int = 7
     batch: int = 512
     decodes: tuple[str, ...] = ("2d", "3d")
+    spread: bool = False

@@ -9,14 +9,13 @@ from jaxtyping import Float
 from posedata.geometry.camera import Camera
 from posedata.keypoints import holds_person
 from posedata.views.batch import GIVEN, given
-from posediff import PoseDecoder
 from torch import Tensor
 
 from polypose.batches import decode, embed
 from polypose.cameras import take_camera
 from polypose.config import Settings
 from polypose.inputs import Like, Say, take_keypoints, warn
-from polypose.network import MODALITIES, POSE_SKELETON, UniHPR
+from polypose.network import POSE_SKELETON, UniHPR
 from polypose.poses import Poses
 from polypose.samples import Sample
 
@@ -66,7 +65,8 @@ def lift_points(
         found = found - found[:, :1]
         joints[valid] = found
         places[valid] = place(found, views.keypoints[GIVEN], views.camera)
-        sd[valid] = spread(network).cpu()
+        deviation = network.deviation(embedding, seen.confidence, "2d")
+        sd[valid] = deviation.square().mean(-1).sqrt().cpu()
 
     def draw(count: int, seed: int) -> Tensor:
         out = points.new_full((count, *joints.shape), torch.nan)
@@ -80,6 +80,7 @@ def lift_points(
                 steps=settings.steps,
                 sampler=settings.sampler,
                 generator=generator,
+                confidence=seen.confidence,
             )
             drawn = (drawn @ seen.rotation).cpu()
             out[:, valid] = drawn - drawn[:, :, :1]
@@ -87,19 +88,6 @@ def lift_points(
 
     give = like.give
     return Poses(give(joints), give(sd), give(valid), give(places), POSE_SKELETON, draw, like)
-
-
-def spread(network: UniHPR) -> Float[Tensor, " J"]:
-    """Standard deviation of a joint along one axis given keypoints, metres; NaN of a decoder that knows none.
-
-    The root mean square over the axes of what training saw poses differ from their mean, of all keypoints
-    alike (`PoseDecoder.spread`, `profile`). For one pose's own, draw samples.
-    """
-    decoder, index = network.decoders["3d"], MODALITIES.index("2d")
-    if not isinstance(decoder, PoseDecoder) or not decoder.centred:
-        return torch.full((len(POSE_SKELETON),), torch.nan)
-    each: Tensor = decoder.std * decoder.spread[index] * decoder.profile[index]
-    return each.square().mean(-1).sqrt()
 
 
 def place(

@@ -19,6 +19,7 @@ from torch import Tensor
 from polypose.batches import decode, embed
 from polypose.network import MODALITIES, Modality, UniHPR
 from polypose.samples import Sample
+from polypose.spread import Estimates
 
 CROP_PX = 128.0
 """Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
@@ -60,11 +61,16 @@ def drawn(
     steps: int = 7,
     sampler: str = "dpmpp_2m_sde",
     batch: int = 512,
+    confidence: Float[Tensor, "B J"] | None = None,
 ) -> Float[Tensor, "S B J 3"]:
     """Hypotheses of many poses, in batches; the same in every call."""
     generator = torch.Generator(embedding.device).manual_seed(0)
     draw = partial(network.sample, "3d", hypotheses=hypotheses, steps=steps, sampler=sampler)
-    parts = [draw(part, modality, generator=generator) for part in embedding.split(batch)]
+    sure = [None] * len(embedding) if confidence is None else confidence.split(batch)
+    parts = [
+        draw(part, modality, generator=generator, confidence=known)
+        for part, known in zip(embedding.split(batch), sure, strict=False)
+    ]
     return torch.cat(parts, dim=1)
 
 
@@ -91,7 +97,8 @@ def keypoint_errors(
 def calibrate(
     network: UniHPR, samples: Sequence[tuple[Modality, Sample]], batch: int
 ) -> dict[Modality, float]:
-    """Set the 3D decoder's spread of each modality right on people that training did not see.
+    """Set the spread of hypotheses of each modality right on people that training did not see: the 3D
+    decoder's, or the stretch of the network's own `spread`.
 
     Args:
         samples: of every modality at least one; views of the same one count alike.
@@ -111,11 +118,29 @@ def calibrate(
         for sample in (_some(sample) for kind, sample in samples if kind == modality):
             embedding = embed(network, sample, batch, (modality,))[modality]
             centre = decode(network, embedding, modality, batch)
-            parts.append((drawn(network, embedding, modality, batch=batch), centre, sample.joints))
+            sure = sureness(sample, modality)
+            poses = drawn(network, embedding, modality, batch=batch, confidence=sure)
+            parts.append((poses, centre, sample.joints))
         hypotheses, centre, truth = (torch.cat([part[i] for part in parts], dim=-3) for i in range(3))
         factors[modality] = fitted_scale(hypotheses[..., 1:, :], centre[..., 1:, :], truth[..., 1:, :])
-        decoder.spread[index] *= factors[modality]
+        (decoder.spread if network.spread is None else network.spread.stretch)[index] *= factors[modality]
     return factors
+
+
+def sureness(sample: Sample, modality: Modality) -> Float[Tensor, "B J"]:
+    """Confidence of what a pose is estimated from: the keypoints', and 1 of other modalities."""
+    return sample.confidence if modality == "2d" else torch.ones_like(sample.confidence)
+
+
+@torch.no_grad()
+def estimates(network: UniHPR, modality: Modality, samples: Sequence[Sample], batch: int) -> Estimates:
+    """What the network makes of views whose poses are known, and how far off that is."""
+    parts = []
+    for sample in samples:
+        embedding = embed(network, sample, batch, (modality,))[modality]
+        residual = sample.joints - decode(network, embedding, modality, batch)
+        parts.append((embedding, sureness(sample, modality), residual))
+    return Estimates(*(torch.cat([part[i] for part in parts]) for i in range(3)))
 
 
 @torch.no_grad()
@@ -140,7 +165,8 @@ def branch_row(
     errors, aligned = branch_errors(network, modality, sample, batch)
     some = _some(sample)
     embedding = embed(network, some, batch, (modality,))[modality]
-    hypotheses, truth = drawn(network, embedding, modality, batch=batch), some.joints
+    sure, truth = sureness(some, modality), some.joints
+    hypotheses = drawn(network, embedding, modality, batch=batch, confidence=sure)
     ninety = truth.new_tensor([0.9])
     joints = [float(coverage(hypotheses[:, :, [j]], truth[:, [j]], ninety)) for j in range(1, truth.shape[1])]
     low, high = interval_by_person(errors, people)

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from polypose.config import ModelConfig
 from polypose.samples import Sample
+from polypose.spread import Spread
 
 Modality = Literal["image", "2d", "3d"]
 MODALITIES: tuple[Modality, ...] = ("image", "2d", "3d")
@@ -25,7 +26,8 @@ class UniHPR(nn.Module):
     """Encoders of image, 2D keypoints and 3D joints to unit embeddings, and decoders to 2D and 3D.
 
     2D is in units of half the box, 3D in metres relative to the pelvis, both in the person-centred camera
-    (`posedata.geometry.aim`) or the camera's own, as the data were made.
+    (`posedata.geometry.aim`) or the camera's own, as the data were made. A `spread` is fitted after training,
+    if at all.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -42,6 +44,12 @@ class UniHPR(nn.Module):
         self.decoders = nn.ModuleDict(
             {"2d": _make_decoder(config, joints, 2), "3d": _make_decoder(config, joints, 3)}
         )
+        self.spread: Spread | None = None
+
+    def make_spread(self) -> Spread:
+        """Give it a spread, to be fitted (`polypose.spread.fit`)."""
+        self.spread = Spread(MODALITIES, self.config.dim, len(POSE_SKELETON))
+        return self.spread
 
     @classmethod
     def of_checkpoint(cls, config: ModelConfig) -> "UniHPR":
@@ -84,8 +92,12 @@ class UniHPR(nn.Module):
         steps: int,
         sampler: str,
         generator: torch.Generator | None = None,
+        confidence: Float[Tensor, "B J"] | None = None,
     ) -> Float[Tensor, "S B J d"]:
         """Poses drawn given an embedding.
+
+        Args:
+            confidence: of the keypoints; with it, 3D poses spread by `deviation`, if there is a `spread`.
 
         Raises:
             ValueError: the decoder is an MLP, which has nothing to draw.
@@ -93,14 +105,39 @@ class UniHPR(nn.Module):
         decoder = self._decoder(target)
         if not isinstance(decoder, PoseDecoder):
             raise ValueError("model.decoder is mlp: it gives one pose; train with model.decoder=diffusion")
-        return decoder.sample(
+        index = MODALITIES.index(modality)
+        drawn = decoder.sample(
             condition(embedding),
-            MODALITIES.index(modality),
+            index,
             hypotheses=hypotheses,
             steps=steps,
             sampler=sampler,
             generator=generator,
         )
+        if self.spread is None or confidence is None or target != "3d":
+            return drawn
+        mean, usual = self.decode("3d", embedding, modality), _deviation(decoder, index)
+        wanted = self.spread.stretch[index] * self.spread(embedding, confidence, modality)
+        return mean + torch.where(usual > 0, wanted / usual, 0) * (drawn - mean)
+
+    def deviation(
+        self, embedding: Float[Tensor, "B dim"], confidence: Float[Tensor, "B J"], modality: Modality
+    ) -> Float[Tensor, "B J 3"]:
+        """Standard deviations of 3D poses given embeddings, metres, along the axes of the encoders' frame.
+
+        By the `spread`, or else what training saw poses differ by from their mean, of all alike
+        (`PoseDecoder.spread`, `profile`); NaN of a decoder that knows none.
+
+        Args:
+            confidence: of the keypoints; ones of other modalities.
+        """
+        if self.spread is not None:
+            found: Tensor = self.spread(embedding, confidence, modality)
+            return found
+        decoder = self._decoder("3d")
+        if not isinstance(decoder, PoseDecoder) or not decoder.centred:
+            return torch.full((*confidence.shape, 3), torch.nan).to(confidence)
+        return _deviation(decoder, MODALITIES.index(modality)).expand(len(embedding), -1, -1)
 
     def decoder_terms(
         self,
@@ -138,6 +175,10 @@ class UniHPR(nn.Module):
         decoder = self.decoders[target]
         assert isinstance(decoder, PoseDecoder | MLPDecoder)
         return decoder
+
+
+def _deviation(decoder: PoseDecoder, index: int) -> Float[Tensor, "J d"]:
+    return decoder.std * decoder.spread[index] * decoder.profile[index]
 
 
 def modality_of(name: str) -> Modality:

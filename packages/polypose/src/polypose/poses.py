@@ -25,8 +25,9 @@ class Poses:
     Attributes:
         joints: (N, 17, 3) metres, camera frame (x right, y down, z forward), relative to the pelvis; NaN
             where nobody is.
-        sd: (N, 17) metres: the standard deviation of a joint along one axis, as the decoder learnt it of all
-            keypoints (`posediff.PoseDecoder`); NaN of a decoder that has none.
+        sd: (N, 17) metres: the standard deviation of a joint along one axis: of this pose and these
+            keypoints where the model has a spread (`polypose.spread`), as the packaged one has; else of all
+            keypoints alike (`posediff.PoseDecoder`); NaN of a decoder that has none.
         valid: (N,) whether there is a person.
         translation: (N, 3) metres: where the pelvis is before the camera, from the keypoints and the
             intrinsics; as wrong as the intrinsics are.

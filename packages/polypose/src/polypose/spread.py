@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from polypose.network import MODALITIES, Modality, condition
 
 HIDDEN, DROPOUT = 64, 0.2
 
@@ -33,32 +32,38 @@ class Spread(nn.Module):
     """Standard deviations of an estimated pose's coordinates, by the embedding and the keypoints' confidence.
 
     One small network a modality gives the logarithm of what its usual spread is multiplied by
-    (heteroscedastic regression: Kendall and Gal 2017, What Uncertainties Do We Need, equation 5). `fit` trains
-    it; what never varies, the root, has a spread of 0.
+    (heteroscedastic regression: Kendall and Gal 2017, What Uncertainties Do We Need, equation 5).
+    `fit` trains it; what never varies, the root, has a spread of 0. `stretch` is what hypotheses with these
+    spreads are stretched by, a modality, so that their intervals hold what they say
+    (`polypose.measuring.calibrate`).
     """
 
     usual: Tensor
     slope: Tensor
+    stretch: Tensor
 
-    def __init__(self, dim: int, joints: int) -> None:
+    def __init__(self, modalities: Sequence[str], dim: int, joints: int) -> None:
         super().__init__()
-        self.networks = nn.ModuleDict({name: _network(dim + joints, joints) for name in MODALITIES})
-        self.register_buffer("usual", torch.zeros(len(MODALITIES), joints, 3))
-        self.register_buffer("slope", torch.ones(len(MODALITIES)))
+        self.modalities = tuple(modalities)
+        self.networks = nn.ModuleDict({name: _network(dim + joints, joints) for name in self.modalities})
+        self.register_buffer("usual", torch.zeros(len(self.modalities), joints, 3))
+        self.register_buffer("slope", torch.ones(len(self.modalities)))
+        self.register_buffer("stretch", torch.ones(len(self.modalities)))
 
     def forward(
-        self, embedding: Float[Tensor, "N dim"], confidence: Float[Tensor, "N J"], modality: Modality
+        self, embedding: Float[Tensor, "N dim"], confidence: Float[Tensor, "N J"], modality: str
     ) -> Float[Tensor, "N J 3"]:
         """Metres, along the axes of the encoders' frame."""
-        index = MODALITIES.index(modality)
-        log = self.networks[modality](torch.cat([condition(embedding), confidence], dim=-1))
+        index = self.modalities.index(modality)
+        inputs = torch.cat([embedding * math.sqrt(embedding.shape[-1]), confidence], dim=-1)
+        log = self.networks[modality](inputs)
         return self.usual[index] * (self.slope[index] * log.unflatten(-1, self.usual.shape[1:])).exp()
 
 
 def fit(
     spread: Spread,
-    trained: Mapping[Modality, Estimates],
-    held_out: Mapping[Modality, Estimates],
+    trained: Mapping[str, Estimates],
+    held_out: Mapping[str, Estimates],
     *,
     steps: int = 1500,
     batch: int = 512,
@@ -93,8 +98,8 @@ def _network(inputs: int, joints: int) -> nn.Sequential:
     )
 
 
-def _learn(spread: Spread, modality: Modality, found: Estimates, steps: int, batch: int) -> None:
-    network, index = spread.networks[modality], MODALITIES.index(modality)
+def _learn(spread: Spread, modality: str, found: Estimates, steps: int, batch: int) -> None:
+    network, index = spread.networks[modality], spread.modalities.index(modality)
     spread.usual[index] = found.residual.square().mean(0).sqrt()
     spread.slope[index] = 1.0
     network.train()
@@ -111,9 +116,9 @@ def _learn(spread: Spread, modality: Modality, found: Estimates, steps: int, bat
     network.eval()
 
 
-def _scale(spread: Spread, modality: Modality, found: Estimates) -> None:
+def _scale(spread: Spread, modality: str, found: Estimates) -> None:
     """The power by a section search, the factors in closed form for each power."""
-    index = MODALITIES.index(modality)
+    index = spread.modalities.index(modality)
     with torch.no_grad():
         sd = spread(found.embedding, found.confidence, modality)
     moves = spread.usual[index] > 0

@@ -144,7 +144,7 @@ def _mediapipe() -> Detector:
 
 def _rtmlib() -> Detector:
     try:
-        from rtmlib import Body  # type: ignore[import-not-found]
+        from rtmlib import Body
     except ImportError:
         raise _missing("rtmlib") from None
     try:

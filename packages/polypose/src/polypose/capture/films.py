@@ -11,7 +11,7 @@ import queue
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -178,7 +178,7 @@ def recording(path: Path) -> Film:
     )
 
 
-def ahead(frames: Iterable[Frame], depth: int = _AHEAD) -> Iterator[tuple[float, np.ndarray]]:
+def ahead(frames: Iterable[Frame], depth: int = _AHEAD) -> Generator[tuple[float, np.ndarray], None, None]:
     """Times and pictures, made by another thread, so many ahead of who asks for them."""
     made: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
@@ -221,7 +221,7 @@ def _look(path: Path) -> tuple[tuple[int, int], float | None]:
         turned = exif.get(_ORIENTATION) in _QUARTER_TURNS
         focal = exif.get_ifd(_EXIF).get(_FOCAL_35)
     told = isinstance(focal, (int, float)) and 1 <= focal <= 2000
-    return ((height, width) if turned else (width, height)), float(focal) if told else None  # type: ignore[arg-type]
+    return ((height, width) if turned else (width, height)), float(focal) if told else None
 
 
 def _photos(

@@ -161,9 +161,12 @@ class Motion:
         from polypose.capture.write.npz import read_fields
 
         fields = read_fields(Path(path))
-        fields["people"] = tuple(Person(**person) for person in fields["people"])
-        fields["views"] = tuple(View(**view) for view in fields["views"])
-        return cls(**fields)
+        try:
+            fields["people"] = tuple(Person(**person) for person in fields["people"])
+            fields["views"] = tuple(View(**view) for view in fields["views"])
+            return cls(**fields)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; write it again") from None
 
 
 def _keep(of: object, name: str, value: object) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
 
+from polypose.capture.bearings import smooth_way
 from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmetric
 from polypose.capture.lifted import lift_track
 from polypose.capture.placing import size_of, widened
@@ -116,8 +117,7 @@ def _one(
     pose = found.joints - found.joints[:, [root]]
     if smoothed:
         others = np.arange(len(skeleton)) != root
-        ways = smooth(times, place[:, None], wide[:, None], Process(np.array([_PLACE]), 0.95, 1.0))
-        place, wide = ways.mean[:, 0], ways.covariance[:, 0]
+        place, wide = smooth_way(times, place, wide, camera, Process(np.array([_PLACE]), 0.95, 1.0))
         process = Process(_POSE * _agility(skeleton)[others], 0.8, 0.5)
         moved = smooth(times, pose[:, others], spread[:, others], process)
         pose, spread = np.zeros((len(times), len(skeleton), 3)), np.zeros((len(times), len(skeleton), 3, 3))

@@ -8,7 +8,7 @@ for, a second at most.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ WAIT = 1.0
 """Seconds that a person may be unseen and still be the same."""
 FEW = 5
 """Seen frames below which a track is no person, in a film of twenty or more."""
+_OFTEN = 0.4
+"""Share of a person's frames in which it is seen at least; a false detection comes and goes."""
 _NEAR, _FASTER, _FARTHEST = 0.2, 0.8, 0.6
 """A person's joints are looked for within so many sizes, more by each second unseen, and at most."""
 _BOX, _DRESS = 0.15, 0.6
@@ -129,7 +131,13 @@ def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
     for count, seen in enumerate(frames, 1):
         for row, number in enumerate(tracker.step(seen)):
             rows.append((count - 1, number, seen.keypoints[row], seen.boxes[row]))
-    return tracked(rows, min(FEW, max(1, count // 4)))
+    found = tracked(rows, min(FEW, max(1, count // 4)))
+    return renumbered(track for track in found if np.isfinite(track.boxes[:, 0]).mean() >= _OFTEN)
+
+
+def renumbered(tracks: Iterable[Track]) -> tuple[Track, ...]:
+    """With ids from 1, in order."""
+    return tuple(replace(track, id=number) for number, track in enumerate(tracks, 1))
 
 
 Row = tuple[int, Any, np.ndarray, np.ndarray]

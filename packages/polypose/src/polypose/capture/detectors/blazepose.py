@@ -10,6 +10,9 @@ What is MediaPipe's is told by its graphs (0.10.14): `pose_detection_cpu`, `pose
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +25,13 @@ from polypose.capture.detectors.ssd import decode, suppressed
 INPUT, CROP = 224, 256
 _BETTER, _LONG = 1.25, 2.0
 """A crop's side: so much of the circle about the hips that the detector's scale point lies on."""
-_HELD = 0.5
-"""Score of the landmark network above which a crop holds a person."""
+_HELD, _NEW = 0.5, 0.75
+"""Score of the landmark network above which a crop holds a person, and one who was not there before."""
 _SAME = 0.15
 """Distance of two crops' centres, in sides, below which they are of one person."""
 _CLOSE = 0.12
 """Mean distance of landmarks, in sides of the crop, below which two are one person."""
-_EVERY = 5
+_EVERY = 4
 """Pictures from one look for newcomers to the next."""
 _MOST = 12
 
@@ -54,8 +57,8 @@ class BlazePose:
     skeleton = "mediapipe33"
 
     def __init__(self, detector: Path, landmarks: Path, threads: int = 1, most: int = _MOST) -> None:
-        self._detector = _Network(detector, threads)
-        self._landmarks = _Network(landmarks, threads)
+        self._detector = Network(detector, threads)
+        self._landmarks = Network(landmarks, threads)
         self._most = most
         self._regions: list[Region] = []
         self._since = -1
@@ -74,7 +77,7 @@ class BlazePose:
         """Everybody in the next picture of a film, (H, W, 3) uint8 RGB."""
         known = self._read(image, self._regions)
         lost = len(known) < len(self._regions)
-        people = known + self._read(image, self._newcomers(image, known, lost))
+        people = known + self._read(image, self._newcomers(image, known, lost), _NEW)
         people = _distinct(people)[: self._most]
         self._regions = [person.next for person in people]
         if not people:
@@ -85,24 +88,24 @@ class BlazePose:
     def _newcomers(self, image: np.ndarray, known: list[_Person], lost: bool) -> list[Region]:
         """Regions of people that are not known yet."""
         self._since += 1
-        whole, *parts = _tiles(image.shape)
-        every = [whole, *parts]
-        if self._since == 0 or lost:
-            tiles = every
-        elif not known:
-            tiles = [whole, *parts[self._since % max(len(parts), 1) :][:1]]
+        tiles, turn = _tiles(image.shape), self._since // _EVERY
+        if self._since == 0 or lost or not known:
+            now = tiles
         elif self._since % _EVERY == 0:
-            tiles = [every[self._since // _EVERY % len(every)]]
+            now = tiles[turn % len(tiles) :][:1]
         else:
             return []
-        found: list[Region] = []
-        taken = [person.next for person in known]
         scores: list[float] = []
         regions: list[Region] = []
-        for tile in tiles:
+        for number, tile in enumerate(now):
+            alone = not (self._since == 0 or known or lost or regions)
+            if alone and number not in (0, 1 + self._since % max(len(tiles) - 1, 1)):
+                continue  # where nobody is, the whole and a part of it are enough until somebody comes
             for score, region in self._look(image, *tile):
                 scores.append(score)
                 regions.append(region)
+        found: list[Region] = []
+        taken = [person.next for person in known]
         for index in np.argsort(scores)[::-1].tolist():
             if not any(_alike(regions[index], other) for other in [*taken, *found]):
                 found.append(regions[index])
@@ -120,15 +123,15 @@ class BlazePose:
             out.append((float(score), _region(hips - 0.5, edge - 0.5)))
         return out
 
-    def _read(self, image: np.ndarray, regions: list[Region]) -> list[_Person]:
-        """The people in these regions."""
+    def _read(self, image: np.ndarray, regions: list[Region], least: float = _HELD) -> list[_Person]:
+        """The people in these regions, of such a score at least."""
         out = []
         for region in regions:
             if not 8 < region.side < 8 * max(image.shape):
                 continue
             crop = _cut(image, region, CROP)
             values, score, _, heat, _ = self._landmarks(crop.astype(np.float32) / 255)
-            if score[0, 0] < _HELD:
+            if score[0, 0] < least:
                 continue
             marks = values.reshape(39, 5)
             places = _refined(marks[:, :2] / CROP, heat[0])
@@ -145,7 +148,7 @@ class _Person(NamedTuple):
     next: Region
 
 
-class _Network:
+class Network:
     """A network by LiteRT, one picture at a time; its outputs in the file's order."""
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -154,8 +157,9 @@ class _Network:
         except ImportError:
             raise ValueError("blazepose needs LiteRT; pip install 'polypose[video]'") from None
         try:
-            self._run: Any = Interpreter(str(path), num_threads=threads)
-            self._run.allocate_tensors()
+            with _silent():
+                self._run: Any = Interpreter(str(path), num_threads=threads)
+                self._run.allocate_tensors()
         except (ValueError, RuntimeError):
             raise ValueError(f"{path}: is no whole network; polypose get blazepose") from None
         self._in = self._run.get_input_details()[0]["index"]
@@ -165,6 +169,19 @@ class _Network:
         self._run.set_tensor(self._in, image[None])
         self._run.invoke()
         return [self._run.get_tensor(index) for index in self._out]
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what the runtime writes to the terminal by itself."""
+    keep = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(keep, 2)
+        os.close(keep)
 
 
 def _tiles(shape: tuple[int, ...]) -> list[tuple[float, float, float]]:

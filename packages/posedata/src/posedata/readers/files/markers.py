@@ -1,8 +1,9 @@
 """Markers or joint centres by their labels, as Human3.6M-17: what C3D and TRC files have in common.
 
 Joint centres are taken as they are: those of model outputs (LHJC, LFEP, LTIO, ...), of OpenSim (L_HJC) and of
-pose estimators (LHip, left_hip). What only surface markers tell (Plug-in Gait, ISB landmarks, OpenSim's gait
-models) is computed:
+pose estimators (LHip, left_hip). With an UpperNeck beside the Neck, as `polypose capture` writes them, those
+are neck and thorax, CHip and Spine pelvis and spine. What only surface markers tell (Plug-in Gait, ISB
+landmarks, OpenSim's gait models) is computed:
 
 - hips from ASIS, PSIS or sacrum by the regression of Harrington et al., Journal of Biomechanics 40 (2007),
   595-602 (its two-parameter form: pelvic width and depth);
@@ -66,7 +67,10 @@ _CENTRAL = {
     "head_top": ("tophead", "headtop", "thd"),
     "nose": ("nose",),
     "neck": ("neck",),
+    "upper_neck": ("upperneck",),
     "head": ("head",),
+    "pelvis": ("chip",),
+    "spine": ("spine",),
 }
 _HALF_KNEE, _HALF_ANKLE = 0.055, 0.037
 """Metres from a lateral marker to the middle of the joint: half of a usual width, and a marker."""
@@ -183,6 +187,9 @@ def _known(places: Places, scale: float) -> tuple[Places, set[str]]:
                 known[f"{side}_{joint}"] = place
     if surface:
         made |= _from_surface(known, both, central, 1.0 / scale)
+    elif "neck" in central and "upper_neck" in central:
+        known |= {"thorax": central["neck"], "neck": central["upper_neck"]}
+        known |= {name: central[name] for name in ("pelvis", "spine") if name in central}
     elif "neck" in central and "left_shoulder" in known and "right_shoulder" in known:
         middle = (known["left_shoulder"] + known["right_shoulder"]) / 2
         apart = _middle_length(known["left_shoulder"] - known["right_shoulder"])

@@ -1,0 +1,51 @@
+"""A way before one camera, smoothed as it is known: two bearings, and the logarithm of the distance.
+
+A bearing is known to a pixel, the distance to a tenth or less, and wrong by the same factor in every frame.
+Smoothed in metres, the error along one frame's ray leaks across the next frame's, which points elsewhere, and
+the person walks off the picture.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from posedata.geometry.camera import Camera
+
+from polypose.capture.smoothing import Process, Smoothed, smooth
+
+_NEAREST = 1e-3
+
+
+def smooth_way(
+    times: np.ndarray, place: np.ndarray, covariance: np.ndarray, camera: Camera, process: Process
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (T, 3) and covariances (T, 3, 3) of the camera's world, given all frames.
+
+    Args:
+        place: (T, 3) metres; NaN where there is nothing, which is bridged.
+        covariance: (T, 3, 3).
+        process: of one point, in metres at its usual distance.
+    """
+    turn, shift = camera.rotation.double().numpy(), camera.translation.double().numpy()
+    points = place @ turn.T + shift
+    points[~(points[:, 2] > _NEAREST)] = np.nan
+    if not np.isfinite(points).any():
+        return place, covariance
+    usual = float(np.nanmedian(points[:, 2]))
+    slope = _slope(points, usual)
+    spread = slope @ turn @ covariance @ turn.T @ np.swapaxes(slope, -1, -2)
+    x, y, z = points.T
+    bearings = usual * np.stack([x / z, y / z, np.log(z / usual)], axis=-1)
+    found: Smoothed = smooth(times, bearings[:, None], spread[:, None], process)
+    a, b, log = found.mean[:, 0].T / usual
+    depth = usual * np.exp(log)
+    points = np.stack([a * depth, b * depth, depth], axis=-1)
+    back = turn.T @ np.linalg.inv(_slope(points, usual))
+    return (points - shift) @ turn, back @ found.covariance[:, 0] @ np.swapaxes(back, -1, -2)
+
+
+def _slope(points: np.ndarray, usual: float) -> np.ndarray:
+    """(T, 3, 3) derivative of bearings and logarithm by camera points, in metres at the usual distance."""
+    x, y, z = points.T
+    nil = np.zeros_like(z)
+    rows = [[1 / z, nil, -x / z**2], [nil, 1 / z, -y / z**2], [nil, nil, 1 / z]]
+    return usual * np.moveaxis(np.array(rows), -1, 0)

@@ -1,0 +1,272 @@
+"""Photos, films and recordings to people in 3D: what is seen in each, then what that is in the world."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posedata.terminal import print_line
+
+from polypose.capture.detecting import Seen, detect_film, read_film
+from polypose.capture.detectors import LIVE, identity, make_detector
+from polypose.capture.detectors.detector import Detector
+from polypose.capture.films import Film, Span, open_films
+from polypose.capture.progress import Watch
+from polypose.capture.write.saving import FORMATS
+
+if TYPE_CHECKING:
+    from polypose.capture.calibration import Calibrated
+    from polypose.capture.motion import Motion
+    from polypose.model import Model
+
+TOGETHER = "capture"
+"""The name of what several cameras give."""
+WORK = ".work"
+"""A folder beside the results for what is not done yet."""
+
+Paths = str | os.PathLike[str]
+Say = Callable[[str], None]
+
+
+def capture(
+    *inputs: Paths,
+    out: Paths | None = None,
+    model: Model | str | None = None,
+    calibration: Paths | None = None,
+    height: float | None = None,
+    detector: str | Paths | Callable[[], Detector] = "blazepose",
+    network: str = "full",
+    start: float = 0.0,
+    end: float | None = None,
+    every: int = 1,
+    rate: float | None = None,
+    together: bool = False,
+    smooth: bool = True,
+    formats: str | Sequence[str] = (),
+    overwrite: bool = False,
+    say: Say = print_line,
+    watch: Watch = lambda name, done, total: None,
+) -> Motion | list[Motion]:
+    """People in 3D of photos, films, folders of photos and RGB-D folders.
+
+        motion = polypose.capture("walk.mp4", height=1.78)
+        motion = polypose.capture("cam01.mp4", "cam02.mp4", calibration="Calib.toml", out="results")
+
+    Args:
+        inputs: each is captured by itself, or all together where there is a `calibration`.
+        out: a folder to write into; a run that was stopped there goes on.
+        model: the lifter; else the package's.
+        calibration: a file of the cameras; a single film's is taken by its name.
+        height: of the person, metres; of one camera it decides how far away and how large people are.
+        detector: blazepose, rtmlib, a file or folder of keypoints, or what makes a `Detector`.
+        network: of blazepose: lite, full or heavy.
+        start, end: seconds of the films.
+        every: of the frames each n-th.
+        rate: frames a second of a folder of photos, which then is one film.
+        together: several films are of the same people though there is no calibration.
+        smooth: over time.
+        formats: to write; "all" or none is each of npz, csv, trc, c3d, bvh, glb, html.
+        overwrite: results that are there.
+        say: told what the user must know.
+        watch: told how far a film is.
+
+    Returns:
+        a motion, or one each where inputs are captured by themselves. One in which nobody was found is left
+        out, and told, where there are others.
+
+    Raises:
+        ValueError, OSError: an input, calibration or network is not what it should be; nobody was found.
+    """
+    if not inputs:
+        raise ValueError("capture: no input; give a film, a photo, a folder of photos or an RGB-D folder")
+    if height is not None and not 0.4 <= height <= 2.8:
+        raise ValueError(f"--height {height:g}: give the person's height in metres")
+    span = Span(start, float("inf") if end is None else end, every).checked()
+    endings = _formats(formats)
+    films = _named([film for path in inputs for film in open_films(Path(path), rate)])
+    cameras, notes = _cameras(calibration, films)
+    as_one = len(films) > 1 and (together or calibration is not None)
+    names = [TOGETHER] if as_one else [film.name for film in films]
+    folder = None if out is None else Path(out)
+    if folder is not None and not overwrite:
+        _refuse_to_overwrite(folder, names, endings)
+    eye = _Eye.of(detector, network, alone=len(films) == 1)
+    lifter = _loaded(model)
+    made: list[Motion] = []
+    empty: list[str] = []
+    with ExitStack() as stack:
+        work = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polypose-")))
+            if folder is None
+            else folder / WORK
+        )
+        groups = [films] if as_one else [[film] for film in films]
+        for name, group, eyes in zip(
+            names, groups, [cameras] if as_one else [[c] for c in cameras], strict=True
+        ):
+            seen = [eye.see(film, work / film.name, span, say, watch) for film in group]
+            motion = None
+            if any(one.tracks for one in seen):
+                motion = _solved(lifter, seen, eyes, height, smooth)
+            if motion is None or not motion.people:
+                found = "nobody was found in it" if motion is None else "nobody was seen well enough"
+                empty.append(f"{group[0].path}: {found}; film them whole and in the light")
+                _forget(group, work)
+                continue
+            told = dict.fromkeys([*(note for one in seen for note in one.notes), *notes, *motion.notes])
+            motion = replace(motion, notes=tuple(told))
+            if folder is not None:
+                _write(motion, folder, name, endings)
+                _forget(group, work)
+                say(_summary(motion, folder / name, endings))
+            for note in motion.notes:
+                say(f"note: {note}")
+            made.append(motion)
+    if not made:
+        raise ValueError(empty[0])
+    for line in empty:
+        say(line)
+    return made[0] if as_one or (len(films) == 1) else made
+
+
+@dataclass(frozen=True)
+class _Eye:
+    """What sees people in films: a live detector, or the files of another program."""
+
+    make: Callable[[], Detector]
+    identity: str
+    files: Path | None = None
+    alone: bool = True
+
+    @classmethod
+    def of(cls, detector: Any, network: str, alone: bool) -> _Eye:
+        if callable(detector):
+            return cls(detector, f"own {getattr(detector, '__qualname__', type(detector).__name__)}")
+        if detector not in LIVE:
+            path = Path(detector)
+            if not path.exists():
+                raise ValueError(
+                    f"--detector {detector}: no such detector or file; give blazepose, rtmlib, or a file"
+                )
+            return cls(lambda: make_detector("blazepose"), "", path, alone)
+        first = [make_detector(detector, network)]  # so that what lacks is told before any work
+
+        def make() -> Detector:
+            return first.pop() if first else make_detector(detector, network)
+
+        return cls(make, identity(detector, network))
+
+    def see(self, film: Film, work: Path, span: Span, say: Say, watch: Watch) -> Seen:
+        if self.files is not None:
+            from polypose.capture.detectors.files import file_for
+
+            return read_film(film, file_for(self.files, film.name, self.alone), span, say)
+        length = film.count / film.rate if film.count and film.rate else None
+        total = None if length is None else max(min(span.end, length) - span.start, 0.0)
+
+        def progress(time: float) -> None:
+            watch(film.name, time - span.start, total)
+
+        return detect_film(film, self.make, self.identity, work, span, progress)
+
+
+def _solved(
+    model: Model,
+    seen: list[Seen],
+    cameras: list[Calibrated | None],
+    height: float | None,
+    smooth: bool,
+) -> Motion:
+    """The people of one film, or of several; what there is to tell stands in the motion's notes."""
+    known = [one.camera for one in cameras if one is not None]
+    if len(seen) == 1:
+        from polypose.capture.single import solve_single
+
+        return solve_single(model, seen[0], known[0] if known else None, height, smooth, say=_nothing)
+    from polypose.capture.multi import solve_multi
+
+    whole = known if len(known) == len(seen) else None
+    return solve_multi(model, seen, whole, height, smooth, say=_nothing)
+
+
+def _nothing(text: str) -> None:
+    """Tells nobody."""
+
+
+def _cameras(calibration: Paths | None, films: list[Film]) -> tuple[list[Calibrated | None], list[str]]:
+    """The camera of each film, where it is known."""
+    from polypose.capture.calibration import Calibrated, cameras_of, read_calibration
+
+    if calibration is None:
+        own = [film.camera for film in films]
+        return [None if one is None else Calibrated("its own", one, False) for one in own], []
+    path = Path(calibration)
+    found, notes = cameras_of(read_calibration(path), [(film.name, film.size) for film in films], path)
+    return list(found), notes
+
+
+def _named(films: list[Film]) -> list[Film]:
+    """The films with names that differ: by their folders where files are called alike."""
+    names = [film.name for film in films]
+    if len(set(names)) == len(names):
+        return films
+    longer = [f"{film.path.resolve().parent.name}_{film.name}" for film in films]
+    if len(set(longer)) < len(longer):
+        twice = next(film.path for film in films if longer.count(longer[films.index(film)]) > 1)
+        raise ValueError(f"{twice}: another input is called so too; give each a name of its own")
+    return [replace(film, name=name) for film, name in zip(films, longer, strict=True)]
+
+
+def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
+    given = re.split(r"[ ,]+", formats) if isinstance(formats, str) else list(formats)
+    asked = [word.removeprefix(".").lower() for word in given if word]
+    if not asked or "all" in asked:
+        return FORMATS
+    if unknown := [word for word in asked if word not in FORMATS]:
+        raise ValueError(f"--formats {unknown[0][:40]}: give some of {', '.join(FORMATS)}, or all")
+    return tuple(dict.fromkeys(asked))
+
+
+def _refuse_to_overwrite(folder: Path, names: list[str], endings: tuple[str, ...]) -> None:
+    """What an unfinished run has written is its own."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; name a folder")
+    if (folder / WORK).exists():
+        return
+    for name in names:
+        for ending in endings:
+            if (path := folder / f"{name}.{ending}").exists():
+                raise ValueError(f"{path}: is there already; --overwrite, or name another --out")
+
+
+def _write(motion: Motion, folder: Path, name: str, endings: tuple[str, ...]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in endings:
+        motion.save(folder / f"{name}.{ending}")
+
+
+def _forget(films: list[Film], work: Path) -> None:
+    """Remove what was kept to go on with, and its folder where nothing else is in it."""
+    for film in films:
+        shutil.rmtree(work / film.name, ignore_errors=True)
+    with suppress(OSError):
+        work.rmdir()
+
+
+def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:
+    people = f"{len(motion.people)} {'person' if len(motion.people) == 1 else 'people'}"
+    frames = f"{len(motion)} frame{'s' if len(motion) > 1 else ''}"
+    return f"{path}: {people}, {frames}; .{' .'.join(endings)}"
+
+
+def _loaded(model: Model | str | None) -> Model:
+    from polypose.model import load
+
+    return load(model) if model is None or isinstance(model, str) else model
