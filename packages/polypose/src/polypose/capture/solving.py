@@ -32,6 +32,8 @@ _AGILE = {"wrist": 2.2, "ankle": 2.2, "elbow": 1.4, "knee": 1.4, "head": 1.2}
 _POSE, _PLACE, _WORLD = 1.8, (4.0, 1.0), 2.5
 """m/s^1.5 of the trunk: about the pelvis, of the pelvis across the view and along it, in the world; chosen on
 validation people."""
+_FOREIGN_SD = 0.028
+"""Metres by which a detector's joints lie elsewhere than the lifter's, all frames alike: measured on films."""
 _PIECE = 2000
 _HEIGHTS = (0.35, 2.6)
 
@@ -128,6 +130,7 @@ def _one(
     if height is not None:
         lengths = lengths * (height / height_of(lengths, skeleton))
     pose = keep_lengths(pose, spread, lengths, skeleton)
+    spread = spread + _FOREIGN_SD**2 * np.eye(3) * (np.arange(len(skeleton)) != root)[:, None, None]
     return pose - pose[:, [root]] + place[:, None], spread + wide[:, None]
 
 
