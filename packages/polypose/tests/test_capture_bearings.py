@@ -9,7 +9,7 @@ from polypose.capture.smoothing import Process, smooth
 from posedata.geometry.camera import Camera
 
 TURN = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-PROCESS = Process(np.array([1.0]), 0.95, 1.0)
+PROCESS = Process(np.array([4.0, 1.0]), 0.95, 1.0)
 
 
 def camera(position=(0.5, -1.0, 1.5)) -> Camera:
@@ -51,7 +51,7 @@ def test_who_walks_across_stays_in_the_picture():
     along = (place - eye.position.numpy()) / np.linalg.norm(place - eye.position.numpy(), axis=-1)[:, None]
     sd = np.sqrt((along[:, None] @ spread @ along[..., None])[:, 0, 0])
     np.testing.assert_allclose(sd, 0.15 * 7 * 1.12, rtol=0.4)
-    metres = smooth(times, seen[:, None], covariance[:, None], PROCESS).mean[:, 0]
+    metres = smooth(times, seen[:, None], covariance[:, None], Process(np.array([1.0]), 0.95, 1.0)).mean[:, 0]
     worse = eye.project(torch.from_numpy(metres)).numpy() - eye.project(torch.from_numpy(true)).numpy()
     assert np.median(np.linalg.norm(worse, axis=-1)) > 5 * np.median(off)
 
@@ -64,3 +64,19 @@ def test_gaps_are_bridged_and_nothing_stays_nothing():
     assert np.trace(spread[70]) > np.trace(spread[40])
     nothing = np.full_like(seen, np.nan)
     assert np.isnan(smooth_way(times, nothing, covariance, eye, PROCESS)[0]).all()
+
+
+def test_who_jumps_is_followed() -> None:
+    times, true, _, covariance, eye = walked(0.002, 1.0)
+    phase = times % 1.0 - 0.5
+    true[:, 2] += np.where(np.abs(phase) < 0.3, 0.5 * 9.81 * (0.09 - phase**2), 0)
+    place, _ = smooth_way(times, true, covariance, eye, PROCESS)
+    off = eye.project(torch.from_numpy(place)).numpy() - eye.project(torch.from_numpy(true)).numpy()
+    assert np.abs(off).max() < 15  # of 95 pixels that the jump has
+
+
+def test_who_is_behind_the_camera_for_a_frame_was_not_seen_in_it() -> None:
+    times, true, seen, covariance, eye = walked(0.001, 1.0)
+    seen[80] = eye.position.numpy() - [0, 1, 0]
+    place, _ = smooth_way(times, seen, covariance, eye, PROCESS)
+    assert np.linalg.norm(place - true, axis=-1).max() < 0.1

@@ -72,6 +72,22 @@ def test_one_camera_gives_a_motion_with_a_floor(weights: Model) -> None:
     assert told == [f"note: {note}" for note in motion.notes]
 
 
+def test_who_walks_across_a_film_of_no_known_lens_stays_on_it(weights: Model) -> None:
+    """Distances are unknown by a tenth, one for all frames: that is not smoothed into the bearings."""
+    joints = walker(120, seed=6)
+    (camera,) = ring(1, joints[0, 0], radius=7.0)
+    across = camera.rotation[0].double().numpy()
+    joints = joints - joints[:, :1] + joints[0, 0] + np.linspace(-2.5, 2.5, 120)[:, None, None] * across
+    (points,) = watched(joints, [camera], Detector())
+    motion = solve_single(weights, seen("a", [points]), say=lambda text: None)
+    (person,), (view,) = motion.people, motion.views
+    pixels = view.camera.project(torch.from_numpy(person.joints)).numpy()
+    off = np.where(points[..., 2:] > 0.5, pixels - points[..., :2], np.nan)
+    side = np.nanmedian(off[..., 0], axis=1)
+    assert np.abs(side).max() < 6, side.round(1)
+    assert np.nanmedian(np.abs(off)) < 6
+
+
 def test_bones_of_a_person_keep_their_lengths(weights: Model) -> None:
     motion = solve_single(weights, films(Detector())[0], CAMERAS[0], say=lambda text: None)
     joints = motion.people[0].joints

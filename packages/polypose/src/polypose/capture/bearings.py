@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from posedata.geometry.camera import Camera
 
-from polypose.capture.smoothing import Process, Smoothed, smooth
+from polypose.capture.smoothing import Process, smooth
 
 _NEAREST = 1e-3
 
@@ -23,7 +23,8 @@ def smooth_way(
     Args:
         place: (T, 3) metres; NaN where there is nothing, which is bridged.
         covariance: (T, 3, 3).
-        process: of one point, in metres at its usual distance.
+        process: in metres at the usual distance: how people move across the view, who may jump and fall, and
+            how towards the camera.
     """
     turn, shift = camera.rotation.double().numpy(), camera.translation.double().numpy()
     points = place @ turn.T + shift
@@ -35,12 +36,14 @@ def smooth_way(
     spread = slope @ turn @ covariance @ turn.T @ np.swapaxes(slope, -1, -2)
     x, y, z = points.T
     bearings = usual * np.stack([x / z, y / z, np.log(z / usual)], axis=-1)
-    found: Smoothed = smooth(times, bearings[:, None], spread[:, None], process)
-    a, b, log = found.mean[:, 0].T / usual
-    depth = usual * np.exp(log)
+    found = smooth(times, np.stack([bearings] * 2, 1), np.stack([spread] * 2, 1), process)
+    a, b = found.mean[:, 0, :2].T / usual
+    depth = usual * np.exp(found.mean[:, 1, 2] / usual)
+    spread = np.zeros_like(spread)
+    spread[:, :2, :2], spread[:, 2, 2] = found.covariance[:, 0, :2, :2], found.covariance[:, 1, 2, 2]
     points = np.stack([a * depth, b * depth, depth], axis=-1)
     back = turn.T @ np.linalg.inv(_slope(points, usual))
-    return (points - shift) @ turn, back @ found.covariance[:, 0] @ np.swapaxes(back, -1, -2)
+    return (points - shift) @ turn, back @ spread @ np.swapaxes(back, -1, -2)
 
 
 def _slope(points: np.ndarray, usual: float) -> np.ndarray:

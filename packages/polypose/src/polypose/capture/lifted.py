@@ -19,7 +19,7 @@ from polypose.model import Model
 from polypose.network import MODALITIES
 
 BODY_SD = 0.012
-"""Metres by which a detector's joints lie elsewhere than motion capture's, beside the lifter's errors."""
+"""Metres by which bodies differ from those that the lifter knows, beside the lifter's errors."""
 _UNKNOWN_SD = 0.06
 _BATCH = 8192
 

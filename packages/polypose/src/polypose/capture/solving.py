@@ -29,8 +29,11 @@ BRIDGED = 1.0
 """Seconds before and after which somebody was seen, within which a place is told."""
 _AGILE = {"wrist": 2.2, "ankle": 2.2, "elbow": 1.4, "knee": 1.4, "head": 1.2}
 """How much more than the trunk's a joint's velocity changes."""
-_POSE, _PLACE, _WORLD = 1.8, 1.0, 2.5
-"""m/s^1.5 of the trunk: about the pelvis, of the pelvis, and in the world; chosen on validation people."""
+_POSE, _PLACE, _WORLD = 1.8, (4.0, 1.0), 2.5
+"""m/s^1.5 of the trunk: about the pelvis, of the pelvis across the view and along it, in the world; chosen on
+validation people."""
+_FOREIGN_SD = 0.028
+"""Metres by which a detector's joints lie elsewhere than the lifter's, in all frames: measured on films."""
 _PIECE = 2000
 _HEIGHTS = (0.35, 2.6)
 
@@ -113,19 +116,21 @@ def _one(
     poses = keep_lengths(lifted.joints * factor, spread, lengths * factor, skeleton)
     found = _pieces(lambda some: _fit(rays, poses, spread, some, root), len(times))
     place = np.where(lifted.valid[:, None], found.joints[:, root], np.nan)
-    wide = widened(place, found.covariance[:, root], rays.origin[0], float(np.hypot(size_sd, focal_sd)))
+    wide = found.covariance[:, root]
     pose = found.joints - found.joints[:, [root]]
     if smoothed:
         others = np.arange(len(skeleton)) != root
-        place, wide = smooth_way(times, place, wide, camera, Process(np.array([_PLACE]), 0.95, 1.0))
+        place, wide = smooth_way(times, place, wide, camera, Process(np.array(_PLACE), 0.95, 1.0))
         process = Process(_POSE * _agility(skeleton)[others], 0.8, 0.5)
         moved = smooth(times, pose[:, others], spread[:, others], process)
         pose, spread = np.zeros((len(times), len(skeleton), 3)), np.zeros((len(times), len(skeleton), 3, 3))
         pose[:, others], spread[:, others] = moved.mean, moved.covariance
+    wide = widened(place, wide, rays.origin[0], float(np.hypot(size_sd, focal_sd)))
     lengths = symmetric(bone_lengths(pose, spread, skeleton), skeleton)
     if height is not None:
         lengths = lengths * (height / height_of(lengths, skeleton))
     pose = keep_lengths(pose, spread, lengths, skeleton)
+    spread = spread + _FOREIGN_SD**2 * np.eye(3) * (np.arange(len(skeleton)) != root)[:, None, None]
     return pose - pose[:, [root]] + place[:, None], spread + wide[:, None]
 
 

@@ -7,10 +7,12 @@ const film = {
   canvas: document.querySelector("#screen canvas"),
   missing: document.getElementById("missing"),
   playing: false,
+  shown: null,                                            // seconds of the frame on the screen, where the browser tells
 
   /** Show a view's film. */
   open(number) {
     this.view = number;
+    this.shown = null;
     const view = motion.views[number], how = view.film;
     for (const element of [this.video, this.image]) element.style.visibility = "hidden";
     this.video.removeAttribute("src");
@@ -36,7 +38,10 @@ const film = {
 
   /** The film's own seconds at a time of the motion, and the reverse. */
   position(seconds) { return seconds - motion.views[this.view].film.starts; },
-  seconds() { return this.video.currentTime + motion.views[this.view].film.starts; },
+  seconds() { return (this.shown ?? this.video.currentTime) + motion.views[this.view].film.starts; },
+  watch() {
+    this.video.requestVideoFrameCallback?.((_, frame) => { this.shown = frame.mediaTime; this.watch(); });
+  },
 
   play(seconds, speed) {
     this.playing = true;
@@ -49,7 +54,7 @@ const film = {
   seek(seconds) {
     if (!this.moves) return;
     const at = Math.max(0, Math.min(this.position(seconds) + 1e-3, this.video.duration - 1e-3));
-    if (Math.abs(this.video.currentTime - at) > 1e-3) this.video.currentTime = at;
+    if (Math.abs(this.video.currentTime - at) > 1e-3) { this.video.currentTime = at; this.shown = null; }
   },
 
   size() { return motion.views[this.view].film.size || motion.views[this.view].size; },

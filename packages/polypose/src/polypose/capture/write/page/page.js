@@ -173,6 +173,7 @@ function spans() {
 }
 
 build();
+film.watch();
 space.start();
 space.reset();
 openView(0);
