@@ -88,6 +88,22 @@ def test_somebody_else_in_the_same_place_is_somebody_else():
     assert len(link(moments(places, dress=[0.1, 0.1])[0], "coco17")) == 1
 
 
+def test_a_detection_that_slips_onto_who_stands_before_is_given_back():
+    """The one behind is lost; its crop slips onto the other, whose own detection ends as a duplicate."""
+    places = lanes(60, [100.0, 150.0], [0.0, 0.0])
+    seen, _ = moments(places, dress=[0.2, 0.6], shuffle=False)
+    for frame in range(25, 60):
+        share = min((frame - 25) / 5, 1.0)
+        slipped = seen[frame].keypoints[:1] * (1 - share) + seen[frame].keypoints[1:] * share
+        dress = seen[frame].colours[1:] if share > 0.5 else seen[frame].colours[:1]
+        seen[frame] = Moment(seen[frame].time, slipped, box_around(slipped), dress)
+    front, back = sorted(link(seen, "coco17"), key=len)[::-1]
+    assert len(front) == 60
+    assert 26 <= len(back) <= 32
+    assert np.isfinite(front.boxes[32:, 0]).all()
+    np.testing.assert_allclose(front.keypoints[40, :, 0].mean(), 150, atol=2)
+
+
 def test_left_taken_for_right_is_still_the_same():
     seen, _ = moments(lanes(40, [100.0, 300.0], [2.0, 2.0]), shuffle=False)
     for frame in (10, 11, 25):

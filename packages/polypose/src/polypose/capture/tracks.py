@@ -28,6 +28,8 @@ _OTHER, _ODD = 0.3, 0.5
 """Difference of colours above which somebody who comes back is another; a patch counts so much at most."""
 _BRIEF = 0.2
 """Seconds unseen after which somebody comes back."""
+_LIKER, _DOUBTS = 0.5, 4
+"""Who is dressed so much more like one who was lost, for so many frames, is that one."""
 _KEEPS = 0.95
 _STEADY = 0.5
 """Share of a velocity that is believed; the rest is noise."""
@@ -76,6 +78,7 @@ class _Person:
     points: np.ndarray
     box: np.ndarray
     colours: np.ndarray
+    doubts: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
@@ -109,11 +112,17 @@ class Tracker:
         self._people = [person for person in self._people if seen.time - person.time <= WAIT]
         out = [-1] * len(seen.keypoints)
         if self._people and len(out):
-            cost = np.stack([_costs(person, seen, self._mirror) for person in self._people])
-            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True):
-                if np.isfinite(cost[i, j]):
-                    out[j] = self._people[i].number
-                    self._people[i].update(seen, j)
+            both = [_costs(person, seen, self._mirror) for person in self._people]
+            cost, dress = (np.stack(values) for values in zip(*both, strict=True))
+            rows, columns = linear_sum_assignment(np.minimum(cost, 1e3))
+            pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])]
+            lost = [k for k in range(len(cost)) if k not in {i for i, _ in pairs}]
+            for i, j in pairs:
+                person = self._people[i]
+                if (other := self._mistaken(person, lost, cost[:, j], dress[:, j], i)) is not None:
+                    person = other
+                out[j] = person.number
+                person.update(seen, j)
         for row, number in enumerate(out):
             if number < 0:
                 out[row] = self._next
@@ -122,6 +131,19 @@ class Tracker:
                 )
                 self._next += 1
         return out
+
+    def _mistaken(
+        self, person: _Person, lost: list[int], cost: np.ndarray, dress: np.ndarray, own: int
+    ) -> _Person | None:
+        """Who it really is, when somebody has been dressed like one who was just lost for some frames."""
+        able = [k for k in lost if np.isfinite(cost[k]) and dress[k] < _LIKER * dress[own]]
+        person.doubts = person.doubts + 1 if able else 0
+        if person.doubts < _DOUBTS:
+            return None
+        person.doubts = 0
+        best = min(able, key=lambda k: dress[k])
+        lost.remove(best)
+        return self._people[best]
 
 
 def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
@@ -161,8 +183,11 @@ def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
         yield from (number for number, value in spread.items() if value < _STILL)
 
 
-def _costs(person: _Person, seen: Moment, mirror: list[int]) -> np.ndarray:
-    """Of each detection, infinite where it cannot be this person; detectors take left for right at times."""
+def _costs(person: _Person, seen: Moment, mirror: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each detection, infinite where it cannot be this person, and how differently it is dressed.
+
+    Detectors take left for right at times, so both are tried.
+    """
     points, box = person.at(seen.time)
     size = np.maximum(np.maximum(person.box[2:].max(), seen.boxes[:, 2:].max(1)), 1.0)
     weight = person.points[:, 2] * seen.keypoints[..., 2] + 1e-6
@@ -177,7 +202,7 @@ def _costs(person: _Person, seen: Moment, mirror: list[int]) -> np.ndarray:
     reach = min(_NEAR + _FASTER * gone, _FARTHEST)
     cost = distance + _BOX * (1 - _overlap(box, seen.boxes)) + _DRESS * dress
     other = (distance > reach) | ((gone > _BRIEF) & (dress > _OTHER))
-    return np.where(other, np.inf, cost)
+    return np.where(other, np.inf, cost), np.where(known.any(1), dress, np.nan)
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
