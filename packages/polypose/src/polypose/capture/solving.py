@@ -32,7 +32,7 @@ _AGILE = {"wrist": 2.2, "ankle": 2.2, "elbow": 1.4, "knee": 1.4, "head": 1.2}
 _POSE, _PLACE, _WORLD = 1.8, 1.0, 2.5
 """m/s^1.5 of the trunk: about the pelvis, of the pelvis, and in the world; chosen on validation people."""
 _FOREIGN_SD = 0.028
-"""Metres by which a detector's joints lie elsewhere than the lifter's, in every frame alike: measured on films."""
+"""Metres by which a detector's joints lie elsewhere than the lifter's in every frame; set on four films."""
 _PIECE = 2000
 _HEIGHTS = (0.35, 2.6)
 
