@@ -33,7 +33,7 @@ _POSE, _PLACE, _WORLD = 1.8, (4.0, 1.0), 2.5
 """m/s^1.5 of the trunk: about the pelvis, of the pelvis across the view and along it, in the world; chosen on
 validation people."""
 _FOREIGN_SD = 0.028
-"""Metres by which a detector's joints lie elsewhere than the lifter's, in all frames: measured on films."""
+"""Metres by which a detector's joints lie elsewhere than the lifter's in every frame; set on four films."""
 _PIECE = 2000
 _HEIGHTS = (0.35, 2.6)
 
