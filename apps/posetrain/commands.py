@@ -206,6 +206,7 @@ def add_release(
         name, results: of the weights, and of the file of results.
         write: given a model's run or file, the recipe, the weights and the results to write; what to show.
     """
+    file = Path(f"docs/results/{results}.json")
 
     @plain_errors()
     def release(
@@ -227,7 +228,7 @@ def add_release(
         recipe, run = load_named(about, "release", set_), runs / about.run_name("release")
         if from_ is None and not (run / "metrics.json").is_file():
             run_training(about.load(), recipe, run, "resume")
-        print_table(*write(from_ or run, recipe, weights, json))
+        print_table(*write(from_ or run, recipe, weights, json or file))
         console.print(f"{weights}, {json}")
 
     _add(app, release, "Make the weights that polypose ships: train the recipe `release`, write and measure.")
