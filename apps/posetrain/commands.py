@@ -215,9 +215,7 @@ def add_release(
         weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = Path(
             f"packages/polypose/src/polypose/weights/{name}.safetensors"
         ),
-        json: Annotated[Path, typer.Option(help="the results to write")] = Path(
-            f"docs/results/{results}.json"
-        ),
+        json: JsonOption = file,
         from_: Annotated[Path | None, typer.Option("--from", help="a model's file: train nothing")] = None,
     ) -> None:
         from posedata.errors import check_new_file
