@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
+from polypose.capture.fetch import DETECTOR, cache, cached, landmarks
 from polypose.config import ModelConfig, Settings
 from polypose.invariant import ViewInvariant
 from polypose.loading import INVARIANT, PACKAGED, load
@@ -18,6 +19,9 @@ NEEDS = {
     "onnxruntime": "to run exported models: pip install 'polypose[onnx]'",
     "onnxscript": "to export onnx: pip install 'polypose[onnx]'",
     "huggingface-hub": "for models by name: pip install 'polypose[hub]'",
+    "av": "to read films: pip install 'polypose[video]'",
+    "ai-edge-litert": "to see people in pictures: pip install 'polypose[video]'",
+    "ezc3d": "to write C3D: pip install 'polypose[video]'",
 }
 """Of the extras, what each is for."""
 
@@ -59,6 +63,7 @@ def examine() -> Iterator[str]:
             yield f"{name} {importlib.metadata.version(name)}"
         except importlib.metadata.PackageNotFoundError:
             yield f"{name} is not installed, {purpose}"
+    yield _detector()
     packaged = PACKAGED.is_file()
     if INVARIANT.is_file():
         yield "view-invariant weights: the package's"
@@ -67,6 +72,16 @@ def examine() -> Iterator[str]:
     )
     model = load() if packaged else Model(UniHPR(_SMALL), Settings(), "random weights")
     yield from _self_test(model)
+
+
+def _detector() -> str:
+    """Whether BlazePose's networks are in the cache, whole."""
+    try:
+        for name in (DETECTOR, landmarks("full")):
+            cached(name)
+    except (OSError, ValueError):
+        return "blazepose: its networks are not here, to see people in pictures: polypose get"
+    return f"blazepose: its networks are in {cache()}"
 
 
 _SMALL = ModelConfig(dim=32, pose_encoder="mlp", hidden=32, blocks=1, decoder_hidden=32, decoder_blocks=1)
