@@ -26,7 +26,8 @@ def make_detector(name: str, network: str = "full") -> Detector:
     from polypose.capture.detectors.blazepose import BlazePose
     from polypose.capture.fetch import DETECTOR, cached, landmarks
 
-    return BlazePose(cached(DETECTOR), cached(landmarks(network)), threads=_threads())
+    wanted = landmarks(network)
+    return BlazePose(cached(DETECTOR), cached(wanted), threads=_threads())
 
 
 def identity(name: str, network: str = "full") -> str:
