@@ -180,7 +180,8 @@ def test_a_calibration_of_another_size(film, model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"height": 178}, "--height 178: give the person's height in metres"),
+        ({"height": 178}, "height is 178 m; give metres, 0.4 to 2.6"),
+        ({"height": 2.7}, "height is 2.7 m; give metres, 0.4 to 2.6"),
         ({"formats": "fbx"}, "--formats fbx: give some of npz"),
         ({"start": 3.0, "end": 1.0}, "--start 3 --end 1"),
         ({"detector": "openpose"}, "--detector openpose: no such detector or file"),

@@ -18,6 +18,7 @@ from polypose.capture.detecting import Seen, detect_film, read_film
 from polypose.capture.detectors import LIVE, identity, make_detector
 from polypose.capture.detectors.detector import Detector
 from polypose.capture.films import Film, Span, open_films
+from polypose.capture.placing import check_height
 from polypose.capture.progress import Watch
 from polypose.capture.write.saving import FORMATS
 
@@ -86,8 +87,7 @@ def capture(
     """
     if not inputs:
         raise ValueError("capture: no input; give a film, a photo, a folder of photos or an RGB-D folder")
-    if height is not None and not 0.4 <= height <= 2.8:
-        raise ValueError(f"--height {height:g}: give the person's height in metres")
+    check_height(height)
     span = Span(start, float("inf") if end is None else end, every).checked()
     endings = _formats(formats)
     films = _named([film for path in inputs for film in open_films(Path(path), rate)])
