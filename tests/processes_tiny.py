@@ -68,7 +68,7 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
     for step in STEPS.values():  # each from the same weights: few and tiny images are chaotic for long
         torch.manual_seed(0)
         model = UniHPR(recipe.model)
-        model.fit_scale(*data.scale())
+        model.fit_scale(data.scale())
         fit(trainer, step(model, data, recipe, trainer), how)
     trainer.close()
 

@@ -430,7 +430,7 @@ def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None
     trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
     data = TrainingData(prepare_stores(recipe.data), recipe.data)
     model = UniHPR(recipe.model)
-    model.fit_scale(*data.scale())
+    model.fit_scale(data.scale())
     stage = STEPS["align_poses"](model, data, recipe, trainer)
     generator = torch.Generator().manual_seed(0)
     values = stage.loss(stage.batch(0, generator), generator)

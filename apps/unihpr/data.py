@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from polypose.samples import Frame, Sample
 from posedata.skeleton import get_skeleton
 from posedata.source import check_poses, open_poses
@@ -235,11 +234,10 @@ class TrainingData(Data):
         kept = share(torch.arange(count, device=self.device))
         return replace(Sample.of(seen, self.config.frame)[kept], images=shown.image)
 
-    def scale(self, count: int = 4096) -> tuple[Float[Tensor, "N J 2"], Float[Tensor, "N J 3"]]:
-        """Exact keypoints and joints of random training views, to derive the decoders' scale from."""
+    def scale(self, count: int = 4096) -> Sample:
+        """Random training views with exact keypoints, to derive the networks' scale from."""
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
-        sample = self.draw_views(count, generator, lambda rows: rows, noise=0.0)
-        return sample.keypoints, sample.joints
+        return self.draw_views(count, generator, lambda rows: rows, noise=0.0)
 
     def _with_keypoints(self, views: Views, noise: float, generator: torch.Generator) -> Views:
         """With "mixed" keypoints: a share of the views with the detector's, or the noise model's."""

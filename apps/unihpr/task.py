@@ -41,7 +41,7 @@ class UniHPRTask(ViewTask[UniHPR]):
         has_image = data is None or not {"align_image", "finetune"}.isdisjoint(begun)
         model = (UniHPR.of_checkpoint if has_image else UniHPR)(recipe.model)
         if isinstance(data, TrainingData):
-            model.to(data.device).fit_scale(*data.scale())
+            model.to(data.device).fit_scale(data.scale())
         return model
 
     def steps(self, recipe: Recipe) -> dict[str, int]:

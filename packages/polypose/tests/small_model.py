@@ -6,6 +6,7 @@ from polypose.config import InvariantConfig, InvariantSettings, ModelConfig
 from polypose.invariant import ViewInvariant, built
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from polypose.samples import Sample
 from poseenc.canonical import Body
 
 SMALL = ModelConfig(dim=32, pose_encoder="mlp", hidden=32, blocks=1, decoder_hidden=32, decoder_blocks=1)
@@ -18,7 +19,12 @@ def small(seed: int = 0, config: ModelConfig = SMALL, **settings: object) -> Mod
     network = UniHPR(config)
     generator = torch.Generator().manual_seed(seed)
     joints = 0.3 * torch.randn(64, 17, 3, generator=generator)
-    network.fit_scale(joints[..., :2], joints - joints[:, :1])
+    ones = torch.ones(64, 17)
+    network.fit_scale(
+        Sample(
+            joints[..., :2], ones, torch.rand(64, 3), joints - joints[:, :1], torch.eye(3).expand(64, 3, 3)
+        )
+    )
     return Model(network, Settings(**{"image_size": (48, 64), **settings}))
 
 

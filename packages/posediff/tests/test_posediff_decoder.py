@@ -50,34 +50,61 @@ def small(**options: object) -> PoseDecoder:
 
 
 @functools.cache
-def trained() -> PoseDecoder:
-    decoder = small()
+def trained(regression: bool = False) -> PoseDecoder:
+    decoder = small(regression=regression)
     with torch.enable_grad():
         train(decoder, 600)
     return decoder
 
 
-def test_mean_is_as_good_as_regression() -> None:
+@pytest.mark.parametrize("regression", [False, True])
+def test_mean_is_as_good_as_regression(regression: bool) -> None:
     torch.manual_seed(0)
     plain = MLPDecoder(JOINTS, DIMS, condition_dim=COND, hidden=64, dropout=0.0)
     train(plain, 600)
     condition, centre, _ = law(500, 5)
     with torch.no_grad():
-        ours = (trained().mean(condition, 0) - centre).norm(dim=-1).mean().item()
+        ours = (trained(regression).mean(condition, 0) - centre).norm(dim=-1).mean().item()
         theirs = (plain.mean(condition, 0) - centre).norm(dim=-1).mean().item()
     baseline = (centre - centre.mean(0)).norm(dim=-1).mean().item()
     assert theirs < 0.1 * baseline
     assert ours < 0.1 * baseline
 
 
+@pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize(("sampler", "steps"), [("dpmpp_2m", 10), ("heun", 10), ("euler_maruyama", 100)])
-def test_samples_have_the_mean_and_spread_of_the_law(sampler: str, steps: int) -> None:
+def test_samples_have_the_mean_and_spread_of_the_law(sampler: str, steps: int, regression: bool) -> None:
     condition, centre, _ = law(60, 5)
     generator = torch.Generator().manual_seed(2)
-    drawn = trained().sample(condition, 1, hypotheses=60, steps=steps, sampler=sampler, generator=generator)
+    drawn = trained(regression).sample(
+        condition, 1, hypotheses=60, steps=steps, sampler=sampler, generator=generator
+    )
     assert drawn.shape == (60, 60, JOINTS, DIMS)
     assert (drawn.mean(0) - centre).abs().mean().item() < 0.2 * SPREAD
     assert drawn.std(0).mean().item() == pytest.approx(SPREAD, rel=0.1)
+
+
+def test_denoising_teaches_neither_a_regression_nor_the_condition() -> None:
+    """Their gradients are those of the mean's term alone; the denoiser has its own."""
+    decoder = small(regression=True)
+    condition, _, poses = law(16, 7)
+    decoder.fit_scale(poses)
+    taught = [condition.requires_grad_(), *decoder.regression.parameters(), decoder.token.weight]
+    loss = decoder.loss(poses, condition, 1, generator=torch.Generator().manual_seed(0)).sum()
+    found = torch.autograd.grad(loss, taught, retain_graph=True)
+    flat = decoder.regression(condition + decoder.token.weight[1])
+    mean_term = 2.0 * ((flat - (poses - decoder.mean_pose).flatten(1) / decoder.std) ** 2).mean(-1)
+    for ours, alone in zip(found, torch.autograd.grad(mean_term.sum(), taught), strict=True):
+        torch.testing.assert_close(ours, alone)
+    assert all(
+        g.abs().sum() > 0 for g in torch.autograd.grad(loss, list(decoder.network.linears.parameters()))
+    )
+
+
+@pytest.mark.parametrize("nothing", [{"mean_weight": 0.0}, {"condition_dim": 0}])
+def test_a_regression_needs_something_to_learn(nothing: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="give mean_weight and condition_dim above 0"):
+        small(regression=True, **nothing)
 
 
 def test_likelihood_is_that_of_the_law() -> None:

@@ -19,7 +19,9 @@ def make(kind, **options):
         return PoseEncoder2D(5, **SMALL, **options).eval()
     if options.pop("confidence", False):
         options["channels"] = 3
-    return MLPPoseEncoder(5, dim=24, hidden=32, **options).eval()
+    return MLPPoseEncoder(
+        5, dim=24, hidden=32, norm="layer" if kind == "prenorm" else "batch", **options
+    ).eval()
 
 
 def test_block_is_torchs_pre_norm_layer():
@@ -48,7 +50,7 @@ def test_heads_must_divide_width():
         Block(32, 5)
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_missing_joint_is_ignored_and_told_from_zero(kind):
     encoder = make(kind)
     pose, box, present = torch.randn(4, 5, 2), torch.randn(4, 3), torch.ones(4, 5, dtype=torch.bool)
@@ -61,7 +63,7 @@ def test_missing_joint_is_ignored_and_told_from_zero(kind):
     assert (encoder(other, box) - encoder(other, box, present)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_nan_of_a_missing_joint_leaves_gradients_finite(kind):
     encoder = make(kind)
     pose, present = torch.randn(4, 5, 2), torch.ones(4, 5, dtype=torch.bool)
@@ -70,7 +72,7 @@ def test_nan_of_a_missing_joint_leaves_gradients_finite(kind):
     assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_box_modality_and_confidence_are_read(kind):
     encoder = make(kind, modalities=3, confidence=True)
     pose, box, modality = torch.randn(4, 5, 3), torch.randn(4, 3), torch.zeros(4, dtype=torch.long)
@@ -85,7 +87,7 @@ def test_box_modality_and_confidence_are_read(kind):
         assert (at - other).abs().amax(dim=1).min() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_rows_do_not_mix_and_order_of_joints_matters(kind):
     encoder = make(kind)
     pose, box = torch.randn(4, 5, 2), torch.randn(4, 3)
@@ -94,7 +96,7 @@ def test_rows_do_not_mix_and_order_of_joints_matters(kind):
     assert (whole - encoder(pose.flip(1), box)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_errors_say_what_the_encoder_was_built_for(kind):
     encoder = make(kind)
     with pytest.raises(ValueError, match=r"\(4, 6, 2\).*\(B, 5, 2\)"):
@@ -118,7 +120,7 @@ def test_defaults_are_the_papers_sizes():
     assert encoder(torch.zeros(1, 17, 2), torch.zeros(1, 3)).shape == (1, 1024)
 
 
-@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("kind", ["transformer", "mlp", "prenorm"])
 def test_learns_a_function_of_the_pose(kind):
     """The distance between two joints, which no linear readout of the coordinates gives."""
     encoder = make(kind).train()
@@ -148,3 +150,25 @@ def test_coordinates_are_not_rounded_under_autocast(encoder: torch.nn.Module) ->
         encoder.eval()(pose, token)
     assert read[0].dtype == torch.float32
     assert not torch.equal(read[0][0], read[0][1])
+
+
+def test_a_pre_norm_encoder_takes_inputs_in_any_unit():
+    """Fitted to pixels or to metres, it sees the same; a flag that never varies keeps its own unit."""
+    metres, box = torch.randn(64, 5, 2, dtype=torch.float64), torch.rand(64, 3, dtype=torch.float64)
+    encoders = [make("prenorm").double() for _ in range(2)]
+    encoders[1].load_state_dict(encoders[0].state_dict())
+    encoders[0].fit_scale(metres, box)
+    encoders[1].fit_scale(800 * metres + 300, 9 * box)
+    torch.testing.assert_close(encoders[0](metres, box), encoders[1](800 * metres + 300, 9 * box))
+    standard = (
+        torch.cat([metres.flatten(1), torch.ones(64, 5), box], 1) - encoders[0].trunk.mean
+    ) * encoders[0].trunk.gain
+    torch.testing.assert_close(standard.std(0)[:10], torch.ones(10, dtype=torch.float64))
+    assert standard[:, 10:15].abs().max() == 0
+    torch.testing.assert_close(encoders[0].trunk.gain[10:15], torch.ones(5, dtype=torch.float64))
+
+
+def test_rows_of_a_pre_norm_encoder_do_not_see_each_other():
+    encoder = make("prenorm").train()
+    pose, box = torch.randn(8, 5, 2), torch.randn(8, 3)
+    torch.testing.assert_close(encoder(pose, box)[2:3], encoder(pose[2:3], box[2:3]))

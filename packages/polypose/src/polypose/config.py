@@ -13,7 +13,12 @@ Frame = Literal["aimed", "crop", "pixels"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Encoders and decoders (`poseenc`, `posediff`)."""
+    """Encoders and decoders (`poseenc`, `posediff`).
+
+    Attributes:
+        norm: of the pose encoders that are MLPs: by the batch, or before each block by the row.
+        regression: whether mean poses have networks of their own (`posediff.PoseDecoder`).
+    """
 
     dim: Positive = 1024
     image_encoder: str = "light"
@@ -24,6 +29,7 @@ class ModelConfig:
     heads: Positive = 8
     hidden: Positive = 1024
     blocks: Positive = 2
+    norm: Literal["batch", "layer"] = "batch"
     dropout: Fraction = 0.0
     decoder: Literal["diffusion", "mlp"] = "diffusion"
     parametrisation: Literal["edm", "subvp", "vp", "ve"] = "edm"
@@ -32,6 +38,7 @@ class ModelConfig:
     decoder_dropout: Fraction = 0.0
     modality_token: bool = True
     mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
+    regression: bool = False
 
 
 @dataclass(frozen=True)

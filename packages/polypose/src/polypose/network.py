@@ -165,10 +165,15 @@ class UniHPR(nn.Module):
         """The training set's mean pose in the encoders' frame, metres relative to the pelvis."""
         return self._decoder("3d").mean_pose
 
-    def fit_scale(self, keypoints: Float[Tensor, "N J 2"], joints: Float[Tensor, "N J 3"]) -> None:
-        """Take the decoders' data scale from training data."""
-        self._decoder("2d").fit_scale(keypoints)
-        self._decoder("3d").fit_scale(joints)
+    def fit_scale(self, sample: Sample) -> None:
+        """Take the data's scale from training data with exact keypoints."""
+        self._decoder("2d").fit_scale(sample.keypoints)
+        self._decoder("3d").fit_scale(sample.joints)
+        seen = torch.cat([sample.keypoints, sample.confidence[..., None]], dim=-1)
+        for name, inputs in (("2d", (seen, sample.token)), ("3d", (sample.joints,))):
+            encoder = self.encoders[name]
+            if isinstance(encoder, MLPPoseEncoder):
+                encoder.fit_scale(*inputs)
 
     def _decoder(self, target: Literal["2d", "3d"]) -> PoseDecoder | MLPDecoder:
         if target not in self.decoders:
@@ -218,6 +223,7 @@ def _pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
             config.blocks,
             dropout=config.dropout,
             box=flat,
+            norm=config.norm,
         )
     kind = PoseEncoder2D if flat else PoseEncoder3D
     return kind(
@@ -244,4 +250,6 @@ def _make_decoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
     }
     if config.decoder == "mlp":
         return MLPDecoder(joints, dims, **shared)
-    return PoseDecoder(joints, dims, parametrisation=config.parametrisation, **shared)
+    return PoseDecoder(
+        joints, dims, parametrisation=config.parametrisation, regression=config.regression, **shared
+    )

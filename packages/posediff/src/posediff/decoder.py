@@ -26,6 +26,7 @@ from posediff.draws import Whole, draw_hidden, draw_noise
 from posediff.guidance import classifier_free, guided
 from posediff.likelihood import log_likelihood
 from posediff.network import ResidualMLP
+from posediff.regression import Regression
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS, randn_like
 from posediff.schedule import draw_levels, draw_times, uniform_time
 from posediff.sde import Denoise
@@ -52,6 +53,10 @@ class PoseDecoder(Conditioned):
     "vp" or "ve" (`posediff.denoiser`). mean_loss: "l2", "l1" or "mpjpe" and mean_weight: see ``loss``.
     condition_dropout: share of conditions hidden in training, which classifier-free guidance needs.
 
+    regression: the mean has a network of its own (`posediff.regression`), as large, instead of the denoiser's
+    at infinite noise. The denoiser then learns what is left, and teaches neither the mean nor the encoder:
+    its loss counts in neither's gradient.
+
     Buffers: ``spread`` (modalities,), the rms difference of poses to their mean, by modality, in units of the
     data's std: an image tells less than keypoints, and its hypotheses are that much wider. ``profile``
     (modalities, J, d): the rms of each coordinate over ``spread``: keypoints tell depth least. ``follow``
@@ -77,16 +82,22 @@ class PoseDecoder(Conditioned):
         mean_loss: str = "l2",
         mean_weight: float = 2.0,
         condition_dropout: float = 0.0,
+        regression: bool = False,
     ) -> None:
         super().__init__(joints, dims, condition_dim, modalities, modality_token)
         check_choice("parametrisation", parametrisation, PARAMETRISATIONS)
         check_choice("mean_loss", mean_loss, MEAN_LOSSES)
+        if regression and not (mean_weight and condition_dim):
+            raise ValueError("regression=True learns a mean: give mean_weight and condition_dim above 0")
         self.parametrisation = parametrisation
         self.mean_loss, self.mean_weight = mean_loss, mean_weight
         self.condition_dropout = condition_dropout
         self.unknown = nn.Parameter(torch.randn(condition_dim)) if condition_dropout else None
         self.network = ResidualMLP(
             joints * dims, condition_dim, hidden=hidden, blocks=blocks, dropout=dropout
+        )
+        self.regression = (
+            Regression(condition_dim, hidden, blocks, joints * dims, dropout) if regression else None
         )
         self.denoiser = Denoiser(self.network, PARAMETRISATIONS[parametrisation]())
         self.sde = PROCESSES[parametrisation]()
@@ -161,11 +172,12 @@ class PoseDecoder(Conditioned):
         condition = self._with_token(condition, modality)
         if hidden is not None and self.unknown is not None:
             condition = torch.where(hidden[:, None], self.unknown, condition)
-        features = self._project(condition)
+        # The denoiser of what a regression leaves only looks on.
+        features = self._project(condition if self.regression is None else condition.detach())
         total: Tensor | float = 0.0
         residual, std = self.spread.new_zeros(len(self.modalities), 2, self.joints * self.dims), None
         if self.mean_weight:
-            predicted = self._flat_mean(features, len(clean))
+            predicted = self._flat_mean(condition, features)
             total = self.mean_weight * self._regression_loss(predicted, clean, weight, self.mean_loss)
             if self.centred:
                 clean, std, residual = self._centre(clean, predicted.detach(), modality, weight, hidden)
@@ -185,13 +197,17 @@ class PoseDecoder(Conditioned):
     def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         """The pose expected given the condition, in one network evaluation. (B, D) to (B, J, d).
 
-        At infinite noise the noisy pose says nothing, so the best denoised value is E[x_0 | condition]. The
-        network has a learned label for that level and sees zeros there; ``loss`` trains it in its own term.
+        By its own network, if it has one. Else at infinite noise the noisy pose says nothing, so the best
+        denoised value is E[x_0 | condition]: the network has a learned label for that level and sees zeros
+        there. ``loss`` trains it in its own term.
         With mean_loss="l1" or "mpjpe" it is a median instead: better in MPJPE, biased as a mean.
         """
         if not self.mean_weight:
             raise ValueError("mean_weight is 0, so the mean was never trained; average samples instead")
-        return self._restore(self._flat_mean(self.features(condition, modality), condition.shape[0]))
+        self._check_condition(condition, modality)
+        condition = self._with_token(condition, modality)
+        features = self._project(condition) if self.regression is None else None
+        return self._restore(self._flat_mean(condition, features))
 
     def denoise(self, condition: Tensor, modality: int | Tensor, *, guidance: float = 0.0) -> Denoise:
         """The denoiser of standardised flat poses (..., B, J d), its condition's features computed once.
@@ -274,14 +290,14 @@ class PoseDecoder(Conditioned):
         """The denoiser of standardised flat poses, and their mean where the decoder has one."""
         features = self.features(condition, modality)
         has_mean = self.mean_weight and features is not None
-        centre = self._flat_mean(features, len(condition)) if has_mean else None
+        centre = self._flat_mean(self._with_token(condition, modality), features) if has_mean else None
         conditional = self._about(centre, features, self.spread[modality], self._profile(modality))
         if not guidance:
             return conditional, centre
         if self.unknown is None:
             raise ValueError("guidance needs a decoder trained with condition_dropout > 0")
         nothing = self._project(self.unknown[None])
-        mean = self._flat_mean(nothing, 1) if self.mean_weight else None
+        mean = self._flat_mean(self.unknown[None], nothing) if self.mean_weight else None
         prior = self._about(mean, nothing, self.spread_unknown, None)
         return classifier_free(conditional, prior, guidance), centre
 
@@ -331,8 +347,11 @@ class PoseDecoder(Conditioned):
             return draw_levels(n, SIGMA_MIN, SIGMA_MAX, generator=generator)
         return self.sde.sigma(draw_times(n, generator=generator))
 
-    def _flat_mean(self, features: Tensor | None, batch: int) -> Tensor:
-        silence = self.std.new_zeros(batch, self.joints * self.dims)
+    def _flat_mean(self, condition: Tensor, features: Tensor | None) -> Tensor:
+        """condition: with its token; features: of it."""
+        if self.regression is not None:
+            return self.regression(condition)
+        silence = self.std.new_zeros(len(condition), self.joints * self.dims)
         return self.network(silence, None, features)
 
     def _ends(self, around_mean: bool) -> tuple[float, float]:

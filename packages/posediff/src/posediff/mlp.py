@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice
+from posediff.regression import Regression
 
 
 class MLPDecoder(Conditioned):
@@ -29,12 +30,7 @@ class MLPDecoder(Conditioned):
         super().__init__(joints, dims, condition_dim, modalities, modality_token)
         check_choice("mean_loss", mean_loss, MEAN_LOSSES)
         self.mean_loss = mean_loss
-        self.input = _layer(condition_dim, hidden, dropout)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(_layer(hidden, hidden, dropout), _layer(hidden, hidden, dropout))
-            for _ in range(blocks)
-        )
-        self.output = nn.Linear(hidden, joints * dims)
+        self.network = Regression(condition_dim, hidden, blocks, joints * dims, dropout)
 
     def loss(
         self,
@@ -52,16 +48,9 @@ class MLPDecoder(Conditioned):
         return self._regression_loss(predicted, self._standardise(target, weight), weight, self.mean_loss)
 
     def _flat_mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
-        h = self.input(self._with_token(condition, modality))
-        for block in self.blocks:
-            h = h + block(h)
-        return self.output(h)
+        return self.network(self._with_token(condition, modality))
 
     def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         """(B, D) to (B, J, d)."""
         self._check_condition(condition, modality)
         return self._restore(self._flat_mean(condition, modality))
-
-
-def _layer(width: int, out: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, out), nn.LayerNorm(out), nn.SiLU(), nn.Dropout(dropout))

@@ -1,11 +1,14 @@
 """Encoders of one pose, 2D or 3D, to one embedding: a transformer and an MLP behind one interface."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import Block
 from .baseline import ResidualMLP
+from .prenorm import PreNormMLP
 from .tokens import PoseTokens, check_pose, exact
 
 
@@ -121,7 +124,10 @@ class PoseEncoder3D(PoseEncoder):
 
 
 class MLPPoseEncoder(nn.Module):
-    """The same interface on SimpleBaseline's trunk (:class:`~poseenc.baseline.ResidualMLP`): much faster.
+    """The same interface on a residual MLP: much faster.
+
+    The trunk is SimpleBaseline's (:class:`~poseenc.baseline.ResidualMLP`), normalised by the batch, or
+    :class:`~poseenc.prenorm.PreNormMLP`, normalised by the row: call :meth:`fit_scale` before training then.
 
     Box token, ``present`` and a one-hot ``modality`` are further inputs; coordinates of a joint
     that is not present are zero.
@@ -133,6 +139,7 @@ class MLPPoseEncoder(nn.Module):
         hidden, blocks, dropout: of the trunk.
         box: whether it takes a bounding-box token.
         modalities: how many sources of poses it tells apart; 0 for none.
+        norm: "batch" or "layer".
     """
 
     def __init__(
@@ -146,6 +153,7 @@ class MLPPoseEncoder(nn.Module):
         dropout: float = 0.0,
         box: bool = True,
         modalities: int = 0,
+        norm: Literal["batch", "layer"] = "batch",
     ) -> None:
         super().__init__()
         self.joints, self.channels, self.dim, self.box, self.modalities = (
@@ -156,7 +164,8 @@ class MLPPoseEncoder(nn.Module):
             modalities,
         )
         inputs = joints * (channels + 1) + 3 * box + modalities
-        self.trunk = ResidualMLP(inputs, hidden, blocks, dropout=dropout)
+        trunk = {"batch": ResidualMLP, "layer": PreNormMLP}[norm]
+        self.trunk = trunk(inputs, hidden, blocks, dropout=dropout)
         self.out = nn.Linear(hidden, dim)
 
     def forward(
@@ -167,6 +176,24 @@ class MLPPoseEncoder(nn.Module):
         modality: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B dim"]:
         """Embedding, not normalised; arguments and errors as :meth:`PoseEncoder.forward`."""
+        x = self._inputs(pose, box_token, present, modality)
+        with exact(x):
+            x = self.trunk.first(x)
+        return self.out(self.trunk.rest(x))
+
+    def fit_scale(self, pose: Float[Tensor, "N J C"], box_token: Float[Tensor, "N 3"] | None = None) -> None:
+        """Take the scale of the inputs from training data, where the trunk keeps one.
+
+        Raises:
+            ValueError: as of :meth:`forward`.
+        """
+        if isinstance(self.trunk, PreNormMLP):
+            source = None if not self.modalities else torch.zeros(len(pose), device=pose.device)
+            self.trunk.fit_scale(self._inputs(pose, box_token, None, source))
+
+    def _inputs(
+        self, pose: Tensor, box_token: Tensor | None, present: Tensor | None, modality: Tensor | None
+    ) -> Float[Tensor, "B inputs"]:
         check_pose(pose, self.joints, self.channels)
         if self.box != (box_token is not None):
             raise ValueError(
@@ -184,7 +211,4 @@ class MLPPoseEncoder(nn.Module):
             parts.append(box_token)
         if modality is not None:
             parts.append(nn.functional.one_hot(modality.long(), self.modalities).to(pose.dtype))
-        x = torch.cat(parts, dim=1)
-        with exact(x):
-            x = self.trunk.first(x)
-        return self.out(self.trunk.rest(x))
+        return torch.cat(parts, dim=1)
