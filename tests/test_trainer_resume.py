@@ -24,7 +24,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(2))
 def test_killed_and_resumed_run_is_the_uninterrupted_one(whole: Run, tmp_path: Path, attempt: int) -> None:
     run = Run(tmp_path / "killed")
     chance = random.Random(attempt)

@@ -189,6 +189,7 @@ def test_a_broken_model_leaves_the_old_run_and_no_new_one(trained: Path, cache: 
         ("loop.evaluate_every=5", "part 'validation' has no frames; name subjects for it; of synthetic"),
         ("finetune.decode=0.5", "finetune: decode is step 1's"),
         ("align_image.contrast=0.5", "align_image: contrast and poses are step 3's"),
+        ("align_poses.poses=8", "align_poses: contrast and poses are step 3's"),
         ("evaluation.sampler=dpmpp2m", "evaluation.sampler must be one of dpmpp_2m_sde"),
         ("data.image_size=[48,", "data.image_size is no YAML: '[48,'"),
     ],
@@ -442,3 +443,37 @@ def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None
     assert records[-1]["3d/3d"] < 0.8 * records[0]["3d/3d"]
     spread = model.decoders["3d"].spread
     assert ((spread != 1).tolist(), model.decoders["2d"].spread.tolist()) == ([False, True, True], [1.0] * 3)
+
+
+def test_step_1_lifts_further_views_that_it_does_not_align(cache: Path, tmp_path: Path) -> None:
+    """L_pair is of the batch alone; 2D's branch of all views. A mean of its own learns, its denoiser not."""
+    further = ("align_poses.decode=0.5", "align_poses.batch=16", "align_poses.poses=16")
+    recipe = tiny(cache, *further, "loop.precision=no", "model.norm=layer", "model.regression=true")
+    trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
+    model = UniHPR(recipe.model)
+    model.fit_scale(data.scale())
+    stage = STEPS["align_poses"](model, data, recipe, trainer)
+    generator = torch.Generator().manual_seed(0)
+    views = stage.batch(0, generator)
+    values = stage.loss(views, generator)
+    tau = stage.modules["temperature"]()
+    with torch.no_grad():
+        x, y = (model.embed(name, views["pair"]) for name in ("2d", "3d"))
+        lifted = torch.cat([x, model.embed("2d", views["lift"])])
+        truth = torch.cat([v.joints for v in views.values()])
+        errors = (model.decode("3d", lifted, "2d") - truth).norm(dim=-1).mean()
+    cosines = x @ y.mT / tau
+    rows = torch.arange(16)
+    pair = (
+        torch.nn.functional.cross_entropy(cosines, rows) + torch.nn.functional.cross_entropy(cosines.mT, rows)
+    ) / 2
+    assert values["pair"].item() == pytest.approx(pair.item(), rel=1e-5)
+    assert values["3d/2d"].item() == pytest.approx(
+        2 * errors.item() / model.decoders["3d"].std.item(), rel=1e-4
+    )
+    values["loss"].backward()
+    decoder = model.decoders["3d"]
+    assert all(p.grad is not None for p in decoder.regression.parameters())
+    assert all(p.grad is None for p in decoder.network.parameters())
+    trainer.close()

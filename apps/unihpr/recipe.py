@@ -83,7 +83,7 @@ class StageConfig:
     Attributes:
         steps: optimizer steps; 0 leaves the step out.
         batch: views with an image (in step 1: views).
-        poses: in step 3, further views without an image.
+        poses: in step 3, further views without an image; in step 1, further ones that are only lifted.
         temperature: τ0, its least and its greatest value.
         triplet: α, the weight of L_triplet; 0 leaves it out.
         beside: what α weighs beside L_pair: L_triplet with its `negatives`, or GRAM's or Symile's loss.
@@ -159,8 +159,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("align_poses", "align_image"):
             step = getattr(self, name)
-            if step.contrast != 1 or step.poses:
-                raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")
+            if step.contrast != 1 or (step.poses and not step.decode):
+                raise ValueError(
+                    f"{name}: contrast and poses are step 3's (finetune); leave them out here"
+                    " (where step 1 decodes, it takes poses)"
+                )
         for name in ("align_image", "finetune"):
             if getattr(self, name).decode:
                 raise ValueError(f"{name}: decode is step 1's (align_poses); leave it out here")

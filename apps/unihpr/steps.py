@@ -31,8 +31,9 @@ Losses = dict[str, Tensor]
 def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Step 1: 2D and 3D by L_pair, on views drawn afresh in every step (UniHPE, section 3.2).
 
-    Where the recipe gives `decode` a weight, the 3D decoder learns from both beside it: views without images
-    are cheap, and a space that has to give poses back keeps what lifting needs.
+    Where the recipe gives `decode` a weight, the 3D decoder learns from both beside it, and from 2D alone of
+    further views (`poses`): they are cheap, and a space that has to give poses back keeps what lifting needs.
+    A decoder whose mean has a network of its own learns no more than that here.
     """
     config = recipe.align_poses
     model.train()
@@ -42,21 +43,41 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
     if config.decode:
         modules["decoder"] = model.decoders["3d"]
 
-    def batch(step: int, generator: torch.Generator) -> Sample:
-        return data.draw_views(config.batch, generator, trainer.share, augment=True)
+    def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
+        counts = {"pair": config.batch, "lift": config.poses}
+        return {
+            name: data.draw_views(count, generator, trainer.share, augment=True)
+            for name, count in counts.items()
+            if count
+        }
 
-    def loss(sample: Sample, generator: torch.Generator) -> Losses:
-        embeddings: dict[Modality, Tensor] = model.embeddings(sample, ("2d", "3d"))
-        x, y = embeddings.values()
+    def loss(views: dict[str, Sample], generator: torch.Generator) -> Losses:
+        pair, everything = views["pair"], Sample.cat(list(views.values()))
+        parts = tuple(map(len, views.values()))
+        with trainer.whole.rows(*parts):
+            lifted = model.embed("2d", everything)
+        x, y = lifted[: len(pair)], model.embed("3d", pair)
         value = info_nce(x, y, temperature(), gather=_many(trainer))
         values: Losses = {"pair": value} if config.decode else {}
+
+        def branch(name: Modality, embedding: Tensor, seen: Sample, parts: tuple[int, ...]) -> Tensor:
+            whole = trainer.whole.own(*parts)
+            with trainer.whole.rows(*parts):
+                terms = model.decoder_terms(
+                    "3d",
+                    seen.joints,
+                    embedding,
+                    name,
+                    generator,
+                    None if whole is None else Whole(*whole),
+                    denoise=not model.config.regression,
+                )
+            return spreads.seen("3d", terms)
+
         if config.decode:
-            whole = trainer.whole.own(len(sample))
-            part = None if whole is None else Whole(*whole)
-            for name, embedding in embeddings.items():
-                terms = model.decoder_terms("3d", sample.joints, embedding, name, generator, part)
-                values[f"3d/{name}"] = spreads.seen("3d", terms)
-                value = value + config.decode * values[f"3d/{name}"]
+            values["3d/2d"] = branch("2d", lifted, everything, parts)
+            values["3d/3d"] = branch("3d", y, pair, (len(pair),))
+            value = value + config.decode * (values["3d/2d"] + values["3d/3d"])
         return {"loss": value, **values, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
 
     stage = _stage("align_poses", modules, config, batch, loss)

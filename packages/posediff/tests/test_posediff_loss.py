@@ -43,6 +43,18 @@ def denoised(decoder: PoseDecoder, x: Tensor, sigma: Tensor, features: Tensor, s
     return std**2 / total * x + sigma * std / total.sqrt() * out
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_without_denoising_the_mean_is_taught_alone(regression: bool) -> None:
+    decoder = ready(mean_weight=1.5, regression=regression)
+    condition, target, weight = torch.randn(8, COND), poses(8, 2) * 0.3 + 2, torch.rand(8, JOINTS)
+    found = decoder.terms(target, condition, 2, weight=weight, denoise=False)
+    away = ((decoder.mean(condition, 2) - target) / decoder.std) ** 2
+    torch.testing.assert_close(found.loss, 1.5 * (away.mean(-1) * weight).mean(-1))
+    both = decoder.terms(target, condition, 2, weight=weight, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found.residual, both.residual)
+    assert (both.loss > found.loss).all()
+
+
 @pytest.mark.parametrize("batch", [16, 12, 7])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("kind", ["l2", "mpjpe"])

@@ -148,16 +148,21 @@ class UniHPR(nn.Module):
         modality: Modality,
         generator: torch.Generator | None = None,
         whole: Whole | None = None,
+        *,
+        denoise: bool = True,
     ) -> tuple[Float[Tensor, ""], Tensor | None]:
         """Mean training loss of one branch, and the residual that a diffusion decoder's spread follows.
 
         Args:
             whole: the batch that this is a part of (`PoseDecoder.terms`).
+            denoise: whether the loss has its term of denoising (likewise).
         """
         decoder, index = self._decoder(target), MODALITIES.index(modality)
         if isinstance(decoder, MLPDecoder):
             return decoder.loss(truth, condition(embedding), index).mean(), None
-        terms = decoder.terms(truth, condition(embedding), index, generator=generator, whole=whole)
+        terms = decoder.terms(
+            truth, condition(embedding), index, generator=generator, whole=whole, denoise=denoise
+        )
         return terms.loss.mean(), terms.residual
 
     @property

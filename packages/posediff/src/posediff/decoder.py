@@ -159,8 +159,11 @@ class PoseDecoder(Conditioned):
         generator: torch.Generator | None = None,
         weight: Tensor | None = None,
         whole: Whole | None = None,
+        denoise: bool = True,
     ) -> Terms:
         """``loss``, and the batch's residual, to be given to ``follow`` after the optimiser's step.
+
+        denoise: whether the loss has its first term; a mean may be taught before what is left is.
 
         whole: the batch that these rows are a part of, which other processes hold the rest of. What is drawn
         is then that of all its rows, by a generator that is in the same state in every process.
@@ -173,16 +176,18 @@ class PoseDecoder(Conditioned):
         if hidden is not None and self.unknown is not None:
             condition = torch.where(hidden[:, None], self.unknown, condition)
         # The denoiser of what a regression leaves only looks on.
-        features = self._project(condition if self.regression is None else condition.detach())
-        total: Tensor | float = 0.0
+        seen = condition if self.regression is None else condition.detach()
+        features = self._project(seen) if denoise or self.regression is None else None
+        total = clean.new_zeros(len(clean))
         residual, std = self.spread.new_zeros(len(self.modalities), 2, self.joints * self.dims), None
         if self.mean_weight:
             predicted = self._flat_mean(condition, features)
             total = self.mean_weight * self._regression_loss(predicted, clean, weight, self.mean_loss)
             if self.centred:
                 clean, std, residual = self._centre(clean, predicted.detach(), modality, weight, hidden)
-        error = self._denoising_loss(clean, features, std, generator, whole)
-        return Terms(total + self._reduce(error, weight), residual)
+        if denoise:
+            total = total + self._reduce(self._denoising_loss(clean, features, std, generator, whole), weight)
+        return Terms(total, residual)
 
     @torch.no_grad()
     def follow(self, residual: Tensor) -> None:
