@@ -41,7 +41,8 @@ LOOP = ("loop.precision=no", "loop.checkpoint_every=6", "loop.log_every=3", "loo
 STEPS = 6
 
 UNIHPR = (
-    *("model.dropout=0.1", "model.decoder_dropout=0.1", "align_image.negatives=paper_sampled"),
+    *("model.dropout=0.1", "model.decoder_dropout=0.1", "model.norm=layer", "model.regression=true"),
+    "align_image.negatives=paper_sampled",
     *("align_poses.decode=0.5", "align_poses.poses=8", "data.more_rigs=[anywhere]"),
     *("align_poses.steps=6", "align_image.steps=6", "finetune.steps=6"),
     *("align_image.batch=24", "finetune.batch=24", "finetune.poses=12", "data.image_size=[64, 64]"),

@@ -160,10 +160,7 @@ class Recipe:
         for name in ("align_poses", "align_image"):
             step = getattr(self, name)
             if step.contrast != 1 or (step.poses and not step.decode):
-                raise ValueError(
-                    f"{name}: contrast and poses are step 3's (finetune); leave them out here"
-                    " (where step 1 decodes, it takes poses)"
-                )
+                raise ValueError(f"{name}: contrast and poses are step 3's (finetune); leave them out here")
         for name in ("align_image", "finetune"):
             if getattr(self, name).decode:
                 raise ValueError(f"{name}: decode is step 1's (align_poses); leave it out here")

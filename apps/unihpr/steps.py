@@ -45,11 +45,8 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
         counts = {"pair": config.batch, "lift": config.poses}
-        return {
-            name: data.draw_views(count, generator, trainer.share, augment=True)
-            for name, count in counts.items()
-            if count
-        }
+        draw = partial(data.draw_views, generator=generator, share=trainer.share, augment=True)
+        return {name: draw(count) for name, count in counts.items() if count}
 
     def loss(views: dict[str, Sample], generator: torch.Generator) -> Losses:
         pair, everything = views["pair"], Sample.cat(list(views.values()))
@@ -59,30 +56,14 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
         x, y = lifted[: len(pair)], model.embed("3d", pair)
         value = info_nce(x, y, temperature(), gather=_many(trainer))
         values: Losses = {"pair": value} if config.decode else {}
-
-        def branch(name: Modality, embedding: Tensor, seen: Sample, parts: tuple[int, ...]) -> Tensor:
-            whole = trainer.whole.own(*parts)
-            with trainer.whole.rows(*parts):
-                terms = model.decoder_terms(
-                    "3d",
-                    seen.joints,
-                    embedding,
-                    name,
-                    generator,
-                    None if whole is None else Whole(*whole),
-                    denoise=not model.config.regression,
-                )
-            return spreads.seen("3d", terms)
-
         if config.decode:
+            branch = partial(spreads.branch, "3d", generator=generator, denoise=not model.config.regression)
             values["3d/2d"] = branch("2d", lifted, everything, parts)
             values["3d/3d"] = branch("3d", y, pair, (len(pair),))
             value = value + config.decode * (values["3d/2d"] + values["3d/3d"])
         return {"loss": value, **values, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
 
-    stage = _stage("align_poses", modules, config, batch, loss)
-    stage.after_step = _both(stage.after_step, spreads.follow)
-    return stage
+    return _stage("align_poses", modules, config, batch, loss, spreads)
 
 
 def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
@@ -129,7 +110,8 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
         everything = Sample.cat(list(views.values()))
         n = len(views["image"])
         embeddings: dict[Modality, Tensor] = {"image": model.embed("image", views["image"])}
-        with trainer.whole.rows(*map(len, views.values())):
+        parts = tuple(map(len, views.values()))
+        with trainer.whole.rows(*parts):
             embeddings |= model.embeddings(everything, ("2d", "3d"))
         values: Losses = {}
         if config.contrast:
@@ -137,16 +119,8 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
             values |= _contrast(with_image, config, temperature, trainer, generator)
 
         def branch(target: Literal["2d", "3d"], name: Modality) -> Tensor:
-            x = embeddings[name]
-            seen = everything if len(x) == len(everything) else views["image"]
-            truth = seen.joints if target == "3d" else seen.keypoints
-            parts = tuple(map(len, views.values())) if seen is everything else (n,)
-            whole = trainer.whole.own(*parts)
-            with trainer.whole.rows(*parts):
-                terms = model.decoder_terms(
-                    target, truth, x, name, generator, None if whole is None else Whole(*whole)
-                )
-            return spreads.seen(target, terms)
+            seen, rows = (views["image"], (n,)) if name == "image" else (everything, parts)
+            return spreads.branch(target, name, embeddings[name], seen, rows, generator)
 
         values |= {f"3d/{name}": branch("3d", name) for name in MODALITIES}
         # 2D is decoded from images alone: a 2D pose decoded from a 2D pose teaches nothing.
@@ -155,21 +129,39 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
         total = total + sum(values[key] for key in values if key.startswith(("3d/", "2d/")))
         return {"loss": total, **values}
 
-    stage = _stage("finetune", modules, config, batch, loss)
-    stage.after_step = _both(stage.after_step, spreads.follow)
-    return stage
+    return _stage("finetune", modules, config, batch, loss, spreads)
 
 
 class _Spreads:
     """What a step's batches say of the spreads of the decoders, on all processes."""
 
     def __init__(self, model: UniHPR, trainer: Trainer) -> None:
-        self.model, self.accelerator = model, trainer.accelerator
+        self.model, self.accelerator, self.whole = model, trainer.accelerator, trainer.whole
         self.residuals: dict[str, Tensor] = {}
 
-    def seen(self, target: str, terms: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Add the residual to the step's; return the loss."""
-        loss, residual = terms
+    def branch(
+        self,
+        target: Literal["2d", "3d"],
+        name: Modality,
+        embedding: Tensor,
+        seen: Sample,
+        parts: tuple[int, ...],
+        generator: torch.Generator,
+        *,
+        denoise: bool = True,
+    ) -> Tensor:
+        """A branch's loss, and its residual added to the step's.
+
+        Args:
+            parts: how the batch is put together of this process' rows (`WholeBatch.own`).
+        """
+        truth = seen.joints if target == "3d" else seen.keypoints
+        whole = self.whole.own(*parts)
+        part = None if whole is None else Whole(*whole)
+        with self.whole.rows(*parts):
+            loss, residual = self.model.decoder_terms(
+                target, truth, embedding, name, generator, part, denoise=denoise
+            )
         if residual is not None:
             self.residuals[target] = self.residuals.get(target, 0.0) + residual
         return loss
@@ -182,15 +174,6 @@ class _Spreads:
             decoder = self.model.decoders[target]
             assert isinstance(decoder, PoseDecoder)
             decoder.follow(residual)
-
-
-def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
-    def call() -> None:
-        if first:
-            first()
-        second()
-
-    return call
 
 
 STEPS: dict[str, Callable[[UniHPR, TrainingData, Recipe, Trainer], Stage]] = {
@@ -247,15 +230,20 @@ def _stage(
     config: StageConfig,
     batch: Callable[..., object],
     loss: Callable[..., Losses],
+    spreads: _Spreads | None = None,
 ) -> Stage:
     parameters = (p for m in modules.values() for p in m.parameters())
     optimizer = adamw(parameters, config.lr, config.weight_decay)
     scheduler = scheduled(optimizer, partial(_rate, config=config))
     temperature = modules["temperature"]
     assert isinstance(temperature, Temperature)
-    return Stage(
-        name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=temperature.clamp_
-    )
+
+    def after_step() -> None:
+        temperature.clamp_()
+        if spreads:
+            spreads.follow()
+
+    return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=after_step)
 
 
 def _rate(step: int, config: StageConfig) -> float:

@@ -9,7 +9,17 @@ from polypose.network import UniHPR
 from polypose.samples import Sample
 from poseenc.canonical import Body
 
-SMALL = ModelConfig(dim=32, pose_encoder="mlp", hidden=32, blocks=1, decoder_hidden=32, decoder_blocks=1)
+SMALL = ModelConfig(
+    dim=32,
+    pose_encoder="mlp",
+    norm="layer",
+    hidden=32,
+    blocks=1,
+    decoder_hidden=32,
+    decoder_blocks=1,
+    regression=True,
+)
+"""Of the kind that is shipped."""
 INVARIANT = InvariantConfig(dim=8, hidden=32, blocks=1)
 
 
