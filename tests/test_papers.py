@@ -36,10 +36,10 @@ SIZE = ("--size", "48x64", "--workers", "1")
 STEP = "lr: 1.0e-3, schedule: cosine, warmup: 5"
 SMALL = (
     *("model.image_encoder=light", "model.image_weights=null", "model.pose_encoder=mlp", "model.dim=128"),
-    *("model.hidden=256", "model.decoder_hidden=256", "data.augment.mirror=0.5"),
-    f"align_poses={{steps: 80, batch: 256, {STEP}}}",
-    f"align_image={{steps: 60, batch: 64, negatives: sampled, {STEP}}}",
-    f"finetune={{steps: 160, batch: 64, poses: 192, contrast: 0.2, {STEP}}}",
+    *("model.hidden=256", "model.decoder_hidden=256", "model.norm=layer", "model.regression=true"),
+    *("data.augment.mirror=0.5", f"align_poses={{steps: 150, batch: 64, poses: 192, decode: 20, {STEP}}}"),
+    f"align_image={{steps: 60, batch: 48, negatives: sampled, {STEP}}}",
+    f"finetune={{steps: 80, batch: 48, poses: 144, contrast: 0.2, {STEP}}}",
     "evaluation={hypotheses: 2, sampler: dpmpp_2m_sde, sampler_steps: 3}",
     "loop={device: cpu, ema: 0.95, trackers: []}",
 )
