@@ -37,25 +37,25 @@ DAMPED = {
 }
 EPS = 1e-5
 
-LOOP = ("loop.precision=no", "loop.checkpoint_every=6", "loop.log_every=3", "loop.evaluate_every=0")
-STEPS = 6
+LOOP = ("loop.precision=no", "loop.checkpoint_every=10", "loop.log_every=5", "loop.evaluate_every=0")
+STEPS = 10
 
 UNIHPR = (
     *("model.dropout=0.1", "model.decoder_dropout=0.1", "model.norm=layer", "model.regression=true"),
     "align_image.negatives=paper_sampled",
     *("align_poses.decode=0.5", "align_poses.poses=8", "data.more_rigs=[anywhere]"),
-    *("align_poses.steps=6", "align_image.steps=6", "finetune.steps=6"),
+    *("align_poses.steps=10", "align_image.steps=10", "finetune.steps=10"),
     *("align_image.batch=24", "finetune.batch=24", "finetune.poses=12", "data.image_size=[64, 64]"),
 )
 """Runs of rows that share a noise level fall across the processes' shares: 24 + 12 rows, 12 + 6 each."""
 
-VVIPE = ("vae.steps=6", "mapping={steps: 6, batch: 16, views: 2, contrast: 0.5}", "augment.share=0.5")
-UNPRETRAINED = ("mapping={steps: 6, batch: 16, views: 2, pretrained: false}",)
-PRVIPE = ("model.method=prvipe", "matching={steps: 6, batch: 16, dim: 4, draws: 3}")
-UNIPOSE = ("teacher={steps: 6, batch: 8}", "student={steps: 6, batch: 8}", "twins=true")
-HANDS = ("train={steps: 6, batch: 8}",)
+VVIPE = ("vae.steps=10", "mapping={steps: 10, batch: 16, views: 2, contrast: 0.5}", "augment.share=0.5")
+UNPRETRAINED = ("mapping={steps: 10, batch: 16, views: 2, pretrained: false}",)
+PRVIPE = ("model.method=prvipe", "matching={steps: 10, batch: 16, dim: 4, draws: 3}")
+UNIPOSE = ("teacher={steps: 10, batch: 8}", "student={steps: 10, batch: 8}", "twins=true")
+HANDS = ("train={steps: 10, batch: 8}",)
 UNAUGMENTED = "train.augmentation={rotated: 0, scale: 0, shift: 0, flip: 0, colour: 0}"
-BASELINE = ("baseline={steps: 6, batch: 32, hidden: 32, augment: true}", "data.augment.mirror=0.5")
+BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.augment.mirror=0.5")
 
 
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:

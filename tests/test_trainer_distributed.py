@@ -35,7 +35,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", processes_tiny.APPS)
 def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    """Six steps of every stage, dropout, noise, augmentation and batch statistics included, in float32."""
+    """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32."""
     folder = tmp_path_factory.mktemp(name)
     cache, alone, together = folder / "cache", folder / "alone", folder / "damped"
     processes_tiny.APPS[name](cache, alone)
