@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
-    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
+    session.run("pytest", "--ignore=tests/hosts", *every_core(), *session.posargs, env=one_thread())
 
 
 @nox.session
@@ -63,6 +63,13 @@ def tests_web(session: nox.Session) -> None:
     install_workspace(session, "test")
     session.install(*group("packages/polypose", "test"), *group("packages/polypose", "web"))
     session.run("pytest", "tests/web", "-rs", *session.posargs, env=one_thread())
+
+
+@nox.session
+def tests_hosts(session: nox.Session) -> None:
+    """Training on two hosts, made of network namespaces; skipped, saying so, where none may be made."""
+    install_workspace(session, "test")
+    session.run("pytest", "tests/hosts", "-rs", *session.posargs, env=one_thread())
 
 
 @nox.session

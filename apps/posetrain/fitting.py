@@ -31,6 +31,7 @@ from posetrain.checkpoint import (
 )
 from posetrain.diverged import save_batch
 from posetrain.ema import EMA
+from posetrain.processes import agree
 from posetrain.progress import StageProgress
 from posetrain.stage import Stage
 
@@ -208,10 +209,16 @@ class Fitting:
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> None:
-        """Go back to the stage's last checkpoint, and the log with it."""
+        """Go back to the stage's last checkpoint, and the log with it.
+
+        Raises:
+            ValueError: processes find other checkpoints than each other.
+        """
         path = self.store.path()
         if path is not None:
             self._load(path)
+        cure = "put the run's folder where every host reads it (--runs)"
+        agree(f"{self.run.path}: the last checkpoint of {self.stage.name}", self.step, cure)
         if self.accelerator.is_main_process:
             self.run.truncate(self.stage.name, self.step)
         self.accelerator.wait_for_everyone()

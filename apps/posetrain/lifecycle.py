@@ -26,6 +26,7 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
     Attributes:
         stages: those that it has trained.
         place: other data than its own that it is measured on.
+        measured: data to measure on, by the part of the split.
     """
 
     task: Task[RecipeT, ModelT, DataT]
@@ -65,11 +66,12 @@ class Trained(Generic[RecipeT, ModelT, DataT]):
 
     def on(self, part: Part) -> DataT:
         """Its data with a part of the split to measure on. ValueError where the split has no such part."""
-        if self.place is None:
-            return _on(self.task, self.data, self.recipe, part)
         if part not in self.measured:
-            self.measured[part] = self.task.elsewhere(self, self.place, part)
-            self.model.to(self.device)
+            if self.place is None:
+                self.measured[part] = _on(self.task, self.data, self.recipe, part)
+            else:
+                self.measured[part] = self.task.elsewhere(self, self.place, part)
+                self.model.to(self.device)
         return self.measured[part]
 
 
@@ -125,7 +127,8 @@ def train(
         if watch is not None:
             stage.evaluate = partial(watch, name)
         trainer.fit(stage)
-    trained = Trained(task, run, recipe, model, _begun(task, recipe, run), None, data)
+    # The first process goes on alone from here: it has all that it will be asked for, and waits for nobody.
+    trained = Trained(task, run, recipe, model, _begun(task, recipe, run), None, data, {part: held_out})
     metrics: Metrics = {}
     if trainer.accelerator.is_main_process and group not in task.about.unmeasured:
         task.restore(model, run)

@@ -18,7 +18,7 @@ from posetrain.events import Events
 from posetrain.fitting import DivergedError, Fitting, seed_of
 from posetrain.lock import hold, release
 from posetrain.precision import choose_precision
-from posetrain.processes import join_processes, patient
+from posetrain.processes import agree, join_processes, patient
 from posetrain.runs import Existing, Run
 from posetrain.stage import LoopConfig, Stage
 
@@ -72,8 +72,11 @@ class Trainer:
         """Open the run's folder (`Run.start`) for all processes: once the models stand.
 
         Raises:
-            ValueError: it holds a run that may not be touched, or another process trains in it.
+            ValueError: it holds a run that may not be touched, another process trains in it, or the processes
+                have other data than each other.
         """
+        with patient(self.config):
+            agree("the training data's fingerprint", self.data, "give every host the same data.path")
         if self.accelerator.is_main_process:
             hold(self.run.path)
         Run.start(self.run.path, recipe, existing)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import torch.distributed
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from posedata.terminal import print_line
 
 from posetrain.stage import LoopConfig
@@ -60,3 +62,17 @@ def patient(config: LoopConfig) -> Iterator[None]:
             f" ({config.timeout:g} s): see what it says; where it only takes long (to prepare data, to"
             " evaluate), set loop.timeout higher, and go on with --resume"
         ) from error
+
+
+def agree(what: str, mine: object, cure: str) -> None:
+    """Stop where processes, which may be on several hosts, do not have the same; call it in all of them.
+
+    Raises:
+        ValueError: they differ; it names hosts and what each has.
+    """
+    if PartialState().num_processes == 1:
+        return
+    found = gather_object([(socket.gethostname(), PartialState().process_index, mine)])
+    if len({value for _, _, value in found}) > 1:
+        each = ", ".join(f"{host} process {index}: {value}" for host, index, value in found)
+        raise ValueError(f"{what} is not the same everywhere ({each}); {cure}")
