@@ -119,8 +119,9 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
             values |= _contrast(with_image, config, temperature, trainer, generator)
 
         def branch(target: Literal["2d", "3d"], name: Modality) -> Tensor:
-            seen, rows = (views["image"], (n,)) if name == "image" else (everything, parts)
-            return spreads.branch(target, name, embeddings[name], seen, rows, generator)
+            x = embeddings[name]
+            seen, rows = (everything, parts) if len(x) == len(everything) else (views["image"], (n,))
+            return spreads.branch(target, name, x, seen, rows, generator)
 
         values |= {f"3d/{name}": branch("3d", name) for name in MODALITIES}
         # 2D is decoded from images alone: a 2D pose decoded from a 2D pose teaches nothing.
