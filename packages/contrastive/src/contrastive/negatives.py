@@ -79,8 +79,10 @@ def _slabs(shared: Cosines, members: Triple, rate: Tensor, shift: Tensor) -> Sla
         if shared.present is not None:
             there = tuple(shared.present[at, m] for at, m in zip((here, j, everyone), members, strict=True))
         ab, ac, bc = _present_faces(Cube(a, b, between, rate, shift, same), there)
-        crossing = (ab.diagonal(here.start - j.start), ac.diagonal(here.start), bc.diagonal(j.start))
-        return ab.sum(1), ab.sum(0), ac.sum(0), *crossing
+        crossing = ((ab, here.start - j.start), (ac, here.start), (bc, j.start))
+        # copies, as a view would keep its whole face
+        lines = (face.diagonal(offset).clone() for face, offset in crossing)
+        return ab.sum(1), ab.sum(0), ac.sum(0), *lines
 
     if shared.whole:
         return Slabs(*part(slice(0, rows), everyone))

@@ -69,13 +69,14 @@ def sums(
 
     def part(i: slice, k: slice) -> tuple[Tensor, ...]:
         logits, counts = tile(i, k)
+        if counts is not None:
+            logits = logits.masked_fill(~counts, FLOOR)
         along, down = logits, logits
         if scales is not None:
             along, down = scales[0][i, None] * logits, scales[1][k] * logits
-        if counts is not None:
-            along, down = (x.masked_fill(~counts, FLOOR) for x in (along, down))
-        own = start + i.start - k.start
-        return along.logsumexp(1), down.logsumexp(0), along.diagonal(own), down.diagonal(own)
+        # copies, as a view would keep its whole tile
+        own = (x.diagonal(start + i.start - k.start).clone() for x in (along, down))
+        return along.logsumexp(1), down.logsumexp(0), *own
 
     if fits(rows * columns, device):
         return Sums(*part(slice(0, rows), slice(0, columns)))
