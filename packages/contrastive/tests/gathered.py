@@ -7,10 +7,12 @@ import torch
 import torch.distributed as dist
 from contrastive import (
     joint_info_nce,
+    multimodal_info_nce,
     pairwise_info_nce,
     pmrl,
     supervised_info_nce,
     symile,
+    tiles,
     triplet_info_nce,
     tuple_info_nce,
 )
@@ -19,6 +21,7 @@ from torch import Tensor
 LABELS = torch.tensor([0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 6])
 PRESENT = torch.ones(11, 3, dtype=torch.bool)
 PRESENT[1, 0] = PRESENT[4, 2] = PRESENT[9, 1] = False
+CONCENTRATIONS = torch.arange(1, 34).view(3, 11).remainder(7) + 0.5
 Loss = Callable[..., Tensor]
 
 
@@ -31,7 +34,27 @@ def losses(own: slice, *, gather: bool) -> dict[str, Loss]:
             x, tau, negatives, torch.Generator().manual_seed(7), gather=gather, **more
         )
 
+    def named(x: list[Tensor], tau: Tensor, cells: int) -> Tensor:
+        """Every term of the one call, with concentrations and masks, in tiles of so many cells."""
+        before = tiles.CELLS["cpu"], tiles.ROWS
+        tiles.CELLS["cpu"], tiles.ROWS = cells, 2
+        names = ("a", "b", "c")
+        value = multimodal_info_nce(
+            dict(zip(names, x, strict=True)),
+            dict(zip(names, present.unbind(1), strict=True)),
+            tau,
+            {"pairwise": 1, "sharpened": 2, "triplet": 3, "triangle": 4, "fused": 5, "gram": 6, "symile": 7},
+            concentrations=dict(zip(names, CONCENTRATIONS[:, own].to(x[0]), strict=True)),
+            positives=labels,
+            generator=torch.Generator().manual_seed(7),
+            gather=gather,
+        )
+        tiles.CELLS["cpu"], tiles.ROWS = before
+        return value
+
     return {
+        "all terms": lambda x, tau: named(x, tau, 2**20),
+        "all terms in tiles": lambda x, tau: named(x, tau, 9),
         "pairs": lambda x, tau: pairwise_info_nce(x, tau, gather=gather),
         "pairs labelled": lambda x, tau: pairwise_info_nce(x, tau, positives=labels, gather=gather),
         "supervised": lambda x, tau: supervised_info_nce(

@@ -11,6 +11,7 @@ from contrastive.losses import (
     triplet_info_nce,
 )
 from contrastive.margin import margin_triplet, mine
+from contrastive.multimodal import multimodal_info_nce, multimodal_terms
 from contrastive.similarity import (
     cosines,
     gram,
@@ -41,6 +42,8 @@ __all__ = [
     "mean_cosine",
     "mine",
     "multilinear_product",
+    "multimodal_info_nce",
+    "multimodal_terms",
     "pairwise_info_nce",
     "pmrl",
     "singular_values",

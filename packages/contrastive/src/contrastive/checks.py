@@ -22,16 +22,17 @@ def check_temperature(temperature: float | Tensor) -> None:
         raise ValueError(f"temperature: {value:.3g}; it must be positive and finite")
 
 
-def check_shapes(features: Sequence[Tensor]) -> None:
+def check_shapes(features: Sequence[Tensor], names: Sequence[str] | None = None) -> None:
     """Refuses all but two or more floating-point tensors (B, D) of one shape, precision and device."""
+    names = names or [f"features[{number}]" for number in range(len(features))]
     shapes = [tuple(x.shape) for x in features]
     if len(shapes) < 2 or len(set(shapes)) > 1 or len(shapes[0]) != 2:
         raise ValueError(f"features: shapes {shapes}; pass two or more tensors (B, D) of one shape")
     if not shapes[0][1]:
         raise ValueError(f"features: shapes {shapes}; rows of no numbers cannot be compared")
-    for number, x in enumerate(features):
+    for name, x in zip(names, features, strict=True):
         if not x.is_floating_point():
-            raise ValueError(f"features[{number}]: {x.dtype}; pass floating-point numbers")
+            raise ValueError(f"{name}: {x.dtype}; pass floating-point numbers")
     kinds = {(torch.promote_types(x.dtype, torch.float32), x.device) for x in features}
     if len(kinds) > 1:
         found = ", ".join(f"{x.dtype} on {x.device}" for x in features)
@@ -45,11 +46,15 @@ def check_batch(rows: int) -> None:
 
 
 def check_rows(
-    features: Sequence[Tensor], present: Tensor | None = None, *, unit: bool = False, name: str = "features"
+    features: Sequence[Tensor],
+    present: Tensor | None = None,
+    *,
+    unit: bool = False,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Refuses rows that are not finite and, of unit features, not of norm 1, unless they are absent.
 
-    On a CPU only, as a GPU would have to be waited for. present: (B, n).
+    On a CPU only, as a GPU would have to be waited for. present: (B, n). names: what each is called.
     """
     for number, x in enumerate(features):
         if x.device.type != "cpu":
@@ -60,7 +65,7 @@ def check_rows(
             right = right | ~present[:, number]
         if right.all():
             continue
-        place = name if len(features) == 1 else f"{name}[{number}]"
+        place = names[number] if names else f"features[{number}]"
         row = int(right.long().argmin())
         if not x[row].isfinite().all():
             raise ValueError(f"{place}: row {row} is not finite")

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from contrastive.checks import check_batch, check_rows, check_shapes
 from contrastive.gather import Gather
+from contrastive.tiles import fits
 
 Present = Sequence[Tensor] | Tensor
+Index = slice | Tensor
 
 
 class Cosines:
@@ -26,8 +28,10 @@ class Cosines:
             always its own positive.
         gather: True, or a `Gather`: rows of all processes form the batch. Losses then have the value of the
             whole batch in every process, and gradients to be averaged across processes.
+        names: what an error calls each of the features.
 
-    `local` rows are this process's b, `all` the B of all processes, whose own part is `own`.
+    `local` rows are this process's b, `all` the B of all processes, whose own part is `own`; `whole` where
+    matrices are small enough to be made once and kept, not tile by tile.
     """
 
     def __init__(
@@ -37,8 +41,9 @@ class Cosines:
         present: Present | None = None,
         positives: Tensor | None = None,
         gather: bool | Gather = False,
+        names: Sequence[str] | None = None,
     ) -> None:
-        check_shapes(features)
+        check_shapes(features, names)
         self.gather = Gather() if gather is True else gather or None
         if self.gather is not None and self.gather.size == 1:
             self.gather = None
@@ -56,10 +61,11 @@ class Cosines:
             local = [
                 torch.where(on[:, None], x, 0) for x, on in zip(local, local_present.unbind(1), strict=True)
             ]
-        check_rows(local, local_present, unit=True)
+        check_rows(local, local_present, unit=True, names=names)
         self.local = local
         self.all = [self.all_rows(x) for x in local]
-        self.same = None if positives is None else self._mask(positives)
+        self._positives = None if positives is None else self._gathered(positives)
+        self.whole = fits(rows * self.size, features[0].device)
         self._full: dict[tuple[int, int], Tensor] = {}
         self._rows: dict[tuple[int, int], Tensor] = {}
 
@@ -120,25 +126,61 @@ class Cosines:
         """(B,): which samples have all of these modalities; None where all have."""
         return None if self.present is None else self.present[:, list(modalities)].all(1)
 
-    def masked(
-        self, logits: Tensor, candidates: Tensor | None, whole: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Logits (b, B) with what is no negative at -inf, and which rows count.
+    def tile(self, x: int, y: int, rows: slice, columns: slice) -> Tensor:
+        """Some of this process's rows of modality x against some of all rows of modality y."""
+        if self.whole:
+            return self.rows(x, y)[rows, columns]
+        return product(self.local[x][rows], self.all[y][columns])
 
-        Args:
-            candidates: (B,), which columns hold something; None where all do.
-            whole: (B,), which samples can be anchors; None where all can.
+    def alike(self, rows: Index, columns: Index) -> Tensor | None:
+        """Which of these rows, both of all processes, are `positives` of each other; None if none is said."""
+        if self._positives is None:
+            return None
+        if self._positives.ndim == 1:
+            return self._positives[rows][:, None] == self._positives[columns]
+        return self._positives[rows][:, columns]
+
+    def paired(self, x: Tensor, y: Tensor) -> Tensor:
+        """Which of the rows `x` are `positives` of their counterparts `y`, elementwise.
+
+        Raises:
+            ValueError: no positives are said.
         """
-        if self.same is not None:
-            own = torch.arange(self.own.start, self.own.stop, device=logits.device)
-            logits = logits.masked_fill(self.same[self.own].scatter(1, own[:, None], False), -torch.inf)
-        if whole is None or candidates is None:
-            return logits, None
-        # Rows that do not count become constant, lest 0 x inf spoil the gradient.
-        counted = whole[self.own]
-        return torch.where(counted[:, None], logits.masked_fill(~candidates, -torch.inf), 0), counted
+        if self._positives is None:
+            raise ValueError("positives: none given; pass labels or a mask")
+        if self._positives.ndim == 1:
+            return self._positives[x] == self._positives[y]
+        return self._positives[x, y]
 
-    def _mask(self, positives: Tensor) -> Tensor:
+    @property
+    def same(self) -> Tensor | None:
+        """(B, B): `alike` of all rows."""
+        return self.alike(slice(None), slice(None))
+
+    def counts(self, anchor: int, rest: Sequence[int], rows: slice, columns: slice) -> Tensor | None:
+        """Which cells count of one modality's local rows against all rows of others (R, C); None for all.
+
+        A cell does where both its members are there and are one sample, or no positives of each other.
+        """
+        here = slice(self.own.start + rows.start, self.own.start + rows.stop)
+        alike, found = self.alike(here, columns), None
+        if alike is not None:
+            across = torch.arange(columns.start, columns.stop, device=alike.device)
+            found = ~alike | (torch.arange(here.start, here.stop, device=alike.device)[:, None] == across)
+        if self.present is not None:
+            there = self.present[here, anchor, None] & self.present[columns][:, list(rest)].all(1)
+            found = there if found is None else found & there
+        return found
+
+    def over_processes(self, sums: Tensor) -> Tensor:
+        """Log-sum-exps of every process's own rows to those of all."""
+        if self.gather is None:
+            return sums
+        top = self.maximum(sums)
+        return self.total((sums - top).exp()).log() + top
+
+    def _gathered(self, positives: Tensor) -> Tensor:
+        """Labels (B,) or a mask (B, B) of the rows of all processes."""
         rows, kind = self.own.stop - self.own.start, positives.dtype
         labels = positives.shape == (rows,) and not (kind.is_floating_point or kind.is_complex)
         if kind == torch.bool:
@@ -150,8 +192,8 @@ class Cosines:
             )
         every = self.all_rows(positives)
         if labels:
-            every = every[:, None] == every
-        elif every.device.type == "cpu" and not torch.equal(every, every.mT):
+            return every
+        if every.device.type == "cpu" and not torch.equal(every, every.mT):
             raise ValueError("positives: the mask is not symmetric; use mask | mask.T")
         return every | torch.eye(self.size, dtype=torch.bool, device=every.device)
 
@@ -159,13 +201,14 @@ class Cosines:
 def _kept(products: dict[tuple[int, int], Tensor], key: tuple[int, int], x: Tensor, y: Tensor) -> Tensor:
     if key in products:
         return products[key]
-    product = _product(x, y)
+    made = product(x, y)
     if torch.is_grad_enabled() or not (x.requires_grad or y.requires_grad):
-        products[key] = product
-    return product
+        products[key] = made
+    return made
 
 
-def _product(x: Tensor, y: Tensor) -> Tensor:
+def product(x: Tensor, y: Tensor) -> Tensor:
+    """x yᵀ, not in half precision even under autocast."""
     with torch.autocast(x.device.type, enabled=False):
         return x @ y.mT
 

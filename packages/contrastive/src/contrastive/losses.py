@@ -5,17 +5,18 @@ several losses can share. `present`, `positives` and `gather` are explained ther
 """
 
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import combinations, permutations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from contrastive.checks import check_temperature
+from contrastive.contrast import contrast
 from contrastive.cosines import Cosines, Present
 from contrastive.cubic import excess
 from contrastive.gather import Gather
-from contrastive.negatives import Negatives, log_partition, sampled_loss
+from contrastive.negatives import Negatives, Triple, log_partition, sampled_loss
+from contrastive.similarity import cosines
 
 Scalar = float | Tensor
 
@@ -52,8 +53,8 @@ def pairwise_info_nce(
     """
     check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
-    terms = [_direction(shared, x, y, temperature) for x, y in permutations(range(shared.n), 2)]
-    return torch.stack(terms).sum() / 2
+    terms = [contrast(shared, x, [y], temperature) for x, y in combinations(range(shared.n), 2)]
+    return torch.stack(terms).sum()
 
 
 def triplet_info_nce(
@@ -86,15 +87,25 @@ def triplet_info_nce(
         raise ValueError(
             f"features: {shared.n} modalities; triplet_info_nce takes 3, tuple_info_nce any number"
         )
-    counted = shared.complete(0, 1, 2)
+    return triple(shared, (0, 1, 2), temperature, negatives, generator)
+
+
+def triple(
+    shared: Cosines,
+    members: Triple,
+    temperature: Scalar,
+    negatives: Negatives,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """`triplet_info_nce` of three of the modalities, over the samples that have all of them."""
+    counted = shared.complete(*members)
     if counted is not None:
         counted = counted[shared.own]
     if negatives == "all":
-        own = (shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)[shared.own])
-        a, b, c = (part.diagonal(shared.own.start) for part in own)
-        positive = excess(a, b, c) / temperature
-        return shared.mean(log_partition(shared, temperature, positive) - positive, counted)
-    return shared.mean(sampled_loss(shared, temperature, negatives, generator), counted)
+        positive = excess(*cosines([shared.local[m] for m in members])) / temperature
+        partition = log_partition(shared, members, temperature, positive)
+        return shared.mean(partition - positive, counted)
+    return shared.mean(sampled_loss(shared, members, temperature, negatives, generator), counted)
 
 
 def supervised_info_nce(
@@ -143,13 +154,3 @@ def joint_info_nce(
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     triplet = triplet_info_nce(shared, temperature, negatives, generator)
     return pairwise_info_nce(shared, temperature) + weight * triplet
-
-
-def _direction(shared: Cosines, x: int, y: int, temperature: Scalar) -> Tensor:
-    """Mean cross-entropy of x's local rows against all rows of y."""
-    logits = shared.rows(x, y) / temperature
-    target = torch.arange(shared.own.start, shared.own.stop, device=logits.device)
-    logits, counted = shared.masked(logits, shared.complete(y), shared.complete(x, y))
-    if counted is None and shared.gather is None:
-        return cross_entropy(logits, target)
-    return shared.mean(cross_entropy(logits, target, reduction="none"), counted)

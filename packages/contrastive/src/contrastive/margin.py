@@ -64,8 +64,8 @@ def margin_triplet(
     others = embeddings if others is None else others
     check_shapes([embeddings, others])
     check_batch(len(embeddings))
-    check_rows([embeddings], name="embeddings")
-    check_rows([others], name="others")
+    check_rows([embeddings], names=["embeddings"])
+    check_rows([others], names=["others"])
     if distances.shape != (len(embeddings), len(embeddings)):
         raise ValueError(f"distances: {tuple(distances.shape)} for {len(embeddings)} embeddings; pass (B, B)")
     mined = mine(distances, apart)

@@ -1,15 +1,18 @@
 """Which triplets stand against the positive one: all of them, or a sample."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from contrastive.cosines import Cosines
+from contrastive.cosines import Cosines, product
 from contrastive.kernels import Cube, Sample, faces, sampled
+from contrastive.tiles import again, blocks, side
 
 Negatives = Literal["all", "sampled", "paper_sampled"]
 Triplets = tuple[Tensor, Tensor, Tensor]
+Triple = tuple[int, int, int]
 
 # float32 holds e^-87 to e^88. The largest possible cell is put at e^60, which leaves room for a sum of
 # 1e12 of them; every anchor's sum must then lie within 140 of it.
@@ -17,13 +20,15 @@ _HEADROOM = 60.0
 _SPAN = 140.0
 
 
-def log_partition(shared: Cosines, temperature: float | Tensor, positive: Tensor) -> Tensor:
+def log_partition(shared: Cosines, members: Triple, temperature: float | Tensor, positive: Tensor) -> Tensor:
     """log Z_n of every local anchor n: its positive triplet and all negatives that share a member with it.
 
     Z_n = three slabs of the cube of triplets, less their pairwise overlaps, plus the corner. Every process
-    sums the part that its own rows of the first modality span, so that a cell is evaluated once in all.
+    sums the part that its own rows of the first modality span, so that a cell is evaluated once in all. A
+    cube whose cosines are no tile (`contrastive.tiles`) is summed block by block, in O(B D + tile) memory.
 
     Args:
+        members: numbers of the three modalities.
         positive: logits λ1 / τ - 1 / τ of the anchors' own triplets, shape (b,).
 
     Returns:
@@ -32,24 +37,78 @@ def log_partition(shared: Cosines, temperature: float | Tensor, positive: Tensor
     Raises:
         ValueError: in float32 on a CPU, where τ is so small that sums would underflow (below about 1/128).
     """
-    own = shared.own
-    a, b, c = shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)
-    rate = 1 / torch.as_tensor(temperature, dtype=a.dtype, device=a.device)
-    shift = _shift(shared, (a, b, c), rate.detach())
-    same = None if shared.same is None else (shared.same[own], shared.same[own], shared.same)
-    ab, ac, bc = _present_faces(shared, Cube(a, b, c, rate, shift, same))
-    slabs = ab.sum(1) + shared.total(ab.sum(0))[own] + shared.total(ac.sum(0))[own]
-    overlaps = ab.diagonal(own.start) + ac.diagonal(own.start) + shared.total(bc.diagonal())[own]
+    rate = 1 / torch.as_tensor(temperature, dtype=positive.dtype, device=positive.device)
+    shift = _shift(shared, members, rate.detach())
+    slabs = _slabs(shared, members, rate, shift)
+    sums = slabs.first + shared.total(slabs.second)[shared.own] + shared.total(slabs.third)[shared.own]
+    overlaps = slabs.first_second + slabs.first_third + shared.total(slabs.second_third)[shared.own]
     # Where `positives` are left out, the cube lacks the corner in slabs and overlaps alike.
-    whole = slabs - overlaps + (positive - shift).exp()
-    complete = shared.complete(0, 1, 2)
+    whole = sums - overlaps + (positive - shift).exp()
+    complete = shared.complete(*members)
     if complete is not None:
-        whole = torch.where(complete[own], whole, 1)  # a row that lacks all members may have underflown
+        # a row that lacks all members may have underflown
+        whole = torch.where(complete[shared.own], whole, 1)
     return whole.log() + shift
 
 
+class Slabs(NamedTuple):
+    """Sums over the cube: of every slab of an axis, and of the lines in which two axes have the same number.
+
+    first, first_second, first_third: (b,); second, third, second_third: (B,), of this process's part.
+    """
+
+    first: Tensor
+    second: Tensor
+    third: Tensor
+    first_second: Tensor
+    first_third: Tensor
+    second_third: Tensor
+
+
+def _slabs(shared: Cosines, members: Triple, rate: Tensor, shift: Tensor) -> Slabs:
+    x, y, z = members
+    start, rows, everyone = shared.own.start, len(shared.local[x]), slice(0, shared.size)
+
+    def part(i: slice, j: slice) -> tuple[Tensor, ...]:
+        here = slice(start + i.start, start + i.stop)
+        between = shared.full(y, z) if shared.whole else product(shared.all[y][j], shared.all[z])
+        a, b = shared.tile(x, y, i, j), shared.tile(x, z, i, everyone)
+        ab, ac, bc = (shared.alike(*pair) for pair in ((here, j), (here, everyone), (j, everyone)))
+        same = None if ab is None or ac is None or bc is None else (ab, ac, bc)
+        there = None
+        if shared.present is not None:
+            there = tuple(shared.present[at, m] for at, m in zip((here, j, everyone), members, strict=True))
+        ab, ac, bc = _present_faces(Cube(a, b, between, rate, shift, same), there)
+        crossing = ((ab, here.start - j.start), (ac, here.start), (bc, j.start))
+        # copies, as a view would keep its whole face
+        lines = (face.diagonal(offset).clone() for face, offset in crossing)
+        return ab.sum(1), ab.sum(0), ac.sum(0), *lines
+
+    if shared.whole:
+        return Slabs(*part(slice(0, rows), everyone))
+    step = side(shared.size, rate.device)
+    grid = [[again(part, i, j) for j in blocks(shared.size, step)] for i in blocks(rows, step)]
+    columns = list(zip(*grid, strict=True))
+
+    def total(parts: Iterable[tuple[Tensor, ...]], field: int) -> Tensor:
+        return torch.stack([part[field] for part in parts]).sum(0)
+
+    return Slabs(
+        first=torch.cat([total(line, 0) for line in grid]),
+        second=torch.cat([total(line, 1) for line in columns]),
+        third=total((part for line in grid for part in line), 2),
+        first_second=torch.cat([part[3] for line in grid for part in line]),
+        first_third=torch.cat([total(line, 4) for line in grid]),
+        second_third=torch.cat([total(line, 5) for line in columns]),
+    )
+
+
 def sampled_loss(
-    shared: Cosines, temperature: float | Tensor, negatives: Negatives, generator: torch.Generator | None
+    shared: Cosines,
+    members: Triple,
+    temperature: float | Tensor,
+    negatives: Negatives,
+    generator: torch.Generator | None,
 ) -> Tensor:
     """Cross-entropy of every local anchor's own triplet against B - 1 sampled ones, shape (b,)."""
     if negatives not in _DRAW:
@@ -58,14 +117,15 @@ def sampled_loss(
         raise ValueError(
             f"features: a batch of {shared.size} row has no triplet to sample; take at least two rows"
         )
-    a, b, c = shared.rows(0, 1), shared.rows(0, 2), shared.full(1, 2)
+    x, y, z = members
+    a, b, c = shared.rows(x, y), shared.rows(x, z), shared.full(y, z)
     if generator is None and shared.gather is not None:
         seed = shared.gather.first(torch.randint(2**62, (1,), device=c.device))
         generator = torch.Generator(c.device).manual_seed(int(seed))
-    members = _DRAW[negatives](shared.size, generator, c.device)
-    second, third = (index[shared.own] for index in members)
+    drawn = _DRAW[negatives](shared.size, generator, c.device)
+    second, third = (index[shared.own] for index in drawn)
     rate = 1 / torch.as_tensor(temperature, dtype=a.dtype, device=a.device)
-    return sampled(Sample(a, b, c, rate, second, third, _masked(shared, second, third)))
+    return sampled(Sample(a, b, c, rate, second, third, _masked(shared, members, second, third)))
 
 
 def sample(batch: int, generator: torch.Generator | None, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -99,10 +159,9 @@ def paper_sample(
 _DRAW = {"sampled": sample, "paper_sampled": paper_sample}
 
 
-def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
+def _shift(shared: Cosines, members: Triple, rate: Tensor) -> Tensor:
     """What to subtract from logits: an upper bound of all of them, less the headroom."""
-    largest = [part.detach().abs().amax() if part.numel() else part.new_zeros(()) for part in cosines]
-    bounds = shared.maximum(torch.stack(largest))
+    bounds = shared.maximum(_largest(shared, members))
     # λ1 - 1 = 2 √(s/3) cos(θ/3), so this bounds every cell. No anchor's sum is below a cell that holds the
     # largest cosine, where λ1 - 1 is at least that cosine.
     top = (4 / 3 * bounds.square().sum()).sqrt()
@@ -113,11 +172,31 @@ def _shift(shared: Cosines, cosines: Triplets, rate: Tensor) -> Tensor:
     return top * rate - _HEADROOM
 
 
-def _present_faces(shared: Cosines, cube: Cube) -> Triplets:
-    """Faces of the cube of the members that are present, with zeros for the rest."""
-    if shared.present is None:
+def _largest(shared: Cosines, members: Triple) -> Tensor:
+    """(3,): the largest size of a cosine of this process's rows with all, of each pair of modalities."""
+    x, y, z = members
+    if shared.whole:
+        matrices = [[shared.rows(x, y)], [shared.rows(x, z)], [shared.full(y, z)]]
+    else:
+        step = side(shared.size, shared.all[z].device)
+        pairs = (
+            (shared.local[x], shared.all[y]),
+            (shared.local[x], shared.all[z]),
+            (shared.local[y], shared.all[z]),
+        )
+        matrices = [
+            [product(p[rows].detach(), q.detach()) for rows in blocks(len(p), step)] for p, q in pairs
+        ]
+    sizes = [
+        [part.detach().abs().amax() if part.numel() else part.new_zeros(()) for part in m] for m in matrices
+    ]
+    return torch.stack([torch.stack(m).amax() for m in sizes])
+
+
+def _present_faces(cube: Cube, members: tuple[Tensor, ...] | None) -> Triplets:
+    """Faces of the cube of the members that are present (I,), (J,), (K,), with zeros for the rest."""
+    if members is None:
         return faces(cube)
-    members = (shared.present[shared.own, 0], shared.present[:, 1], shared.present[:, 2])
     keep = [on.nonzero()[:, 0] for on in members]
     grids = [(keep[x][:, None], keep[y]) for x, y in ((0, 1), (0, 2), (1, 2))]
     a, b, c = (part[grid] for part, grid in zip(cube[:3], grids, strict=True))
@@ -133,14 +212,15 @@ def _present_faces(shared: Cosines, cube: Cube) -> Triplets:
     return ab, ac, bc
 
 
-def _masked(shared: Cosines, second: Tensor, third: Tensor) -> Tensor | None:
-    if shared.same is None and shared.present is None:
+def _masked(shared: Cosines, members: Triple, second: Tensor, third: Tensor) -> Tensor | None:
+    same, present = shared.same, shared.present
+    if same is None and present is None:
         return None
     masked = torch.zeros_like(second, dtype=torch.bool)
-    if shared.same is not None:
-        own = shared.same[shared.own]
-        masked |= own.gather(1, second) & own.gather(1, third) & shared.same[second, third]
-    if shared.present is not None:
-        masked |= ~(shared.present[second, 1] & shared.present[third, 2])
+    if same is not None:
+        own = same[shared.own]
+        masked |= own.gather(1, second) & own.gather(1, third) & same[second, third]
+    if present is not None:
+        masked |= ~(present[second, members[1]] & present[third, members[2]])
     masked[:, 0] = False  # an incomplete anchor keeps a finite loss, which the caller does not count
     return masked

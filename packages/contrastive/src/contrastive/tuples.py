@@ -1,14 +1,15 @@
-"""Contrast of whole tuples of n modalities, in O(B²): the peers of the triplet loss."""
+"""Contrast of whole tuples of n modalities, in O(B²) time: the peers of the triplet loss."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import softplus
 
 from contrastive.checks import check_temperature
-from contrastive.cosines import Cosines, Present
+from contrastive.contrast import Similarity, contrast
+from contrastive.cosines import Cosines, Present, product
 from contrastive.gather import Gather
 from contrastive.similarity import (
     cosines,
@@ -20,9 +21,9 @@ from contrastive.similarity import (
     singular_values,
     triangle_area,
 )
+from contrastive.tiles import sums
 
 Scalar = float | Tensor
-Similarity = Callable[[Sequence[Tensor]], Tensor]
 
 
 def tuple_info_nce(
@@ -45,16 +46,7 @@ def tuple_info_nce(
     """
     check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
-    score = _named(similarity)
-    rest = range(1, shared.n)
-    fixed = [cosines([shared.all[x], shared.all[y]])[0] for x, y in combinations(rest, 2)]
-    to_rest = score([*(shared.rows(0, x) for x in rest), *(edge[None] for edge in fixed)])
-    from_rest = score([*(shared.rows(x, 0) for x in rest), *(edge[shared.own, None] for edge in fixed)])
-    whole = shared.complete(*range(shared.n))
-    others = shared.complete(*rest)
-    first = shared.complete(0)
-    forth = _contrast(shared, to_rest / temperature, others, whole)
-    return (forth + _contrast(shared, from_rest / temperature, first, whole)) / 2
+    return contrast(shared, 0, range(1, shared.n), temperature, _named(similarity))
 
 
 def symile(
@@ -73,35 +65,36 @@ def symile(
             size D^(1 - n/2), so τ must be smaller than for cosines.
         generator: source of the shuffles; in the same state in every process, None draws a common seed.
 
-    A tuple that lacks a member does not count, nor does one whose members are all `positives` of each other.
+    A tuple that lacks a member does not count, nor does one whose members are all `positives` of each other,
+    nor a sample's own, which Symile's shuffles may give back to it.
     """
     check_temperature(temperature)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
+    return products(shared, range(shared.n), temperature, generator)
+
+
+def products(
+    shared: Cosines, members: Sequence[int], temperature: Scalar, generator: torch.Generator | None
+) -> Tensor:
+    """`symile` of some of the modalities, over the samples that have all of them."""
     device = shared.local[0].device
     if generator is None and shared.gather is not None:
         seed = shared.gather.first(torch.randint(2**62, (1,), device=device))
         generator = torch.Generator(device).manual_seed(int(seed))
-    own = torch.arange(shared.own.start, shared.own.stop, device=device)
-    positive = multilinear_product(shared.local)
-    whole = shared.complete(*range(shared.n))
-    counted = None if whole is None else whole[shared.own]
+    positive = multilinear_product([shared.local[m] for m in members]) / temperature
+    counted = shared.complete(*members)
+    if counted is not None:
+        counted = counted[shared.own]
     terms = []
-    for anchor in range(shared.n):
+    for anchor in members:
         orders = {
             other: torch.randperm(shared.size, generator=generator, device=device)
-            for other in range(shared.n)
+            for other in members
             if other != anchor
         }
-        product = multilinear_rows([shared.all[other][order] for other, order in orders.items()])
-        with torch.autocast(device.type, enabled=False):
-            logits = shared.local[anchor] @ product.mT
-        logits = logits.scatter(1, own[:, None], positive[:, None]) / temperature
-        hidden = _no_negatives(shared, orders)
-        if hidden is not None:
-            logits = logits.masked_fill(hidden.scatter(1, own[:, None], False), -torch.inf)
-        if counted is not None:
-            logits = torch.where(counted[:, None], logits, 0)
-        terms.append(shared.mean(cross_entropy(logits, own, reduction="none"), counted))
+        # what stands in its own column is the positive, which a sample is not contrasted with
+        negative = _shuffled(shared, anchor, orders, temperature)
+        terms.append(shared.mean(softplus(negative - positive, threshold=50), counted))
     return torch.stack(terms).mean()
 
 
@@ -132,24 +125,35 @@ def _named(similarity: str | Similarity) -> Similarity:
     return SIMILARITIES[similarity]
 
 
-def _no_negatives(shared: Cosines, orders: Mapping[int, Tensor]) -> Tensor | None:
-    """(b, B): which shuffled tuples lack a member, or are the anchor's positives throughout."""
-    hidden = None
-    if shared.same is not None:
-        own = shared.same[shared.own]
-        hidden = torch.stack([own[:, order] for order in orders.values()]).all(0)
-        for x, y in combinations(orders.values(), 2):
-            hidden = hidden & shared.same[x, y]
+def _shuffled(shared: Cosines, anchor: int, orders: Mapping[int, Tensor], temperature: Scalar) -> Tensor:
+    """(b,): log-sum-exp of one modality's local rows against the shuffled products of the others."""
+    rows = shared.local[anchor]
+    shuffled = multilinear_rows([shared.all[other][order] for other, order in orders.items()])
+    there = None
     if shared.present is not None:
-        lacking = ~torch.stack([shared.present[order, m] for m, order in orders.items()]).all(0)
-        hidden = lacking.expand(len(shared.local[0]), -1) if hidden is None else hidden | lacking
-    return hidden
+        there = torch.stack([shared.present[order, m] for m, order in orders.items()]).all(0)
+
+    def tile(i: slice, k: slice) -> tuple[Tensor, Tensor]:
+        here = torch.arange(shared.own.start + i.start, shared.own.start + i.stop, device=rows.device)
+        negatives = here[:, None] != torch.arange(k.start, k.stop, device=rows.device)
+        negatives = negatives & ~_alike(shared, here, [order[k] for order in orders.values()])
+        if there is not None:
+            negatives = negatives & there[k]
+        return product(rows[i], shuffled[k]) / temperature, negatives
+
+    return sums(tile, len(rows), shared.size, shared.own.start, rows.device).row
 
 
-def _contrast(shared: Cosines, logits: Tensor, candidates: Tensor | None, whole: Tensor | None) -> Tensor:
-    own = torch.arange(shared.own.start, shared.own.stop, device=logits.device)
-    logits, counted = shared.masked(logits, candidates, whole)
-    return shared.mean(cross_entropy(logits, own, reduction="none"), counted)
+def _alike(shared: Cosines, rows: Tensor, members: Sequence[Tensor]) -> Tensor:
+    """(I, K): which rows are tuples' members (K,) throughout, or their positives, as these of each other."""
+    to_each = [shared.alike(rows, member) for member in members]
+    known = [alike for alike in to_each if alike is not None]
+    if not known:
+        return torch.stack([rows[:, None] == member for member in members]).all(0)
+    found = torch.stack(known).all(0)
+    for x, y in combinations(members, 2):
+        found = found & shared.paired(x, y)
+    return found
 
 
 SIMILARITIES: dict[str, Similarity] = {

@@ -116,10 +116,42 @@ class ClipTransformer(nn.Module):
         return (weight * voted).sum(2) + middle
 
 
-class PointNet2(nn.Module):
-    """PointNet++ with single-scale grouping (Qi et al., NeurIPS 2017), frame by frame.
+class PointTrunk(nn.Module):
+    """PointNet++ with single-scale grouping (Qi et al., NeurIPS 2017): a cloud to one vector of 8 ``width``.
 
-    N points, 128 with what is within 0.2 m, 32 with what is within 0.4 m, one vector, three layers.
+    N points, 128 with what is within 0.2 m, 32 with what is within 0.4 m, the largest value of each feature.
+
+    Args:
+        width: of the first level's features; the others follow from it.
+    """
+
+    def __init__(self, *, width: int = 64, radius: float = 0.2, neighbours: int = 32) -> None:
+        super().__init__()
+        self.counts = (128, 32)
+        self.dim = 4 * width  # of the features that `interact` is given
+        self.near = Neighbourhood(0, (width, width, 2 * width), radius, neighbours)
+        self.far = Neighbourhood(2 * width, (2 * width, 2 * width, 4 * width), 2 * radius, neighbours)
+        self.whole = _mlp(3 + 4 * width, 4 * width, 8 * width)
+
+    def describe(
+        self,
+        cloud: Float[Tensor, "B N 3"],
+        interact: Interact | None = None,
+    ) -> Float[Tensor, "B features"]:
+        """One vector a cloud, metres about its middle; `interact` acts on the second level's features."""
+        features: Tensor | None = None
+        for level, count in zip((self.near, self.far), self.counts, strict=True):
+            index = farthest_points(cloud, min(count, cloud.shape[1]))
+            features = level(cloud, index, features)
+            cloud = gather(cloud, index)
+        assert features is not None
+        if interact is not None:
+            features = interact(features, cloud)
+        return self.whole(torch.cat([cloud.to(features), features], dim=-1)).amax(1)
+
+
+class PointNet2(PointTrunk):
+    """`PointTrunk` and three layers, frame by frame.
 
     Args:
         joints: J.
@@ -127,13 +159,8 @@ class PointNet2(nn.Module):
     """
 
     def __init__(self, joints: int, *, width: int = 64, radius: float = 0.2, neighbours: int = 32) -> None:
-        super().__init__()
+        super().__init__(width=width, radius=radius, neighbours=neighbours)
         self.joints = joints
-        self.counts = (128, 32)
-        self.dim = 4 * width  # of the features that `interact` is given
-        self.near = Neighbourhood(0, (width, width, 2 * width), radius, neighbours)
-        self.far = Neighbourhood(2 * width, (2 * width, 2 * width, 4 * width), 2 * radius, neighbours)
-        self.whole = _mlp(3 + 4 * width, 4 * width, 8 * width)
         self.head = nn.Sequential(_mlp(8 * width, 4 * width, 4 * width), nn.Linear(4 * width, 3 * joints))
 
     def forward(
@@ -142,18 +169,32 @@ class PointNet2(nn.Module):
         """Joints of every frame, camera frame, metres; `interact` acts on the points of the second level."""
         clips, frames = points.shape[:2]
         middle = points.mean((1, 2), keepdim=True)
+
+        def told(features: Tensor, places: Tensor) -> Tensor:
+            assert interact is not None
+            joined = features.view(clips, -1, features.shape[-1])
+            return interact(joined, places.view(clips, -1, 3) + middle[:, 0]).view_as(features)
+
         cloud = (points - middle).flatten(0, 1)
-        features: Tensor | None = None
-        for level, count in zip((self.near, self.far), self.counts, strict=True):
-            index = farthest_points(cloud, min(count, cloud.shape[1]))
-            features = level(cloud, index, features)
-            cloud = gather(cloud, index)
-        assert features is not None
-        if interact is not None:
-            places = cloud.view(clips, -1, 3) + middle[:, 0]
-            features = interact(features.view(clips, -1, features.shape[-1]), places).view_as(features)
-        joints = self.head(self.whole(torch.cat([cloud.to(features), features], dim=-1)).amax(1)).float()
+        joints = self.head(self.describe(cloud, None if interact is None else told)).float()
         return joints.view(clips, frames, self.joints, 3) + middle
+
+
+class CloudEncoder(PointTrunk):
+    """`PointTrunk` and a linear layer: a cloud to an embedding.
+
+    Args:
+        dim: width of the embedding.
+        width: as in `PointTrunk`.
+    """
+
+    def __init__(self, dim: int, *, width: int = 64) -> None:
+        super().__init__(width=width)
+        self.out = nn.Linear(8 * width, dim)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B embedding"]:
+        """Embedding, not normalised, of points about the person (`posedata.views.crops`), metres."""
+        return self.out(self.describe(points))
 
 
 def _mlp(*widths: int) -> nn.Sequential:

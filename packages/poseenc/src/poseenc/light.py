@@ -15,19 +15,20 @@ class LightBody(nn.Module):
 
     Args:
         widths: channels of the stem and of every stage.
+        channels: of the pictures.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192), *, channels: int = 3) -> None:
         super().__init__()
         stem = nn.Sequential(
             _Fold(4),
-            nn.Conv2d(48, widths[0], 3, padding=1, bias=False),
+            nn.Conv2d(16 * channels, widths[0], 3, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
         )
         self.layers = nn.Sequential(stem, nn.ReLU(), *(_Stage(a, b) for a, b in pairwise(widths)))
         self.features = widths[-1]
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
+    def forward(self, images: Float[Tensor, "B channels H W"]) -> Float[Tensor, "B features"]:
         return self.layers(images).mean(dim=(2, 3))
 
 

@@ -7,6 +7,7 @@ from posedata.lazy import lazily
 if TYPE_CHECKING:
     from posedata.views.batch import BOX_ASPECT, BOX_MARGIN, Track, Views, given, see
     from posedata.views.clips import choose_clips, windows
+    from posedata.views.crops import DepthCrop, cloud_crop, depth_crop
     from posedata.views.recorded import RecordedViews, moments
     from posedata.views.rigs import RIGS, Rig, get_rig, sample_cameras
     from posedata.views.squares import SQUARE_MARGIN, square
@@ -19,6 +20,7 @@ __all__ = [
     "RIGS",
     "SQUARE_MARGIN",
     "Bodies",
+    "DepthCrop",
     "RecordedViews",
     "Rig",
     "Track",
@@ -26,6 +28,8 @@ __all__ = [
     "VirtualViews",
     "add_views",
     "choose_clips",
+    "cloud_crop",
+    "depth_crop",
     "get_rig",
     "given",
     "moments",

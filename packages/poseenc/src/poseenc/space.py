@@ -1,0 +1,149 @@
+"""Several ways of seeing a pose in one space: each a direction and how sure it is, any of them fused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from posedata.views.batch import Views
+from torch import Tensor, nn
+from torch.nn.functional import normalize, softplus
+
+from .modality import Modality, get_modality
+from .vmf import VonMisesFisher, fuse
+
+
+class Embedded(NamedTuple):
+    """Views as a space sees them.
+
+    Attributes:
+        beliefs: by modality, of zeros in rows that lack it.
+        present: by modality, (B,) which rows have it.
+    """
+
+    beliefs: dict[str, VonMisesFisher]
+    present: dict[str, Bool[Tensor, " B"]]
+
+    def directions(self) -> dict[str, Float[Tensor, "B D"]]:
+        """Unit vectors by modality, as contrastive losses take them, beside `present`."""
+        return {name: belief.mean for name, belief in self.beliefs.items()}
+
+    def sharpness(self) -> dict[str, Float[Tensor, " B"]]:
+        """Concentrations over the width, of the order of 1, so that a temperature keeps its meaning."""
+        return {name: belief.concentration / belief.mean.shape[1] for name, belief in self.beliefs.items()}
+
+    def fused(self, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> VonMisesFisher:
+        """What modalities say together, all or those `kept` in each row; zeros where none is there."""
+        parts = []
+        for name, belief in self.beliefs.items():
+            k = belief.concentration
+            parts.append(
+                belief if kept is None else belief._replace(concentration=torch.where(kept[name], k, 0))
+            )
+        return fuse(parts)
+
+
+class Concentration(nn.Module):
+    """How sure an embedding is: D k, with k in (0, most), from the features before they are normalised.
+
+    Softplus of a linear map, bent below its bound: most tanh(softplus / most).
+
+    Args:
+        dim: D, the width.
+        most: the bound over the width; a mean cosine of about 1 - 1 / (2 most).
+    """
+
+    def __init__(self, dim: int, most: float = 20.0) -> None:
+        super().__init__()
+        self.dim, self.most = dim, most
+        self.norm, self.out = nn.LayerNorm(dim), nn.Linear(dim, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, features: Float[Tensor, "B dim"]) -> Float[Tensor, " B"]:
+        raw = softplus(self.out(self.norm(features))[:, 0].float())
+        return self.dim * self.most * torch.tanh(raw / self.most).clamp_min(torch.finfo(raw.dtype).tiny)
+
+
+class Space(nn.Module):
+    """Encoders of several modalities onto one sphere.
+
+    An encoder is given the rows that have its modality and no others: what stands in for an absent one would
+    count in its batch statistics.
+
+    Args:
+        modalities: registered names, or `Modality` objects (`dataclasses.replace` gives one another encoder).
+        dim: width D of the embedding.
+        most: bound of the concentrations (`Concentration`).
+
+    Raises:
+        ValueError: no modalities, two of one name, an unknown name.
+    """
+
+    def __init__(self, modalities: Iterable[str | Modality], dim: int, *, most: float = 20.0) -> None:
+        super().__init__()
+        found = [get_modality(given) if isinstance(given, str) else given for given in modalities]
+        self.dim, self.modalities = dim, {modality.name: modality for modality in found}
+        if len(self.modalities) != len(found) or not found:
+            names = ", ".join(modality.name for modality in found) or "none"
+            raise ValueError(f"modalities: {names}; give one or more, each once")
+        self.encoders = nn.ModuleDict({modality.name: modality.encoder(dim) for modality in found})
+        self.heads = nn.ModuleDict({modality.name: Concentration(dim, most) for modality in found})
+
+    def forward(self, views: Views, generator: torch.Generator | None = None) -> Embedded:
+        """Every modality of views.
+
+        Args:
+            generator: of the modalities' augmentation; None for none.
+        """
+        present = {name: modality.present(views) for name, modality in self.modalities.items()}
+        beliefs = {name: self.embed(name, views, there, generator) for name, there in present.items()}
+        return Embedded(beliefs, present)
+
+    def embed(
+        self,
+        name: str,
+        views: Views,
+        present: Bool[Tensor, " B"],
+        generator: torch.Generator | None = None,
+    ) -> VonMisesFisher:
+        """One modality of the views that have it; zeros in the others.
+
+        Raises:
+            ValueError: the space has no such modality.
+        """
+        if name not in self.modalities:
+            raise ValueError(f"this space has no {name!r}; it has {', '.join(self.modalities)}")
+        rows = present.nonzero()[:, 0]
+        like = next(self.heads[name].parameters())
+        mean, concentration = like.new_zeros(len(views), self.dim), like.new_zeros(len(views))
+        if len(rows):
+            modality = self.modalities[name]
+            inputs = modality.take(views[rows])
+            if generator is not None:
+                inputs = modality.augment(inputs, generator)
+            features = self.encoders[name](**inputs)
+            mean = mean.index_put((rows,), normalize(features.float(), dim=1).to(like))
+            concentration = concentration.index_put((rows,), self.heads[name](features).to(like))
+        return VonMisesFisher(mean, concentration)
+
+
+def drop(
+    present: Mapping[str, Bool[Tensor, " B"]], generator: torch.Generator
+) -> dict[str, Bool[Tensor, " B"]]:
+    """For every row a random subset of what it has, neither nothing nor all; the rest is what it leaves out.
+
+    Its size is drawn first, evenly from those there can be, then its members, so that single modalities and
+    pairs come as often as larger subsets. A row of one modality keeps it, and leaves nothing out.
+    """
+    names = list(present)
+    there = torch.stack([present[name] for name in names], dim=1)
+    count, source = there.sum(1), generator.device
+    size = torch.rand(len(there), generator=generator, device=source).to(there.device)
+    size = 1 + (size * (count - 1)).floor().clamp(max=count - 2).clamp_min(0)
+    keys = torch.rand(there.shape, generator=generator, device=source).to(there.device)
+    place = keys.masked_fill(~there, 2.0).argsort(1).argsort(1)
+    kept = there & (place < size[:, None])
+    return dict(zip(names, kept.unbind(1), strict=True))
