@@ -98,8 +98,9 @@ def test_nobody_and_no_frame(tmp_path):
     seen = detect_film(film, Blobs, "blobs", tmp_path / "work")
     assert seen.tracks == ()
     assert seen.notes == ("empty: nobody was found",)
-    with pytest.raises(ValueError, match=r"no frame from 5 to inf s"):
+    with pytest.raises(ValueError, match=r"no frame from 5 s on; give another --start or --end"):
         detect_film(film, Blobs, "blobs", tmp_path / "work", Span(5.0))
+    assert not (tmp_path / "work").exists()
 
 
 def points(number: int, person: int) -> np.ndarray:

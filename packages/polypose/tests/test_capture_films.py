@@ -87,6 +87,16 @@ def test_what_was_whole_of_a_cut_film_is_used(tmp_path):
         assert text.startswith(f"{name}: breaks off after {times[-1]:.2f} s, about ")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".ts"])
+def test_a_film_whose_clock_begins_late_is_whole(tmp_path, suffix):
+    codec = "libvpx" if suffix == ".webm" else "libx264"
+    stamps = range(5000, 5000 + 40 * 33, 33)
+    path = write_film(tmp_path / f"late{suffix}", 40, stamps=stamps, codec=codec)
+    times, numbers, told = read(path)
+    assert times == pytest.approx(np.arange(40) * 0.033, abs=2e-3)
+    assert (len(numbers), told) == (40, [])
+
+
 def test_damage_in_the_middle_is_left_out(tmp_path):
     path = write_film(tmp_path / "dirty.mkv", 60, (320, 240))
     content = bytearray(path.read_bytes())
@@ -106,7 +116,7 @@ def test_a_size_that_changes_ends_the_film(tmp_path):
     (tmp_path / "both.h264").write_bytes(first + second)
     _, numbers, told = read(tmp_path / "both.h264")
     assert numbers == [0, 1, 2, 3]
-    assert "both.h264: the size changes from 64x48 to 96x64 at 0.16 s; the rest is left out" in told
+    assert "both.h264: the size changes from 64x48 to 96x64 after 0.12 s; the rest is left out" in told
     assert "both.h264: frames carry no times; the file's rate is taken for granted" in told
 
 

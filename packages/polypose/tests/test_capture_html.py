@@ -10,10 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import write_film
+from films import picture, write_film
+from PIL import Image
 from polypose.capture.motion import Motion, Person
 from polypose.capture.write import html as page_html
-from polypose.capture.write.footage import ahead_by, footage_of
+from polypose.capture.write.footage import footage_of
 from polypose.capture.write.html import MOST_BYTES, thinned, write_html
 from walkers import walkers
 
@@ -104,7 +105,7 @@ def test_a_film_that_browsers_play_is_inside_as_it_is(tmp_path):
 
 def test_a_film_that_browsers_do_not_play_is_made_to(tmp_path):
     motion = filmed(tmp_path, name="left.avi", codec="mpeg4")
-    found = footage_of(motion.views[0], tmp_path / "walk.html", 1 << 20, 25.0)
+    found = footage_of(motion.views[0], tmp_path / "walk.html", 1 << 20)
     assert (found.kind, found.type, found.starts) == ("inside", "video/mp4", pytest.approx(0.5))
     with av.open(io.BytesIO(found.content)) as container:
         frames = [(float(frame.time), frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
@@ -116,7 +117,7 @@ def test_a_film_that_browsers_do_not_play_is_made_to(tmp_path):
 def test_a_film_too_large_for_the_page_is_referred_to(tmp_path):
     (tmp_path / "films here").mkdir()
     motion = filmed(tmp_path / "films here", name="a #1.mp4")
-    found = footage_of(motion.views[0], tmp_path / "pages" / "walk.html", 100, 25.0)
+    found = footage_of(motion.views[0], tmp_path / "pages" / "walk.html", 100)
     assert (found.kind, found.source) == ("link", "../films%20here/a%20%231.mp4")
 
 
@@ -125,15 +126,34 @@ def test_a_film_that_is_not_there_or_none_is_told(tmp_path):
     assert "left.mp4: is not there" in about(page)["views"][0]["film"]["why"]
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     view = replace(walkers().views[0], path=tmp_path / "bad.mp4")
-    found = footage_of(view, page, 1 << 20, 25.0)
+    found = footage_of(view, page, 1 << 20)
     assert found.kind == "none"
     assert "bad.mp4" in found.why
 
 
-def test_films_start_where_the_motions_clock_says():
-    clock = np.arange(50) / 25
-    assert ahead_by(clock + 0.12, clock) == pytest.approx(0.12)
-    assert ahead_by(clock[10:20], clock) == 0
+def test_a_part_of_a_film_is_shown_when_it_was(tmp_path):
+    motion = filmed(tmp_path, name="left.avi", codec="mpeg4")
+    part = replace(motion.views[0], times=motion.views[0].times[8:15:3])
+    found = footage_of(part, tmp_path / "walk.html", 1 << 20)
+    assert found.starts == pytest.approx(0.5 + 8 / 25)
+    with av.open(io.BytesIO(found.content)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    y, x = np.nonzero(frames[3] > 128)
+    np.testing.assert_allclose([x.mean(), y.mean()], motion.people[0].keypoints["left"][11, 10, :2], atol=1)
+
+
+def test_photos_that_are_a_film_keep_their_rate_when_some_are_left_out(tmp_path):
+    motion = walkers(1, 12)
+    (tmp_path / "left").mkdir()
+    for frame in range(12):
+        Image.fromarray(picture(motion, 0, frame)).save(tmp_path / "left" / f"{frame}.png")
+    times = motion.views[0].times[:12:4]
+    view = replace(motion.views[0], path=tmp_path / "left", times=times, rate=25.0)
+    with av.open(io.BytesIO(footage_of(view, tmp_path / "walk.html", 1 << 20).content)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert len(frames) == 9
+    y, x = np.nonzero(frames[8] > 128)
+    np.testing.assert_allclose([x.mean(), y.mean()], motion.people[0].keypoints["left"][8, 10, :2], atol=1)
 
 
 def test_a_motion_of_hours_is_thinned_to_the_limit(tmp_path, monkeypatch):

@@ -88,6 +88,13 @@ def test_results_are_not_written_over_unasked(film, model, tmp_path):
     assert (tmp_path / "two.csv").read_text() != "mine"
 
 
+def test_a_film_among_photos_is_not_passed_over(film, model, tmp_path):
+    Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
+    (tmp_path / "walk.MOV").write_bytes(film.read_bytes())
+    with pytest.raises(ValueError, match=r"walk.MOV: a film among photos; name the films and the photos"):
+        run(tmp_path, model=model)
+
+
 def test_a_stopped_run_goes_on(film, model, tmp_path, monkeypatch):
     from polypose.capture import detecting
 
@@ -104,6 +111,41 @@ def test_a_stopped_run_goes_on(film, model, tmp_path, monkeypatch):
     assert Stops.every - calls == 40 - 24
     assert not (tmp_path / ".work").exists()
     np.testing.assert_array_equal(motion.people[0].joints, whole.people[0].joints)
+
+
+def test_of_several_films_those_that_were_done_are_not_looked_at_again(film, model, tmp_path):
+    other = write_figures(tmp_path / "more.mp4", walk(40, LANES))
+    Stops.every = 0
+
+    class Second(Stops):
+        """Sees the first film, is stopped in the second."""
+
+        made = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            Second.made += 1
+            self.stops = 30 if Second.made == 2 else None
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(film, other, model=model, out=out, detector=Second, formats="npz")
+    assert {p.name for p in out.iterdir()} == {"two.npz", ".work"}
+    (out / "more.npz").write_text("mine")  # of a film whose work is there
+    calls = Stops.every
+    run(film, other, model=model, out=out, detector=Second, formats="npz")
+    assert Stops.every - calls <= 40
+    assert {p.name for p in out.iterdir()} == {"two.npz", "more.npz"}
+
+
+def test_an_unfinished_run_gives_no_leave_to_write_over_anothers_results(film, model, tmp_path):
+    other = write_figures(tmp_path / "more.mp4", walk(8, LANES))
+    run(other, model=model, out=tmp_path / "out", formats="npz")
+    Stops.stops = 3
+    with pytest.raises(KeyboardInterrupt):
+        run(film, model=model, out=tmp_path / "out", detector=Stops)
+    with pytest.raises(ValueError, match=r"more.npz: is there already"):
+        run(other, model=model, out=tmp_path / "out", formats="npz")
 
 
 def test_photos_one_each_and_nobody_in_one(model, tmp_path):
@@ -184,6 +226,10 @@ def test_a_calibration_of_another_size(film, model, tmp_path):
         ({"height": 2.7}, "height is 2.7 m; give metres, 0.4 to 2.6"),
         ({"formats": "fbx"}, "--formats fbx: give some of npz"),
         ({"start": 3.0, "end": 1.0}, "--start 3 --end 1"),
+        ({"start": 30.0}, "two.mp4: no frame from 30 s on; give another --start or --end"),
+        ({"together": True}, "--together: .*two.mp4 is one film; give two or more"),
+        ({"rate": 30.0}, "--rate 30: is of a folder of photos, and none is given; leave it out"),
+        ({"out": "/dev/null/results"}, "/dev/null: is a file; name a folder"),
         ({"detector": "openpose"}, "--detector openpose: no such detector or file"),
         ({"network": "huge", "detector": "blazepose"}, "--network huge: give lite, full or heavy"),
     ],

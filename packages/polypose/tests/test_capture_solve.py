@@ -1,6 +1,7 @@
 """One camera and several, from tracks to a motion, with the weights that come with the package."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polypose
@@ -203,9 +204,23 @@ def test_films_that_start_apart_are_put_right(weights: Model) -> None:
     late = seen("b", [keypoints[1, 5:]])
     motion = solve_multi(weights, [seen("a", [keypoints[0]]), late], CAMERAS[:2], say=lambda text: None)
     assert motion.views[1].times[0] == pytest.approx(5 / RATE, abs=0.3 / RATE)
-    assert any("frames apart from the first" in note for note in motion.notes)
+    assert motion.views[1].begins == motion.views[1].times[0]
+    assert any(note.startswith("film 2 begins 0.1") and "s after the first" in note for note in motion.notes)
     off = np.linalg.norm(motion.people[0].joints[10:] - joints[10:], axis=-1)
     assert 1000 * off.mean() < 45
+
+
+def test_of_every_third_frame_from_the_fourth_second_on_too(weights: Model) -> None:
+    joints = walker(240, seed=6)
+    keypoints = watched(joints, CAMERAS, Detector())
+    a, b = np.arange(120, 240, 3), np.arange(120, 233, 3)
+    first = replace(seen("a", [keypoints[0, a]]), times=a / RATE)
+    late = replace(seen("b", [keypoints[1, b + 7]]), times=b / RATE)
+    motion = solve_multi(weights, [first, late], CAMERAS[:2], say=lambda text: None)
+    assert motion.views[1].begins == pytest.approx(7 / RATE, abs=0.5 / RATE)
+    assert motion.views[1].times[0] == pytest.approx(127 / RATE, abs=0.5 / RATE)
+    off = np.linalg.norm(motion.people[0].joints[4:-4] - joints[a[4:-4]], axis=-1)
+    assert 1000 * off.mean() < 50
 
 
 def test_two_people_two_cameras_and_a_false_track(weights: Model) -> None:

@@ -36,6 +36,7 @@ def test_npz_gives_everything_back(tmp_path):
         np.testing.assert_allclose(other.keypoints["right"], person.keypoints["right"], rtol=1e-6)
     for view, other in zip(motion.views, again.views, strict=True):
         assert (other.name, other.path) == (view.name, view.path)
+        assert (other.begins, other.rate) == (view.begins, view.rate)
         np.testing.assert_array_equal(other.times, view.times)
         for field in ("focal", "centre", "rotation", "translation", "distortion", "size"):
             assert (getattr(other.camera, field) == getattr(view.camera, field)).all(), field
@@ -47,6 +48,26 @@ def test_npz_finds_films_that_moved_with_it(tmp_path):
     (tmp_path / "left.mp4").write_bytes(b"")
     left, right = Motion.load(path).views
     assert (left.path, right.path) == (tmp_path / "left.mp4", Path("right.mp4"))
+
+
+def test_npz_tells_nothing_of_the_disk_and_looks_nowhere_else(tmp_path):
+    motion = walkers()
+    (tmp_path / "films" / "of" / "mine").mkdir(parents=True)
+    film = tmp_path / "films" / "of" / "mine" / "left.mp4"
+    film.write_bytes(b"")
+    moved = replace(motion, people=[replace(p, keypoints={}) for p in motion.people])
+    moved = replace(moved, views=(replace(motion.views[0], path=film, begins=-0.25, rate=12.5),))
+    (tmp_path / "out").mkdir()
+    path = moved.save(tmp_path / "out" / "walk.npz")
+    assert b"mine" not in path.read_bytes()
+    (left,) = Motion.load(path).views
+    assert (left.path, left.begins, left.rate) == (Path("left.mp4"), -0.25, 12.5)
+    (tmp_path / "left.mp4").write_bytes(b"")  # one folder up, where capture has it
+    assert Motion.load(path).views[0].path == tmp_path / "left.mp4"
+    with np.load(path) as file:
+        arrays = dict(file) | {"view_path": np.array(["../../films/of/mine/left.mp4"])}
+    np.savez(path, **arrays)
+    assert Motion.load(path).views[0].path == tmp_path / "left.mp4"
 
 
 def test_npz_says_units_and_what_is_known_to_whoever_opens_it(tmp_path):

@@ -47,6 +47,27 @@ def test_formats_of_one_person_are_read_back(tmp_path, suffix):
     assert again.rate == pytest.approx(motion.rate, rel=1e-3)
 
 
+@pytest.mark.parametrize("suffix", ["npz", "csv", "glb", "c3d", "trc", "bvh"])
+def test_a_part_of_a_film_of_thirty_frames_a_second_is_read_back(tmp_path, suffix):
+    walk = walkers(1, 30)
+    motion = replace(walk, times=13 / 30 + np.arange(30) * 7 / 30, views=(), people=[
+        replace(walk.people[0], keypoints={})
+    ])  # fmt: skip
+    again = read_motion(motion.save(tmp_path / f"walk.{suffix}"))
+    assert len(again) == 30
+    np.testing.assert_allclose(again.times - again.times[0], motion.times - motion.times[0], rtol=2e-3)
+    near(again.people[0].joints, motion.people[0].joints)
+
+
+def test_a_table_that_was_cut_short_is_shown_and_told(tmp_path):
+    path = walkers().save(tmp_path / "walk.trc")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-25]))
+    told = []
+    assert len(read_motion(path, say=told.append)) == 15
+    assert told == [f"note: {path}: says 40 frames and has 15, which are read; was it cut short?"]
+
+
 def test_csv_keeps_gaps_and_uncertainty(tmp_path):
     motion = walkers(gaps=True)
     again = read_motion(motion.save(tmp_path / "walk.csv"))

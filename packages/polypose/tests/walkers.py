@@ -33,7 +33,7 @@ def walkers(people: int = 2, frames: int = 40, gaps: bool = False) -> Motion:
             places[3:7, 13] = np.nan
             places[8] = np.nan
         found.append(Person(number, first, places, *_uncertain(places), _seen(places, cameras)))
-    views = tuple(View(name, camera, Path(f"{name}.mp4"), times) for name, camera in cameras.items())
+    views = tuple(View(name, camera, Path(f"{name}.mp4"), times, 0.5) for name, camera in cameras.items())
     return Motion(times, tuple(found), views, notes=("camera assumed level",))
 
 

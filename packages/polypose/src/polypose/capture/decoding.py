@@ -66,7 +66,7 @@ class VideoFile:
                 rate = float(stream.average_rate or stream.guessed_rate or 0)
                 duration = stream.duration and float(stream.duration * stream.time_base)
                 if not duration and container.duration:
-                    duration = container.duration / 1e6
+                    duration = _lasting(container)
                 first = next(_decoded(stream, container, Faults()), None)
                 if first is None:
                     raise ValueError(f"{path}: no frame of it can be decoded; copy or record it again")
@@ -90,7 +90,7 @@ class VideoFile:
         for number, (time, frame, stream) in enumerate(self._from(start, faults), 1):  # noqa: B007
             if (here := _upright_size(frame, stream)) != self.size:
                 was, now = ("x".join(map(str, size)) for size in (self.size, here))
-                at = f"at {time:.2f} s; the rest is left out"
+                at = f"after {max(last, 0.0):.2f} s; the rest is left out"
                 tell(f"{self.path.name}: the size changes from {was} to {now} {at}")
                 break
             if time <= last:
@@ -204,6 +204,12 @@ def _decoded(stream: Any, container: Any, faults: Faults) -> Iterator[Any]:
                 yield frame
         if packet is None:
             return
+
+
+def _lasting(container: Any) -> float:
+    """Seconds that a container says it lasts; Matroska counts them from 0, not from its first frame."""
+    begins = max(container.start_time or 0, 0) if "matroska" in container.format.name else 0
+    return float(container.duration - begins) / 1e6
 
 
 def _stream(container: Any, path: Path) -> Any:

@@ -21,6 +21,7 @@ import numpy as np
 from posedata.terminal import print_line
 from posedata.writing import write_npz, write_text
 
+from polypose.capture.depth import Images
 from polypose.capture.detectors.detector import Detector, box_around
 from polypose.capture.detectors.files import read_found
 from polypose.capture.films import WHOLE, Film, Span, ahead
@@ -50,6 +51,8 @@ class Seen:
         tracks: everybody, by id.
         exif_focal: focal length in 35 mm terms, millimetres, where a photo tells it.
         notes: what the user must know.
+        rate: frames a second of a folder of photos that is a film; else 0.
+        depth: of an RGB-D recording, its depth images by time.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Seen:
     tracks: tuple[Track, ...]
     exif_focal: float | None = None
     notes: tuple[str, ...] = ()
+    rate: float = 0.0
+    depth: Images | None = None
 
 
 def detect_film(
@@ -88,7 +93,8 @@ def detect_film(
         parts.finish(detector.skeleton, told)
     times = parts.times()
     if not len(times):
-        raise ValueError(f"{film.path}: no frame from {span.start:g} to {span.end:g} s; give another span")
+        shutil.rmtree(work)
+        raise _no_frame(film, span)
     return seen_of(film, times, parts.skeleton, link(parts.frames(), parts.skeleton), parts.notes)
 
 
@@ -102,7 +108,7 @@ def read_film(film: Film, path: Path, span: Span = WHOLE, say: Callable[[str], N
     found = read_found(path, len(clock), film.size, say)
     inside = np.flatnonzero((clock >= span.start) & (clock <= span.end))[:: span.every]
     if not len(inside):
-        raise ValueError(f"{film.path}: no frame from {span.start:g} to {span.end:g} s; give another span")
+        raise _no_frame(film, span)
     boxes = box_around(found.keypoints)
     if found.person is None:
         rows = [np.flatnonzero(found.frame == frame) for frame in inside]
@@ -122,6 +128,11 @@ def read_film(film: Film, path: Path, span: Span = WHOLE, say: Callable[[str], N
     return seen_of(film, clock[inside], found.skeleton, tracks, film.notes)
 
 
+def _no_frame(film: Film, span: Span) -> ValueError:
+    until = f" to {span.end:g}" if np.isfinite(span.end) else ""
+    return ValueError(f"{film.path}: no frame from {span.start:g}{until} s on; give another --start or --end")
+
+
 def seen_of(
     film: Film, times: np.ndarray, skeleton: str, tracks: tuple[Track, ...], notes: tuple[str, ...]
 ) -> Seen:
@@ -131,7 +142,18 @@ def seen_of(
     ]
     if not tracks:
         more.append(f"{film.name}: nobody was found")
-    return Seen(film.name, film.path, film.size, times, skeleton, tracks, film.exif_focal, (*notes, *more))
+    return Seen(
+        film.name,
+        film.path,
+        film.size,
+        times,
+        skeleton,
+        tracks,
+        film.exif_focal,
+        (*notes, *more),
+        film.rate if film.path.is_dir() else 0.0,
+        film.depth,
+    )
 
 
 def _run(

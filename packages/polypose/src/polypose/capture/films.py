@@ -1,8 +1,8 @@
 """What people are filmed with: a film, a photo, a folder of photos, an RGB-D recording; as frames with times.
 
 Nothing is held but the frame at hand. A folder of photos is so many scenes, or one film where a rate is
-given. Photos are turned as their EXIF says; of a recording with depth the colour images are used, and its
-camera is known.
+given. Photos are turned as their EXIF says; people are looked for in the colour images of a recording with
+depth, whose camera is known.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from posedata.geometry.camera import Camera
 from posedata.readers.listing import is_junk
 
 from polypose.capture.decoding import Frame, VideoFile
+from polypose.capture.depth import Images
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".ts", ".mpg", ".wmv", ".3gp")
 LARGEST = 100_000_000
 """Pixels of a photo."""
 _ORIENTATION, _EXIF, _FOCAL_35 = 0x0112, 0x8769, 0xA405
@@ -68,6 +70,8 @@ class Film:
         exif_focal: EXIF's focal length in 35 mm terms, millimetres.
         camera: where the recording knows it.
         notes: what the user must know.
+        clock: seconds of every frame.
+        depth: of an RGB-D recording, its depth images by time.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Film:
     camera: Camera | None = None
     notes: tuple[str, ...] = ()
     clock: Callable[[], np.ndarray] = field(default=lambda: np.zeros(1))
+    depth: Images | None = None
 
     def frames(
         self, span: Span, after: float | None = None, tell: Tell = lambda text: None
@@ -130,6 +135,8 @@ def open_films(path: Path, rate: float | None = None) -> list[Film]:
     photos = [file for file in files if file.suffix.lower() in PICTURES]
     if not photos:
         raise ValueError(f"{path}: holds no photo ({' '.join(PICTURES)}) and no depth/; name the films in it")
+    if other := next((p for p in files if p.suffix.lower() in _FILMS), None):
+        raise ValueError(f"{other}: a film among photos; name the films and the photos, or take it out")
     return [sequence(path, photos, rate)] if rate is not None else [photo(file) for file in photos]
 
 
@@ -155,7 +162,7 @@ def sequence(folder: Path, files: list[Path], rate: float) -> Film:
 
 
 def recording(path: Path) -> Film:
-    """The colour images of an RGB-D recording, and its camera.
+    """The colour images of an RGB-D recording, its camera, and its depth.
 
     Raises:
         ValueError: it has no colour, or what `posedata.readers.files.recording` finds.
@@ -171,11 +178,13 @@ def recording(path: Path) -> Film:
         for index in np.flatnonzero(times >= start).tolist():
             yield Frame(float(times[index]), partial(lambda i: np.asarray(frames[i].rgb), index))
 
+    def depth(time: float) -> np.ndarray:
+        return np.asarray(frames.depth(int(np.abs(times - time).argmin())))
+
     name = path.stem if path.is_file() else path.resolve().name
-    notes = tuple(frames.notes)
-    return Film(
-        name, path, frames.size, frames.fps, len(frames), read, None, frames.camera(0), notes, lambda: times
-    )
+    notes, camera = tuple(frames.notes), frames.camera(0)
+    size, rate, count = frames.size, frames.fps, len(frames)
+    return Film(name, path, size, rate, count, read, None, camera, notes, lambda: times, depth)
 
 
 def ahead(frames: Iterable[Frame], depth: int = _AHEAD) -> Generator[tuple[float, np.ndarray], None, None]:

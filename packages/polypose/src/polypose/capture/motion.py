@@ -22,18 +22,26 @@ class View:
         name: of the camera, unique in a motion.
         camera: a single one, world-to-camera of the motion's world.
         path: the film or picture, where there is one.
-        times: (F,) seconds of each of its frames on the motion's clock, ascending.
+        times: (F,) seconds of those of its frames that were looked at, on the motion's clock, ascending.
+        begins: seconds of the motion's clock at which the film itself begins.
+        rate: frames a second of a folder of photos that is a film; else 0.
     """
 
     name: str
     camera: Camera
     path: Path | None
     times: np.ndarray
+    begins: float = 0.0
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         if self.camera.shape:
             raise ValueError(f"view {self.name!r}: camera is a batch {tuple(self.camera.shape)}; give one")
         _keep(self, "times", _clock(self.times, f"view {self.name!r}"))
+        if not np.isfinite(self.begins) or not 0 <= self.rate < 1e5:
+            raise ValueError(
+                f"view {self.name!r}: begins at {self.begins} s, {self.rate} a second; mend them"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from polypose.capture.rays import cast
 from polypose.capture.single import LEVEL, as_skeleton, moved, person_of
 from polypose.capture.solving import Solved, solve_person
 from polypose.capture.swaps import unswap, unswap_views
-from polypose.capture.synchronise import offset_by, offsets, speeds, told_offset
+from polypose.capture.synchronise import MOST, offset_by, offsets, speeds, told_offset
 from polypose.capture.triangulate import Prior, triangulate
 from polypose.model import Model
 
@@ -33,6 +33,8 @@ _LEVEL = np.radians(15.0)
 _ACROSS = np.radians(50.0)
 """Between a calibration's z and up in its cameras' pictures, from where z is another direction."""
 _APART = 1e-6
+_MINUTE, _FINE = 60.0, 1 / 30
+"""Seconds of film that tell how far films start apart, and the steps in which that is looked for."""
 _WHILE = 10
 _ROUNDS = 2
 
@@ -68,6 +70,8 @@ def solve_multi(
     lenses = [lens_of(s.name, s.size, camera, s.exif_focal) for s, camera in zip(seen, given, strict=True)]
     notes = [note for s in seen for note in getattr(s, "notes", ())]
     notes += [lens.note for lens in lenses if lens.note]
+    if any(s.depth is not None for s in seen):
+        notes.append("depth images are not looked at where several films are captured together")
     views = [lens.camera for lens in lenses]
     points = [[as_skeleton(t.keypoints, s.skeleton, model.skeleton) for t in s.tracks] for s in seen]
     posed = _posed(views)
@@ -128,7 +132,10 @@ def solve_multi(
     people = [person_of(i, first, solved, names) for i, (first, solved) in enumerate(found, 1)]
     for note in notes:
         say(f"note: {note}")
-    films = [View(s.name, v, s.path, c) for s, v, c in zip(seen, views, clocks, strict=True)]
+    films = [
+        View(s.name, view, s.path, own, -float(by), s.rate)
+        for s, view, own, by in zip(seen, views, clocks, ahead, strict=True)
+    ]
     return Motion(clock, tuple(people), tuple(films), model.skeleton, tuple(notes))
 
 
@@ -150,18 +157,21 @@ def _by_rays(
     skeleton: Skeleton,
 ) -> tuple[np.ndarray, list[str]]:
     """Seconds by which each film is ahead of the first: where rays pass each other nearest."""
+    begin = _crowded(seen)
     tracks = [
         [
-            (unswap(mine, skeleton), film.times[track.first :][: len(mine)])
+            (unswap(part, skeleton), times)
             for track, mine in zip(film.tracks, some, strict=True)
-            if len(mine) >= _WHILE
+            for part, times in [_within(mine, film.times[track.first :][: len(mine)], begin)]
+            if len(part) >= _WHILE
         ]
         for film, some in zip(seen, points, strict=True)
     ]
     out, notes = np.zeros(len(seen)), []
     for view in range(1, len(seen)):
         pair = [cameras[0], cameras[view]]
-        frame = float(np.median(np.diff(seen[view].times))) if len(seen[view].times) > 1 else 1 / 30
+        step = float(np.median(np.diff(seen[view].times))) if len(seen[view].times) > 1 else _FINE
+        step = min(step, _FINE)  # of every n-th frame the ones between tell, too
 
         def gaps(ahead: float, pair: list[Camera] = pair, view: int = view) -> float:
             nearest = [
@@ -171,10 +181,29 @@ def _by_rays(
             known = [gap for gap in nearest if np.isfinite(gap)]
             return float(np.median(known)) if known else float("nan")
 
-        out[view] = offset_by(gaps, frame)
+        out[view] = offset_by(gaps, step)
         if out[view]:
-            notes.append(told_offset(view, out[view] / frame))
+            notes.append(told_offset(view, out[view]))
     return out, notes
+
+
+def _crowded(seen: Sequence[Seen]) -> float:
+    """Where on the first film's clock the minute begins in which the films together show the most."""
+    clock, shown = seen[0].times, np.ones(len(seen[0].times))
+    for film in seen:
+        count = np.zeros(len(film.times))
+        for track in film.tracks:
+            count[track.first : track.first + len(track)] += 1
+        shown *= np.interp(clock, film.times, count)
+    total = np.concatenate([[0.0], np.cumsum(shown)])
+    within = total[np.searchsorted(clock, clock + _MINUTE, "right")] - total[:-1]
+    return float(clock[np.argmax(within)])
+
+
+def _within(points: np.ndarray, times: np.ndarray, begin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of a track the part of a minute, and of as much about it as films may start apart."""
+    part = slice(*np.searchsorted(times, [begin - MOST, begin + _MINUTE + MOST]).tolist())
+    return points[part], times[part]
 
 
 def _gap(

@@ -158,12 +158,7 @@ def _glb(path: Path) -> Motion:
     from polypose.capture.glb_reading import read_figures
 
     figures = read_figures(path)
-    times = max((figure.times for figure in figures), key=len)
-    times = (
-        np.unique(np.concatenate([figure.times for figure in figures]).round(5))
-        if len(figures) > 1
-        else times
-    )
+    times = np.unique(np.concatenate([figure.times for figure in figures]).round(5))
     people = []
     for number, figure in enumerate(figures, start=1):
         known = np.flatnonzero(np.isfinite(figure.joints).all((1, 2)))
@@ -181,7 +176,7 @@ def _of_posedata(path: Path, form: str, sequence: str | None, say: Say) -> Motio
     from posedata.readers.registry import get_format
 
     options = {"missing": "mark"} if form in ("trc", "c3d") else {}
-    read = collect(get_format(form, **options), path)
+    read = collect(get_format(form, **options), path, lambda text: say(f"note: {text}"))
     together = form == "c3d" and path.is_file() and sequence is None
     return _chosen(read.columns, read.meta, path, sequence, say, together)
 

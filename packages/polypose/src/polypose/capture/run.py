@@ -92,11 +92,18 @@ def capture(
     endings = _formats(formats)
     films = _named([film for path in inputs for film in open_films(Path(path), rate)])
     cameras, notes = _cameras(calibration, films)
+    if together and len(films) < 2:
+        raise ValueError(f"--together: {films[0].path} is one film; give two or more")
+    if rate is not None and not any(Path(path).is_dir() for path in inputs):
+        raise ValueError(f"--rate {rate:g}: is of a folder of photos, and none is given; leave it out")
     as_one = len(films) > 1 and (together or calibration is not None)
     names = [TOGETHER] if as_one else [film.name for film in films]
+    groups = [films] if as_one else [[film] for film in films]
     folder = None if out is None else Path(out)
+    if folder is not None:
+        _check_folder(folder)
     if folder is not None and not overwrite:
-        _refuse_to_overwrite(folder, names, endings)
+        _refuse_to_overwrite(folder, names, groups, endings)
     eye = _Eye.of(detector, network, alone=len(films) == 1)
     lifter = _loaded(model)
     made: list[Motion] = []
@@ -107,7 +114,7 @@ def capture(
             if folder is None
             else folder / WORK
         )
-        groups = [films] if as_one else [[film] for film in films]
+        stack.callback(_remove_empty, work)
         for name, group, eyes in zip(
             names, groups, [cameras] if as_one else [[c] for c in cameras], strict=True
         ):
@@ -118,17 +125,16 @@ def capture(
             if motion is None or not motion.people:
                 found = "nobody was found in it" if motion is None else "nobody was seen well enough"
                 empty.append(f"{group[0].path}: {found}; film them whole and in the light")
-                _forget(group, work)
                 continue
             told = dict.fromkeys([*(note for one in seen for note in one.notes), *notes, *motion.notes])
             motion = replace(motion, notes=tuple(told))
             if folder is not None:
                 _write(motion, folder, name, endings)
-                _forget(group, work)
                 say(_summary(motion, folder / name, endings))
             for note in motion.notes:
                 say(f"note: {note}")
             made.append(motion)
+        _forget(films, work)
     if not made:
         raise ValueError(empty[0])
     for line in empty:
@@ -234,13 +240,22 @@ def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
 
 
-def _refuse_to_overwrite(folder: Path, names: list[str], endings: tuple[str, ...]) -> None:
-    """What an unfinished run has written is its own."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; name a folder")
-    if (folder / WORK).exists():
-        return
-    for name in names:
+def _check_folder(folder: Path) -> None:
+    """Whether results can be written there, before any work."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise ValueError(f"{place}: is a file; name a folder")
+
+
+def _refuse_to_overwrite(
+    folder: Path, names: list[str], groups: list[list[Film]], endings: tuple[str, ...]
+) -> None:
+    """What a run wrote that has not ended yet is its own."""
+    for name, group in zip(names, groups, strict=True):
+        if all((folder / WORK / film.name).exists() for film in group):
+            continue
         for ending in endings:
             if (path := folder / f"{name}.{ending}").exists():
                 raise ValueError(f"{path}: is there already; --overwrite, or name another --out")
@@ -253,11 +268,14 @@ def _write(motion: Motion, folder: Path, name: str, endings: tuple[str, ...]) ->
 
 
 def _forget(films: list[Film], work: Path) -> None:
-    """Remove what was kept to go on with, and its folder where nothing else is in it."""
+    """Remove what was kept to go on with."""
     for film in films:
         shutil.rmtree(work / film.name, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
     with suppress(OSError):
-        work.rmdir()
+        folder.rmdir()
 
 
 def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:

@@ -54,12 +54,21 @@ def solve_single(
         points = as_skeleton(track.keypoints, seen.skeleton, skeleton)
         times = seen.times[track.first : track.first + len(points)]
         solved = solve_person(
-            model, [level], points[None], times, height=height, focal_sd=lens.focal_sd, smoothed=smooth
+            model,
+            [level],
+            points[None],
+            times,
+            height=height,
+            focal_sd=lens.focal_sd,
+            smoothed=smooth,
+            depth=seen.depth,
         )
         if np.isfinite(solved.joints).any():
             found.append((track.id, track.first, solved))
     notes = [*getattr(seen, "notes", ()), *([lens.note] if lens.note else [])]
-    if height is None and found:
+    if seen.depth is not None:
+        notes.append(f"{seen.name}: distances and people's sizes are measured by its depth images")
+    elif height is None and found:
         notes.append("people's sizes assumed: give their height (--height), and distances follow")
     floor = find_floor([s.joints for _, _, s in found], [_times(seen, f, s) for _, f, s in found], skeleton)
     if not floor.sure:
@@ -71,7 +80,7 @@ def solve_single(
     ]
     for note in notes:
         say(f"note: {note}")
-    view = View(seen.name, camera_there, seen.path, seen.times)
+    view = View(seen.name, camera_there, seen.path, seen.times, rate=seen.rate)
     return Motion(seen.times, tuple(people), (view,), skeleton, tuple(notes))
 
 

@@ -1,7 +1,8 @@
 """One person's motion from what one camera or several saw of it.
 
 One camera: each frame is lifted, brought to the person's own bones and placed by its rays; the way of the
-pelvis and the pose about it are smoothed apart, for the first is known far worse. Several: rays are
+pelvis and the pose about it are smoothed apart, for the first is known far worse. Where it measures depth, a
+joint's distance is told by that, too, and a person's size. Several: rays are
 triangulated with the lifted poses as prior, and joints are smoothed where they are.
 """
 
@@ -17,6 +18,7 @@ from posedata.skeleton import Skeleton
 
 from polypose.capture.bearings import smooth_way
 from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmetric
+from polypose.capture.depth import COMMON, Images, Reach, measure, size_by
 from polypose.capture.lifted import lift_track
 from polypose.capture.placing import size_of, widened
 from polypose.capture.rays import Rays, cast
@@ -66,6 +68,7 @@ def solve_person(
     height: float | None = None,
     focal_sd: float = 0.0,
     smoothed: bool = True,
+    depth: Images | None = None,
 ) -> Solved:
     """A person's joints in the world of the cameras.
 
@@ -75,6 +78,7 @@ def solve_person(
         times: (T,) seconds.
         height: metres, if known.
         focal_sd: share by which the focal length of a lone camera may be wrong.
+        depth: of a lone camera, its depth images by time.
 
     Raises:
         ValueError: the height is nobody's, or several cameras see a person of no person's size.
@@ -85,7 +89,7 @@ def solve_person(
     skeleton = model.skeleton
     mended = np.stack([unswap(points, skeleton, times) for points in keypoints[used]])
     if len(used) == 1:
-        joints, covariance = _one(model, cameras[0], mended[0], times, height, focal_sd, smoothed)
+        joints, covariance = _one(model, cameras[0], mended[0], times, height, focal_sd, smoothed, depth)
     else:
         mended, joints, covariance = _several(model, cameras, mended, times, smoothed)
     if smoothed:
@@ -104,6 +108,7 @@ def _one(
     height: float | None,
     focal_sd: float,
     smoothed: bool,
+    depth: Images | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     skeleton, root = model.skeleton, model.skeleton.root
     rays = cast([camera], keypoints[None], skeleton)
@@ -112,11 +117,25 @@ def _one(
         return np.full((*keypoints.shape[:2], 3), np.nan), np.full((*keypoints.shape[:2], 3, 3), np.nan)
     lengths = symmetric(bone_lengths(lifted.joints, lifted.covariance, skeleton), skeleton)
     factor, size_sd = size_of(lengths, skeleton, height)
+    share = float(np.hypot(size_sd, focal_sd))
+    reach = None if depth is None else measure(depth, camera, keypoints, times, skeleton)
+    if reach is not None and not np.isfinite(reach.distance).any():
+        reach = None
+    if reach is not None:
+        share = COMMON
+        poses = keep_lengths(lifted.joints, lifted.covariance, lengths, skeleton)
+        found = _pieces(lambda some: _fit(rays, poses, lifted.covariance, some, root), len(times))
+        away = ((found.joints - rays.origin[:, None, None]) * rays.direction).sum(-1)
+        factor = size_by(reach, away) if height is None else factor
+        along = np.einsum("vtjx,tjxy,vtjy->vtj", rays.direction, lifted.covariance, rays.direction)
+        reach = reach.of_the_body(away * factor, np.sqrt(along) * factor)
     spread = lifted.covariance * factor**2
     poses = keep_lengths(lifted.joints * factor, spread, lengths * factor, skeleton)
-    found = _pieces(lambda some: _fit(rays, poses, spread, some, root), len(times))
+    found = _pieces(lambda some: _fit(rays, poses, spread, some, root, reach), len(times))
     place = np.where(lifted.valid[:, None], found.joints[:, root], np.nan)
     wide = found.covariance[:, root]
+    if reach is not None:
+        spread = np.where(np.isfinite(spread), found.relative, np.nan)
     pose = found.joints - found.joints[:, [root]]
     if smoothed:
         others = np.arange(len(skeleton)) != root
@@ -125,7 +144,7 @@ def _one(
         moved = smooth(times, pose[:, others], spread[:, others], process)
         pose, spread = np.zeros((len(times), len(skeleton), 3)), np.zeros((len(times), len(skeleton), 3, 3))
         pose[:, others], spread[:, others] = moved.mean, moved.covariance
-    wide = widened(place, wide, rays.origin[0], float(np.hypot(size_sd, focal_sd)))
+    wide = widened(place, wide, rays.origin[0], share)
     lengths = symmetric(bone_lengths(pose, spread, skeleton), skeleton)
     if height is not None:
         lengths = lengths * (height / height_of(lengths, skeleton))
@@ -134,9 +153,12 @@ def _one(
     return pose - pose[:, [root]] + place[:, None], spread + wide[:, None]
 
 
-def _fit(rays: Rays, poses: np.ndarray, spread: np.ndarray, some: slice, root: int) -> Joints:
+def _fit(
+    rays: Rays, poses: np.ndarray, spread: np.ndarray, some: slice, root: int, reach: Reach | None = None
+) -> Joints:
     part = Rays(rays.origin, rays.direction[:, some], rays.sd[:, some])
-    return triangulate(part, Prior(poses[None, some], spread[None, some]), root)
+    away = None if reach is None else reach.within(some)
+    return triangulate(part, Prior(poses[None, some], spread[None, some]), root, away)
 
 
 def _several(

@@ -68,7 +68,7 @@ def offsets(speed: Sequence[np.ndarray], times: Sequence[np.ndarray]) -> tuple[n
         none = none if np.isfinite(none) else 0.0
         if np.isfinite(ahead) and best > _SURE and best - none > _BETTER and abs(ahead) > 0.5 * frame:
             out[view] = ahead
-            notes.append(told_offset(view, ahead / frame))
+            notes.append(told_offset(view, ahead))
     return out, notes
 
 
@@ -94,9 +94,11 @@ def offset_by(gap: Callable[[float], float], frame: float, most: float = MOST) -
     return float((lags[best] + np.clip(shift, -0.5, 0.5)) * frame)
 
 
-def told_offset(view: int, frames: float) -> str:
-    """In words."""
-    return f"film {view + 1} starts {frames:+.1f} frames apart from the first, put right"
+def told_offset(view: int, ahead: float) -> str:
+    """In words, of the seconds by which a film's clock is ahead of the first's."""
+    return (
+        f"film {view + 1} begins {abs(ahead):.3f} s {'before' if ahead > 0 else 'after'} the first, put right"
+    )
 
 
 def _correlation(

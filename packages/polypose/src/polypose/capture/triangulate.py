@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polypose.capture.depth import Reach
 from polypose.capture.rays import Rays
 
 SHRINKING = (16.0, 8.0, 5.0, 3.5, 3.0, 3.0)
@@ -57,25 +58,29 @@ class Joints:
     leverage: np.ndarray
 
 
-def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0) -> Joints:
+def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Reach | None = None) -> Joints:
     """Joints of rays, weighted, robust and completed by a prior.
 
     Args:
         root: the joint that the prior's poses are about.
+        reach: how far away along the rays joints are, where that was measured.
     """
     weights = rays.seen.astype(float)
+    held = None if reach is None else (rays.seen & np.isfinite(reach.distance)).astype(float)
     trust = None if prior is None else np.isfinite(prior.joints).all(-1).astype(float)
     depth = np.full(rays.sd.shape, np.nan)
     points = np.full((*rays.sd.shape[1:], 3), np.nan)
     for scale in SHRINKING:
-        information, vector = _of_rays(rays, weights, depth)
+        information, vector = _of_rays(rays, weights, depth, reach, held)
         pull, pulled = _of_prior(prior, trust, points.shape)
         points, covariance, _ = _solve(information, vector, pull, pulled, root)
         depth = np.linalg.norm(points - rays.origin[:, None, None], axis=-1)
         weights = np.where(rays.seen, _mcclure(rays.misses(points), scale), 0.0)
+        if reach is not None:
+            held = _held(rays, reach, points, scale)
         if prior is not None:
             trust = _trust(prior, points - points[:, [root]])
-    information, vector = _of_rays(rays, weights, depth)
+    information, vector = _of_rays(rays, weights, depth, reach, held)
     pull, pulled = _of_prior(prior, trust, points.shape)
     points, covariance, relative = _solve(information, vector, pull, pulled, root)
     known = np.trace(covariance, axis1=-2, axis2=-1) < _FAR
@@ -180,7 +185,9 @@ def _solve(
     return points, _symmetric(covariance), _symmetric(relative)
 
 
-def _of_rays(rays: Rays, weights: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_rays(
+    rays: Rays, weights: np.ndarray, depth: np.ndarray, reach: Reach | None, held: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """(T, J, 3, 3) information and (T, J, 3) information times mean, summed over the cameras."""
     total, wanted = 0.0, 0.0
     for origin, direction, each in zip(
@@ -189,7 +196,20 @@ def _of_rays(rays: Rays, weights: np.ndarray, depth: np.ndarray) -> tuple[np.nda
         across = each[..., None, None] * (np.eye(3) - direction[..., :, None] * direction[..., None, :])
         total = total + across
         wanted = wanted + across @ origin
+    if reach is not None and held is not None:
+        precision = np.where(held > 0, held / np.nan_to_num(reach.sd, nan=1.0) ** 2, 0.0)
+        ends = rays.origin[:, None, None] + np.nan_to_num(reach.distance)[..., None] * rays.direction
+        along = precision[..., None, None] * rays.direction[..., :, None] * rays.direction[..., None, :]
+        total = total + along.sum(0)
+        wanted = wanted + (along @ ends[..., None])[..., 0].sum(0)
     return np.asarray(total), np.asarray(wanted)
+
+
+def _held(rays: Rays, reach: Reach, points: np.ndarray, scale: float) -> np.ndarray:
+    """(V, T, J) what each measured distance counts, 0 to 1."""
+    known = rays.seen & np.isfinite(reach.distance)
+    away = ((points - rays.origin[:, None, None]) * rays.direction).sum(-1)
+    return np.where(known, _mcclure((away - reach.distance) / reach.sd, scale), 0.0)
 
 
 def _precision(rays: Rays, weights: np.ndarray, depth: np.ndarray) -> np.ndarray:

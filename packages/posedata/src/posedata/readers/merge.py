@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,13 +170,14 @@ def store_meta(
     return meta
 
 
-def collect(form: Format, source: str | Path) -> Dataset:
+def collect(form: Format, source: str | Path, note: Callable[[str], None] = lambda text: None) -> Dataset:
     """A whole data set in memory, without images: for small ones, and for tests of readers.
 
-    Faults that a format only notes are ignored here; what it cannot read it raises.
+    Args:
+        note: told of faults that can be lived with; what cannot be read is raised.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        context = Context(Path(scratch), lambda text: None)
+        context = Context(Path(scratch), note)
         plan = form.plan(unpacked(Path(source), context), context)
         clips = [clip for unit in plan.units for clip in form.read(unit, context) if len(clip.joints)]
     if not clips:

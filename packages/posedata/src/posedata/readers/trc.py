@@ -83,6 +83,9 @@ def parse(file: Path, note: Callable[[str], None]) -> Markers:
     said = header.get("NumMarkers", "")
     if said.isdigit() and int(said) != len(labels):
         note(f"{file}: says {said[:9]} markers and names {len(labels)}, which are read")
+    said = header.get("NumFrames", "")
+    if said.isdigit() and int(said) != len(table):
+        note(f"{file}: says {said[:9]} frames and has {len(table)}, which are read; was it cut short?")
     return Markers(labels, places, numbers, rate, header.get("Units", ""))
 
 

@@ -62,7 +62,7 @@ def _camera(view: View) -> list[str]:
         for value in getattr(view.camera, field).detach().cpu().numpy().ravel().tolist()
     ]
     size = [str(int(edge)) for edge in view.camera.size.tolist()]
-    return [quoted(view.name), quoted(view.path.as_posix() if view.path else ""), *size, *numbers]
+    return [quoted(view.name), quoted(view.path.name if view.path else ""), *size, *numbers]
 
 
 def quoted(text: str) -> str:

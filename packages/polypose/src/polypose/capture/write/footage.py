@@ -66,49 +66,38 @@ class Footage:
         return base64.b64encode(self.content).decode()
 
 
-def footage_of(view: View, page: Path, budget: int, rate: float) -> Footage:
+def footage_of(view: View, page: Path, budget: int) -> Footage:
     """The film of a view for a page.
 
     Args:
         page: the file that will be written, which a film is referred to from.
         budget: bytes it may take inside.
-        rate: frames a second of a folder of photos.
     """
     path = view.path
     if path is None or not path.exists():
         where = f"{path}: is not there" if path else f"{view.name}: has no film"
         return Footage("none", why=f"{where}; 2D is drawn without it")
     try:
-        found = _film(path, view, rate)
-        if found is None:
-            return _referred(view, page, float(view.times[0]))
-        film, offset = found
-        own = _as_it_is(path, offset, budget)
-        made = own or _smaller(film, view, offset, budget) or _referred(view, page, offset)
+        film = _film(path, view.rate)
+        if film is None:
+            return _referred(view, page)
+        made = _as_it_is(path, view.begins, budget) or _smaller(film, view, budget) or _referred(view, page)
         return replace(made, size=film.size)
     except (OSError, ValueError) as error:
         told = error if type(error) in (ValueError, FileNotFoundError) else f"{path.name}: cannot be read"
         return Footage("none", why=f"{told}; 2D is drawn without the film")
 
 
-def _film(path: Path, view: View, rate: float) -> tuple[Any, float] | None:
-    """The film, and by what the motion's clock is ahead of its own; None where nothing decodes films."""
+def _film(path: Path, rate: float) -> Any:
+    """The film; None where nothing decodes films."""
     try:
         import av  # noqa: F401
     except ImportError:
         return None
     from polypose.capture.films import open_films
 
-    several = path.is_dir() and not (path / "depth").is_dir()
-    (film,) = open_films(path, rate if several else None)
-    return film, ahead_by(view.times, film.clock())
-
-
-def ahead_by(times: np.ndarray, clock: np.ndarray) -> float:
-    """Seconds that a view's times are ahead of its film's, where they are of all its frames; else 0."""
-    if len(times) == len(clock):
-        return float(np.median(times - clock))
-    return 0.0
+    (film,) = open_films(path, rate or None)
+    return film
 
 
 def _as_it_is(path: Path, offset: float, budget: int) -> Footage | None:
@@ -138,25 +127,25 @@ def _plays(path: Path) -> bool:
         return False
 
 
-def _smaller(film: Any, view: View, offset: float, budget: int) -> Footage | None:
+def _smaller(film: Any, view: View, budget: int) -> Footage | None:
     """The part of the film that the motion covers, made smaller; None where it would still be too large."""
     seconds = float(view.times[-1] - view.times[0]) + 1 / _FASTEST
     bits = int(8 * budget / seconds)
     if len(view.times) == 1:
-        picture = next(iter(_pictures(film, view, offset)), None)
+        picture = next(iter(_pictures(film, view)), None)
         return None if picture is None else _photo(picture[1], film.path.name)
     if bits < _LEAST_BITS or seconds > MOST_SECONDS:
         return None
-    content, kind = _encoded(_pictures(film, view, offset), min(bits, 4_000_000))
+    content, kind = _encoded(_pictures(film, view), min(bits, 4_000_000))
     name = film.path.name
     return Footage("inside", float(view.times[0]), type=kind, content=content, name=name) if content else None
 
 
-def _pictures(film: Any, view: View, offset: float) -> Iterator[tuple[float, np.ndarray]]:
+def _pictures(film: Any, view: View) -> Iterator[tuple[float, np.ndarray]]:
     """Seconds of the motion's clock and pictures, of the span of a view's times."""
     from polypose.capture.films import Span
 
-    first, last = float(view.times[0]), float(view.times[-1])
+    first, last, offset = float(view.times[0]), float(view.times[-1]), view.begins
     margin = _MOMENT / _FASTEST
     before = -np.inf
     for frame in film.frames(Span(max(0.0, first - offset - margin), max(0.0, last - offset) + margin)):
@@ -216,7 +205,7 @@ def _encoded(pictures: Iterator[tuple[float, np.ndarray]], bits: int) -> tuple[b
     return (file.getvalue() if stream is not None else b""), kind
 
 
-def _referred(view: View, page: Path, offset: float) -> Footage:
+def _referred(view: View, page: Path) -> Footage:
     """A relative reference, which holds as long as both lie where they lie."""
     path = view.path
     assert path is not None
@@ -228,4 +217,4 @@ def _referred(view: View, page: Path, offset: float) -> Footage:
         where = os.path.relpath(path.resolve(), page.resolve().parent)
     except ValueError:  # another drive
         return Footage("none", why=f"{path.name}: lies on another drive; 2D is drawn without it")
-    return Footage("link", starts=offset, source=quote(Path(where).as_posix()), name=path.name)
+    return Footage("link", starts=view.begins, source=quote(Path(where).as_posix()), name=path.name)

@@ -44,7 +44,7 @@ def write_html(motion: Motion, path: Path, title: str | None = None) -> tuple[Pa
     """
     shown, step = thinned(motion)
     budget = FILM_BYTES // max(1, len(motion.views))
-    films = [footage_of(view, path, budget, motion.rate) for view in motion.views]
+    films = [footage_of(view, path, budget) for view in motion.views]
     arrays: dict[str, str] = {"times": _base64((shown.times - shown.times[0]).astype("<f4"))}
     people = [_person(shown, person, arrays) for person in shown.people]
     arrays |= {f"film-{number}": film.text() for number, film in enumerate(films) if film.content}

@@ -2,10 +2,10 @@
 
 Arrays: `times` (F,) s; `skeleton`, `joint_names`, `parents`; `unit`, `frame`; `notes`; `person_id`,
 `person_first` (P,); `view_name`, `view_path` (V,), `view_focal`, `view_centre` (V, 2), `view_rotation`,
-`view_translation`, `view_distortion`, `view_size`; and, where N counts people and views from 0,
-`joints_N` (T, J, 3) metres, `valid_N` (T, J), `sd_N` (T, J), `covariance_N` (T, J, 3, 3),
-`keypoints_N_V` (T, J, 3), `view_times_V` (F,) s. Joints and cameras are float64; sd, covariance and
-keypoints float32.
+`view_translation`, `view_distortion`, `view_size`, `view_begins` (V,) s, `view_rate` (V,); and, where N
+counts people and views from 0, `joints_N` (T, J, 3) metres, `valid_N` (T, J), `sd_N` (T, J), `covariance_N`
+(T, J, 3, 3), `keypoints_N_V` (T, J, 3), `view_times_V` (F,) s. Joints and cameras are float64; sd, covariance
+and keypoints float32. Of films there are names, and no folders.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FRAME = "world: right-handed, z up, metres, floor at z = 0 where it is known"
 _CAMERA = ("focal", "centre", "rotation", "translation", "distortion", "size")
+_CLOCK = ("begins", "rate")
 _LARGEST = 1e6
 
 
@@ -64,10 +65,13 @@ def _views(views: tuple[View, ...]) -> dict[str, np.ndarray]:
         f"view_{field}": np.stack([getattr(view.camera, field).detach().cpu().numpy() for view in views])
         for field in _CAMERA
     }
-    paths = [view.path.as_posix() if view.path else "" for view in views]
+    paths = [view.path.name if view.path else "" for view in views]
+    clocks = {
+        f"view_{field}": np.array([getattr(view, field) for view in views], np.float64) for field in _CLOCK
+    }
     times = {f"view_times_{number}": view.times for number, view in enumerate(views)}
     names = {"view_name": np.array([view.name for view in views]), "view_path": np.array(paths)}
-    return names | table | times
+    return names | table | times | clocks
 
 
 def read_fields(path: Path) -> dict[str, Any]:
@@ -137,14 +141,16 @@ def _view(arrays: dict[str, np.ndarray], number: int, name: str, folder: Path) -
         "camera": Camera(**parts),
         "path": _film(str(arrays["view_path"][number]), folder),
         "times": _numbers(arrays[f"view_times_{number}"]),
-    }
+    } | {field: float(_numbers(arrays[f"view_{field}"])[number]) for field in _CLOCK}
 
 
 def _film(where: str, folder: Path) -> Path | None:
-    """Where a film lies: where it lay, else beside the file."""
-    path = Path(where)
-    places = (path, folder / path, folder / path.name)
-    return next((place for place in places if place.exists()), path) if where else None
+    """A film by its name: beside the file or one folder up, as a capture of it lies; else the name."""
+    name = Path(where).name
+    if not name:
+        return None
+    places = (folder / name, folder.resolve().parent / name)
+    return next((place for place in places if place.exists()), Path(name))
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:

@@ -130,6 +130,21 @@ class RgbdSequence:
         """The frames' times, seconds."""
         return [pair.time for pair in self._pairs]
 
+    def depth(self, index: int) -> UInt16[np.ndarray, "H W"]:
+        """The depth of a frame, without reading its colour. Raises ValueError where the image is damaged."""
+        pair = self._pairs[index]
+        if pair.depth.suffix == ".pcd":
+            return cloud_images(pair.depth)[0]
+        width, height = pair.camera.size.tolist()
+        return read_depth(
+            pair.depth,
+            self._scale.units,
+            (int(width), int(height)),
+            given=self._scale.given,
+            tum=_time(pair.depth) is not None,
+            lost=self.lost,
+        )
+
     @overload
     def __getitem__(self, index: int) -> RgbdFrame: ...
     @overload
@@ -145,15 +160,8 @@ class RgbdSequence:
         if pair.depth.suffix == ".pcd":
             depth, rgb = cloud_images(pair.depth)[:2]
             return RgbdFrame(depth, rgb, pair.camera, pair.time, pair.name)
-        width, height = pair.camera.size.tolist()
-        depth = read_depth(
-            pair.depth,
-            self._scale.units,
-            (int(width), int(height)),
-            given=self._scale.given,
-            tum=_time(pair.depth) is not None,
-            lost=self.lost,
-        )
+        depth = self.depth(index)
+        width, height = depth.shape[1], depth.shape[0]
         rgb = None if pair.colour is None else read_colour(pair.colour)
         if rgb is not None and self._colour is not None:
             rgb = register_colour(depth, rgb, pair.camera, self._colour)
