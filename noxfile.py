@@ -33,7 +33,8 @@ def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
-    session.run("pytest", "--ignore=tests/hosts", *every_core(), *session.posargs, env=one_thread())
+    own = ("--ignore=tests/hosts", "--ignore=tests/web")  # which have sessions of their own
+    session.run("pytest", *own, *every_core(), *session.posargs, env=one_thread())
 
 
 @nox.session

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -32,7 +31,7 @@ from unihpr.data import TrainingData, prepare_stores
 from unihpr.recipe import Recipe, Sampler
 from unihpr.steps import STEPS
 from unihpr.task import UNIHPR
-from unihpr_tiny import TINY, one_step, tiny
+from unihpr_tiny import TINY, tiny
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
@@ -377,18 +376,6 @@ def test_spread_is_of_the_seeds_and_differences_are_seed_by_seed() -> None:
     assert row[key] == "58.0 ± 9.0"
     assert row[near] == "0.580 ± 0.090"
     assert row[f"minus_first.{key}"] == "-2.0 ± 1.0"
-
-
-def test_two_processes_take_the_step_of_one(cache: Path, trained: Path, tmp_path: Path) -> None:
-    alone = one_step(cache, tmp_path / "alone")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
-    subprocess.run(
-        [BIN / "torchrun", "--nproc_per_node", "2", ROOT / "tests" / "unihpr_tiny.py", cache, tmp_path],
-        check=True, capture_output=True, timeout=300, env=environment,
-    )  # fmt: skip
-    together = json.loads((tmp_path / "found.json").read_text())
-    assert together["losses"] == pytest.approx(alone["losses"], rel=1e-5)
-    assert together["moved"] == pytest.approx(alone["moved"], rel=1e-3, abs=1e-7)
 
 
 def test_resumed_training_repeats_to_the_bit(trained: Path, cache: Path, tmp_path: Path) -> None:
