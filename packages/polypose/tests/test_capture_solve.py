@@ -6,7 +6,7 @@ import numpy as np
 import polypose
 import pytest
 import torch
-from capture_people import H36M, SIZE, Detector, ring, walker, watched
+from capture_people import H36M, JITTER, SIZE, Detector, ring, walker, watched
 from polypose.capture.bones import bone_lengths, height_of
 from polypose.capture.detecting import Seen
 from polypose.capture.motion import Motion
@@ -107,6 +107,22 @@ def test_smoothing_takes_the_shaking_out(weights: Model) -> None:
     ]
     assert shaking[1] < 0.4 * shaking[0]
     assert pose_mm(smooth, CAMERAS[0]) < pose_mm(rough, CAMERAS[0]) + 1
+
+
+def test_the_way_of_who_walks_is_smooth_and_who_jumps_leaves_the_floor(weights: Model) -> None:
+    joints = walker(90, seed=6)
+    (points,) = watched(joints, CAMERAS[:1], JITTER)
+    times = np.arange(90) / RATE
+    found = solve_person(weights, CAMERAS[:1], points[None], times)
+    off = np.diff((found.joints - joints)[:, H36M.root], 2, axis=0) * RATE**2
+    assert np.linalg.norm(off, axis=-1).mean() < 5
+    since = times - 1.2
+    height = np.maximum(2.8 * since - 9.81 / 2 * since**2, 0)  # 0.4 m, 0.57 s
+    jumping = joints + height[:, None, None] * np.array([0.0, 0, 1])
+    (points,) = watched(jumping, CAMERAS[:1], JITTER)
+    found = solve_person(weights, CAMERAS[:1], points[None], times)
+    above = (found.joints - joints)[:, H36M.root, 2]
+    assert 0.35 < above[44:46].mean() - above[:20].mean() < 0.5
 
 
 def test_height_sets_size_and_distance(weights: Model) -> None:
