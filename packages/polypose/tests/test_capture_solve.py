@@ -55,7 +55,7 @@ def test_one_camera_gives_a_motion_with_a_floor(weights: Model) -> None:
     told: list[str] = []
     motion = solve_single(weights, film, CAMERAS[0], say=told.append)
     (person,), (view,) = motion.people, motion.views
-    assert pose_mm(motion, CAMERAS[0]) < 100
+    assert pose_mm(motion, CAMERAS[0]) < 120
     assert person.joints.shape == (60, 17, 3)
     assert np.isfinite(person.joints).all()
     assert (person.sd > 0.005).all()
@@ -202,6 +202,20 @@ def test_several_cameras_give_the_joints_themselves(count: int, least: float, we
         torch.testing.assert_close(view.camera.position, camera.position)
 
 
+def test_what_each_camera_sees_elsewhere_all_the_time_is_in_the_interval(weights: Model) -> None:
+    """Errors that stand, of six detectors: no number of frames makes them less."""
+    held, sd = [], []
+    for seed in range(6):
+        keypoints = watched(JOINTS, CAMERAS[:2], Detector(outlier=0, flip=0, inversion=0, miss=0), seed=seed)
+        found = solve_person(weights, CAMERAS[:2], keypoints, np.arange(60) / RATE)
+        spread = np.sqrt(np.diagonal(found.covariance, axis1=-2, axis2=-1))
+        held.append(np.abs(found.joints - JOINTS) < 1.645 * spread)
+        sd.append(np.sqrt((spread**2).mean()))
+    assert 0.82 < np.mean(held) < 0.97
+    assert np.mean(np.array(held)[:, :, H36M.root]) > 0.75
+    assert 0.012 < np.mean(sd) < 0.03
+
+
 def test_what_one_camera_hides_and_both_do_not_see(weights: Model) -> None:
     given = films(Detector(outlier=0, flip=0, inversion=0, miss=0))[:2]
     for film in given:
@@ -215,7 +229,7 @@ def test_what_one_camera_hides_and_both_do_not_see(weights: Model) -> None:
 
 def test_films_that_start_apart_are_put_right(weights: Model) -> None:
     joints = walker(120, seed=6)
-    keypoints = watched(joints, CAMERAS, Detector())
+    keypoints = watched(joints, CAMERAS, Detector(standing=0))
     late = seen("b", [keypoints[1, 5:]])
     motion = solve_multi(weights, [seen("a", [keypoints[0]]), late], CAMERAS[:2], say=lambda text: None)
     assert motion.views[1].times[0] == pytest.approx(5 / RATE, abs=0.3 / RATE)
