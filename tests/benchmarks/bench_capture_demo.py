@@ -89,9 +89,7 @@ def seen_in(folder: Path, network: str) -> tuple[list[Seen], list[np.ndarray]]:
     with TemporaryDirectory() as work:
         for path in sorted(folder.glob("videos/*.mp4")):
             eye = WithWorld(network)
-            seen = detect_film(
-                film(path), lambda e=eye: e, identity("blazepose", network), Path(work) / path.stem
-            )
+            seen = detect_film(film(path), [eye].pop, identity("blazepose", network), Path(work) / path.stem)
             world = np.full((len(seen.times), 33, 3), np.nan)
             for frame, (mine, (theirs, said)) in enumerate(zip(_longest(seen), eye.said, strict=True)):
                 for points, place in zip(theirs, said, strict=True):
