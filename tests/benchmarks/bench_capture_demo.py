@@ -8,7 +8,8 @@ cameras together stand for the truth, so that rows tell differences, not errors:
 
 - all cameras and every two of them, triangulated by confidence alone (DLT), and as `solve_multi` does;
 - every film alone (`solve_single`, its lens given), about the pelvis; with its bones brought to the truth's
-  lengths; and how often the truth lies in the stated intervals.
+  lengths; and how often the truth lies in the stated intervals;
+- MediaPipe's own world landmarks of the same pictures, likewise, from the second output of its network.
 """
 
 from itertools import combinations
@@ -18,11 +19,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import polypose
+import torch
 import typer
 from polypose.capture.bones import bone_lengths
 from polypose.capture.calibration import cameras_of, read_calibration
 from polypose.capture.detecting import Seen, detect_film
 from polypose.capture.detectors import identity, make_detector
+from polypose.capture.detectors.blazepose import CROP, Network, Region, cut
+from polypose.capture.detectors.detector import Detections
+from polypose.capture.fetch import cached, landmarks
 from polypose.capture.films import film
 from polypose.capture.motion import Motion
 from polypose.capture.multi import solve_multi
@@ -32,7 +37,7 @@ from polypose.capture.triangulate import dlt
 from polypose.model import Model
 from posedata.geometry.camera import Camera
 from posedata.results import write_results
-from posedata.skeleton import Skeleton
+from posedata.skeleton import Skeleton, get_skeleton
 from posedata.terminal import print_line
 
 LEVELS = {"50": 0.6745, "80": 1.2816, "90": 1.6449}
@@ -42,18 +47,57 @@ def quiet(text: str) -> None:
     """Notes are not what is measured."""
 
 
-def seen_in(folder: Path, network: str) -> list[Seen]:
-    """Everybody in every film."""
+class WithWorld:
+    """BlazePose, and of each picture what its network says of the people's 3D.
+
+    The network reads each person once more, from the crop that its landmarks give.
+    """
+
+    skeleton = "mediapipe33"
+
+    def __init__(self, network: str) -> None:
+        self._detector = make_detector("blazepose", network)
+        self._landmarks = Network(cached(landmarks(network)), 1)
+        self.said: list[tuple[np.ndarray, np.ndarray]] = []
+        """Of each picture keypoints (P, 33, 3), and (P, 33, 3) metres in the camera's axes."""
+
+    @property
+    def memory(self) -> np.ndarray:
+        """The detector's."""
+        return self._detector.memory
+
+    @memory.setter
+    def memory(self, values: np.ndarray) -> None:
+        self._detector.memory = values
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Everybody."""
+        found = self._detector.detect(image)
+        worlds = [np.zeros((0, 33, 3))]
+        for region in (Region(*row) for row in self.memory[1:].tolist()):
+            crop = cut(image, region, CROP).astype(np.float32) / 255
+            x, y, z = self._landmarks(crop)[4].reshape(39, 3)[:33].T
+            cos, sin = np.cos(region.turn), np.sin(region.turn)
+            worlds.append(np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=-1)[None])
+        self.said.append((found.keypoints, np.concatenate(worlds)))
+        return found
+
+
+def seen_in(folder: Path, network: str) -> tuple[list[Seen], list[np.ndarray]]:
+    """Everybody in every film, and world landmarks (F, 33, 3) of the person seen longest."""
+    films, worlds = [], []
     with TemporaryDirectory() as work:
-        return [
-            detect_film(
-                film(path),
-                lambda: make_detector("blazepose", network),
-                identity("blazepose", network),
-                Path(work) / path.stem,
-            )
-            for path in sorted(folder.glob("videos/*.mp4"))
-        ]
+        for path in sorted(folder.glob("videos/*.mp4")):
+            eye = WithWorld(network)
+            seen = detect_film(film(path), [eye].pop, identity("blazepose", network), Path(work) / path.stem)
+            world = np.full((len(seen.times), 33, 3), np.nan)
+            for frame, (mine, (theirs, said)) in enumerate(zip(_longest(seen), eye.said, strict=True)):
+                for points, place in zip(theirs, said, strict=True):
+                    if (points == mine.astype(np.float32)).all():
+                        world[frame] = place
+            films.append(seen)
+            worlds.append(world)
+    return films, worlds
 
 
 def apart_mm(found: np.ndarray, truth: np.ndarray) -> float:
@@ -104,6 +148,24 @@ def alone(model: Model, seen: Seen, camera: Camera, truth: Motion) -> dict[str, 
     return row | {f"inside_{level}": float((off < width).mean()) for level, width in LEVELS.items()}
 
 
+def of_mediapipe(
+    seen: Seen, world: np.ndarray, camera: Camera, truth: Motion, skeleton: Skeleton
+) -> dict[str, Any]:
+    """World landmarks of the same film, by the same joints and alignment."""
+    all_of_it = truth.people[0]
+    assert all_of_it.covariance is not None
+    joints = get_skeleton(seen.skeleton).convert(torch.from_numpy(world), skeleton, lossy=True).numpy()
+    pose = (joints - joints[:, :1])[all_of_it.frames]
+    true = (all_of_it.joints - all_of_it.joints[:, :1]) @ camera.rotation.double().numpy().T
+    lengths = bone_lengths(all_of_it.joints, all_of_it.covariance, skeleton)
+    return {
+        "row": f"{seen.name}, MediaPipe's world landmarks",
+        "apart_mm": apart_mm(pose, true),
+        "bone_aligned_mm": apart_mm(with_bones(pose, lengths, skeleton), true),
+        "acceleration": shaking(pose, truth.rate),
+    }
+
+
 def main(
     folder: Annotated[Path | None, typer.Argument(help="with videos and calibration")] = None,
     network: Annotated[str, typer.Option(help="of landmarks: lite, full or heavy")] = "full",
@@ -114,7 +176,7 @@ def main(
         print_line(f"{folder or 'no folder given'}: nothing is measured; give Pose2Sim's Demo_SinglePerson")
         return
     model = polypose.load()
-    seen = seen_in(folder, network)
+    seen, worlds = seen_in(folder, network)
     found, _ = cameras_of(
         read_calibration(folder / "calibration"), [(s.name, s.size) for s in seen], folder / "calibration"
     )
@@ -131,9 +193,15 @@ def main(
         {"row": f"{len(seen)} cameras", "apart_mm": 0.0, "acceleration": shaking(joints, rate)},
     ]
     pairs: dict[str, list[tuple[float, float]]] = {"2 cameras, DLT": [], "2 cameras": []}
+    held: dict[str, list[float]] = {level: [] for level in LEVELS}
     for pair in combinations(range(len(seen)), 2):
         mine, theirs = [cameras[i] for i in pair], [seen[i] for i in pair]
-        two = solve_multi(model, theirs, mine, offset=[0.0, 0.0], say=quiet).people[0].joints
+        person = solve_multi(model, theirs, mine, offset=[0.0, 0.0], say=quiet).people[0]
+        two = person.joints
+        assert person.covariance is not None
+        off = np.abs(two - joints) / np.sqrt(np.diagonal(person.covariance, axis1=-2, axis2=-1))
+        for level, width in LEVELS.items():
+            held[level].append(float((off < width).mean()))
         bare = triangulated(mine, theirs, model.skeleton)
         for name, values in (("2 cameras, DLT", bare), ("2 cameras", two)):
             pairs[name].append((apart_mm(values, joints), shaking(values, rate)))
@@ -142,7 +210,12 @@ def main(
         rows.append(
             {"row": f"{name} (mean of {len(values_of)} pairs)", "apart_mm": apart, "acceleration": rough}
         )
+    rows[-1] |= {f"inside_{level}": float(np.mean(values)) for level, values in held.items()}
     rows += [alone(model, s, camera, truth) for s, camera in zip(seen, cameras, strict=True)]
+    rows += [
+        of_mediapipe(s, world, camera, truth, model.skeleton)
+        for s, world, camera in zip(seen, worlds, cameras, strict=True)
+    ]
     rows = [{key: float(v) if isinstance(v, np.floating) else v for key, v in row.items()} for row in rows]
     for row in rows:
         print_line(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))

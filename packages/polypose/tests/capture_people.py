@@ -1,11 +1,12 @@
-"""People who move before cameras, and a detector whose errors last: jitter drifts, faults come in runs."""
+"""People who move before cameras, and a detector whose errors last: jitter drifts, faults come in runs, and
+each camera sees each joint somewhat elsewhere all the time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from polypose.capture.rays import box_size
+from polypose.capture.rays import box_size, standing
 from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.synthetic.people.motion import generate_motion
@@ -28,12 +29,14 @@ class Detector:
         jitter: sd of what drifts and of what flickers together, at the trunk.
         drifting: share of the jitter's variance that drifts.
         seconds: how long drift and faults last, on average.
+        standing: of what never changes, in units of what `polypose.capture.rays` takes it for.
         outlier, inversion, flip, miss, occluded: shares of frames of a joint, pair, body, joint, limb.
     """
 
     jitter: float = 0.01
     drifting: float = 0.6
     seconds: float = 0.3
+    standing: float = 1.0
     outlier: float = 0.01
     inversion: float = 0.01
     flip: float = 0.01
@@ -84,11 +87,14 @@ class Detector:
         missed = runs(self.miss, count)
         sure = np.where(missed, 0.1, sure)
         found = np.where(missed[..., None], found + 0.2 * lasting(count, 2) * size[..., None], found)
+        if self.standing:
+            stands = self.standing * standing(H36M)[:, None] * rng.normal(size=(count, 2))
+            found = found + stands * size[..., None]
         return np.concatenate([found, sure[..., None]], -1)
 
 
-EXACT = Detector(jitter=1e-9, outlier=0, inversion=0, flip=0, miss=0)
-JITTER = Detector(outlier=0, inversion=0, flip=0, miss=0)
+EXACT = Detector(jitter=1e-9, standing=0, outlier=0, inversion=0, flip=0, miss=0)
+JITTER = Detector(standing=0, outlier=0, inversion=0, flip=0, miss=0)
 
 
 def walker(frames: int = 90, seed: int = 1) -> np.ndarray:

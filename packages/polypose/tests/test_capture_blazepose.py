@@ -63,7 +63,7 @@ def test_what_is_found_in_a_crop_comes_back_to_its_place(turn, side):
     spot = np.array([310.0, 190.0])
     image[np.hypot(x - spot[0], y - spot[1]) < max(3, side / 60)] = 255
     region = blazepose.Region(300.0, 200.0, side, turn)
-    crop = blazepose._cut(image, region, 256)
+    crop = blazepose.cut(image, region, 256)
     row, column = (axis.mean() for axis in np.nonzero(crop[..., 0] > 100))
     place = (np.array([column, row]) + 0.5) / 256
     np.testing.assert_allclose(blazepose._back(place[None], region)[0], spot, atol=0.5 * side / 256 + 0.2)
@@ -71,8 +71,8 @@ def test_what_is_found_in_a_crop_comes_back_to_its_place(turn, side):
 
 def test_a_crop_beyond_the_picture_is_black():
     image = np.full((50, 60, 3), 200, np.uint8)
-    assert not blazepose._cut(image, blazepose.Region(500.0, -300.0, 40.0, 0.3), 64).any()
-    half = blazepose._cut(image, blazepose.Region(0.0, 25.0, 40.0, 0.0), 64)
+    assert not blazepose.cut(image, blazepose.Region(500.0, -300.0, 40.0, 0.3), 64).any()
+    half = blazepose.cut(image, blazepose.Region(0.0, 25.0, 40.0, 0.0), 64)
     assert half[:, :30].max() == 0
     assert half[:, 34:].min() == 200
 

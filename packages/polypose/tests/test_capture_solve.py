@@ -7,7 +7,7 @@ import numpy as np
 import polypose
 import pytest
 import torch
-from capture_people import H36M, SIZE, Detector, ring, walker, watched
+from capture_people import H36M, JITTER, SIZE, Detector, ring, walker, watched
 from polypose.capture.bones import bone_lengths, height_of
 from polypose.capture.detecting import Seen
 from polypose.capture.motion import Motion
@@ -56,7 +56,7 @@ def test_one_camera_gives_a_motion_with_a_floor(weights: Model) -> None:
     told: list[str] = []
     motion = solve_single(weights, film, CAMERAS[0], say=told.append)
     (person,), (view,) = motion.people, motion.views
-    assert pose_mm(motion, CAMERAS[0]) < 100
+    assert pose_mm(motion, CAMERAS[0]) < 120
     assert person.joints.shape == (60, 17, 3)
     assert np.isfinite(person.joints).all()
     assert (person.sd > 0.005).all()
@@ -108,6 +108,22 @@ def test_smoothing_takes_the_shaking_out(weights: Model) -> None:
     ]
     assert shaking[1] < 0.4 * shaking[0]
     assert pose_mm(smooth, CAMERAS[0]) < pose_mm(rough, CAMERAS[0]) + 1
+
+
+def test_the_way_of_who_walks_is_smooth_and_who_jumps_leaves_the_floor(weights: Model) -> None:
+    joints = walker(90, seed=6)
+    (points,) = watched(joints, CAMERAS[:1], JITTER)
+    times = np.arange(90) / RATE
+    found = solve_person(weights, CAMERAS[:1], points[None], times)
+    off = np.diff((found.joints - joints)[:, H36M.root], 2, axis=0) * RATE**2
+    assert np.linalg.norm(off, axis=-1).mean() < 5
+    since = times - 1.2
+    height = np.maximum(2.8 * since - 9.81 / 2 * since**2, 0)  # 0.4 m, 0.57 s
+    jumping = joints + height[:, None, None] * np.array([0.0, 0, 1])
+    (points,) = watched(jumping, CAMERAS[:1], JITTER)
+    found = solve_person(weights, CAMERAS[:1], points[None], times)
+    above = (found.joints - joints)[:, H36M.root, 2]
+    assert 0.35 < above[44:46].mean() - above[:20].mean() < 0.5
 
 
 def test_height_sets_size_and_distance(weights: Model) -> None:
@@ -187,6 +203,20 @@ def test_several_cameras_give_the_joints_themselves(count: int, least: float, we
         torch.testing.assert_close(view.camera.position, camera.position)
 
 
+def test_what_each_camera_sees_elsewhere_all_the_time_is_in_the_interval(weights: Model) -> None:
+    """Errors that stand, of six detectors: no number of frames makes them less."""
+    held, sd = [], []
+    for seed in range(6):
+        keypoints = watched(JOINTS, CAMERAS[:2], Detector(outlier=0, flip=0, inversion=0, miss=0), seed=seed)
+        found = solve_person(weights, CAMERAS[:2], keypoints, np.arange(60) / RATE)
+        spread = np.sqrt(np.diagonal(found.covariance, axis1=-2, axis2=-1))
+        held.append(np.abs(found.joints - JOINTS) < 1.645 * spread)
+        sd.append(np.sqrt((spread**2).mean()))
+    assert 0.82 < np.mean(held) < 0.97
+    assert np.mean(np.array(held)[:, :, H36M.root]) > 0.75
+    assert 0.012 < np.mean(sd) < 0.03
+
+
 def test_what_one_camera_hides_and_both_do_not_see(weights: Model) -> None:
     given = films(Detector(outlier=0, flip=0, inversion=0, miss=0))[:2]
     for film in given:
@@ -200,7 +230,7 @@ def test_what_one_camera_hides_and_both_do_not_see(weights: Model) -> None:
 
 def test_films_that_start_apart_are_put_right(weights: Model) -> None:
     joints = walker(120, seed=6)
-    keypoints = watched(joints, CAMERAS, Detector())
+    keypoints = watched(joints, CAMERAS, Detector(standing=0))
     late = seen("b", [keypoints[1, 5:]])
     motion = solve_multi(weights, [seen("a", [keypoints[0]]), late], CAMERAS[:2], say=lambda text: None)
     assert motion.views[1].times[0] == pytest.approx(5 / RATE, abs=0.3 / RATE)

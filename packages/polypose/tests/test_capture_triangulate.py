@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from capture_people import EXACT, H36M, JITTER, ring, walker, watched
-from polypose.capture.rays import Rays, box_size, cast
+from polypose.capture.rays import Rays, box_size, cast, with_standing
 from polypose.capture.triangulate import Prior, _solve, dlt, noise_factors, solve_naive, triangulate
 from posedata.geometry.camera import Camera
 
@@ -103,6 +103,16 @@ def test_errors_are_as_large_as_the_covariance_says() -> None:
     assert factors[1:] == pytest.approx(1, rel=0.2)
 
 
+def test_what_stands_is_no_jitter_that_frames_average_away() -> None:
+    points, bare = np.ones((1, 1, 17, 3)), Rays(np.zeros((1, 3)), np.ones((1, 1, 17, 3)), np.ones((1, 1, 17)))
+    rays, share = with_standing(bare, points, H36M)
+    chest, hip, wrist = (H36M.index(name) for name in ("thorax", "left_hip", "left_wrist"))
+    assert share[0, 0, [chest, hip, wrist]] == pytest.approx([0.8, 9 / (9 + 1.21), 4 / (4 + 2.56)])
+    assert rays.sd[0, 0, chest] == pytest.approx(np.sqrt(5))
+    points[..., 2] = 0.25  # less sure: the jitter's variance is fourfold
+    assert with_standing(bare, points, H36M)[1][0, 0, chest] == pytest.approx(0.5)
+
+
 def test_one_camera_in_four_that_is_wrong_does_no_harm() -> None:
     joints = walker(30)
     cameras = ring(4, joints[0, 0])
@@ -143,6 +153,20 @@ def test_what_no_camera_saw_the_prior_completes_with_its_own_sd() -> None:
     assert np.median(sd) == pytest.approx(0.05 / np.sqrt(2), rel=0.15)
     off = (found.joints - joints)[:, 11:14]
     assert np.sqrt((off**2).mean()) == pytest.approx(0.05 / np.sqrt(2), rel=0.2)
+
+
+def test_a_pelvis_that_no_ray_shows_is_as_unsure_as_the_poses_err_together() -> None:
+    joints = walker(10)
+    cameras = ring(2, joints[0, 0])
+    keypoints = watched(joints, cameras, EXACT)
+    keypoints[:, :, 0, 2] = 0
+    rays = cast(cameras, keypoints, H36M).scaled(np.full(2, 1e-3))
+    exact = wrong_prior(joints, 1e-4, np.random.default_rng(0))
+    for beside in (0.0, 0.03):
+        prior = Prior(exact.joints, exact.covariance, 1.0, beside)
+        found = triangulate(rays, prior)
+        assert np.median(found.covariance[:, 0, 0, 0]) == pytest.approx(beside**2, abs=2e-8)
+        assert errors_mm(found.joints, joints).max() < 1
 
 
 def test_sources_that_err_alike_are_worth_less() -> None:

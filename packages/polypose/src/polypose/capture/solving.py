@@ -21,7 +21,7 @@ from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmet
 from polypose.capture.depth import COMMON, Images, Reach, measure, size_by
 from polypose.capture.lifted import lift_track
 from polypose.capture.placing import size_of, widened
-from polypose.capture.rays import Rays, cast
+from polypose.capture.rays import Rays, cast, with_standing
 from polypose.capture.smoothing import Process, smooth
 from polypose.capture.swaps import unswap, unswap_views
 from polypose.capture.triangulate import Joints, Prior, dlt, noise_factors, triangulate
@@ -31,11 +31,13 @@ BRIDGED = 1.0
 """Seconds before and after which somebody was seen, within which a place is told."""
 _AGILE = {"wrist": 2.2, "ankle": 2.2, "elbow": 1.4, "knee": 1.4, "head": 1.2}
 """How much more than the trunk's a joint's velocity changes."""
-_POSE, _PLACE, _WORLD = 1.8, (4.0, 1.0), 2.5
+_POSE, _PLACE, _WORLD = 1.8, (1.0, 0.5), 2.5
 """m/s^1.5 of the trunk: about the pelvis, of the pelvis across the view and along it, in the world; chosen on
-validation people."""
+validation people, the pelvis' so that a jump of 0.4 m keeps most of its height."""
 _FOREIGN_SD = 0.028
 """Metres by which a detector's joints lie elsewhere than the lifter's in every frame; set on four films."""
+_BESIDE = 0.03
+"""Metres by which the pelvis that lifted poses hang from lies beside the seen one: what stands there."""
 _PIECE = 2000
 _HEIGHTS = (0.35, 2.6)
 
@@ -166,6 +168,7 @@ def _several(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     skeleton, root = model.skeleton, model.skeleton.root
     keypoints, rays = unswap_views(keypoints, cast(cameras, keypoints, skeleton), skeleton)
+    rays, lasting = with_standing(rays, keypoints, skeleton)
     lifted = [
         lift_track(model, camera, points, times) for camera, points in zip(cameras, keypoints, strict=True)
     ]
@@ -173,7 +176,7 @@ def _several(
 
     def fit(rays: Rays, poses: np.ndarray) -> Joints:
         def part(some: slice) -> Joints:
-            prior = Prior(poses[:, some], spread[:, some])
+            prior = Prior(poses[:, some], spread[:, some], beside=_BESIDE)
             return triangulate(Rays(rays.origin, rays.direction[:, some], rays.sd[:, some]), prior, root)
 
         return _pieces(part, len(times))
@@ -187,8 +190,10 @@ def _several(
     found = fit(rays.scaled(noise_factors(rays, found)), own)
     joints, covariance = found.joints, found.covariance
     if smoothed:
-        moved = smooth(times, joints, covariance, Process(_WORLD * _agility(skeleton), 0.6, 0.3))
-        joints, covariance = moved.mean, moved.covariance
+        stands = (found.leverage * lasting).sum(0)[..., None, None] / 3
+        moving = covariance * (1 - stands)
+        moved = smooth(times, joints, moving, Process(_WORLD * _agility(skeleton), 0.6, 0.3))
+        joints, covariance = moved.mean, moved.covariance + covariance * stands
     lengths = symmetric(bone_lengths(joints, covariance, skeleton), skeleton)
     return keypoints, keep_lengths(joints, covariance, lengths, skeleton), covariance
 
@@ -220,6 +225,6 @@ def _pieces(fit: Callable[[slice], Joints], frames: int) -> Joints:
     """Of a long film some minutes at a time: memory stays what it is."""
     parts = [fit(slice(start, start + _PIECE)) for start in range(0, frames, _PIECE)]
     return Joints(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance", "relative")),
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance")),
         *(np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("weights", "leverage")),
     )

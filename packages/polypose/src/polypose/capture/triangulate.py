@@ -33,11 +33,14 @@ class Prior:
         joints: (S, T, J, 3) metres from the pelvis; NaN where a source has none.
         covariance: (S, T, J, 3, 3) square metres.
         alike: correlation of the errors of two sources; 1: the second adds nothing.
+        beside: metres, sd along one axis by which the pelvis that all joints of a pose hang from lies beside
+            the pelvis that is seen: what they err by together.
     """
 
     joints: np.ndarray
     covariance: np.ndarray
     alike: float = 0.5
+    beside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,13 @@ class Joints:
 
     Attributes:
         joints: (T, J, 3) metres; NaN where neither rays nor prior say.
-        covariance: (T, J, 3, 3) square metres; relative: (T, J, 3, 3) of the way from the root.
+        covariance: (T, J, 3, 3) square metres.
         weights: (V, T, J) what each ray counted, 0 to 1; 0 where not seen.
         leverage: (V, T, J) by how much of its two dimensions each ray decided itself.
     """
 
     joints: np.ndarray
     covariance: np.ndarray
-    relative: np.ndarray
     weights: np.ndarray
     leverage: np.ndarray
 
@@ -65,6 +67,8 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
         root: the joint that the prior's poses are about.
         reach: how far away along the rays joints are, where that was measured.
     """
+    if prior is not None and prior.beside > 0:
+        return _hung_beside(rays, prior, root)
     weights = rays.seen.astype(float)
     held = None if reach is None else (rays.seen & np.isfinite(reach.distance)).astype(float)
     trust = None if prior is None else np.isfinite(prior.joints).all(-1).astype(float)
@@ -73,7 +77,7 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
     for scale in SHRINKING:
         information, vector = _of_rays(rays, weights, depth, reach, held)
         pull, pulled = _of_prior(prior, trust, points.shape)
-        points, covariance, _ = _solve(information, vector, pull, pulled, root)
+        points, covariance = _solve(information, vector, pull, pulled, root)
         depth = np.linalg.norm(points - rays.origin[:, None, None], axis=-1)
         weights = np.where(rays.seen, _mcclure(rays.misses(points), scale), 0.0)
         if reach is not None:
@@ -82,12 +86,11 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
             trust = _trust(prior, points - points[:, [root]])
     information, vector = _of_rays(rays, weights, depth, reach, held)
     pull, pulled = _of_prior(prior, trust, points.shape)
-    points, covariance, relative = _solve(information, vector, pull, pulled, root)
+    points, covariance = _solve(information, vector, pull, pulled, root)
     known = np.trace(covariance, axis1=-2, axis2=-1) < _FAR
     return Joints(
         np.where(known[..., None], points, np.nan),
         np.where(known[..., None, None], covariance, np.nan),
-        np.where(known[..., None, None], relative, np.nan),
         weights,
         _leverage(rays, weights, depth, covariance),
     )
@@ -122,11 +125,11 @@ def dlt(rays: Rays, weights: np.ndarray | None = None) -> np.ndarray:
 
 def solve_naive(
     information: np.ndarray, vector: np.ndarray, pull: np.ndarray, pulled: np.ndarray, root: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """`_solve` by one system of all joints: the test's oracle."""
     frames, count = vector.shape[:2]
     points = np.zeros((frames, count, 3))
-    covariance, relative = np.zeros((2, frames, count, 3, 3))
+    covariance = np.zeros((frames, count, 3, 3))
     for t in range(frames):
         system, wanted = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
         r = slice(3 * root, 3 * root + 3)
@@ -146,13 +149,12 @@ def solve_naive(
         for j in range(count):
             s = slice(3 * j, 3 * j + 3)
             covariance[t, j] = inverse[s, s]
-            relative[t, j] = inverse[s, s] + inverse[r, r] - inverse[s, r] - inverse[r, s]
-    return points, covariance, relative
+    return points, covariance
 
 
 def _solve(
     information: np.ndarray, vector: np.ndarray, pull: np.ndarray, pulled: np.ndarray, root: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Minimise Σ_j |x_j|²_information - 2 vector·x_j + |x_j - x_root|²_pull - 2 pulled·(x_j - x_root).
 
     Given the root every joint is its own 3x3 system; what is left of them is the root's.
@@ -161,7 +163,7 @@ def _solve(
         information, pull: (T, J, 3, 3); vector, pulled: (T, J, 3), information times mean.
 
     Returns:
-        the joints (T, J, 3), their marginal covariances and those of their ways from the root.
+        the joints (T, J, 3) and their marginal covariances.
     """
     count = vector.shape[1]
     others = np.arange(count) != root
@@ -179,10 +181,27 @@ def _solve(
     held = pull[:, others] @ place[:, None, :, None]
     points[:, others] = (own @ (evidence[..., None] + held))[..., 0]
     covariance[:, others] = own + np.swapaxes(through, -1, -2) @ spread[:, None] @ through
-    relative = np.zeros_like(covariance)
-    apart = through - np.eye(3)
-    relative[:, others] = own + np.swapaxes(apart, -1, -2) @ spread[:, None] @ apart
-    return points, _symmetric(covariance), _symmetric(relative)
+    return points, _symmetric(covariance)
+
+
+def _hung_beside(rays: Rays, prior: Prior, root: int) -> Joints:
+    """With one joint more, which nobody sees: the pelvis that the poses and the seen pelvis hang from."""
+    own, ways = prior.covariance.copy(), prior.joints
+    own[..., root, :, :] = prior.beside**2 * np.eye(3)
+    more = Prior(
+        np.concatenate([ways, np.zeros_like(ways[..., :1, :])], axis=-2),
+        np.concatenate([own, own[..., [root], :, :]], axis=-3),
+        prior.alike,
+    )
+    unseen = Rays(
+        rays.origin,
+        np.concatenate([rays.direction, np.zeros_like(rays.direction[..., :1, :])], axis=-2),
+        np.concatenate([rays.sd, np.full_like(rays.sd[..., :1], np.inf)], axis=-1),
+    )
+    found = triangulate(unseen, more, ways.shape[-2])
+    return Joints(
+        found.joints[:, :-1], found.covariance[:, :-1], found.weights[..., :-1], found.leverage[..., :-1]
+    )
 
 
 def _of_rays(

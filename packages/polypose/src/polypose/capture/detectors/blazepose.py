@@ -113,7 +113,7 @@ class BlazePose:
 
     def _look(self, image: np.ndarray, left: float, top: float, side: float) -> list[tuple[float, Region]]:
         """Scores and regions of people in a square of the picture."""
-        square = _cut(image, Region(left + side / 2 - 0.5, top + side / 2 - 0.5, side, 0.0), INPUT)
+        square = cut(image, Region(left + side / 2 - 0.5, top + side / 2 - 0.5, side, 0.0), INPUT)
         boxes, scores = self._detector(square.astype(np.float32) / 127.5 - 1)
         values, sure = decode(boxes[0], scores[0, :, 0])
         values, sure = suppressed(values, sure)
@@ -129,7 +129,7 @@ class BlazePose:
         for region in regions:
             if not 8 < region.side < 8 * max(image.shape):
                 continue
-            crop = _cut(image, region, CROP)
+            crop = cut(image, region, CROP)
             values, score, _, heat, _ = self._landmarks(crop.astype(np.float32) / 255)
             if score[0, 0] < least:
                 continue
@@ -203,7 +203,7 @@ def _region(hips: np.ndarray, edge: np.ndarray) -> Region:
     return Region(float(hips[0]), float(hips[1]), float(_LONG * _BETTER * np.hypot(x, y)), turn)
 
 
-def _cut(image: np.ndarray, region: Region, size: int) -> np.ndarray:
+def cut(image: np.ndarray, region: Region, size: int) -> np.ndarray:
     """A region as an upright square picture of this size; black outside the image."""
     cos, sin = np.cos(region.turn), np.sin(region.turn)
     reach = region.side / 2 * (abs(cos) + abs(sin)) + 2
