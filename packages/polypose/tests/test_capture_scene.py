@@ -8,7 +8,7 @@ from polypose.capture.bones import bone_lengths, height_of
 from polypose.capture.extrinsics import find_extrinsics
 from polypose.capture.floor import find_floor, turn_between
 from polypose.capture.intrinsics import lens_of
-from polypose.capture.matching import Sighting, match, passing
+from polypose.capture.matching import Sighting, gap_of, match, passing
 from polypose.capture.placing import size_of, widened
 from polypose.capture.rays import Rays, cast
 from polypose.capture.synchronise import offset_between, offset_by, offsets, speeds
@@ -178,9 +178,23 @@ def test_rays_pass_each_other_as_far_as_lines_do() -> None:
     origin = np.array([[-4.0, 0, 0], [0, -3.0, 0.02]])
     rays = Rays(origin, direction, np.array([[[0.01, np.inf]], [[0.01, 0.01]]]))
     found = passing(rays)
-    assert found[0, 0] == pytest.approx(0.02)
+    assert abs(found[0, 0]) == pytest.approx(0.02)
+    above = Rays(origin * (1, 1, -1), direction, rays.sd)
+    assert passing(above)[0, 0] == pytest.approx(-found[0, 0])
     assert np.isnan(found[0, 1])
     assert np.isinf(passing(Rays(-origin, direction, rays.sd))[0, 0])
+
+
+def test_what_stands_in_all_frames_is_no_gap_but_within_its_bound() -> None:
+    """Two perpendicular rays that pass each other by 0.02 m in all frames, and by 0.01 m more in every other."""
+    frames = np.arange(12)
+    direction = np.broadcast_to(np.array([[1.0, 0, 0], [0, 1.0, 0]])[:, None, None], (2, 12, 5, 3)).copy()
+    tilt = np.where(frames % 2, 0.01, 0.0) / 3
+    direction[1, ..., 2] = tilt[:, None]
+    rays = Rays(np.array([[-4.0, 0, 0], [0, -3.0, 0.02]]), direction, np.full((2, 12, 5), 0.01))
+    assert gap_of(rays) == pytest.approx(0.025, abs=1e-4)
+    assert gap_of(rays, standing=0.1) == pytest.approx(0.005, abs=1e-4)
+    assert gap_of(rays, standing=0.01) == pytest.approx(0.015, abs=1e-4)
 
 
 def test_a_lens_is_given_told_or_assumed() -> None:

@@ -230,7 +230,7 @@ def test_what_one_camera_hides_and_both_do_not_see(weights: Model) -> None:
 
 def test_films_that_start_apart_are_put_right(weights: Model) -> None:
     joints = walker(120, seed=6)
-    keypoints = watched(joints, CAMERAS, Detector(standing=0))
+    keypoints = watched(joints, CAMERAS, Detector())
     late = seen("b", [keypoints[1, 5:]])
     motion = solve_multi(weights, [seen("a", [keypoints[0]]), late], CAMERAS[:2], say=lambda text: None)
     assert motion.views[1].times[0] == pytest.approx(5 / RATE, abs=0.3 / RATE)

@@ -71,13 +71,14 @@ def match(sightings: Sequence[Sighting], cameras: Sequence[Camera], skeleton: Sk
 def passing(rays: Rays) -> np.ndarray:
     """(T, J) metres by which the rays of two cameras pass each other in front of both; NaN where not seen.
 
-    Where they part, as of people behind, infinite.
+    Of either sign, by the side on which the second passes; where they part, as of people behind, infinite.
     """
     (one, other), base = rays.direction, rays.origin[1] - rays.origin[0]
     across = np.cross(one, other)
     sine = np.maximum((across**2).sum(-1), 1e-12)
     along = [(np.cross(base, way) * across).sum(-1) / sine for way in (other, one)]
     gap = np.linalg.norm(base + along[1][..., None] * other - along[0][..., None] * one, axis=-1)
+    gap = np.copysign(gap, across @ base)
     gap = np.where((along[0] > _NEAREST) & (along[1] > _NEAREST), gap, np.inf)
     return np.asarray(np.where(rays.seen.all(0), gap, np.nan))
 
@@ -96,11 +97,22 @@ def _apart(one: Sighting, other: Sighting, mine: Rays, theirs: Rays) -> float:
     return gap_of(both)
 
 
-def gap_of(rays: Rays) -> float:
-    """Metres by which the rays of two cameras pass each other: the median over frames of that over joints."""
+def gap_of(rays: Rays, standing: float = 0.0) -> float:
+    """Metres by which the rays of two cameras pass each other: the median over frames of that over joints.
+
+    Args:
+        standing: metres of it that, where they are there in all frames, are a joint's that a detector sees
+            elsewhere from each side, and do not count.
+    """
     gap = passing(rays)
     gap = gap[(~np.isnan(gap)).sum(1) >= _FEW]
-    return float(np.median(np.nanmedian(gap, axis=1))) if len(gap) >= _FEW else float("nan")
+    if len(gap) < _FEW:
+        return float("nan")
+    if standing:
+        met = np.where(np.isfinite(gap), gap, np.nan)
+        usual = [np.median(x[~np.isnan(x)]) if (~np.isnan(x)).any() else 0.0 for x in met.T]
+        gap = gap - np.clip(usual, -standing, standing)
+    return float(np.median(np.nanmedian(np.abs(gap), axis=1)))
 
 
 def _may_join(sightings: Sequence[Sighting], one: Sequence[int], other: Sequence[int]) -> bool:

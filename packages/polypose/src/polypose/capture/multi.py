@@ -35,6 +35,8 @@ _ACROSS = np.radians(50.0)
 _APART = 1e-6
 _MINUTE, _FINE = 60.0, 1 / 30
 """Seconds of film that tell how far films start apart, and the steps in which that is looked for."""
+_STANDING = 0.1
+"""Metres by which rays of one joint may pass each other in all frames of films that start together."""
 _WHILE = 10
 _ROUNDS = 2
 
@@ -218,7 +220,7 @@ def _gap(
     if mine is None or len(mine.keypoints) < max(_WHILE, min(len(one[0]), len(other[0])) / 2):
         return float("inf")
     part = one[0][mine.first : mine.last]
-    gap = gap_of(cast(cameras, np.stack([part, mine.keypoints]), skeleton))
+    gap = gap_of(cast(cameras, np.stack([part, mine.keypoints]), skeleton), _STANDING)
     return gap if np.isfinite(gap) else float("inf")
 
 

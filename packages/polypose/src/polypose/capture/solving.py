@@ -225,6 +225,6 @@ def _pieces(fit: Callable[[slice], Joints], frames: int) -> Joints:
     """Of a long film some minutes at a time: memory stays what it is."""
     parts = [fit(slice(start, start + _PIECE)) for start in range(0, frames, _PIECE)]
     return Joints(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance")),
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance", "relative")),
         *(np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("weights", "leverage")),
     )

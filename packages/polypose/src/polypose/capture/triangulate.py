@@ -49,13 +49,14 @@ class Joints:
 
     Attributes:
         joints: (T, J, 3) metres; NaN where neither rays nor prior say.
-        covariance: (T, J, 3, 3) square metres.
+        covariance: (T, J, 3, 3) square metres; relative: (T, J, 3, 3) of the way from what poses hang from.
         weights: (V, T, J) what each ray counted, 0 to 1; 0 where not seen.
         leverage: (V, T, J) by how much of its two dimensions each ray decided itself.
     """
 
     joints: np.ndarray
     covariance: np.ndarray
+    relative: np.ndarray
     weights: np.ndarray
     leverage: np.ndarray
 
@@ -77,7 +78,7 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
     for scale in SHRINKING:
         information, vector = _of_rays(rays, weights, depth, reach, held)
         pull, pulled = _of_prior(prior, trust, points.shape)
-        points, covariance = _solve(information, vector, pull, pulled, root)
+        points, covariance, _ = _solve(information, vector, pull, pulled, root)
         depth = np.linalg.norm(points - rays.origin[:, None, None], axis=-1)
         weights = np.where(rays.seen, _mcclure(rays.misses(points), scale), 0.0)
         if reach is not None:
@@ -86,11 +87,12 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
             trust = _trust(prior, points - points[:, [root]])
     information, vector = _of_rays(rays, weights, depth, reach, held)
     pull, pulled = _of_prior(prior, trust, points.shape)
-    points, covariance = _solve(information, vector, pull, pulled, root)
+    points, covariance, relative = _solve(information, vector, pull, pulled, root)
     known = np.trace(covariance, axis1=-2, axis2=-1) < _FAR
     return Joints(
         np.where(known[..., None], points, np.nan),
         np.where(known[..., None, None], covariance, np.nan),
+        np.where(known[..., None, None], relative, np.nan),
         weights,
         _leverage(rays, weights, depth, covariance),
     )
@@ -125,11 +127,11 @@ def dlt(rays: Rays, weights: np.ndarray | None = None) -> np.ndarray:
 
 def solve_naive(
     information: np.ndarray, vector: np.ndarray, pull: np.ndarray, pulled: np.ndarray, root: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`_solve` by one system of all joints: the test's oracle."""
     frames, count = vector.shape[:2]
     points = np.zeros((frames, count, 3))
-    covariance = np.zeros((frames, count, 3, 3))
+    covariance, relative = np.zeros((2, frames, count, 3, 3))
     for t in range(frames):
         system, wanted = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
         r = slice(3 * root, 3 * root + 3)
@@ -149,12 +151,13 @@ def solve_naive(
         for j in range(count):
             s = slice(3 * j, 3 * j + 3)
             covariance[t, j] = inverse[s, s]
-    return points, covariance
+            relative[t, j] = inverse[s, s] + inverse[r, r] - inverse[s, r] - inverse[r, s]
+    return points, covariance, relative
 
 
 def _solve(
     information: np.ndarray, vector: np.ndarray, pull: np.ndarray, pulled: np.ndarray, root: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Minimise Σ_j |x_j|²_information - 2 vector·x_j + |x_j - x_root|²_pull - 2 pulled·(x_j - x_root).
 
     Given the root every joint is its own 3x3 system; what is left of them is the root's.
@@ -163,7 +166,7 @@ def _solve(
         information, pull: (T, J, 3, 3); vector, pulled: (T, J, 3), information times mean.
 
     Returns:
-        the joints (T, J, 3) and their marginal covariances.
+        the joints (T, J, 3), their marginal covariances and those of their ways from the root.
     """
     count = vector.shape[1]
     others = np.arange(count) != root
@@ -181,7 +184,10 @@ def _solve(
     held = pull[:, others] @ place[:, None, :, None]
     points[:, others] = (own @ (evidence[..., None] + held))[..., 0]
     covariance[:, others] = own + np.swapaxes(through, -1, -2) @ spread[:, None] @ through
-    return points, _symmetric(covariance)
+    relative = np.zeros_like(covariance)
+    apart = through - np.eye(3)
+    relative[:, others] = own + np.swapaxes(apart, -1, -2) @ spread[:, None] @ apart
+    return points, _symmetric(covariance), _symmetric(relative)
 
 
 def _hung_beside(rays: Rays, prior: Prior, root: int) -> Joints:
@@ -199,9 +205,8 @@ def _hung_beside(rays: Rays, prior: Prior, root: int) -> Joints:
         np.concatenate([rays.sd, np.full_like(rays.sd[..., :1], np.inf)], axis=-1),
     )
     found = triangulate(unseen, more, ways.shape[-2])
-    return Joints(
-        found.joints[:, :-1], found.covariance[:, :-1], found.weights[..., :-1], found.leverage[..., :-1]
-    )
+    joints, covariance, relative = (x[:, :-1] for x in (found.joints, found.covariance, found.relative))
+    return Joints(joints, covariance, relative, found.weights[..., :-1], found.leverage[..., :-1])
 
 
 def _of_rays(
