@@ -186,7 +186,7 @@ def test_rays_pass_each_other_as_far_as_lines_do() -> None:
 
 
 def test_what_stands_in_all_frames_is_no_gap_but_within_its_bound() -> None:
-    """Two perpendicular rays that pass each other by 0.02 m always, and by 0.01 m more in every other frame."""
+    """Two perpendicular rays pass each other by 0.02 m, and by 0.01 m more in every other frame."""
     frames = np.arange(12)
     direction = np.broadcast_to(np.array([[1.0, 0, 0], [0, 1.0, 0]])[:, None, None], (2, 12, 5, 3)).copy()
     tilt = np.where(frames % 2, 0.01, 0.0) / 3
