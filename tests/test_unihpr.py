@@ -23,6 +23,7 @@ from posetrain.ablation import ablate, summary
 from posetrain.loop import Trainer
 from posetrain.recipe import changed
 from posetrain.runs import Run
+from posetrain.stage import Stage
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
@@ -412,14 +413,18 @@ def test_every_step_keeps_its_temperature_in_range(cache: Path, trained: Path, t
         assert temperature.log.item() == pytest.approx(math.log(low), rel=1e-6)
 
 
-def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None:
-    """Its loss is L_pair and so many times both branches of the 3D decoder, which learns; 2D's does not."""
-    recipe = tiny(cache, "align_poses.decode=0.5", "loop.precision=no", "align_poses.lr=1e-2")
-    trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
+def step_1(recipe: Recipe, folder: Path) -> tuple[Trainer, UniHPR, Stage]:
+    trainer = Trainer(Run.start(folder / "run", recipe, "resume"), recipe.loop)
     data = TrainingData(prepare_stores(recipe.data), recipe.data)
     model = UniHPR(recipe.model)
     model.fit_scale(data.scale())
-    stage = STEPS["align_poses"](model, data, recipe, trainer)
+    return trainer, model, STEPS["align_poses"](model, data, recipe, trainer)
+
+
+def test_step_1_decodes_where_it_is_told_to(cache: Path, tmp_path: Path) -> None:
+    """Its loss is L_pair and so many times both branches of the 3D decoder, which learns; 2D's does not."""
+    recipe = tiny(cache, "align_poses.decode=0.5", "loop.precision=no", "align_poses.lr=1e-2")
+    trainer, model, stage = step_1(recipe, tmp_path)
     generator = torch.Generator().manual_seed(0)
     values = stage.loss(stage.batch(0, generator), generator)
     total = values["pair"] + 0.5 * (values["3d/2d"] + values["3d/3d"])
@@ -436,11 +441,7 @@ def test_step_1_lifts_further_views_that_it_does_not_align(cache: Path, tmp_path
     """L_pair is of the batch alone; 2D's branch of all views. A mean of its own learns, its denoiser not."""
     further = ("align_poses.decode=0.5", "align_poses.batch=16", "align_poses.poses=16")
     recipe = tiny(cache, *further, "loop.precision=no", "model.norm=layer", "model.regression=true")
-    trainer = Trainer(Run.start(tmp_path / "run", recipe, "resume"), recipe.loop)
-    data = TrainingData(prepare_stores(recipe.data), recipe.data)
-    model = UniHPR(recipe.model)
-    model.fit_scale(data.scale())
-    stage = STEPS["align_poses"](model, data, recipe, trainer)
+    trainer, model, stage = step_1(recipe, tmp_path)
     generator = torch.Generator().manual_seed(0)
     views = stage.batch(0, generator)
     values = stage.loss(views, generator)

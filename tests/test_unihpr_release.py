@@ -1,5 +1,6 @@
 """The release of a tiny run: what is written is what was trained, calibrated, and measured."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from polypose.loading import load
 from polypose.measuring import calibrate, estimates
+from polypose.spread import fit
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
 from unihpr.data import TrainingData
@@ -18,7 +20,10 @@ from unihpr_tiny import TINY
 PEOPLE = "data.synthetic={subjects: 6, test_subjects: 2, validation_subjects: 2, clips: 2, frames: 40}"
 
 
-def test_a_release_is_the_run_with_its_spread_set_right(tmp_path: Path) -> None:
+def test_a_release_is_the_run_with_its_spread_set_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unihpr.release.fit", functools.partial(fit, steps=200))
     recipe = load_recipe("quickstart", Recipe, [*TINY, PEOPLE, f"data.cache={tmp_path / 'cache'}"], RECIPES)
     train(UNIHPR, recipe, tmp_path / "release", report=False)
     weights, results = tmp_path / "unihpr.safetensors", tmp_path / "release.json"
