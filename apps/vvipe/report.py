@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from polypose import drawing
-from polypose.drawing import upright
+from polypose.drawing import by_key_pose, one_point, upright
 from posedata.figures import gallery
 from posedata.html import Report
 from posedata.scoring.metrics import nearest
@@ -20,7 +20,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from vvipe import figures
 from vvipe.trained import VVIPERun, as_model
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
@@ -106,9 +105,7 @@ def _points(report: Report, model: object, test: TestSet, embedded: Tensor, keys
     stars = None
     if isinstance(model, VVIPE):
         stars = plane.transform(model.embed_pose(test.pose[keys]).numpy())
-    report.figure(
-        figures.one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras"
-    )
+    report.figure(one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras")
     first = int(keys[1])
     row = [
         ("chest" if c < CHEST_CAMERAS else "steep", drawing.flat(test.other.keypoints[first, c]))
@@ -124,7 +121,7 @@ def _space(report: Report, test: TestSet, embedded: Tensor, poses: Tensor, keys:
     perplexity = min(30, (len(stacked) - 1) // 3)
     plane = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
     nearest_key = test.distances[rows][:, keys].argmin(1).numpy()
-    report.figure(figures.by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
+    report.figure(by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
 
 
 def _retrieved(

@@ -245,8 +245,7 @@ def _undistort(bent: Tensor, coefficients: Tensor) -> Tensor:
     nothing is computed, where telling them costs no wait for a GPU.
     """
     if coefficients.device.type == "cpu" and not (coefficients.requires_grad or coefficients.any()):
-        known = bent.isfinite()
-        return bent if bool(known.all()) else torch.where(known.all(-1, keepdim=True), bent, torch.nan)
+        return torch.where(bent.isfinite().all(-1, keepdim=True), bent, torch.nan)
     with torch.no_grad():
         plane = bent.detach()
         for _ in range(_UNDISTORT_STEPS):
