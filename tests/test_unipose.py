@@ -88,6 +88,26 @@ def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path
     assert str(ROOT) not in (tmp_path / "r.json").read_text()
 
 
+def test_a_run_is_scored_by_the_protocol_of_a_data_set(trained: Path, tmp_path: Path) -> None:
+    """Without alignment and on every joint, ITOP's errors are those of `evaluate`; its published rows follow."""
+    said = " ".join(command("evaluate", trained, "--protocol", "itop", "--json", tmp_path / "p.json").split())
+    scored = json.loads((tmp_path / "p.json").read_text())
+    rows = {row["method"]: row for row in scored["rows"] if row["source"] == "computed here"}
+    metrics = json.loads((trained / "metrics.json").read_text())["test"]
+    for key, label in LABELS.items():
+        if key.startswith(("teacher", "student")):
+            assert rows[label]["mpjpe_mm"] == pytest.approx(metrics[key]["mpjpe_mm"], rel=1e-4)
+            assert rows[label]["map_percent"] == pytest.approx(metrics[key]["map"], abs=1e-3)
+    assert "published" in {row["source"] for row in scored["rows"]}
+    assert "ITOP" in said
+    for words, message in (
+        (("--protocol", "itop", "--predictions", tmp_path / "p.npz"), "are scored without a run"),
+        (("--protocol", "h36m-p9"), "protocol 'h36m-p9' is not known"),
+        (("--protocol", "itop", "--part", "validation"), "leave --part out"),
+    ):
+        assert message in told("evaluate", trained, *words)
+
+
 def test_stages_apart_are_the_stages_together(trained: Path, cache: Path, tmp_path: Path) -> None:
     given = ("--runs", tmp_path, "--name", "tiny", "--no-report", *overrides(cache))
     said = command("train", "--stage", "student", *given, code=2)

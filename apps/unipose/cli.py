@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from posetrain.commands import add_ablate, add_report, add_train, elsewhere, measure_run, tell_scored
+from posetrain.commands import (
+    add_ablate,
+    add_report,
+    add_train,
+    by_protocol,
+    elsewhere,
+    measure_run,
+    tell_scored,
+)
 from posetrain.errors import plain_errors
 from posetrain.options import (
     DataOption,
@@ -15,7 +23,6 @@ from posetrain.options import (
     SplitOption,
     console,
 )
-from posetrain.task import Scored, Table
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import ABOUT
@@ -43,16 +50,20 @@ def evaluate(
 ) -> None:
     """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what).
 
-    With --protocol (itop, panoptic, ntu), score predictions in a file, published numbers beside.
+    With --protocol (itop, panoptic, ntu), score a run, or predictions in a file, beside published numbers.
     """
-    if protocol is not None:
-        if part != "test":
-            raise ValueError("--protocol scores a file; leave --part out")
-        _score(protocol, predictions, truth, json)
-        return
-    if run is None:
+    if protocol is not None and part != "test":
+        raise ValueError("--protocol scores the test; leave --part out")
+    if run is None and protocol is None:
         raise ValueError("no run given: name its folder, or score a file with --protocol")
-    measure_run(ABOUT, run, json, (), part, elsewhere(data, split, None, None))
+    if run is None:
+        _score(str(protocol), predictions, truth, json)
+    elif predictions or truth:
+        raise ValueError("--predictions and --truth are scored without a run; leave one or the other out")
+    elif protocol is None:
+        measure_run(ABOUT, run, json, (), part, elsewhere(data, split, None, None))
+    else:
+        by_protocol(ABOUT, run, protocol, elsewhere(data, split, None, None), json)
 
 
 @app.command()
@@ -116,15 +127,11 @@ def predict(
 def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Path | None) -> None:
     if predictions is None or truth is None:
         raise ValueError("--protocol needs two files: give --predictions and --truth")
-    from posedata.scoring.pose_files import evaluate_protocol, joint_rows, table_rows
+    from posedata.scoring.pose_files import evaluate_protocol
 
-    scores = evaluate_protocol(protocol, predictions, truth)
-    title = f"{scores['protocol']}: {scores['frames']} frames"
-    shown: list[Table | str] = [
-        Table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores)),
-        Table("Percent of joints within 10 cm, left and right together", *joint_rows(scores)),
-    ]
-    tell_scored(Scored(shown, scores["rows"], {"data": truth.name, "joints": scores["joints"]}), json)
+    from unipose.task import told
+
+    tell_scored(told(evaluate_protocol(protocol, predictions, truth), truth.name), json)
 
 
 if __name__ == "__main__":

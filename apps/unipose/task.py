@@ -11,9 +11,17 @@ from typing import Any
 import torch
 from pointcloud_weak.frames import Frames
 from pointcloud_weak.pseudo import Labels
-from pointcloud_weak.scores import Models, evaluate, label_errors, student_errors, teacher_errors
+from pointcloud_weak.scores import (
+    Models,
+    evaluate,
+    label_errors,
+    predictions,
+    student_errors,
+    teacher_errors,
+)
 from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import Teacher
+from posedata.scoring.pose_files import Poses, joint_rows, pose_protocol, score_methods, table_rows
 from posedata.splits import Part
 from posedata.terminal import print_line
 from posetrain import lifecycle
@@ -22,7 +30,7 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
+from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
@@ -155,11 +163,33 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
         yield Table(f"People of the {part}", HEADER, lines(metrics[part], LABELS))
 
+    def score(self, trained: UniPoseRun, protocol: str) -> Scored:
+        """Joints in the camera's frame against the truth, without any alignment."""
+        scored, clips = pose_protocol(protocol), trained.data.test
+        truth = clips.truth().flatten(0, 1).double()
+        known = truth.isfinite().all(-1)
+        if not known.any():
+            raise ValueError(f"{clips.origin}: has no true 3D joints of the test; nothing can be scored")
+        found = predictions(trained.model, clips)
+        methods = {label: found[key].double() for key, label in LABELS.items() if key in found}
+        true = Poses(truth.masked_fill(~known[..., None], 0), known, clips.skeleton)
+        return told(score_methods(scored, methods, clips.skeleton, true), clips.store.fingerprint)
+
     def report(self, trained: UniPoseRun, metrics: Metrics) -> Path:
         return write_report(trained.run, trained.model, trained.data.test, trained.recipe, metrics)
 
 
 UNIPOSE = UniPoseTask()
+
+
+def told(scores: dict[str, Any], data: str) -> Scored:
+    """What a protocol found, as tables and as results."""
+    title = f"{scores['protocol']}: {scores['frames']} frames"
+    shown: list[Table | str] = [
+        Table(title, ("method", "mAP@10cm, %", "MPJPE, mm", "from"), table_rows(scores)),
+        Table("Percent of joints within 10 cm, left and right together", *joint_rows(scores)),
+    ]
+    return Scored(shown, scores["rows"], {"data": data, "joints": scores["joints"]})
 
 
 def open_run(folder: Path) -> UniPoseRun:

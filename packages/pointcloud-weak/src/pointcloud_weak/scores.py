@@ -64,6 +64,22 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
     return found
 
 
+def predictions(models: Models, clips: Clips) -> dict[str, Float[Tensor, "F J 3"]]:
+    """Joints of every frame in the camera's frame, metres, by the name of what found them.
+
+    Students that see pictures are told the true depth of the root.
+    """
+    frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
+    found = {}
+    for name in models:
+        if name.startswith("teacher"):
+            found[name] = predict_clips(models.get_teacher(name), clips).flatten(0, 1)
+        else:
+            model = models.get_student(name)
+            found[name] = predict_frames(model, frames, frames.reference(model.kind, truth))
+    return found
+
+
 def teacher_errors(model: Teacher, clips: Clips) -> Metrics:
     """`errors` of a teacher on clips."""
     return errors(predict_clips(model, clips), clips.truth(), clips.skeleton)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -90,10 +91,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     Raises:
         ValueError, FileNotFoundError: naming file, field and cure.
     """
-    known = DATASETS | {protocol.name: protocol for protocol in DATASETS.values()}
-    if name not in known:
-        raise ValueError(f"protocol {name!r} is not known; use one of {', '.join(known)}")
-    protocol = known[name]
+    protocol = pose_protocol(name)
     true = read_poses(Path(truth), protocol)
     said = read_poses(Path(predictions), protocol)
     if len(said.joints) != len(true.joints):
@@ -101,13 +99,31 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
             f"{predictions}: has {len(said.joints)} poses, {truth} has {len(true.joints)} to compare with;"
             " predict every test frame, in its order"
         )
-    methods = {Path(predictions).stem: said.joints}
-    if said.skeleton.name == true.skeleton.name:
-        methods |= _free(true)
+    return score_methods(protocol, {Path(predictions).stem: said.joints}, said.skeleton, true)
+
+
+def pose_protocol(name: str) -> PoseProtocol:
+    """The protocol of this name, or of this data set. Raises ValueError where there is none."""
+    known = DATASETS | {protocol.name: protocol for protocol in DATASETS.values()}
+    if name not in known:
+        raise ValueError(f"protocol {name!r} is not known; use one of {', '.join(known)}")
+    return known[name]
+
+
+def score_methods(
+    protocol: PoseProtocol, methods: Mapping[str, Float[Tensor, "N J 3"]], skeleton: Skeleton, true: Poses
+) -> dict[str, Any]:
+    """Scores of several methods on the same frames, as `evaluate_protocol` returns them.
+
+    Args:
+        methods: their joints, in the camera's frame, metres, by a name for the table.
+        skeleton: of the methods.
+    """
+    first = next(iter(methods))
+    if skeleton.name == true.skeleton.name:
+        methods = {**methods, **_free(true)}
     scores = {
-        method: protocol.score(
-            joints, true.joints, said.skeleton, true_skeleton=true.skeleton, valid=true.valid
-        )
+        method: protocol.score(joints, true.joints, skeleton, true_skeleton=true.skeleton, valid=true.valid)
         for method, joints in methods.items()
     }
     rows = [
@@ -123,8 +139,7 @@ def evaluate_protocol(name: str, predictions: str | Path, truth: str | Path) -> 
     joints = [{"method": m, **_sides_together(s["map_percent_by_joint"])} for m, s in scores.items()]
     if "itop" in protocol.formats:
         joints += [dict(row) for row in published_table("unipose/itop-joints").rows]
-    frames = scores[Path(predictions).stem]["frames"]
-    return {"protocol": protocol.title, "frames": frames, "rows": rows, "joints": joints}
+    return {"protocol": protocol.title, "frames": scores[first]["frames"], "rows": rows, "joints": joints}
 
 
 def table_rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
