@@ -7,23 +7,19 @@ from pathlib import Path
 
 import torch
 from polypose.loading import load
-from polypose.measuring import Metrics, branch_errors, branch_row, calibrate, estimates
+from polypose.measuring import Metrics, anywhere_rows, branch_row, calibrate, estimates
 from polypose.model import Model
-from polypose.network import POSE_SKELETON, Modality
+from polypose.network import Modality
 from polypose.samples import Sample
 from polypose.spread import fit
 from posedata.results import write_results
-from posedata.scoring import breakdown
 from posedata.terminal import print_line
-from posedata.views import get_rig, sample_cameras
-from posedata.views.batch import DETECTED, TRUE, see
 from posetrain.task import Table
 
 from unihpr.card import write_card
 from unihpr.data import TrainingData, prepare_stores
 from unihpr.recipe import Recipe
 
-ANYWHERE = "anywhere"
 VIEWS, PICTURES = 16_000, 4000
 """Of training, that the spread is fitted to."""
 Say = Callable[[str], None]
@@ -85,29 +81,12 @@ def branches_of(data: TrainingData) -> dict[str, tuple[Modality, Sample]]:
 def measure(model: Model, data: TrainingData) -> Iterator[Metrics]:
     """Rows of the card: every branch on rendered views, and lifting before cameras that may stand anywhere.
 
-    A row has `rig`, `branch` and what `polypose.measuring.branch_row` says. Of cameras anywhere further rows
-    have `by` and `range`: the error over parts of equal size, by roll, elevation and field of view.
+    A row has `rig`, `branch` and what `polypose.measuring.branch_row` says; then follow those of
+    `polypose.measuring.anywhere_rows`.
     """
-    network, batch = model.network, model.settings.batch
     rows = data.source.store.tensors(["joints", "subject"], "cpu", data.source.rows)
     people = rows["subject"].long()
     for name, (modality, sample) in branches_of(data).items():
-        row = branch_row(network, modality, sample, people, batch)
+        row = branch_row(model.network, modality, sample, people, model.settings.batch)
         yield {"rig": data.config.rig, "branch": name, **row}
-    generator = torch.Generator().manual_seed(data.config.seed)
-    cameras = sample_cameras(rows["joints"], get_rig(ANYWHERE), generator)
-    views = see(rows["joints"], cameras, POSE_SKELETON).detected(data.virtual.noise, generator)
-    seen = {name: Sample.of(views, model.settings.frame, name) for name in (TRUE, DETECTED)}
-    for name, keypoints in (("lift", TRUE), ("lift_detector", DETECTED)):
-        row = branch_row(network, "2d", seen[keypoints], people, batch)
-        yield {"rig": ANYWHERE, "branch": name, **row}
-    errors = branch_errors(network, "2d", seen[TRUE], batch)[0]
-    ranges = {
-        "roll": breakdown.roll(cameras),
-        "elevation": breakdown.elevation(cameras),
-        "field of view": breakdown.field_of_view(cameras),
-    }
-    for by, values in ranges.items():
-        for part, views_in, error in breakdown.by_range(errors, values, "degrees"):
-            about = {"rig": ANYWHERE, "branch": "lift", "by": by, "range": part}
-            yield {**about, "views": views_in, "mpjpe_mm": error}
+    yield from anywhere_rows(model, rows["joints"], people, data.virtual.noise, data.config.seed)

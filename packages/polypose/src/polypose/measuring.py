@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from posedata.scoring import breakdown
 from posedata.scoring.metrics import best_of, epe_px, mpjpe_mm, pa_mpjpe_mm, pck
 from posedata.scoring.people import interval_by_person
 from posedata.scoring.retrieval import relative_errors
+from posedata.views import get_rig, sample_cameras
+from posedata.views.batch import DETECTED, TRUE, see
+from posedata.views.noise import DetectorNoise
 from posediff import PoseDecoder
 from posediff.calibration import LEVELS, fitted_scale
 from posediff.hypotheses import coverage
 from torch import Tensor
 
 from polypose.batches import decode, embed
-from polypose.network import MODALITIES, Modality, UniHPR
+from polypose.model import Model
+from polypose.network import MODALITIES, POSE_SKELETON, Modality, UniHPR
 from polypose.samples import Sample
 from polypose.spread import Estimates
 
+ANYWHERE = "anywhere"
 CROP_PX = 128.0
 """Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
 HYPOTHESES, MOST = 50, 1000
@@ -181,6 +187,41 @@ def branch_row(
         "joint_inside_90_least": min(joints),
         "joint_inside_90_most": max(joints),
     }
+
+
+def anywhere_rows(
+    model: Model, joints: Float[Tensor, "B J 3"], people: Int[Tensor, " B"], noise: DetectorNoise, seed: int
+) -> Iterator[Metrics]:
+    """Lifting, exact and by a noise model, before cameras that may stand anywhere (the rig of that name).
+
+    Then, with `by` and `range`, the error from exact 2D over parts of equal size, by roll, elevation and
+    field of view.
+
+
+    Args:
+        joints: poses in the world, metres.
+        people: whose each is.
+    """
+    network, batch, generator = model.network, model.settings.batch, torch.Generator().manual_seed(seed)
+    cameras = sample_cameras(joints, get_rig(ANYWHERE), generator)
+    views = see(joints, cameras, POSE_SKELETON).detected(noise, generator)
+    seen = {name: Sample.of(views, model.settings.frame, name) for name in (TRUE, DETECTED)}
+    for name, keypoints in (("lift", TRUE), ("lift_detector", DETECTED)):
+        yield {
+            "rig": ANYWHERE,
+            "branch": name,
+            **branch_row(network, "2d", seen[keypoints], people, batch),
+        }
+    errors = branch_errors(network, "2d", seen[TRUE], batch)[0]
+    ranges = {
+        "roll": breakdown.roll(cameras),
+        "elevation": breakdown.elevation(cameras),
+        "field of view": breakdown.field_of_view(cameras),
+    }
+    for by, values in ranges.items():
+        for part, count, error in breakdown.by_range(errors, values, "degrees"):
+            about = {"rig": ANYWHERE, "branch": "lift", "by": by, "range": part}
+            yield {**about, "views": count, "mpjpe_mm": error}
 
 
 def _some(sample: Sample) -> Sample:
