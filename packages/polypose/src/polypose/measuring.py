@@ -197,7 +197,6 @@ def anywhere_rows(
     Then, with `by` and `range`, the error from exact 2D over parts of equal size, by roll, elevation and
     field of view.
 
-
     Args:
         joints: poses in the world, metres.
         people: whose each is.
