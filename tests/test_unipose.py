@@ -89,7 +89,7 @@ def test_evaluation_of_the_saved_run_repeats_the_numbers(trained: Path, tmp_path
 
 
 def test_a_run_is_scored_by_the_protocol_of_a_data_set(trained: Path, tmp_path: Path) -> None:
-    """Without alignment and on every joint, ITOP's errors are those of `evaluate`; its published rows follow."""
+    """Without alignment and on every joint, ITOP's errors are those of `evaluate`; published rows follow."""
     said = " ".join(command("evaluate", trained, "--protocol", "itop", "--json", tmp_path / "p.json").split())
     scored = json.loads((tmp_path / "p.json").read_text())
     rows = {row["method"]: row for row in scored["rows"] if row["source"] == "computed here"}

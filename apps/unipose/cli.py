@@ -1,11 +1,12 @@
 """The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from posetrain.commands import (
     add_ablate,
+    add_release,
     add_report,
     add_train,
     by_protocol,
@@ -23,6 +24,7 @@ from posetrain.options import (
     SplitOption,
     console,
 )
+from posetrain.task import Table
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import ABOUT
@@ -132,6 +134,15 @@ def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Pa
     from unipose.task import told
 
     tell_scored(told(evaluate_protocol(protocol, predictions, truth), truth.name), json)
+
+
+def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
+    from unipose.release import release
+
+    return release(source, recipe, weights, json)
+
+
+add_release(app, ABOUT, "depth", "depth_release", _release)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pointcloud_weak.pseudo import Labels
 from pointcloud_weak.scores import Models
 from pointcloud_weak.students import KINDS, Kind, Student
 from pointcloud_weak.teacher import Teacher
+from polypose.depth import anchor_network
 from posedata.skeleton import get_skeleton
-from poseenc.anchor import A2JTransformer
 from torch import nn
 
 from unipose.recipe import PseudoConfig, Recipe
@@ -41,21 +41,7 @@ def make_student(recipe: Recipe, kind: Kind, trained: bool = False) -> Student:
     Args:
         trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.
     """
-    config = recipe.student_model
-    net = A2JTransformer(
-        len(get_skeleton(recipe.data.skeleton)),
-        size=recipe.data.image_size,
-        backbone=config.backbone,
-        weights=None if trained else config.weights,
-        freeze=config.weights is not None,
-        depth_range=config.depth_range,
-        depths=config.depths,
-        dim=config.dim,
-        heads=config.heads,
-        layers=(config.encoder_layers, config.decoder_layers),
-        hidden=config.hidden,
-        points=config.points,
-    )
+    net = anchor_network(recipe.student_model, recipe.data.skeleton, recipe.data.image_size, trained=trained)
     return Student(net, kind)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointcloud_weak.losses import WeakWeights
+from polypose.config import AnchorConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Range, Rate, Seed
 from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
@@ -87,27 +88,6 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """The anchor-to-joint network (`poseenc.anchor.A2JTransformer`).
-
-    Attributes:
-        depths: depth anchors, metres about the reference depth.
-        depth_range: metres about it that the depth axis spans.
-    """
-
-    backbone: str = "light"
-    weights: str | None = None
-    dim: Positive = 96
-    hidden: Positive = 192
-    heads: Positive = 4
-    encoder_layers: Positive = 1
-    decoder_layers: Positive = 2
-    points: Positive = 4
-    depths: tuple[float, ...] = (-0.5, 0.0, 0.5)
-    depth_range: tuple[float, float] = (-1.0, 1.0)
-
-
-@dataclass(frozen=True)
 class StageConfig:
     """One training. The learning rate warms up, then falls by a half cosine.
 
@@ -154,7 +134,7 @@ class Recipe:
 
     data: DataConfig = field(default_factory=DataConfig)
     model: TeacherConfig = field(default_factory=TeacherConfig)
-    student_model: StudentConfig = field(default_factory=StudentConfig)
+    student_model: AnchorConfig = field(default_factory=AnchorConfig)
     losses: WeakWeights = field(default_factory=WeakWeights)
     teacher: StageConfig = field(default_factory=StageConfig)
     pseudo: PseudoConfig = field(default_factory=PseudoConfig)

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from pointcloud_weak import DepthUnprojector, isolate_person, subsample
 from pointcloud_weak.ops import farthest_points
-from pointcloud_weak.students import KINDS, depth_picture
+from pointcloud_weak.students import KINDS
 from posedata.geometry.camera import Camera
 from posedata.open3d_loader import open3d
 from posedata.results import write_results
 from posedata.skeleton import get_skeleton
 from posedata.synthetic import Flesh, Renderer, generate_motion
+from poseenc.anchor.depth import depth_picture
 from posetrain.recipe import load_recipe
 from pytorch3d.ops import sample_farthest_points
 from unipose.model import make_student, make_teacher

@@ -12,7 +12,6 @@ from pointcloud_weak.clips import Clips
 from pointcloud_weak.frames import Frames, vary
 from pointcloud_weak.isolated import open_clips
 from pointcloud_weak.pseudo import Labels
-from pointcloud_weak.students import depth_picture, median_depth
 from pointcloud_weak.turn import Turn
 from posedata.detect import KeypointSource
 from posedata.skeleton import get_skeleton
@@ -21,6 +20,7 @@ from posedata.synthetic import film
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import choose_clips, windows
 from posedata.views.noise import DetectorNoise
+from poseenc.anchor.depth import depth_picture
 
 SIZE = 64
 ITOP = get_skeleton("itop15")
@@ -140,7 +140,6 @@ def test_targets_come_back_for_both_students(clips: Clips) -> None:
     assert (picture[frames.person[rows][:, None] == 0] == 1).all()
     assert frames.pictures("rgb", rows).max() <= 1
     person = torch.tensor([[[0.0, 2.0], [3.0, 9.0]]])
-    assert median_depth(person).item() == 3.0
     assert depth_picture(person, torch.tensor([3.0])).flatten().tolist() == [1.0, -1.0, 0.0, 1.0]
 
 

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
+from posedata.views.crops import median_depth
+from poseenc.anchor.depth import depth_picture, to_camera
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from .clips import Clips
-from .students import Kind, Student, depth_picture, median_depth, to_camera
+from .students import Kind, Student
 
 BATCH = 64
 SHIFT, SCALE = 0.06, 0.1
@@ -37,7 +39,11 @@ class Frames:
         person = clips.person_depth(slice(None)).flatten(0, 1)
         index = torch.arange(len(clips)).repeat_interleave(frames)
         return cls(
-            person, clips.image.flatten(0, 1), clips.camera[index], median_depth(person), clips.skeleton
+            person,
+            clips.image.flatten(0, 1),
+            clips.camera[index],
+            median_depth(person, person),
+            clips.skeleton,
         )
 
     def __len__(self) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
-from posedata.geometry.camera import Camera
 from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.attention import quick_attention
 from poseenc.tokens import exact
@@ -47,24 +45,3 @@ class Student(nn.Module):
         """The anchor network's losses, means over the joints that have a weight."""
         with exact(target):
             return self.net.loss(Estimate(*(part.float() for part in estimate)), target, weight)
-
-
-def depth_picture(
-    person: Float[Tensor, "B S S"], reference: Float[Tensor, " B"], reach: float = 1.0
-) -> Float[Tensor, "B 1 S S"]:
-    """A person's depth about a reference, in units of `reach` metres; 1 where the person is not."""
-    near = ((person - reference[:, None, None]) / reach).clamp(-1, 1)
-    return torch.where(person > 0, near, 1.0)[:, None]
-
-
-def median_depth(person: Float[Tensor, "B S S"]) -> Float[Tensor, " B"]:
-    """Median of a person's depth, metres."""
-    return torch.where(person > 0, person, torch.nan).flatten(1).nanmedian(1).values
-
-
-def to_camera(
-    estimate: Float[Tensor, "B J 3"], reference: Float[Tensor, " B"], camera: Camera
-) -> Float[Tensor, "B J 3"]:
-    """A student's pixels and depths as joints in the camera's frame."""
-    depth = reference[:, None] + estimate[..., 2]
-    return camera.unproject(estimate[..., :2], depth)

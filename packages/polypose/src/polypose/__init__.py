@@ -16,6 +16,7 @@ from posedata.lazy import lazily
 if TYPE_CHECKING:
     from polypose.capture import capture
     from polypose.config import ModelConfig, Settings
+    from polypose.depth import DepthLifter
     from polypose.embeddings import Embeddings
     from polypose.inputs import InputWarning
     from polypose.invariant import ViewInvariant
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyPoses",
+    "DepthLifter",
     "Embeddings",
     "InputWarning",
     "Model",

@@ -99,3 +99,39 @@ class InvariantSettings:
     encodes: tuple[Literal["2d", "3d"], ...] = ("2d", "3d")
     data: str = ""
     batch: int = 512
+
+
+@dataclass(frozen=True)
+class AnchorConfig:
+    """The anchor-to-joint network (`poseenc.anchor.A2JTransformer`).
+
+    Attributes:
+        depths: depth anchors, metres about the reference depth.
+        depth_range: metres about it that the depth axis spans.
+    """
+
+    backbone: str = "light"
+    weights: str | None = None
+    dim: Positive = 96
+    hidden: Positive = 192
+    heads: Positive = 4
+    encoder_layers: Positive = 1
+    decoder_layers: Positive = 2
+    points: Positive = 4
+    depths: tuple[float, ...] = (-0.5, 0.0, 0.5)
+    depth_range: tuple[float, float] = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DepthSettings:
+    """How a network of anchors was trained on depth.
+
+    Attributes:
+        size: side in pixels of the squares that it sees.
+        data: fingerprint of what it was trained on.
+        batch: how many pictures go through it at once.
+    """
+
+    size: int = 96
+    data: str = ""
+    batch: int = 64

@@ -21,20 +21,17 @@ from polypose.searching import retrieve, vectors_of
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-class Held(ABC, Generic[NetworkT]):
-    """A trained network.
+class Kept(ABC, Generic[NetworkT]):
+    """A trained network that a file holds.
 
     Attributes:
         network: in evaluation mode.
         source: where it came from, for messages.
         kind: what its file says it is.
-        compared: how its embeddings are.
-        takes: the joints that it is given of people in pictures.
+        skeleton: of its poses.
     """
 
     kind: ClassVar[str]
-    compared: ClassVar[Compared]
-    takes: ClassVar[Skeleton] = POSE_SKELETON
     skeleton: ClassVar[Skeleton] = POSE_SKELETON
 
     def __init__(self, network: NetworkT, source: str = "") -> None:
@@ -57,11 +54,6 @@ class Held(ABC, Generic[NetworkT]):
         self.network.to(device)
         return self
 
-    @property
-    @abstractmethod
-    def modalities(self) -> tuple[Modality, ...]:
-        """What it embeds."""
-
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """What the header of its file says of it."""
@@ -74,6 +66,54 @@ class Held(ABC, Generic[NetworkT]):
         Raises:
             TypeError, KeyError: it says what this version does not know.
         """
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder as the hub has it: the model's file and a card (`polypose[hub]`)."""
+        from polypose.hub import Shared
+
+        Shared(self).save_pretrained(folder)
+
+    def push_to_hub(self, name: str, **options: Any) -> str:
+        """Upload to the hub as "user/name" (`huggingface_hub.ModelHubMixin`); returns its address."""
+        from polypose.hub import Shared
+
+        return str(Shared(self).push_to_hub(name, **options))
+
+    def save(self, path: str | Path, *, half: bool = False) -> Path:
+        """Write one file that `polypose.load` reads; returns its path.
+
+        Args:
+            path: a .safetensors file, or a folder, in which it becomes model.safetensors.
+            half: weights as float16: half the size, to three digits.
+        """
+        return self._write(path, self.about(), own_tensors(self.network), half)
+
+    def _write(self, path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor], half: bool) -> Path:
+        path = Path(path)
+        if path.is_dir():
+            path /= NAME
+        if path.suffix != ".safetensors":
+            raise ValueError(f"{path}: write to a .safetensors file, or to a folder that is there")
+        about = {"skeleton": self.skeleton.name, **about}
+        write_packed(path, Packed(self.kind, about, tensors), half=half)
+        return path
+
+
+class Held(Kept[NetworkT]):
+    """One that embeds.
+
+    Attributes:
+        compared: how its embeddings are.
+        takes: the joints that it is given of people in pictures.
+    """
+
+    compared: ClassVar[Compared]
+    takes: ClassVar[Skeleton] = POSE_SKELETON
+
+    @property
+    @abstractmethod
+    def modalities(self) -> tuple[Modality, ...]:
+        """What it embeds."""
 
     def retrieve(self, queries: Any, gallery: Any, k: int = 10) -> Neighbours:
         """The nearest of a gallery, best first: `.similarity` (Q, k) and `.row` (Q, k).
@@ -114,34 +154,3 @@ class Held(ABC, Generic[NetworkT]):
         path = Path(self.source)
         run = path.parent.name if path.name == NAME else path.name
         return {"run": run, "weights": digest.hexdigest(), "skeleton": self.skeleton.name}
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a folder as the hub has it: the model's file and a card (`polypose[hub]`)."""
-        from polypose.hub import Shared
-
-        Shared(self).save_pretrained(folder)
-
-    def push_to_hub(self, name: str, **options: Any) -> str:
-        """Upload to the hub as "user/name" (`huggingface_hub.ModelHubMixin`); returns its address."""
-        from polypose.hub import Shared
-
-        return str(Shared(self).push_to_hub(name, **options))
-
-    def save(self, path: str | Path, *, half: bool = False) -> Path:
-        """Write one file that `polypose.load` reads; returns its path.
-
-        Args:
-            path: a .safetensors file, or a folder, in which it becomes model.safetensors.
-            half: weights as float16: half the size, to three digits.
-        """
-        return self._write(path, self.about(), own_tensors(self.network), half)
-
-    def _write(self, path: str | Path, about: dict[str, Any], tensors: dict[str, Tensor], half: bool) -> Path:
-        path = Path(path)
-        if path.is_dir():
-            path /= NAME
-        if path.suffix != ".safetensors":
-            raise ValueError(f"{path}: write to a .safetensors file, or to a folder that is there")
-        about = {"skeleton": self.skeleton.name, **about}
-        write_packed(path, Packed(self.kind, about, tensors), half=half)
-        return path

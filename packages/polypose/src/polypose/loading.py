@@ -8,15 +8,29 @@ from typing import Any, Literal, overload
 
 from posediff.network import ResidualMLP
 
+from polypose.depth import DepthLifter
+from polypose.held import Kept
 from polypose.invariant import ViewInvariant
 from polypose.model import Model
-from polypose.network import POSE_SKELETON
 from polypose.packed import NAME, fill, read_packed
 
 WEIGHTS = Path(__file__).with_name("weights")
 PACKAGED = WEIGHTS / "unihpr.safetensors"
 INVARIANT = WEIGHTS / "vvipe.safetensors"
-KINDS: dict[str, type[Model] | type[ViewInvariant]] = {kind.kind: kind for kind in (Model, ViewInvariant)}
+DEPTH = WEIGHTS / "depth.safetensors"
+KINDS: dict[str, type[Kept[Any]]] = {kind.kind: kind for kind in (Model, ViewInvariant, DepthLifter)}
+OWN: dict[Any, tuple[Path, str]] = {
+    None: (
+        PACKAGED,
+        "a run's folder (typer apps/unihpr train makes one), a model.safetensors, or a name on the hub",
+    ),
+    "view-invariant": (
+        INVARIANT,
+        "the folder of a run of V-VIPE (typer apps/vvipe train makes one) or its model.safetensors",
+    ),
+    "depth": (DEPTH, "a file that typer apps/unipose release wrote"),
+}
+"""The package's own weights by name, and what to give where they are missing."""
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")
 
 
@@ -25,14 +39,17 @@ def load(source: None = None) -> Model: ...
 @overload
 def load(source: Literal["view-invariant"]) -> ViewInvariant: ...
 @overload
+def load(source: Literal["depth"]) -> DepthLifter: ...
+@overload
 def load(source: str | Path | None) -> Any: ...
 def load(source: str | Path | None = None) -> Any:
-    """A trained model, on the CPU: a `Model`, or of a run of V-VIPE a `ViewInvariant`.
+    """A trained model, on the CPU: a `Model`, of a run of V-VIPE a `ViewInvariant`, of UniPose's depth
+    student a `DepthLifter`.
 
     Args:
         source: the folder of a finished run; a file that training or `save` wrote; "user/name" on the hub
-            (`pip install 'polypose[hub]'`); "view-invariant", the package's V-VIPE; or nothing: the package's
-            UniHPR.
+            (`pip install 'polypose[hub]'`); "view-invariant", the package's V-VIPE; "depth", its student of
+            UniPose; or nothing: the package's UniHPR.
 
     Raises:
         FileNotFoundError: there is no model there.
@@ -45,16 +62,17 @@ def load(source: str | Path | None = None) -> Any:
             raise FileNotFoundError(f"{path}: no such file; finish the training (--resume), which writes it")
     packed = read_packed(path)
     if packed.kind not in KINDS:
-        known = " and ".join(KINDS)
+        known = ", ".join(KINDS)
         raise ValueError(f"{path}: holds a model of kind {packed.kind[:40]!r}, this polypose loads {known}")
+    kind = KINDS[packed.kind]
     about, unknown = (
         dict(packed.about),
         f"{path}: says what this polypose does not know; pip install -U polypose",
     )
     try:
-        if about.pop("skeleton") != POSE_SKELETON.name:
-            raise ValueError(f"{path}: poses are not {POSE_SKELETON.name}; pip install -U polypose")
-        model = KINDS[packed.kind].described(about, str(path))
+        if about.pop("skeleton") != kind.skeleton.name:
+            raise ValueError(f"{path}: poses are not {kind.skeleton.name}; pip install -U polypose")
+        model = kind.described(about, str(path))
     except (TypeError, KeyError):
         raise ValueError(unknown) from None
     fill(model.network, packed.tensors, path)
@@ -65,20 +83,12 @@ def load(source: str | Path | None = None) -> Any:
 
 
 def _path(source: str | Path | None) -> Path:
-    if source is None:
-        if not PACKAGED.is_file():
-            raise FileNotFoundError(
-                "no weights come with this version of polypose: give a run's folder (typer apps/unihpr train"
-                " makes one), a model.safetensors, or a name on the hub"
-            )
-        return PACKAGED
-    if source == "view-invariant":
-        if not INVARIANT.is_file():
-            raise FileNotFoundError(
-                "no view-invariant weights come with this version of polypose: give the folder of a run of"
-                " V-VIPE (typer apps/vvipe train makes one) or its model.safetensors"
-            )
-        return INVARIANT
+    if source is None or source in OWN:
+        path, other = OWN[source]
+        if not path.is_file():
+            named = "" if source is None else f"{source} "
+            raise FileNotFoundError(f"no {named}weights come with this version of polypose: give {other}")
+        return path
     path = Path(source)
     if isinstance(source, str) and not path.exists() and _HUB.fullmatch(source):
         from polypose.hub import fetched

@@ -124,7 +124,7 @@ class Model(Held[UniHPR]):
         """Write one file that `polypose.load` reads; returns its path.
 
         Args:
-            path, half: as of `Held.save`.
+            path, half: as of `Kept.save`.
             decodes: leave other decoders out; lifting and retrieval need that of "3d" alone.
         """
         decodes = self.settings.decodes if decodes is None else decodes

@@ -1,0 +1,115 @@
+"""Depth images to 3D: the way from pixels to the camera's frame, the file, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import polypose
+import pytest
+import torch
+from polypose.config import AnchorConfig, DepthSettings
+from polypose.depth import DepthLifter, DepthNetwork, anchor_network
+from torch import Tensor, nn
+
+SMALL = AnchorConfig(dim=32, hidden=32, heads=2, decoder_layers=1, points=2)
+CAMERA = (200.0, 210.0, 79.5, 59.5)
+
+
+def small(seed: int = 0) -> DepthLifter:
+    torch.manual_seed(seed)
+    network = DepthNetwork(anchor_network(SMALL, "itop15", 32), 15)
+    network.sd.copy_(torch.linspace(0.01, 0.15, 15))
+    return DepthLifter(network, SMALL, DepthSettings(size=32, data="some"))
+
+
+class Middle(nn.Module):
+    """Says that every joint lies in the middle of what is nearer than nothing, 10 cm beneath its median."""
+
+    def __init__(self, like: DepthNetwork) -> None:
+        super().__init__()
+        self.sd = like.sd
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        person = (pictures[:, 0] < 1).float()
+        rows, columns = (torch.arange(n, dtype=torch.float32) for n in person.shape[1:])
+        count = person.sum((1, 2))
+        x, y = ((person.sum(axis) * at).sum(1) / count for axis, at in ((1, columns), (2, rows)))
+        return torch.stack([x, y, torch.full_like(x, 0.1)], -1)[:, None].expand(-1, 15, 3)
+
+
+def disc(x: float, y: float, radius: float, depth: float) -> np.ndarray:
+    """(120, 160) metres: a disc before nothing."""
+    rows, columns = np.mgrid[:120, :160]
+    return np.where((rows - y) ** 2 + (columns - x) ** 2 <= radius**2, depth, 0).astype(np.float32)
+
+
+def test_what_is_seen_comes_back_to_where_it_is_in_the_camera() -> None:
+    """A disc about (x, y) at depth z: joints 10 cm behind its middle, x = (u - cx) z / fx."""
+    model = small()
+    model.network = Middle(model.network)  # type: ignore[assignment]
+    places = ((60.0, 40.0, 20.0, 2.0), (90.0, 70.0, 35.0, 3.5), (30.0, 90.0, 28.0, 1.0))
+    depth = np.stack([disc(*place) for place in places])
+    depth[0, 100:, 100:] = 2.2  # somebody else
+    mask = np.stack([disc(*place) > 0 for place in places])
+    poses = model.lift(depth, CAMERA, mask)
+    assert poses.skeleton.name == "itop15"
+    for found, (x, y, _, z) in zip(poses.placed, places, strict=True):
+        far = z + 0.1
+        wanted = [(x - CAMERA[2]) * far / CAMERA[0], (y - CAMERA[3]) * far / CAMERA[1], far]
+        # half a pixel of a square of 32 that is some 50 wide
+        np.testing.assert_allclose(found, np.tile(wanted, (15, 1)), atol=0.012 * far)
+    assert np.all(poses.joints[:, model.skeleton.root] == 0)
+    matrix = np.array([[200.0, 0, 79.5], [0, 210.0, 59.5], [0, 0, 1]])
+    millimetres = (depth * 1000).astype(np.uint16)
+    again = model.lift(torch.from_numpy(millimetres.astype(np.int32)), matrix, torch.from_numpy(mask))
+    assert isinstance(again.joints, Tensor)
+    np.testing.assert_allclose(again.placed.numpy(), poses.placed, atol=2e-3)
+
+
+def test_nobody_is_no_pose_and_draws_spread_as_is_said() -> None:
+    model = small()
+    depth = np.stack([disc(80, 60, 30, 2.0), np.zeros((120, 160), np.float32)])
+    depth[1, 0, :5] = 1.0
+    poses = model.lift(depth, CAMERA)
+    assert poses.valid.tolist() == [True, False]
+    assert np.isnan(poses.joints[1]).all()
+    assert np.isnan(poses.translation[1]).all()
+    drawn = poses.sample(4000)
+    np.testing.assert_allclose(drawn[:, 0].std(0).mean(-1), model.network.sd.numpy(), rtol=0.05)
+    np.testing.assert_allclose(drawn[:, 0].mean(0), poses.joints[0], atol=0.01)
+    assert "1 person, itop15, camera frame" in repr(poses)
+
+
+def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
+    model, depth = small(), disc(80, 60, 30, 2.0)[None]
+    again = polypose.load(model.save(tmp_path / "depth.safetensors"))
+    assert isinstance(again, DepthLifter)
+    assert (again.config, again.settings) == (model.config, model.settings)
+    first, second = (m.lift(depth, CAMERA) for m in (model, again))
+    np.testing.assert_array_equal(first.placed, second.placed)
+    np.testing.assert_array_equal(first.sd, second.sd)
+    half = polypose.load(model.save(tmp_path / "half.safetensors", half=True))
+    np.testing.assert_allclose(half.lift(depth, CAMERA).placed, first.placed, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("depth", "mask", "message"),
+    [
+        (np.ones((120, 160)), None, r"give \(N, H, W\), depth\[None\] of one image"),
+        (np.full((1, 120, 160), 2000.0), None, "divide by 1000: they look like millimetres"),
+        (np.full((1, 120, 160), 60_000, np.uint16), None, "beyond 60 m"),
+        (np.full((1, 120, 160), -1.0), None, "-1.00 m is behind the camera"),
+        ([["a"]], None, "depth: holds"),
+        (np.ones((1, 120, 160)), np.ones((1, 120, 80), bool), "as large as the depth"),
+        (np.ones((1, 120, 160)), np.ones((1, 120, 160)), "mask: is float64"),
+    ],
+)
+def test_what_is_no_depth_is_refused(depth: object, mask: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small().lift(depth, CAMERA, mask)
+
+
+def test_intrinsics_of_another_size_are_told() -> None:
+    told: list[str] = []
+    small().lift(disc(80, 60, 30, 2.0)[None], (400.0, 400.0, 319.5, 239.5), say=told.append)
+    assert "are they of these images?" in " ".join(told)
