@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polypose
 import pytest
 import unihpr.cli
 import unihpr.data
@@ -182,6 +183,16 @@ def test_unipose(tmp_path: Path) -> None:
     assert {row["frames"] for row in rows} == {"validation"}
     assert learnt(path) == learnt(followed(unipose.cli.app, tmp_path, settings, 0, "--no-report"))
     assert "kept for validation" in (path / "report.html").read_text()
+    weights, told = tmp_path / "depth.safetensors", tmp_path / "release.json"
+    given = [word for item in (*settings, "twins=false") for word in ("--set", item)]
+    run(unipose.cli.app, "release", "--from", path, "--weights", weights, "--json", told, *given)
+    row = json.loads(told.read_text())["rows"][0]
+    before = json.loads((path / "metrics.json").read_text())["test"]["student_depth"]
+    assert row["mpjpe_mm"] == pytest.approx(before["mpjpe_mm"], rel=0.2)  # another square, about a silhouette
+    assert f"alignment: {row['mpjpe_mm']:.1f} mm" in weights.with_suffix(".md").read_text()
+    assert polypose.load(weights).settings.size == unipose_tiny.tiny(tmp_path).data.image_size
+    off = np.sqrt(np.square(row["mpjpe_mm"] / 1000) / 3)
+    assert 0.2 * off < polypose.load(weights).network.sd.mean() < 2 * off
 
 
 def test_hands(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pointcloud_weak.clips import Clips
@@ -33,7 +34,7 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
 
     Args:
         source: the run.
-        recipe: that it was trained by.
+        recipe: of releases; what counts is that which the run was trained by.
         weights: the .safetensors to write; the card goes beside it, as .md.
         json: the results file to write.
 
@@ -41,12 +42,11 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
         FileNotFoundError, ValueError: there is no such run, it is of another skeleton, or the split has no
             validation people.
     """
-    if recipe.data.skeleton != DepthLifter.skeleton.name:
-        raise ValueError(
-            f"data.skeleton is {recipe.data.skeleton}; a release has {DepthLifter.skeleton.name}"
-        )
     trained = open_run(source)
-    data = trained.data
+    data, recipe = trained.data, trained.recipe
+    if recipe.data.skeleton != DepthLifter.skeleton.name:
+        skeleton = DepthLifter.skeleton.name
+        raise ValueError(f"{source}: data.skeleton is {recipe.data.skeleton}; a release has {skeleton}")
     student = trained.model.get_student("student_depth")
     held_out = Frames.of(clips := UNIPOSE.on(data, "validation", say).test)
     off = predict_frames(student, held_out, held_out.middle) - clips.truth().flatten(0, 1)
@@ -76,7 +76,7 @@ def measure(model: DepthLifter, clips: Clips) -> dict[str, Any]:
     poses = model.lift(frames.person, intrinsics, say=lambda text: None)
     known = truth.isfinite().all(-1).all(-1) & poses.valid
     found, true, sd = poses.placed[known], truth[known], poses.sd[known]
-    people = torch.as_tensor(clips.store.column("subject"))[known]
+    people = torch.tensor(np.asarray(clips.store.column("subject")))[known]
     low, high = interval_by_person(mpjpe_mm(found, true), people)
     return {
         "method": "student, depth (no 3D label)",
