@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from posedata.errors import one_line
@@ -12,44 +11,11 @@ from posedata.terminal import print_line
 
 from polypose.capture.progress import Watch
 from polypose.search.embedding import Embedder
-from polypose.search.filmed import Eye, read_films
 from polypose.search.manifest import NAME, SEGMENTS, WORK, Entry, Manifest, writing
-from polypose.search.recorded import RATE, around, read_capture, read_format, read_keypoints, read_store
-from polypose.search.rows import Rows
+from polypose.search.reading import DEFAULT, Options, how_read, read
+from polypose.search.recorded import around
 from polypose.search.segments import SegmentWriter
-from polypose.search.sources import Say, Source, find, how_read
-
-
-@dataclass(frozen=True)
-class Options:
-    """How sources are read.
-
-    Attributes:
-        rate: rows a second of everybody, at most.
-        cameras: virtual ones that see motion capture; by none of them has it a place by camera.
-        form: a format of `posedata prepare`, by which each path is read.
-        photos: a folder of photos is a film of so many a second.
-        size, skeleton: of keypoints in files.
-        detector, network: that see people in films.
-    """
-
-    rate: float = RATE
-    cameras: int = 0
-    form: str | None = None
-    photos: float | None = None
-    size: tuple[int, int] | None = None
-    skeleton: str | None = None
-    detector: str = "blazepose"
-    network: str = "full"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < 1e4:
-            raise ValueError(f"--rate {self.rate:g}: give rows a second, above 0")
-        if not 0 <= self.cameras <= 64:
-            raise ValueError(f"--cameras {self.cameras}: give 0 to 64")
-
-
-DEFAULT = Options()
+from polypose.search.sources import Say, Source, find
 
 
 def add(
@@ -147,12 +113,12 @@ class _Adder:
 
     def entry(self, manifest: Manifest, source: Source) -> Entry | None:
         """Index one source; None where it is there already."""
-        how = self._how(source)
+        told = how_read(source, self._options)
         stamp = source.stamp()
         same = next((entry for entry in manifest.entries if entry.path == str(source.path)), None)
-        if same and (same.stamp, same.how) == (stamp, how):
+        if same and (same.stamp, same.how) == (stamp, told):
             return None
-        digest = source.digest(how)
+        digest = source.digest(told)
         if other := next((entry for entry in manifest.entries if entry.digest == digest), None):
             if other is not same:
                 self._say(f"{source.name}: is {other.name}, which is in the index; passed over")
@@ -165,7 +131,9 @@ class _Adder:
         notes: list[str] = []
         writer = SegmentWriter(folder, name)
         try:
-            for rows in self._rows(source, work, notes):
+            for rows in read(
+                source, self._options, work, say=self._say, tell=notes.append, watch=self._watch
+            ):
                 for part in around(rows, self._options.cameras):
                     writer.add(part, self._loaded().embed(part))
         except BaseException:
@@ -182,36 +150,7 @@ class _Adder:
         self._say(f"{name}: {writer.rows:,} poses" + "".join(f"; {note}" for note in notes))
         counts = writer.rows, writer.recordings, writer.seconds
         path = str(source.path)
-        return Entry(name, path, source.kind, digest, how, stamp, final.name, *counts, files, tuple(notes))
-
-    def _how(self, source: Source) -> str:
-        """What decides what a source gives, beside its content."""
-        chosen: dict[str, object] = {"rate": self._options.rate}
-        if source.kind in ("film", "photo", "sequence", "rgbd"):
-            chosen |= {"photos": self._options.photos}
-            chosen |= {"eye": (self._options.detector, self._options.network)}
-        elif source.kind == "keypoints":
-            chosen |= {"size": self._options.size, "skeleton": self._options.skeleton}
-        else:
-            chosen |= {"cameras": self._options.cameras}
-        return how_read(**chosen)
-
-    def _rows(self, source: Source, work: Path, notes: list[str]) -> Iterator[Rows]:
-        options = self._options
-        if source.kind in ("film", "photo", "sequence", "rgbd"):
-            eye = Eye.of(options.detector, options.network)
-            photos = options.photos if source.kind == "sequence" else None
-            yield from read_films(
-                source, eye, work, options.rate, photos, watch=self._watch, tell=notes.append
-            )
-        elif source.kind == "keypoints":
-            yield from read_keypoints(source, options.size, options.skeleton, self._say)
-        elif source.kind == "store":
-            yield from read_store(source, options.rate, self._say)
-        elif source.form is not None:
-            yield from read_format(source, options.rate, self._say)
-        else:
-            yield from read_capture(source, options.rate, self._say)
+        return Entry(name, path, source.kind, digest, told, stamp, final.name, *counts, files, tuple(notes))
 
     def _loaded(self) -> Embedder:
         if self._embedder is None:

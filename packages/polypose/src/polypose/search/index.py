@@ -118,7 +118,8 @@ class PoseIndex:
         """
         if k < 1:
             raise ValueError(f"k is {k}; ask for 1 at least")
-        width = next((s.places[view].shape[1] for s in self.segments if view in s.places), queries.shape[-1])
+        widths = (s.places[view].shape[1] for s in self.segments if view in s.places)
+        width = next(widths, queries.shape[-1])
         if queries.ndim != 2 or queries.shape[1] != width or not bool(queries.isfinite().all()):
             raise ValueError(f"queries: {tuple(queries.shape)}; give finite ones (Q, {width})")
         engine = None if exact or where else self._engine(view)
@@ -132,7 +133,7 @@ class PoseIndex:
         """(n, D) of these rows, in memory; 0 where a row has none."""
         width = next(s.places[view].shape[1] for s in self.segments if view in s.places)
         out = np.zeros((len(rows), width), np.float32)
-        which = np.searchsorted(self._starts, rows, side="right") - 1
+        which = self.segment_of(rows)
         for number in np.unique(which):
             here = which == number
             segment = self.segments[number]
@@ -146,6 +147,10 @@ class PoseIndex:
             raise ValueError(f"{self.path}: has no row {row}; it has {len(self)}")
         number = int(np.searchsorted(self._starts, row, side="right") - 1)
         return self.segments[number], int(row - self._starts[number])
+
+    def segment_of(self, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Which of `segments` rows are in."""
+        return np.searchsorted(self._starts, rows, side="right") - 1
 
     def start(self, segment: Segment) -> int:
         """Number of a segment's first row."""

@@ -140,6 +140,13 @@ def open_approximate(path: Path, view: View) -> Approximate | None:
     return Approximate(engine, about, view)
 
 
+def uncovered(index: PoseIndex, view: View) -> int:
+    """Poses that only an exact search would find."""
+    engine = open_approximate(index.path, view)
+    known = {folder for folder, _ in engine.about.segments} if engine else set()
+    return sum(len(segment) for segment in index.segments if segment.entry.folder not in known)
+
+
 def build(index: PoseIndex, view: View = "invariant", factory: str | None = None, seed: int = 0) -> About:
     """Build an approximate index of all segments, and set it to a recall of `WANTED`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -81,6 +80,7 @@ def find(path: Path, form: str | None = None, rate: float | None = None, say: Sa
         return [Source(path, path.name, "sequence")]
     passed: list[Path] = []
     found = list(_below(path, path.name, passed))
+    passed = [file for file in passed if file.suffix.lower() != ".asf" or not found]
     if passed and found:
         say(f"{path}: {len(passed)} files of other kinds are passed over, {passed[0].name} for one")
     if not found:
@@ -160,8 +160,3 @@ def _npz(path: Path) -> tuple[str, str | None] | None:
     if "joints" in names or {"times", "person_id"} <= names:
         return _MOTION, None
     return (_KEYPOINTS, None) if "keypoints" in names else None
-
-
-def how_read(**options: object) -> str:
-    """Options of reading as a text, the same for the same."""
-    return json.dumps(options, sort_keys=True, default=str)

@@ -25,7 +25,7 @@ class Where:
 
     @classmethod
     def parse(cls, terms: Iterable[str]) -> Where:
-        """Of "recording=walk*", "person=1", "time=10..20", "time=10.."; the same name twice is one or the other.
+        """Of "recording=walk*", "person=1", "time=10..20"; of the same name twice either may fit.
 
         Raises:
             ValueError: a term is none.
