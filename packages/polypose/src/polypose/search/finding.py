@@ -9,11 +9,16 @@ import torch
 from jaxtyping import Float
 
 from polypose.search.embedding import View
+from polypose.search.exact import told
 from polypose.search.index import EVERYTHING, Place, PoseIndex
 from polypose.search.where import Where
 
 GAP = 1.0
 """Seconds between what is found of one person, above which it is told twice."""
+STILL: dict[View, float] = {"invariant": 1.0, "camera": 0.97}
+"""Distance up to which, or cosine down to which, somebody is still in the pose of a moment."""
+_BLOCK, _LEAST = 1024, 0.2
+"""Rows that are looked at together; seconds between two rows that part them at least."""
 _FIRST, _MORE, _MOST = 16, 4, 1 << 15
 """Rows looked for: for each hit asked for, so many times more in the next round, and at most."""
 
@@ -25,8 +30,8 @@ class Hit:
     Attributes:
         place: where it is most alike.
         near: distance of invariant places in the model's space, or cosine of those by camera.
-        start, end: seconds between which rows were found, `GAP` apart at most.
-        rows: how many.
+        start, end: seconds between which somebody stays in that pose (`STILL`), or was found so again.
+        rows: how many were found.
     """
 
     place: Place
@@ -69,12 +74,10 @@ def search(
         found = index.search(query, count, view, where, exact=exact)
         rows, near = found.row[0].numpy(), found.similarity[0].numpy()
         rows, near = rows[rows >= 0], near[rows >= 0]
-        groups = stretches(index, rows, gap)
-        if len(groups) >= k or len(rows) < count or count >= min(len(index), _MOST):
-            break
+        hits = _hits(index, rows, near, k, view, gap)
+        if len(hits) >= k or len(rows) < count or count >= min(len(index), _MOST):
+            return hits
         count *= _MORE
-    order = sorted(groups, key=lambda members: members.min())[:k]
-    return _told(index, order, rows, near, view)
 
 
 def stretches(index: PoseIndex, rows: np.ndarray, gap: float) -> list[np.ndarray]:
@@ -101,13 +104,44 @@ def stretches(index: PoseIndex, rows: np.ndarray, gap: float) -> list[np.ndarray
     return np.split(order, np.flatnonzero(apart) + 1)
 
 
-def _told(
-    index: PoseIndex, groups: list[np.ndarray], rows: np.ndarray, near: np.ndarray, view: View
-) -> list[Hit]:
+def lasting(index: PoseIndex, row: int, view: View, gap: float) -> tuple[float, float]:
+    """Seconds from which and until which somebody stays in the pose of a row."""
+    segment, here = index.locate(row)
+    track = int(np.searchsorted(segment.tracks, here, side="right")) - 1
+    first, last = segment.tracks[track], segment.tracks[track + 1]
+    places, time = segment.places[view], segment.numbers("time")
+    ends = []
+    for step, edge in ((-1, first - 1), (1, last)):
+        at = here
+        while at + step != edge:
+            rows = np.arange(at + step, edge, step)[:_BLOCK]
+            away = told(torch.from_numpy(places[[here]]), torch.from_numpy(places[rows])[None], view)[0]
+            still = (
+                np.abs(away.numpy()) <= STILL[view] if view == "invariant" else away.numpy() >= STILL[view]
+            )
+            still &= np.abs(np.diff(time[[at, *rows]])) <= max(gap, _LEAST)
+            kept = len(rows) if still.all() else int(still.argmin())
+            at = int(rows[kept - 1]) if kept else at
+            if kept < len(rows):
+                break
+        ends.append(float(time[at]))
+    return ends[0], ends[1]
+
+
+def _hits(index: PoseIndex, rows: np.ndarray, near: np.ndarray, k: int, view: View, gap: float) -> list[Hit]:
+    """The first k stretches; what lies within one that is nearer belongs to it."""
     sign = -1.0 if view == "invariant" else 1.0
-    hits = []
-    for members in groups:
+    hits: list[Hit] = []
+    taken: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for members in sorted(stretches(index, rows, gap), key=lambda members: members.min()):
         first, last, best = index.describe([rows[members[0]], rows[members[-1]], rows[members.min()]])
-        nearness = sign * float(near[members.min()])
-        hits.append(Hit(best, nearness, first.time, last.time, len(members)))
+        spans = taken.setdefault((best.source, best.recording, best.person), [])
+        if any(start - gap <= best.time <= end + gap for start, end in spans):
+            continue
+        start, end = lasting(index, best.row, view, gap)
+        start, end = min(start, first.time), max(end, last.time)
+        spans.append((start, end))
+        hits.append(Hit(best, sign * float(near[members.min()]), start, end, len(members)))
+        if len(hits) == k:
+            break
     return hits

@@ -78,7 +78,7 @@ class Manifest:
             if told["version"] != VERSION:
                 raise ValueError(f"{path}: is of version {told['version']}; pip install -U polypose")
             body = told["body"]
-            if told["sha256"] != _digest(body):
+            if told["sha256"] != digest_of(body):
                 raise _damaged(path)
             return cls(body["models"], tuple(_entry(entry) for entry in body["entries"]))
         except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError):
@@ -88,7 +88,7 @@ class Manifest:
         """Replace the manifest; who reads sees the old one or the new one."""
         body = {"models": self.models, "entries": [dataclasses.asdict(entry) for entry in self.entries]}
         body = json.loads(json.dumps(body))
-        told = {"version": VERSION, "body": body, "sha256": _digest(body)}
+        told = {"version": VERSION, "body": body, "sha256": digest_of(body)}
         write_text(index / NAME, json.dumps(told, indent=1, ensure_ascii=False))
 
     def replaced(self, entry: Entry) -> Manifest:
@@ -108,7 +108,8 @@ def _entry(told: dict[str, Any]) -> Entry:
     return Entry(**{**told, "stamp": (int(size), int(changed)), "notes": tuple(told.pop("notes"))})
 
 
-def _digest(body: Any) -> str:
+def digest_of(body: Any) -> str:
+    """sha256 of what a manifest says."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 

@@ -106,7 +106,10 @@ class SegmentWriter:
         return {path.name: _sha256(path) for path in sorted(self._folder.iterdir())}
 
     def abandon(self) -> None:
-        for file in (*self._files.values(),):
+        """Leave it unfinished."""
+        for writer in (self._table, self._jpegs):
+            writer.close()
+        for file in self._files.values():
             file.close()
         for growing in self._vectors.values():
             growing.close()
