@@ -124,7 +124,7 @@ def ask_index(index: PoseIndex, row: int, around: float = 0.0) -> Asked:
     if around:
         track = int(np.searchsorted(segment.tracks, here, side="right")) - 1
         rows = np.arange(segment.tracks[track], segment.tracks[track + 1])
-        rows = rows[np.abs(time[rows] - time[here]) <= around]
+        rows = rows[np.abs(time[rows] - time[here]) <= around + 1e-6]
     places = {view: np.array(values[rows]) for view, values in segment.places.items()}
     if "camera" in places:
         places["camera"][~places["camera"].any(1)] = np.nan

@@ -33,6 +33,8 @@ POLICY = (
 )
 _JSON = 1 << 20
 """Bytes of a question."""
+_LONGEST = 60.0
+"""Seconds of a movement that is asked for."""
 _TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _FILMS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 
@@ -97,6 +99,11 @@ def make_app(library: Library, look: Callable[[Path], list[Person]]) -> FastAPI:
     @app.exception_handler(ValueError)
     async def wrong(request: Request, error: ValueError) -> Response:
         return JSONResponse({"detail": one_line(error)}, 400)
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(ModuleNotFoundError)
+    async def lacking(request: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": one_line(error)}, 503)
 
     _pages(app)
     _questions(app, library, look)
@@ -207,6 +214,8 @@ def _asked(question: Question, library: Library) -> Asked:
         places, time = np.array(question.clip.places, np.float32), np.array(question.clip.time)
         if places.ndim != 2 or len(places) != len(time) or (np.diff(time) <= 0).any():
             raise ValueError("clip: give ascending times, and a place each")
+        if time[-1] - time[0] > _LONGEST:
+            raise ValueError(f"clip: lasts over {_LONGEST:g} s; give a shorter one")
         return Asked({"invariant": places}, time, "the clip")
     assert question.places is not None
     held = {view: np.array([vector], np.float32) for view, vector in question.places.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from concurrent.futures.process import BrokenProcessPool
@@ -115,8 +116,14 @@ def look(path: Path, detector: str, network: str) -> list[Person]:
 class Looker:
     """Looks at files in another process, one after the other; one that dies or hangs is replaced."""
 
-    def __init__(self, detector: str = "blazepose", network: str = "full") -> None:
-        self._how = detector, network
+    def __init__(
+        self,
+        detector: str = "blazepose",
+        network: str = "full",
+        look: Callable[[Path, str, str], list[Person]] = look,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._how, self._look, self._patience = (detector, network), look, patience
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -138,7 +145,7 @@ class Looker:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
             try:
-                return self._pool.submit(look, path, *self._how).result(PATIENCE)
+                return self._pool.submit(self._look, path, *self._how).result(self._patience)
             except (BrokenProcessPool, Late):
                 self._stop()
                 raise ValueError("the file cannot be looked at; convert it to .jpg or .mp4") from None
@@ -150,4 +157,4 @@ class Looker:
         running: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
         pool.shutdown(wait=False, cancel_futures=True)
         for process in running.values():
-            process.terminate()
+            process.kill()
