@@ -13,12 +13,14 @@ from posedata.lazy import lazily
 if TYPE_CHECKING:
     from polypose.search.adding import add, remove
     from polypose.search.asking import Asked, ask
+    from polypose.search.embedding import Embedder
     from polypose.search.finding import Hit, search
     from polypose.search.index import PoseIndex
     from polypose.search.movement import Movement, search_movement
 
 __all__ = [
     "Asked",
+    "Embedder",
     "Hit",
     "Movement",
     "PoseIndex",

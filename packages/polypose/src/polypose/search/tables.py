@@ -55,7 +55,8 @@ def shown(rows: Sequence[Row]) -> Table:
     names = [name for name in (rows[0] if rows else {}) if name not in ("source", "frame", "poses")]
     kept = [name for name in names if any(row[name] not in ("", None) for row in rows)]
     for name in kept or ["nothing is found"]:
-        table.add_column(name)
+        number = bool(rows) and isinstance(rows[0][name], int | float)
+        table.add_column(name, overflow="fold", no_wrap=number, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(f"{v:.2f}" if isinstance(v := row[name], float) else str(v) for name in kept))
     return table
