@@ -10,7 +10,7 @@ from libraries import embedder, movement, quiet, write_joints
 from polypose.search.adding import add, remove
 from polypose.search.asking import ask, ask_index
 from polypose.search.exact import Gallery, nearest, penalties, told
-from polypose.search.finding import Hit, search, stretches
+from polypose.search.finding import search
 from polypose.search.index import PoseIndex
 from polypose.search.ivf import build, open_approximate
 from polypose.search.manifest import SEGMENTS, Manifest
@@ -133,20 +133,17 @@ def test_one_long_stand_does_not_fill_the_list(tmp_path: Path) -> None:
 
 def test_what_is_seldom_found_is_told_apart_by_the_gap(tmp_path: Path) -> None:
     places = np.full((200, 3), 9.0)
-    places[[20, 21, 100, 180]] = [0, 0.1, 0]
+    places[[20, 21, 100, 180]] = np.array([0, 0.1, 0.3, 0.2])[:, None]
     index = made(tmp_path / "index", places)
-    frames = [round(30 * t) for hit in _near(index, 1.0) for t in (hit.start, hit.end)]
-    assert frames == [20, 21, 100, 100, 180, 180]
-    assert [(round(30 * hit.start), round(30 * hit.end)) for hit in _near(index, 3.0)] == [(20, 180)]
+    hits = search(index, np.zeros(3), 3, gap=1.0)
+    assert [(round(30 * hit.start), round(30 * hit.end)) for hit in hits] == [
+        (20, 21),
+        (180, 180),
+        (100, 100),
+    ]
+    assert [hit.place.frame for hit in search(index, np.zeros(3), 2, gap=3.0)] == [20, 180]
     (one,) = search(index, np.zeros(3), 4, where=Where.parse(["frame=20..21", "time=0..1"]))
-    assert (one.place.frame, one.rows) == (20, 2)
-
-
-def _near(index: PoseIndex, gap: float) -> list[Hit]:
-    """The stretches of the four rows that are near."""
-    rows = index.search(torch.zeros(1, 3), 4).row[0].numpy()
-    found = [index.describe(rows[members]) for members in stretches(index, rows, gap)]
-    return [Hit(places[0], 0.0, places[0].time, places[-1].time, len(places)) for places in found]
+    assert (one.place.frame, one.near) == (20, 0.0)
 
 
 def test_an_index_that_no_camera_saw_says_so(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def asked(rows: Rows, embedder: Embedder, at: float | None, until: float | None,
         away = np.abs(rows.time[chosen] - (rows.time[chosen[0]] if at is None else at))
         chosen = chosen[[int(away.argmin())]]
     who = f", person {rows.person}" if rows.person else ""
-    told = f"{name}{who}, {rows.time[chosen[0]]:.2f} s"
+    told = f"{name}{who}" + (f", {rows.time[chosen[0]]:.2f} s" if len(rows) > 1 else "")
     told += f" to {rows.time[chosen[-1]]:.2f} s" if len(chosen) > 1 else ""
     return Asked({view: values[chosen] for view, values in places.items()}, rows.time[chosen], told)
 

@@ -115,10 +115,10 @@ def thumbnails(film: Film, seen: Seen, span: Span) -> dict[int, list[Picture]]:
     wanted: dict[float, list[tuple[Track, int]]] = {}
     for track in seen.tracks:
         last = -np.inf
-        for at in np.flatnonzero(np.isfinite(track.boxes[:, 0])):
+        for at in np.flatnonzero(np.isfinite(track.boxes[:, 0])).tolist():
             time = float(seen.times[track.first + at])
             if time - last >= _EVERY:
-                wanted.setdefault(time, []).append((track, int(at)))
+                wanted.setdefault(time, []).append((track, at))
                 last = time
     out: dict[int, list[Picture]] = {}
     for frame in _at(film.frames(span), sorted(wanted)):

@@ -14,7 +14,7 @@ from polypose.search.index import EVERYTHING, Place, PoseIndex
 from polypose.search.where import Where
 
 GAP = 1.0
-"""Seconds between what is found of one person, above which it is told twice."""
+"""Seconds from a moment of one person within which nothing is told again."""
 STILL: dict[View, float] = {"invariant": 1.0, "camera": 0.97}
 """Distance up to which, or cosine down to which, somebody is still in the pose of a moment."""
 _BLOCK, _LEAST = 1024, 0.2
@@ -25,20 +25,18 @@ _FIRST, _MORE, _MOST = 16, 4, 1 << 15
 
 @dataclass(frozen=True)
 class Hit:
-    """A stretch of one person in one recording that is like what was asked for.
+    """A moment of one person in one recording that is like what was asked for.
 
     Attributes:
         place: where it is most alike.
         near: distance of invariant places in the model's space, or cosine of those by camera.
-        start, end: seconds between which somebody stays in that pose (`STILL`), or was found so again.
-        rows: how many were found.
+        start, end: seconds between which somebody stays in that pose (`STILL`).
     """
 
     place: Place
     near: float
     start: float
     end: float
-    rows: int
 
 
 def search(
@@ -51,9 +49,9 @@ def search(
     gap: float = GAP,
     exact: bool = False,
 ) -> list[Hit]:
-    """The k stretches nearest to a place, best first; fewer where there are not so many.
+    """The k moments nearest to a place, best first; fewer where there are not so many.
 
-    More and more rows are looked for until they make k stretches: those of one long stand make one.
+    More and more rows are looked for until they make k moments: those of one long stand make one.
 
     Args:
         place: of `Embedder.embed`, or of the index itself.
@@ -78,30 +76,6 @@ def search(
         if len(hits) >= k or len(rows) < count or count >= min(len(index), _MOST):
             return hits
         count *= _MORE
-
-
-def stretches(index: PoseIndex, rows: np.ndarray, gap: float) -> list[np.ndarray]:
-    """Which of the rows belong together: of one person in one recording, no more than `gap` seconds apart.
-
-    Returns:
-        places in `rows`, in the order of time.
-    """
-    if not len(rows):
-        return []
-    keys = np.zeros((len(rows), 3), np.int64)
-    times = np.zeros(len(rows))
-    which = index.segment_of(rows)
-    for number in np.unique(which):
-        here = np.flatnonzero(which == number)
-        segment = index.segments[number]
-        local = rows[here] - index.start(segment)
-        keys[here, 0] = number
-        keys[here, 1] = segment.words("recording")[0][local]
-        keys[here, 2] = segment.words("person")[0][local]
-        times[here] = segment.numbers("time")[local]
-    order = np.lexsort([times, *keys.T[::-1]])
-    apart = (np.diff(keys[order], axis=0) != 0).any(1) | (np.diff(times[order]) > gap)
-    return np.split(order, np.flatnonzero(apart) + 1)
 
 
 def lasting(index: PoseIndex, row: int, view: View, gap: float) -> tuple[float, float]:
@@ -129,19 +103,32 @@ def lasting(index: PoseIndex, row: int, view: View, gap: float) -> tuple[float, 
 
 
 def _hits(index: PoseIndex, rows: np.ndarray, near: np.ndarray, k: int, view: View, gap: float) -> list[Hit]:
-    """The first k stretches; what lies within one that is nearer belongs to it."""
-    sign = -1.0 if view == "invariant" else 1.0
+    """Of the rows, best first, those that are the nearest of their person's moment."""
+    who, time = _moments(index, rows)
+    left = np.ones(len(rows), bool)
     hits: list[Hit] = []
-    taken: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for members in sorted(stretches(index, rows, gap), key=lambda members: members.min()):
-        first, last, best = index.describe([rows[members[0]], rows[members[-1]], rows[members.min()]])
-        spans = taken.setdefault((best.source, best.recording, best.person), [])
-        if any(start - gap <= best.time <= end + gap for start, end in spans):
-            continue
-        start, end = lasting(index, best.row, view, gap)
-        start, end = min(start, first.time), max(end, last.time)
-        spans.append((start, end))
-        hits.append(Hit(best, sign * float(near[members.min()]), start, end, len(members)))
-        if len(hits) == k:
-            break
+    while len(hits) < k and left.any():
+        best = int(left.argmax())
+        start, end = lasting(index, int(rows[best]), view, gap)
+        mine = (who == who[best]).all(1) & (time >= start - gap) & (time <= end + gap) & left
+        mine[best] = True
+        left &= ~mine
+        (place,) = index.describe([rows[best]])
+        nearness = float(near[best]) if view == "camera" else -float(near[best])
+        hits.append(Hit(place, nearness, start, end))
     return hits
+
+
+def _moments(index: PoseIndex, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) segment, recording and person of rows as numbers, and (n,) seconds."""
+    who, time = np.zeros((len(rows), 3), np.int64), np.zeros(len(rows))
+    which = index.segment_of(rows)
+    for number in np.unique(which):
+        here = np.flatnonzero(which == number)
+        segment = index.segments[number]
+        local = rows[here] - index.start(segment)
+        who[here, 0] = number
+        who[here, 1] = segment.words("recording")[0][local]
+        who[here, 2] = segment.words("person")[0][local]
+        time[here] = segment.numbers("time")[local]
+    return who, time

@@ -72,7 +72,8 @@ class Approximate:
         import faiss
 
         count = max(_FEWEST, _CANDIDATES * k)
-        params = faiss.SearchParametersIVF(nprobe=probes or self.about.probes)
+        params: Any = faiss.SearchParametersIVF()
+        params.nprobe = probes or self.about.probes
         _, found = self._lists.search(queries.float().numpy(), count, params=params)
         row = self._rows(found, index)
         places = torch.from_numpy(index.places(row.clip(min=0).ravel(), self._view))

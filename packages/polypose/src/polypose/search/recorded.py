@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def read_store(source: Source, rate: float, say: Say) -> Iterator[Rows]:
     frame = np.asarray(store.column("frame")) if "frame" in store else np.arange(len(store))
     order = np.lexsort([frame, *keys[::-1]])
     changes = [np.diff(key[order]) != 0 for key in keys]
-    edges = np.flatnonzero(np.any(changes, axis=0)) + 1 if changes else []
+    edges: Any = np.flatnonzero(np.any(changes, axis=0)) + 1 if changes else []
     fps = float(store.meta.get("fps") or RATE)
     for rows in np.split(order, edges):
         rows = rows[:: stride(fps, rate)]
@@ -134,7 +135,11 @@ def _clip(clip: Clip, skeleton: Skeleton, fps: float, rate: float, recording: st
         return
     kept = slice(None, None, stride(fps, rate))
     frame = np.asarray(clip.columns.get("frame", np.arange(len(clip.joints))))[kept]
-    told = {"recording": recording, "person": _told(clip.subject), "action": _told(clip.action)}
+    told: dict[str, Any] = {
+        "recording": recording,
+        "person": _told(clip.subject),
+        "action": _told(clip.action),
+    }
     column = next((name for name in clip.columns if name.startswith("keypoints_")), None)
     joints = np.array(clip.joints[kept], np.float32)
     if "valid" in clip.columns:
@@ -156,7 +161,7 @@ def _clip(clip: Clip, skeleton: Skeleton, fps: float, rate: float, recording: st
 
 
 def _stored(store: PoseStore, rows: np.ndarray, frame: np.ndarray, fps: float, say: Say) -> Rows:
-    told = {
+    told: dict[str, Any] = {
         ours: _told(store.names(theirs)[int(store.column(theirs)[rows[0]])])
         for ours, theirs in (("recording", "sequence"), ("person", "subject"), ("action", "action"))
         if theirs in store and store.names(theirs)
@@ -177,7 +182,7 @@ def _stored(store: PoseStore, rows: np.ndarray, frame: np.ndarray, fps: float, s
     if column is not None and not np.isfinite(joints).any():
         points = torch.from_numpy(np.array(store.column(column)[rows]))
         box = boxes(points) if box is None else box
-        seen = {"points": points, "skeleton": store.skeleton, "seen_by": camera, "box": box}
+        seen: dict[str, Any] = {"points": points, "skeleton": store.skeleton, "seen_by": camera, "box": box}
         return Rows(frame / fps, frame, **told, **seen)
     body = store.skeleton.convert(torch.from_numpy(joints), POSE_SKELETON, lossy=True)
     local = None if camera is None else camera.world_to_camera(body)

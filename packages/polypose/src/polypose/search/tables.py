@@ -34,8 +34,7 @@ def moments(hits: Sequence[Hit], view: View) -> list[Row]:
     """Rows of a search for a pose."""
     name = "distance" if view == "invariant" else "cosine"
     return [
-        {**_place(hit.place), "start": hit.start, "end": hit.end, "poses": hit.rows, name: round(hit.near, 4)}
-        for hit in hits
+        {**_place(hit.place), "start": hit.start, "end": hit.end, name: round(hit.near, 4)} for hit in hits
     ]
 
 
@@ -52,7 +51,7 @@ def shown(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     table = Table(show_edge=False)
-    names = [name for name in (rows[0] if rows else {}) if name not in ("source", "frame", "poses")]
+    names = [name for name in (rows[0] if rows else {}) if name not in ("source", "frame")]
     kept = [name for name in names if any(row[name] not in ("", None) for row in rows)]
     for name in kept or ["nothing is found"]:
         number = bool(rows) and isinstance(rows[0][name], int | float)
