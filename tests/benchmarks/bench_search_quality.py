@@ -213,7 +213,7 @@ def precision(right: list[bool]) -> float:
 
 def instants(films: Path, path: Path, embedder: Embedder) -> list[Row]:
     """How often the same instant in the other cameras is among the first ten of a moment of the first."""
-    add(path, [films], embedder, Options(rate=1000.0), say=lambda text: None)
+    add(path, [films], embedder, Options(rate=60.0), say=lambda text: None)
     index = PoseIndex.open(path)
     names = [segment.entry.name for segment in index.segments]
     out = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +160,7 @@ class PoseIndex:
         out = []
         for row in rows:
             segment, here = self.locate(int(row))
-            told_: dict[str, Any] = segment.table.slice(here, 1).to_pylist()[0]
+            told_ = segment.row(here)
             box = tuple(told_.pop(side) for side in ("x", "y", "width", "height"))
             seen = None if any(side is None or side != side for side in box) else box
             out.append(Place(row=int(row), source=segment.entry.name, box=seen, **told_))

@@ -96,7 +96,7 @@ class Approximate:
         moved = np.full(len(self.about.segments), -1, np.int64)
         for number, (folder, _) in enumerate(self.about.segments):
             if folder in places:
-                moved[number] = index.gallery(places[folder], self._view).start
+                moved[number] = index.start(index.segments[places[folder]])
         which = np.searchsorted(starts, found, side="right") - 1
         first = moved[which]
         return np.where((found < 0) | (first < 0), -1, found - starts[which] + first)

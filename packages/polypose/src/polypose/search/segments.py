@@ -33,10 +33,19 @@ _WORDS = ("recording", "person", "action", "camera")
 _BOX = ("x", "y", "width", "height")
 
 
+def arrow() -> tuple[Any, Any]:
+    """pyarrow, and its Parquet. ModuleNotFoundError says how to install it."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("pyarrow is not installed: pip install 'polypose[search]'") from None
+    return pyarrow, pyarrow.parquet
+
+
 def schema() -> Any:
     """Of the table."""
-    import pyarrow as pa
-
+    pa, _ = arrow()
     words = [pa.field(name, pa.dictionary(pa.int32(), pa.string())) for name in _WORDS]
     numbers = [pa.field("frame", pa.int64()), pa.field("time", pa.float64())]
     box = [pa.field(name, pa.float32()) for name in _BOX]
@@ -52,8 +61,7 @@ class SegmentWriter:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        import pyarrow.parquet as pq
-
+        _, pq = arrow()
         self._folder, self._name = folder, name
         self._vectors: dict[View, GrowingNpy] = {}
         self._widths: dict[View, int] = {}
@@ -132,8 +140,7 @@ class SegmentWriter:
         number = np.full(len(rows), -1, np.int32)
         if not rows.pictures:
             return number
-        import pyarrow as pa
-
+        pa, _ = arrow()
         for row, _ in rows.pictures:
             number[row:] = self._pictures
             self._pictures += 1
@@ -143,8 +150,7 @@ class SegmentWriter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        import pyarrow as pa
-
+        pa, _ = arrow()
         counts = [len(part["frame"]) for part in self._pending]
         columns: dict[str, Any] = {}
         for place, word in enumerate(_WORDS):
@@ -171,6 +177,8 @@ class Segment:
         for view in VIEWS:
             if f"{view}.npy" in entry.files:
                 self.places[view] = self._mapped(view)
+        self._columns: dict[str, Any] = {}
+        self._last: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
         return self.entry.rows
@@ -189,28 +197,51 @@ class Segment:
     def damaged(self, path: Path, why: str) -> ValueError:
         return ValueError(f"{path}: {why}; remove {self.entry.name} from the index and add it again")
 
-    @cached_property
-    def table(self) -> Any:
-        """Every row (pyarrow)."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(self.folder / TABLE, memory_map=True).cast(schema())
-        except (pa.ArrowException, OSError) as error:
-            raise self.damaged(self.folder / TABLE, f"is no whole table ({str(error)[:60]})") from None
-        if len(table) != len(self):
-            raise self.damaged(self.folder / TABLE, f"has {len(table)} rows of {len(self)}")
-        return table.unify_dictionaries().combine_chunks()
+    def row(self, number: int) -> dict[str, Any]:
+        """What the table says of one row; of a large table only a part is read."""
+        held = self._opened(None)
+        for group in range(held.num_row_groups):
+            count = held.metadata.row_group(group).num_rows
+            if number < count:
+                return dict(self._group(group).slice(number, 1).to_pylist()[0])
+            number -= count
+        raise self.damaged(self.folder / TABLE, f"lacks row {number}")
 
     def words(self, name: str) -> tuple[np.ndarray, list[str]]:
         """A column of names as numbers, and the names."""
-        column = self.table[name].combine_chunks()
-        column = column.chunk(0) if hasattr(column, "chunks") else column
+        column = self._column(name)
         return column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
 
     def numbers(self, name: str) -> np.ndarray:
-        return np.asarray(self.table[name].to_numpy())
+        """A column of numbers."""
+        return np.asarray(self._column(name).to_numpy(zero_copy_only=False))
+
+    def _column(self, name: str) -> Any:
+        if name not in self._columns:
+            table = self._opened([name])
+            if len(table) != len(self):
+                raise self.damaged(self.folder / TABLE, f"has {len(table)} rows of {len(self)}")
+            column = table[name].unify_dictionaries().combine_chunks()
+            self._columns[name] = column.chunk(0) if hasattr(column, "chunks") else column
+        return self._columns[name]
+
+    def _group(self, number: int) -> Any:
+        """The last row group that was asked for is kept."""
+        if self._last is None or self._last[0] != number:
+            self._last = number, self._opened(None).read_row_group(number).cast(schema())
+        return self._last[1]
+
+    def _opened(self, columns: list[str] | None) -> Any:
+        """These columns of the table, or its file."""
+        pa, pq = arrow()
+        try:
+            if columns is None:
+                return pq.ParquetFile(self.folder / TABLE, memory_map=True)
+            table = pq.read_table(self.folder / TABLE, columns=columns, memory_map=True)
+            return table.cast(pa.schema([schema().field(name) for name in columns]))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            why = f"is no whole table ({str(error)[:60]})"
+            raise self.damaged(self.folder / TABLE, why) from None
 
     @cached_property
     def tracks(self) -> np.ndarray:
@@ -222,8 +253,7 @@ class Segment:
 
     def picture(self, number: int) -> bytes | None:
         """A thumbnail."""
-        import pyarrow.parquet as pq
-
+        _, pq = arrow()
         path = self.folder / PICTURES
         if number < 0:
             return None
@@ -243,8 +273,7 @@ class Segment:
 
 
 def _picture_schema() -> Any:
-    import pyarrow as pa
-
+    pa, _ = arrow()
     return pa.schema([pa.field("jpeg", pa.binary())])
 
 
