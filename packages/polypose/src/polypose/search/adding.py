@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -66,6 +67,8 @@ def add(
                 manifest.write(index)
                 tidy(index, manifest)
                 added.append(entry)
+        with contextlib.suppress(OSError):
+            (index / WORK).rmdir()
     if faults and not added and len(faults) == len(sources):
         raise ValueError(faults[0])
     return added

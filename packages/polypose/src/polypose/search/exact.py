@@ -67,23 +67,14 @@ def _pass(gallery: Gallery, queries: Tensor, best: Best) -> None:
     tile = min(_MOST, max(_LEAST, _BLOCK // len(queries)))
     memory = queries.new_empty(len(queries) * min(tile, len(gallery.places)))
     for start in range(0, len(gallery.places), tile):
-        rows = _tensor(gallery.places[start : start + tile])
-        taken = _tensor(gallery.penalty[start : start + tile])
+        rows = torch.from_numpy(gallery.places[start : start + tile])
+        taken = torch.from_numpy(gallery.penalty[start : start + tile])
         shape = len(queries), len(rows)
         similarity = torch.mm(queries, rows.T, out=memory[: shape[0] * shape[1]].view(shape))
         similarity.sub_(taken)
         if gallery.keep is not None:
             similarity.masked_fill_(~torch.from_numpy(gallery.keep[start : start + tile]), -torch.inf)
         best.add(similarity, gallery.start + start)
-
-
-def _tensor(values: np.ndarray) -> Tensor:
-    """A tensor over the same memory; what is mapped is read, never written."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(values)
 
 
 def told(queries: Float[Tensor, "Q D"], places: Float[Tensor, "Q k D"], view: View) -> Float[Tensor, "Q k"]:

@@ -188,6 +188,8 @@ class Segment:
         try:
             with path.open("rb") as file:
                 places = MappedNpy.map(file).array
+            if len(places):  # torch takes memory that may be written, which is then a copy
+                places = np.load(path, mmap_mode="c", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise self.damaged(path, str(error)) from None
         if places.dtype != np.float32 or places.ndim != 2 or len(places) != len(self):

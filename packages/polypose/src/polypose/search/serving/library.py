@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from polypose.capture.films import FILMS, PICTURES
 from polypose.network import POSE_SKELETON
 from polypose.search.adding import require_own
 from polypose.search.asking import Asked, ask_index, asked
@@ -129,7 +130,8 @@ class Library:
 
 def _is_same(entry: Entry) -> bool:
     path = Path(entry.path)
-    if entry.kind not in _SHOWN or path.is_symlink() or not path.is_file():
+    shown = entry.kind in _SHOWN and path.suffix.lower() in (*FILMS, *PICTURES)
+    if not shown or path.is_symlink() or not path.is_file():
         return False
     stat = path.stat()
     return (stat.st_size, stat.st_mtime_ns) == entry.stamp
