@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from posedata.errors import one_line
-from posedata.terminal import Terminal, visible
+from posedata.terminal import Terminal
+
+from polypose.faults import faults as _faults
+from polypose.search.cli import index_app, search, serve
 
 if TYPE_CHECKING:
     from polypose.invariant import ViewInvariant
@@ -21,6 +20,9 @@ app = typer.Typer(
 )
 export_app = typer.Typer(no_args_is_help=True, help="Write the model for other programs.")
 app.add_typer(export_app, name="export")
+app.add_typer(index_app, name="index")
+app.command()(search)
+app.command()(serve)
 console = Terminal(highlight=False, soft_wrap=True)
 
 Part = Literal["lifter", "image", "2d", "3d"]
@@ -287,16 +289,6 @@ def _model(source: str | None) -> Model | ViewInvariant:
     from polypose.loading import load
 
     return load(source)
-
-
-@contextlib.contextmanager
-def _faults() -> Iterator[None]:
-    """What the user can mend becomes one line and exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(visible(f"polypose: {one_line(error)}"), file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

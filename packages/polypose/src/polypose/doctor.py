@@ -22,6 +22,10 @@ NEEDS = {
     "av": "to read films: pip install 'polypose[video]'",
     "ai-edge-litert": "to see people in pictures: pip install 'polypose[video]'",
     "ezc3d": "to write C3D: pip install 'polypose[video]'",
+    "pyarrow": "for polypose index and search: pip install 'polypose[search]'",
+    "faiss-cpu": "to search very large indexes: pip install 'polypose[search]'",
+    "dtaidistance": "to align movements in time: pip install 'polypose[search]'",
+    "fastapi": "for the page of an index: pip install 'polypose[serve]'",
 }
 """Of the extras, what each is for."""
 

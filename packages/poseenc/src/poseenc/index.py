@@ -4,34 +4,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.lib.format import open_memmap
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from poseenc.best import Best, Neighbours
+
+__all__ = ["EmbeddingIndex", "Neighbours", "unit_queries"]
+
 BLOCK = 2**21
 """Similarities computed at once: 8 MiB, which a processor's cache holds."""
-
-RUN = 256
-"""Columns whose greatest similarity decides whether they are looked at one by one."""
-
 
 DIGEST = b"polypose-index-sha256:"
 """What follows the array in a saved index: this, and the hexadecimal digest of all before it."""
 
 CHUNK = 2**24
 """Bytes read at once where a file is checked."""
-
-
-class Neighbours(NamedTuple):
-    """Best first. Places that the gallery cannot fill hold row -1 and similarity -inf."""
-
-    similarity: Float[Tensor, "Q k"]
-    row: Int[Tensor, "Q k"]
 
 
 class EmbeddingIndex:
@@ -149,10 +141,7 @@ class EmbeddingIndex:
         return index
 
     def _search_block(self, queries: Tensor, k: int, leave_out: Tensor | None, tile: int) -> Neighbours:
-        best = Neighbours(
-            queries.new_full((len(queries), k), -torch.inf),
-            torch.full((len(queries), k), -1, dtype=torch.long, device=queries.device),
-        )
+        best = Best(len(queries), k, queries.device)
         memory = queries.new_empty(len(queries) * min(tile, len(self)))
         for start in range(0, len(self), tile):
             rows = self._rows(start, start + tile, queries.device)
@@ -163,57 +152,12 @@ class EmbeddingIndex:
                 index = torch.arange(start, start + len(rows), device=queries.device)
                 out = (index >= leave_out[:, :1]) & (index < leave_out[:, 1:])
                 similarity = similarity.masked_fill(out, -torch.inf)
-            found = _top(similarity, min(k, len(rows))) if start == 0 else _above(similarity, best.similarity)
-            best = _merge(best, found, start, k)
-        return best
+            best.add(similarity, start)
+        return best.found
 
     def _rows(self, start: int, stop: int, device: torch.device) -> Tensor:
         rows = self._vectors[start:stop]
         return (rows if isinstance(rows, Tensor) else torch.from_numpy(np.array(rows))).to(device)
-
-
-def _top(similarity: Tensor, k: int) -> Neighbours:
-    """``topk`` with ties by the lower column: only rows tied across the last place need a full sort."""
-    values, columns = similarity.topk(k, dim=1)
-    tied = (similarity >= values[:, -1:]).sum(dim=1) > k
-    if tied.any():
-        columns[tied] = similarity[tied].argsort(dim=1, descending=True, stable=True)[:, :k]
-    columns = columns.sort(dim=1).values
-    values, order = similarity.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    return Neighbours(values, columns.gather(1, order))
-
-
-def _above(similarity: Tensor, best: Tensor) -> Neighbours:
-    """What beats the last of the ``best`` (Q, k), in order of columns, filled up with -inf.
-
-    The longer the search, the less there is of it: of most runs of columns only the greatest value is looked
-    at, which costs a tenth of computing them, where ``topk`` over all of them would cost several times as
-    much.
-    """
-    last = best[:, -1:]
-    length = next(n for n in (RUN, 1) if similarity.shape[1] % n == 0)
-    runs = similarity.unflatten(1, (-1, length))
-    query, run = (runs.amax(dim=2) > last).nonzero(as_tuple=True)
-    some = runs[query, run]
-    entry, place = (some > last[query]).nonzero(as_tuple=True)
-    query, column = query[entry], run[entry] * length + place
-    count = torch.bincount(query, minlength=len(similarity))
-    rank = torch.arange(len(query), device=query.device) - (count.cumsum(0) - count)[query]
-    shape = (len(similarity), int(count.max()) if len(query) else 0)
-    found = Neighbours(similarity.new_full(shape, -torch.inf), query.new_full(shape, -1))
-    found.similarity[query, rank] = some[entry, place]
-    found.row[query, rank] = column
-    return found
-
-
-def _merge(best: Neighbours, found: Neighbours, start: int, k: int) -> Neighbours:
-    """The k best of both. What was found before has lower rows: a stable sort keeps ties in order."""
-    if not found.row.shape[1]:
-        return best
-    row = torch.where(found.similarity.isneginf(), -1, found.row + start)
-    values = torch.cat([best.similarity, found.similarity], dim=1)
-    order = values.argsort(dim=1, descending=True, stable=True)[:, :k]
-    return Neighbours(values.gather(1, order), torch.cat([best.row, row], dim=1).gather(1, order))
 
 
 def _array(vectors: Tensor | np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from polypose.capture.decoding import Frame, VideoFile
 from polypose.capture.depth import Images
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".ts", ".mpg", ".wmv", ".3gp")
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".ts", ".mpg", ".wmv", ".3gp")
 LARGEST = 100_000_000
 """Pixels of a photo."""
 _ORIENTATION, _EXIF, _FOCAL_35 = 0x0112, 0x8769, 0xA405
@@ -135,7 +135,7 @@ def open_films(path: Path, rate: float | None = None) -> list[Film]:
     photos = [file for file in files if file.suffix.lower() in PICTURES]
     if not photos:
         raise ValueError(f"{path}: holds no photo ({' '.join(PICTURES)}) and no depth/; name the films in it")
-    if other := next((p for p in files if p.suffix.lower() in _FILMS), None):
+    if other := next((p for p in files if p.suffix.lower() in FILMS), None):
         raise ValueError(f"{other}: a film among photos; name the films and the photos, or take it out")
     return [sequence(path, photos, rate)] if rate is not None else [photo(file) for file in photos]
 
