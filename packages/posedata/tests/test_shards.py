@@ -1,6 +1,7 @@
 """Pictures in tar files: the same pictures and fingerprint, wherever they lie; in what order they stream."""
 
 import functools
+import gc
 import hashlib
 import http.server
 import io
@@ -51,10 +52,12 @@ def test_a_store_holds_the_same_in_either_layout(store: PoseStore, tmp_path: Pat
     PoseStore.open(store.path, verify=True)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_webdataset_opens_the_files(store: PoseStore) -> None:
     files = sorted(map(str, (store.path / "images").glob("*.tar")))
     assert len(files) == 13
     found = list(webdataset.WebDataset(files, shardshuffle=False))
+    gc.collect()  # which closes the files that it leaves open
     by_image = np.argsort(store.column("image"))
     for kind in ("rgb", "depth"):
         pictures = np.stack([np.asarray(Image.open(io.BytesIO(one[f"{kind}.png"]))) for one in found])
