@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_gpu.py --tiny         (every row, in seconds: that the code runs)
 
 Rows: ``{part, name, batch, ms, per_s, peak_mib}``, the fastest of the rounds and what memory the work adds at
-its highest, features and weights aside; ``times_plain`` of a UniHPR step is its time over that without L_triplet.
+its highest, beside features and weights; ``times_plain`` of a step is its time over that without L_triplet.
 Null numbers and a ``note``: it did not fit, or cannot run there. Parts:
 
     contrastive   L_pair of 2 and 3 modalities, and with L_triplet (sampled, all), both ways, D = 1024
@@ -125,7 +125,7 @@ def _both_ways(loss: Callable[[], Tensor], features: list[Tensor]) -> None:
 @torch.no_grad()
 def _drawn(decoder: PoseDecoder, condition: Tensor, sampler: str) -> None:
     generator = torch.Generator(condition.device).manual_seed(0)
-    decoder.sample(condition, "2d", steps=7, sampler=sampler, generator=generator)
+    decoder.sample(condition, 0, steps=7, sampler=sampler, generator=generator)
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class Opened:
         """Check the shards too; of a store without digests, all content by its fingerprint."""
         if self.digests is not None:
             for name in self.columns:
-                _map(self.path, f"{name}.npy", self.meta, self.digests, most=math.inf)
+                _map(self.path, f"{name}.npy", self.meta, self.digests, most=sys.maxsize)
             for name in self.shards:
                 self.shard(name)
             for number in range(_shard_count(self.meta) if self.tars or self.elsewhere else 0):
@@ -241,7 +241,7 @@ def _content(file: Path, meta: Mapping[str, Any] | None, digests: Mapping[str, s
 
 
 def _map(
-    path: Path, name: str, meta: Mapping[str, Any], digests: Mapping[str, str] | None, *, most: float
+    path: Path, name: str, meta: Mapping[str, Any], digests: Mapping[str, str] | None, *, most: int
 ) -> MappedNpy:
     """Map one file, and compare its content with its digest where it has at most so many bytes."""
     if not (path / name).is_file():
