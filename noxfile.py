@@ -100,14 +100,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark, each with its JSON beside the others; name some to run only those."""
+    """Every benchmark, or those named, each with its JSON in runs/bench; `-- --device cuda`: a GPU's rows."""
     install_workspace(session, "test")
-    folder = Path("runs/bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    for script in sorted(Path("tests/benchmarks").glob("bench_*.py")):
-        name = script.stem.removeprefix("bench_")
-        if not session.posargs or name in session.posargs:
-            session.run("python", str(script), "--json", str(folder / f"{name}.json"))
+    session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Two processes, the first of which evaluates for some seconds; what comes of it is the command's exit code.
+"""Two processes, the first of which takes some seconds more to evaluate; what comes of it is the exit code.
 
 torchrun --nproc_per_node 2 tests/processes_slow.py FOLDER TIMEOUT SECONDS
 """
@@ -32,7 +32,7 @@ def train(path: Path, timeout: float, seconds: float) -> None:
     net = nn.Linear(1, 1)
 
     def evaluate() -> dict[str, float]:
-        time.sleep(seconds)
+        time.sleep(seconds if trainer.accelerator.is_main_process else 0)
         return {"slept": seconds}
 
     def loss(x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

@@ -12,8 +12,11 @@ FOLDER/HOW.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ import unihpr_tiny
 import unipose_tiny
 import vvipe_tiny
 from accelerate.state import AcceleratorState
+from posedata.sharing import processes, sharing
 from posetrain.lifecycle import open_data
 from posetrain.loop import Trainer
 from posetrain.recipe import to_plain
@@ -60,6 +64,7 @@ BASELINE = ("baseline={steps: 10, batch: 32, hidden: 32, augment: true}", "data.
 
 def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
     from polypose.network import UniHPR
+    from unihpr.evaluate import evaluate
     from unihpr.steps import STEPS
     from unihpr.task import UNIHPR as TASK
 
@@ -72,9 +77,14 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
         model.fit_scale(data.scale())
         fit(trainer, step(model, data, recipe, trainer), how)
     trainer.close()
+    fresh = fresh_as(UniHPR, recipe.model)
+    fresh.fit_scale(data.scale())
+    few = replace(recipe.evaluation, batch=16)
+    measure(folder, "unihpr", data.fingerprint, lambda: evaluate(fresh, data, few))
 
 
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
+    from poseenc.hits import evaluate
     from vvipe.steps import stages
     from vvipe.task import VVIPE_TASK
 
@@ -87,17 +97,23 @@ def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
         for step in stages(recipe).values():
             fit(trainer, step(model, data, recipe, trainer), how)
         trainer.close()
+        if name == "vvipe":
+            fresh = fresh_as(VVIPE_TASK.build, recipe, data, ())
+            few, torso = replace(recipe.evaluation, batch=16), data.body.torso
+            measure(folder, name, data.fingerprint, partial(evaluate, fresh, data.test, torso, few))
 
 
 def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
     from pointcloud_weak.frames import Frames
+    from pointcloud_weak.scores import evaluate
     from pointcloud_weak.students import KINDS
     from unipose import steps
     from unipose.model import make_student, make_teacher
     from unipose.task import UNIPOSE as TASK
 
     recipe = unipose_tiny.tiny(cache, *UNIPOSE, *damping("unipose", how))
-    clips = open_data(TASK, recipe).train
+    data = open_data(TASK, recipe)
+    clips = data.train
     trainer = open_trainer(folder / "unipose", recipe)
     for step in (steps.teacher, steps.teacher_twin):
         fit(trainer, step(make_teacher(recipe), clips, recipe, trainer), how)
@@ -109,18 +125,24 @@ def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
         stage = steps.student(named, model, frames, truth, weight.clamp(min=0), recipe, trainer)
         fit(trainer, stage, how)
     trainer.close()
+    fresh = fresh_as(TASK.build, recipe, None, ())
+    measure(folder, "unipose", data.fingerprint, partial(evaluate, fresh, clips))
 
 
 def hands(cache: Path, folder: Path, how: str = "damped") -> None:
+    from poseenc.anchor.hands import evaluate
     from unipose.hands.task import HANDS as TASK
     from unipose.hands.task import make_model, stage
 
     for name, augmentation in (("hands", ()), ("hands_unaugmented", (UNAUGMENTED,))):
         recipe = hands_tiny.tiny(cache, *HANDS, *augmentation, *damping("hands", how))
-        pictures = open_data(TASK, recipe).train
+        data = open_data(TASK, recipe)
+        pictures = data.train
         trainer = open_trainer(folder / name, recipe)
         fit(trainer, stage(make_model(recipe), pictures, recipe, trainer), how)
         trainer.close()
+    fresh = fresh_as(make_model, recipe)
+    measure(folder, "hands", data.fingerprint, partial(evaluate, fresh, data.train, data.train))
 
 
 def baseline(cache: Path, folder: Path, how: str = "damped") -> None:
@@ -136,6 +158,20 @@ def baseline(cache: Path, folder: Path, how: str = "damped") -> None:
     AcceleratorState._reset_state()
     _, metrics = train(SIMPLE_BASELINE, recipe, folder / "command" / "run")
     assert bool(metrics) == trainer.accelerator.is_main_process
+
+
+def fresh_as(make: Callable[..., Any], *given: Any) -> Any:
+    """A network whose weights are the same everywhere, however it was trained."""
+    torch.manual_seed(0)
+    return make(*given).eval()
+
+
+def measure(folder: Path, name: str, data: str, evaluate: Callable[[], Any]) -> None:
+    """Write what all processes measure together, and what on."""
+    with sharing(), torch.no_grad():
+        found = evaluate()
+    if processes()[0] == 0:
+        (folder / f"measured-{name}.json").write_text(json.dumps({"data": data, "found": found}))
 
 
 def damping(app: str, how: str) -> tuple[str, ...]:

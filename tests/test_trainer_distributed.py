@@ -35,11 +35,18 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", processes_tiny.APPS)
 def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32."""
+    """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32.
+
+    And of equal weights they measure the same, to the last digit, on data that they have made together.
+    """
     folder = tmp_path_factory.mktemp(name)
-    cache, alone, together = folder / "cache", folder / "alone", folder / "damped"
-    processes_tiny.APPS[name](cache, alone)
-    torchrun("processes_tiny.py", 2, cache, folder, name, "damped")
+    alone, together = folder / "alone", folder / "damped"
+    processes_tiny.APPS[name](folder / "cache", alone)
+    torchrun("processes_tiny.py", 2, folder / "theirs", folder, name, "damped")
+    measured = sorted(path.name for path in alone.glob("measured-*.json"))
+    assert len(measured) == (0 if name == "baseline" else 1)
+    for file in measured:
+        assert (together / file).read_bytes() == (alone / file).read_bytes()
     stages = sorted(path.relative_to(alone) for path in alone.glob("*/checkpoints/*/step-*"))
     assert len(stages) == {"unihpr": 3, "baseline": 2, "vvipe": 4, "unipose": 4, "hands": 2}[name]
     for stage in stages:
@@ -90,6 +97,10 @@ def test_draws_of_two_shares_are_those_of_the_whole_batch() -> None:
                     found = make(whole[list(rows)], torch.Generator().manual_seed(0))
                 for one, two in zip(expected, found, strict=True):
                     assert torch.equal(one[list(rows)], two)
+
+
+def test_processes_share_work_and_have_what_one_would() -> None:
+    torchrun("processes_shared.py", 2)
 
 
 def test_a_slow_first_process_is_waited_for_as_long_as_the_recipe_says(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def add_report(app: typer.Typer, about: About) -> None:
         from posetrain.lifecycle import measure, open_run
 
         trained = open_run(about.load(), run)
-        console.print(f"report {trained.task.report(trained, measure(trained))}")
+        metrics = measure(trained)
+        if _first():
+            console.print(f"report {trained.task.report(trained, metrics)}")
 
     _add(app, report, "Measure a finished run and write its report anew.")
 
@@ -273,16 +275,17 @@ def measure_run(
 
 def by_protocol(about: About, run: Path, name: str, place: Elsewhere | None, json: Path | None) -> None:
     """What `evaluate` does with a protocol of the papers."""
-    from posetrain.lifecycle import open_run
+    from posetrain.lifecycle import open_run, score
 
-    trained = open_run(about.load(), run, place)
-    tell_scored(trained.task.score(trained, name), json)
+    tell_scored(score(open_run(about.load(), run, place), name), json)
 
 
 def tell_scored(scored: Scored, json: Path | None) -> None:
-    """Show what a protocol says, and write it where asked."""
+    """Show what a protocol says, and write it where asked: the first process alone."""
     from posedata.results import write_results
 
+    if not _first():
+        return
     _show(scored.shown)
     if json:
         write_results(json, scored.rows, **scored.more)
@@ -296,15 +299,27 @@ def tell(
     beside: Sequence[Path] = (),
     part: Part = "test",
 ) -> None:
-    """Show what was measured, and write it where asked, with the rows of other runs."""
+    """Show what was measured, and write it where asked, with the rows of other runs.
+
+    All processes that measured call it; the first one shows and writes.
+    """
     from posetrain.lifecycle import measure_beside, save_results
 
     own = trained.task.rows(trained, metrics, part)
     rows: list[Row] = trained.task.joined(own, measure_beside(trained, beside, part))
+    if not _first():
+        return
     _show(trained.task.show(metrics, rows, part))
     if json:
         save_results(json, trained, metrics, rows, part)
         console.print(f"results {json}")
+
+
+def _first() -> bool:
+    """Whether this is the first of the processes that have joined, or the only one."""
+    from posedata.sharing import processes
+
+    return processes()[0] == 0
 
 
 def _show(shown: Iterable[Table | str]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import broadcast_object_list
 from posedata.machine import library_versions
+from posedata.sharing import sharing
 from torch import Tensor, nn
 
 from posetrain.checkpoint import (
@@ -169,12 +170,11 @@ class Fitting:
 
     def _evaluate(self, offset: int) -> None:
         assert self.stage.evaluate is not None
-        if self.accelerator.is_main_process:
-            averaged = self.ema.applied() if self.ema else contextlib.nullcontext()
-            with torch.no_grad(), _eval_mode(self.model), averaged:
-                self.metrics = self.stage.evaluate()
-            self._record({f"eval/{name}": value for name, value in self.metrics.items()}, offset)
-        (self.metrics,) = broadcast_object_list([self.metrics])
+        averaged = self.ema.applied() if self.ema else contextlib.nullcontext()
+        with torch.no_grad(), _eval_mode(self.model), averaged, sharing():
+            found = self.stage.evaluate()
+        (self.metrics,) = broadcast_object_list([found])
+        self._record({f"eval/{name}": value for name, value in self.metrics.items()}, offset)
 
     def _record(self, numbers: dict[str, float], offset: int) -> None:
         self.accelerator.log(

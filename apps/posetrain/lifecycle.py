@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,14 +10,19 @@ from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from accelerate.utils import broadcast_object_list
 from posedata.results import write_results
+from posedata.sharing import processes, sharing
 from posedata.splits import Part
 
 from posetrain.loop import Trainer
-from posetrain.processes import first_alone, join_processes
+from posetrain.processes import agree, first_alone, join_processes, patient
 from posetrain.recipe import tell_caches, to_plain
 from posetrain.runs import Existing, Run
-from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Task
+from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Scored, Task
+
+SEEN_SECONDS = 90.0
+"""So long it may take until a host sees what another one has written to a network's folder."""
 
 
 @dataclass
@@ -127,17 +133,20 @@ def train(
         if watch is not None:
             stage.evaluate = partial(watch, name)
         trainer.fit(stage)
-    # The first process goes on alone from here: it has all that it will be asked for, and waits for nobody.
-    trained = Trained(task, run, recipe, model, _begun(task, recipe, run), None, data, {part: held_out})
+    first = trainer.accelerator.is_main_process
+    stages_there = _seen_by_all(task, recipe, run)
+    trained = Trained(task, run, recipe, model, stages_there, None, data, {part: held_out})
     metrics: Metrics = {}
-    if trainer.accelerator.is_main_process and group not in task.about.unmeasured:
+    if group not in task.about.unmeasured:
         task.restore(model, run)
-        task.pack(trained)
+        if first:
+            task.pack(trained)
         metrics = _measured(trained, held_out, part)
-        if report and task.about.reports:
-            task.report(trained, metrics)
+    # The first process goes on alone from here: it has all that it will be asked for, and waits for nobody.
+    if first and metrics and report and task.about.reports:
+        task.report(trained, metrics)
     trainer.close()
-    return trained, metrics
+    return trained, metrics if first else {}
 
 
 def open_run(
@@ -164,12 +173,24 @@ def open_run(
 def measure(trained: Trained[RecipeT, ModelT, DataT], part: Part = "test") -> Metrics:
     """Measure a run on a part of its split, and keep what was measured in its folder.
 
-    Of other data than its own nothing is kept.
+    Where there are several processes all must call it: they share the work, and all have the metrics. Of
+    other data than its own nothing is kept.
 
     Raises:
         ValueError, FileNotFoundError: its data cannot be had or have changed, or the split has no such part.
     """
     return _measured(trained, trained.on(part), part)
+
+
+def score(trained: Trained[RecipeT, ModelT, DataT], protocol: str) -> Scored:
+    """What a published protocol says of a run; several processes share the work, as in `measure`.
+
+    Raises:
+        ValueError: as of `Task.score`.
+    """
+    join_processes(trained.recipe.loop)
+    with patient(trained.recipe.loop), sharing():
+        return trained.task.score(trained, protocol)
 
 
 def measure_beside(
@@ -219,8 +240,9 @@ def save_results(
 
 
 def _measured(trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: Part) -> Metrics:
-    metrics = trained.task.measure(trained, held_out, part)
-    if trained.place is None:
+    with patient(trained.recipe.loop), sharing():
+        metrics = trained.task.measure(trained, held_out, part)
+    if trained.place is None and processes()[0] == 0:
         trained.run.write_metrics(metrics, part)
     return metrics
 
@@ -228,6 +250,26 @@ def _measured(trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: P
 def _on(task: Task[RecipeT, ModelT, DataT], data: DataT, recipe: RecipeT, part: Part) -> DataT:
     with first_alone(recipe.loop) as say:
         return task.on(data, part, say)
+
+
+def _seen_by_all(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> frozenset[str]:
+    """The stages that a run has checkpoints of, once every host sees what the first process has written.
+
+    Raises:
+        ValueError: one does not.
+    """
+    with patient(recipe.loop):
+        (written,) = broadcast_object_list([_last(task, recipe, run)])
+        began = time.monotonic()
+        while (seen := _last(task, recipe, run)) != written and time.monotonic() - began < SEEN_SECONDS:
+            time.sleep(1)
+        agree(f"{run.path}: what is trained", seen, "put the run's folder where every host reads it (--runs)")
+    return frozenset(written)
+
+
+def _last(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> dict[str, str]:
+    found = {name: run.checkpoints(name).path() for name in task.steps(recipe)}
+    return {name: path.name for name, path in found.items() if path}
 
 
 def _begun(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> frozenset[str]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch.distributed
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from posedata.sharing import help_first, helping
 from posedata.terminal import print_line
 
 from posetrain.stage import LoopConfig
@@ -35,14 +36,23 @@ def _part() -> None:
 
 @contextmanager
 def first_alone(config: LoopConfig) -> Iterator[Callable[[str], None]]:
-    """Inside the block the first process goes ahead while the others wait; yields what to tell the user by.
+    """Inside the block the first process goes ahead; yields what to tell the user by.
+
+    The others help it where its work can be shared (`posedata.sharing.streamed`), else they wait.
 
     Raises:
         TimeoutError: it took longer than `loop.timeout`.
     """
     state = join_processes(config)
-    with patient(config), state.main_process_first():
-        yield print_line if state.is_main_process else (lambda text: None)
+    with patient(config):
+        if state.is_main_process:
+            with helping():
+                yield print_line
+            state.wait_for_everyone()
+        else:
+            help_first()
+            state.wait_for_everyone()
+            yield lambda text: None
 
 
 @contextmanager

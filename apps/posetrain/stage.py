@@ -30,7 +30,7 @@ class LoopConfig:
             stages are evaluated on the people kept for validation; with 0, not at all.
         keep: how many checkpoints of a stage.
         trackers: `wandb` must be installed.
-        timeout: seconds that a process waits for the others, while the first prepares data or evaluates,
+        timeout: seconds that a process waits for the others, while the first prepares data for instance,
             before it gives up.
     """
 
@@ -65,8 +65,8 @@ class Stage:
             the same on every process: draw for the whole batch here too (`WholeBatch.draws`). Where the loss
             is not a plain mean over rows, compute it of all rows (`WholeBatch.gather`).
         scheduler: stepped once an optimizer step.
-        evaluate: () -> {metric: number}, called on the main process with averaged weights, in eval mode and
-            without gradient.
+        evaluate: () -> {metric: number}, called on every process with averaged weights, in eval mode and
+            without gradient. They share what goes by `posedata.sharing`; what the first finds counts.
         after_step: called after every optimizer step and before the weights are averaged, to put a parameter
             back into its range for instance.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from posedata.terminal import print_line
 from posedata.views import get_rig
 from posedata.views.batch import DETECTED, MIXED, TRUE, Views
 from posedata.views.noise import DetectorNoise
+from posedata.views.order import StreamOrder
 from posedata.views.rows import StoreRows, recorded_rows
 from posedata.views.virtual import Bodies, VirtualViews
 from posetrain.task import Elsewhere
@@ -163,8 +165,12 @@ class TrainingData(Data):
         detector = config.keypoints if stores.train_views.recorded else ""
         super().__init__(stores.test_views, config, detector, device)
         self.stores = stores
+        poses, rows = stores.poses, stores.train
+        mapped = config.mapped and config.views != "recorded"
         self.virtual = VirtualViews(
-            stores.poses.tensors(["joints"], device, stores.train)["joints"],
+            poses.mapped("joints", device, rows)
+            if mapped
+            else poses.tensors(["joints"], device, rows)["joints"],
             POSE,
             tuple(map(get_rig, (config.rig, *config.more_rigs))),
             DetectorNoise(),
@@ -224,15 +230,25 @@ class TrainingData(Data):
         kept = share(torch.arange(count, device=self.device))
         return Sample.of(Views.cat(parts), frame or self.config.frame, MIXED)[kept]
 
-    def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
-        """Training views with images at random."""
-        rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
+    def draw_images(
+        self, count: int, generator: torch.Generator, share: Share, step: int | None = None
+    ) -> Sample:
+        """Training views with images at random, or where `data.order` is stream those of a step."""
+        if self.config.order == "stream" and step is not None:
+            rows = torch.from_numpy(self._stream(count).rows(step)).to(self.device)
+        else:
+            rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
         turned = self._turned(count, generator)
         seen, shown = self.views.views(rows), self.views.views(share(rows), images=["rgb"])
         if turned is not None:
             seen, shown = seen.mirrored(turned), shown.mirrored(share(turned))
         kept = share(torch.arange(count, device=self.device))
         return replace(Sample.of(seen, self.config.frame)[kept], images=shown.image)
+
+    @functools.cache  # noqa: B019 (as long as the data)
+    def _stream(self, batch: int) -> StreamOrder:
+        source = self.stores.train_views
+        return StreamOrder(source.store.shards(source.rows), batch, self.config.seed)
 
     def scale(self, count: int = 4096) -> Sample:
         """Random training views with exact keypoints, to derive the networks' scale from."""

@@ -1,5 +1,6 @@
 """What a trained UniHPR is worth: estimation, retrieval, alignment, and the trivial baselines beside it."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,6 +11,7 @@ from polypose.samples import Sample
 from posedata.scoring.metrics import Neighbours
 from posedata.scoring.published import published_table
 from posedata.scoring.retrieval import across, relative_errors
+from posedata.sharing import shared_out
 from posediff.calibration import LEVELS
 
 from unihpr.data import Data, TrainingData
@@ -21,6 +23,8 @@ POSES: tuple[Modality, ...] = ("2d", "3d")
 @torch.no_grad()
 def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     """All metrics of the test views, nested by name; docs/pages/metrics.md says what each is.
+
+    Processes may share the work (`posedata.sharing`): batches of embeddings, then measures.
 
     Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
     """
@@ -36,22 +40,23 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
         sampler=config.sampler,
         batch=config.batch,
     )
-    metrics = {
-        "lift": measured(model, embeddings["2d"], "2d", exact.joints),
-        "lift_detector": measured(model, noisy, "2d", exact.joints),
-    }
-    if "image" in embeddings:
-        metrics["image"] = measured(model, embeddings["image"], "image", exact.joints)
-    metrics["reconstruct"] = measured(model, embeddings["3d"], "3d", exact.joints)
-    if "image" in embeddings:
-        metrics["keypoints"] = keypoint_errors(model, embeddings["image"], exact.keypoints)
     near = neighbours(data, config.neighbours)
-    return metrics | {
-        "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
-        "retrieval": across(embeddings, exact.joints),
-        "retrieval_without_neighbours": across(embeddings, exact.joints, near),
-        "baselines": baselines(model, data, exact),
+    todo: dict[str, Callable[[], Metrics]] = {
+        "lift": partial(measured, model, embeddings["2d"], "2d", exact.joints),
+        "lift_detector": partial(measured, model, noisy, "2d", exact.joints),
     }
+    if "image" in embeddings:
+        todo["image"] = partial(measured, model, embeddings["image"], "image", exact.joints)
+    todo["reconstruct"] = partial(measured, model, embeddings["3d"], "3d", exact.joints)
+    if "image" in embeddings:
+        todo["keypoints"] = partial(keypoint_errors, model, embeddings["image"], exact.keypoints)
+    todo["cosine"] = lambda: {
+        name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()
+    }
+    todo["retrieval"] = partial(across, embeddings, exact.joints)
+    todo["retrieval_without_neighbours"] = partial(across, embeddings, exact.joints, near)
+    todo["baselines"] = partial(baselines, model, data, exact)
+    return shared_out(todo)
 
 
 @torch.no_grad()

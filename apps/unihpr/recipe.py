@@ -58,6 +58,9 @@ class DataConfig(PoseSource):
             camera's own and keypoints normalised by the box, as in the papers.
         noise: share of training keypoints that get detector noise; their confidence is an input.
         workers: rendering processes.
+        order: of training views with an image: `random` from all, or as a `stream` of the store's shards
+            (`posedata.views.order`), for pictures that are larger than memory or lie elsewhere.
+        mapped: read training poses from disk as they are drawn, instead of keeping them on the device.
         augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).
     """
 
@@ -73,6 +76,8 @@ class DataConfig(PoseSource):
     noise: Fraction = 0.3
     seed: Seed = 0
     workers: Positive = 2
+    order: Literal["random", "stream"] = "random"
+    mapped: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 

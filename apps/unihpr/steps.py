@@ -76,7 +76,7 @@ def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
         model.encoders[frozen].eval()
 
     def batch(step: int, generator: torch.Generator) -> Sample:
-        return data.draw_images(config.batch, generator, trainer.share)
+        return data.draw_images(config.batch, generator, trainer.share, step)
 
     def loss(sample: Sample, generator: torch.Generator) -> Losses:
         with torch.no_grad():
@@ -101,7 +101,7 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
     spreads = _Spreads(model, trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
-        views = {"image": data.draw_images(config.batch, generator, trainer.share)}
+        views = {"image": data.draw_images(config.batch, generator, trainer.share, step)}
         if config.poses:
             views["pose"] = data.draw_views(config.poses, generator, trainer.share, augment=True)
         return views

@@ -12,7 +12,7 @@ from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.runs import Run
+from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Scored, Table
 
@@ -35,6 +35,11 @@ class UniHPRTask(ViewTask[UniHPR]):
     siblings = (SIMPLE_BASELINE,)
     comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
     headline = COMPONENTS.measured
+
+    def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
+        """Refuse what would stream the same batch several times in a step."""
+        if recipe.data.order == "stream" and recipe.loop.accumulate > 1:
+            raise ValueError("data.order=stream and loop.accumulate above 1 exclude each other; set one back")
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
         """With data to train on, decoders take their scale from them."""

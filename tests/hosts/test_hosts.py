@@ -1,4 +1,6 @@
-"""Training on two hosts is training on one; where a host is lost the other says so, and one goes on alone."""
+"""Training on two hosts is training on one, whatever the number of processes was before; where a host is lost
+the other says so within the recipe's time.
+"""
 
 import json
 import shutil
@@ -80,6 +82,17 @@ def test_a_lost_host_ends_the_other_and_one_process_goes_on(alone: Run, cache: P
     assert_same(run, alone)
 
 
+def test_one_process_begins_and_four_go_on(alone: Run, cache: Path) -> None:
+    """Checkpoints say nothing of how many wrote them: batch and draws are those of the recipe."""
+    run = Run(shutil.copytree(cache / "runs/alone", cache / "runs/more"))
+    shutil.rmtree(run.checkpoint("mapping"))  # as if it had been killed before the last
+    assert (begun := run.checkpoints("mapping").path())
+    assert begun.name == f"step-{STEPS - 10:08d}"
+    for host in hosts(2, *train(cache, "more"), "--resume"):
+        assert host["code"] == 0, host["said"]
+    assert_same(run, alone)
+
+
 def test_a_host_that_does_not_see_the_run_is_named(cache: Path) -> None:
     """Each host a folder of its own: at the first stage both begin, but one alone has what to go on with."""
     shutil.copytree(cache / "runs/alone", cache / "elsewhere/one/whole")
@@ -115,8 +128,10 @@ def hosts(
 
 
 def assert_same(run: Run, other: Run) -> None:
-    """All weights, averaged ones and batch statistics included, to 1e-5."""
+    """What every step lost, and all weights, averaged ones and batch statistics included, to 1e-5."""
     for stage in ("vae", "mapping"):
+        lost, expected = ([(line["step"], line["loss"]) for line in r.curves(stage)] for r in (run, other))
+        assert lost == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in expected]
         one, two = (load_checkpoint(r.checkpoint(stage)).tensors for r in (run, other))
         assert one.keys() == two.keys()
         for key, value in two.items():

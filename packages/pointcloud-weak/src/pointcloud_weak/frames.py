@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, Shaped
 from posedata.geometry.camera import Camera
+from posedata.sharing import shared
 from posedata.skeleton import Skeleton
 from posedata.views.crops import median_depth
 from poseenc.anchor.depth import depth_picture, to_camera
@@ -126,5 +127,5 @@ def predict_frames(model: Student, frames: Frames, reference: Float[Tensor, " F"
     model.eval()
     device = next(model.parameters()).device
     parts = torch.arange(len(frames)).split(BATCH)
-    said = [model(frames.pictures(model.kind, part, device)).float().cpu() for part in parts]
+    said = shared(lambda part: model(frames.pictures(model.kind, part, device)).float().cpu(), parts)
     return frames.joints(model.kind, torch.cat(said), reference)

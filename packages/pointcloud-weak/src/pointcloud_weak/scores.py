@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from posedata.scoring.camera_frame import errors
+from posedata.sharing import shared_out
 from posedata.skeleton import Skeleton
 from torch import Tensor, nn
 
@@ -47,11 +48,13 @@ def evaluate(models: Models, clips: Clips) -> Metrics:
     truth = clips.truth()
     if not bool(truth.isfinite().any()):
         return {}
-    found: Metrics = {
-        "torso_depth": errors(torso_depth(clips), _rooted(truth, clips.skeleton), clips.skeleton),
-        "depth_lookup": errors(depth_lookup(clips, skin=False), truth, clips.skeleton),
-        "depth_lookup_skin": errors(depth_lookup(clips, skin=True), truth, clips.skeleton),
-    }
+    found: Metrics = shared_out(
+        {
+            "torso_depth": lambda: errors(torso_depth(clips), _rooted(truth, clips.skeleton), clips.skeleton),
+            "depth_lookup": lambda: errors(depth_lookup(clips, skin=False), truth, clips.skeleton),
+            "depth_lookup_skin": lambda: errors(depth_lookup(clips, skin=True), truth, clips.skeleton),
+        }
+    )
     frames, true = Frames.of(clips), truth.flatten(0, 1)
     for name in models:
         if name.startswith("teacher"):

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from posedata.geometry.camera import Camera
+from posedata.sharing import shared
 from posedata.skeleton import Skeleton
 from poseenc.attention import quick_attention
 from poseenc.tokens import exact
@@ -105,4 +106,4 @@ def predict_clips(model: Teacher, clips: Clips) -> Float[Tensor, "K T J 3"]:
     parts = torch.arange(len(clips)).split(BATCH)
     device = next(model.parameters()).device
     count = clips.count
-    return torch.cat([model(clips.points[part, :, :count].to(device)).cpu() for part in parts])
+    return torch.cat(shared(lambda part: model(clips.points[part, :, :count].to(device)).cpu(), parts))

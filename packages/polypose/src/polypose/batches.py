@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from posedata.sharing import shared
 from torch import Tensor
 
 from polypose.network import MODALITIES, Modality, UniHPR
@@ -13,10 +14,11 @@ from polypose.samples import Sample
 def embed(
     network: UniHPR, sample: Sample, batch: int, modalities: tuple[Modality, ...] = MODALITIES
 ) -> dict[Modality, Float[Tensor, "B dim"]]:
-    """Unit embeddings of a large sample, in batches."""
+    """Unit embeddings of a large sample, in batches, which processes may share (`posedata.sharing`)."""
     if len(sample) <= batch:
         return network.embeddings(sample, modalities)
-    parts = [network.embeddings(sample[i : i + batch], modalities) for i in range(0, len(sample), batch)]
+    starts = range(0, len(sample), batch)
+    parts = shared(lambda i: network.embeddings(sample[i : i + batch], modalities), starts)
     return {modality: torch.cat([part[modality] for part in parts]) for modality in modalities}
 
 

@@ -81,7 +81,15 @@ def synth(
 
 
 def _prepare(
-    name: str, source: Path, out: Path, *, workers: int, strict: bool, overwrite: bool, **options: Any
+    name: str,
+    source: Path,
+    out: Path,
+    *,
+    workers: int,
+    strict: bool,
+    shards: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     with _faults(), _progress(f"reading {source.name}") as progress:
         from posedata.prepare.run import prepare
@@ -92,6 +100,7 @@ def _prepare(
             out,
             overwrite=overwrite,
             strict=strict,
+            shards=shards,
             workers=workers or _cores(),
             progress=progress,
             say=_note,
@@ -101,6 +110,19 @@ def _prepare(
 
 
 app.add_typer(prepare_app(_prepare), name="prepare")
+
+
+@app.command()
+def at(
+    store: Annotated[Path, typer.Argument(help="A store made with --shards.")],
+    url: Annotated[str, typer.Argument(help='Where its tar files are; "" for its own folder.')],
+) -> None:
+    """Read a store's pictures from elsewhere (http, s3, a mounted folder); images/*.tar may go then."""
+    with _faults():
+        from posedata.store.elsewhere import place
+
+        place(store, url)
+    _written(store)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm
 from posedata.scoring.similar import pose_distances
+from posedata.sharing import shared
 from posedata.views.rigs import CHEST_CAMERAS
 from torch import Tensor
 
@@ -127,11 +128,16 @@ def hit_rates(
         hit: which pose (column) counts for which query (row).
     """
     ks = [min(k, len(hit)) for k in ks]
-    total = torch.zeros(len(ks), device=embeddings.device)
-    for query, gallery in pairs:
+
+    def rates(pair: tuple[int, int]) -> Tensor:
+        query, gallery = pair
         found = nearest(embeddings[:, query], embeddings[:, gallery], max(ks), distance="euclidean")
         first = hit.gather(1, found)
-        total += torch.stack([first[:, :k].any(1).float().mean() for k in ks])
+        return torch.stack([first[:, :k].any(1).float().mean() for k in ks])
+
+    total = torch.zeros(len(ks), device=embeddings.device)
+    for found in shared(rates, pairs):
+        total += found
     return {f"hit{k}": float(100 * value / len(pairs)) for k, value in zip(ks, total, strict=True)}
 
 
@@ -140,7 +146,7 @@ def estimation(
 ) -> Metrics:
     """3D error of all views, in millimetres of the universal skeleton; MPJPE only in the body frame."""
     embedded = embed_views(model, views, batch)
-    decoded = torch.cat([model.decode(part) for part in embedded.flatten(0, 1).split(batch)])
+    decoded = torch.cat(shared(model.decode, embedded.flatten(0, 1).split(batch)))
     repeated = truth.repeat_interleave(embedded.shape[1], dim=0)
     found = {"pa_mpjpe_mm": float(torso * pa_mpjpe_mm(decoded, repeated).mean())}
     if align:

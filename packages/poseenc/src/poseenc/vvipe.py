@@ -2,6 +2,7 @@
 
 import torch
 from jaxtyping import Float
+from posedata.sharing import shared
 from torch import Tensor, nn
 
 from .canonical import KEYPOINTS, POSE, Body
@@ -110,10 +111,10 @@ Model = VVIPE | PRVIPE
 
 @torch.no_grad()
 def embed_views(model: Model, views: Normalised, batch: int) -> Float[Tensor, "*n dim"]:
-    """Embeddings of views of any leading shape, in batches."""
+    """Embeddings of views of any leading shape, in batches that processes may share (`posedata.sharing`)."""
     shape, flat = views.confidence.shape[:-1], views.flatten()
     starts = range(0, len(flat.confidence), batch)
-    return torch.cat([model.embed(flat[i : i + batch]) for i in starts]).unflatten(0, shape)
+    return torch.cat(shared(lambda i: model.embed(flat[i : i + batch]), starts)).unflatten(0, shape)
 
 
 def around(

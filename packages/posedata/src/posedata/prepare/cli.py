@@ -15,7 +15,7 @@ from posedata.store.names import unknown_format
 from posedata.terminal import visible
 
 Run = Callable[..., None]
-"""Called as `run(name, source, out, strict=, workers=, overwrite=, **options)`."""
+"""Called as `run(name, source, out, strict=, workers=, shards=, overwrite=, **options)`."""
 
 _FIXED: dict[str, Any] = {
     "source": Annotated[Path, typer.Argument(metavar="SRC", help="File or folder to read.")],
@@ -24,9 +24,10 @@ _FIXED: dict[str, Any] = {
     "workers": Annotated[
         int, typer.Option(min=0, help="Processes; 0: one per core. They change nothing else.")
     ],
+    "shards": Annotated[bool, typer.Option("--shards", help="Pictures as PNG in tar files (WebDataset).")],
     "overwrite": Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is a store.")],
 }
-_DEFAULTS: dict[str, Any] = {"strict": False, "workers": 0, "overwrite": False}
+_DEFAULTS: dict[str, Any] = {"strict": False, "workers": 0, "shards": False, "overwrite": False}
 
 
 class _Formats(TyperGroup):

@@ -28,6 +28,7 @@ def finish(
     out: Path,
     *,
     overwrite: bool,
+    shards: bool = False,
 ) -> None:
     """Write the store; `parts` come with their keys, which name their folders in `work`/parts."""
     held = [(work / "parts" / key, part) for key, part in parts if part.rows]
@@ -39,7 +40,7 @@ def finish(
     cameras = Cameras()
     places = [cameras.add(part.cameras, _camera_arrays(place)) for place, part in held]
     meta = store_meta(form, plan, names, cameras, {"format": form.name})
-    with StoreWriter(out, meta, overwrite=overwrite, scratch=work) as writer:
+    with StoreWriter(out, meta, overwrite=overwrite, scratch=work, shards=shards) as writer:
         images = 0
         for (place, part), moved in zip(held, places, strict=True):
             writer.append_columns(names.columns(part.labels))

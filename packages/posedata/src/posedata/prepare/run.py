@@ -55,6 +55,7 @@ def prepare(
     overwrite: bool = False,
     strict: bool = False,
     workers: int = 1,
+    shards: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda text: None,
     **options: Any,
@@ -72,6 +73,7 @@ def prepare(
         strict: raise where something is missing, odd or unreadable, instead of telling and leaving it out;
             what is left out because the data set itself marks it so is said, and no fault.
         workers: processes; 1 reads in this one, as does a format that is defined in the script itself.
+        shards: write pictures as PNG in tar files (`posedata.store.tar_shards`).
         progress: called as units are done.
         say: called with each fault as it is found, "FILE: what; cure".
         options: the format's, e.g. `fps`.
@@ -111,7 +113,7 @@ def prepare(
         if strict and faults:
             raise _strict(source, faults)
         kept = [text.replace(f"{source}{os.sep}", "") for text in notes]  # wherever the source lay
-        finish(form, plan, parts, files, kept, work, out, overwrite=overwrite)
+        finish(form, plan, parts, files, kept, work, out, overwrite=overwrite, shards=shards)
         shutil.rmtree(job.folder)
     return out
 

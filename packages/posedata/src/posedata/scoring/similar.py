@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from posedata.scoring.metrics import pa_mpjpe_mm
+from posedata.sharing import shared
 
 _PAIRS = 2**16
 _ROWS = 256
@@ -35,10 +36,12 @@ def pose_distances(
     if not aligned:
         return torch.cdist(poses.transpose(0, 1), others.transpose(0, 1)).mean(0)
     rows = max(1, _PAIRS // max(1, len(others)))
-    parts = []
-    for some in poses.split(rows):
+
+    def laid(some: Tensor) -> Tensor:
         shape = (len(some), *others.shape)
-        parts.append(pa_mpjpe_mm(others.expand(shape), some[:, None].expand(shape)) / 1000)
+        return pa_mpjpe_mm(others.expand(shape), some[:, None].expand(shape)) / 1000
+
+    parts = shared(laid, poses.split(rows))
     return torch.cat(parts) if parts else poses.new_zeros(0, len(others))
 
 

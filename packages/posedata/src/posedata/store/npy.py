@@ -50,7 +50,7 @@ class GrowingNpy:
         if sync:
             writing.sync(self._file)
         self._file.close()
-        self._hash.update(_head(self._dtype, (self._length, *self._shape)))
+        self._hash.update(head(self._dtype, (self._length, *self._shape)))
         return self._hash.hexdigest()
 
     def _header(self) -> None:
@@ -111,7 +111,7 @@ def as_bytes(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _head(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+def head(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     return f"{dtype.str} {shape}".encode()
 
 
@@ -127,7 +127,7 @@ def digest(array: np.ndarray) -> str:
     total = hashlib.sha256()
     for block in _blocks(array):
         total.update(block.data)
-    total.update(_head(array.dtype, array.shape))
+    total.update(head(array.dtype, array.shape))
     return total.hexdigest()
 
 

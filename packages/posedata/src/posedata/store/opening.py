@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +21,52 @@ import numpy as np
 from posedata.store.digests import NAME, is_sound, read_digests, sha256_of, stamp
 from posedata.store.files import standing
 from posedata.store.npy import MappedNpy, digest
-from posedata.store.schema import FILE_NAME, IMAGE_KINDS, SCHEMA, check_columns, check_meta
+from posedata.store.schema import FILE_NAME, IMAGE_KINDS, SCHEMA, TAR, check_columns, check_meta, tar_name
+from posedata.store.tar_shards import Elsewhere, TarShard
 from posedata.store.writer import fingerprint
 
 _TRIES = 10
+LARGE = 8 << 30
+"""Columns of more bytes are compared with their digests when verified, not whenever they are opened."""
+AT = "shards.url"
+"""A file that says where else a store's tar files are."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A store's parts: `shards` by name, "rgb-00000"; `digests` by file name, None for an older store."""
+    """A store's parts: `shards` by name, "rgb-00000"; `digests` by file name, None for an older store.
+
+    Pictures in tar files are in `tars` by the file's name, or `elsewhere`.
+    """
 
     path: Path
     meta: dict[str, Any]
     columns: dict[str, np.ndarray]
     shards: dict[str, MappedNpy]
     digests: Mapping[str, str] | None
+    tars: dict[str, TarShard]
+    elsewhere: Elsewhere | None = None
+
+    def pictures(self, kind: str, number: int, index: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
+        """Pictures of a shard by their place in it; a file is checked when it is first read.
+
+        Raises:
+            ValueError: it is damaged, or cannot be had from elsewhere.
+        """
+        if self.meta["images"].get("layout") != TAR:
+            return self.shard(f"{kind}-{number:05d}")[index]
+        return self.tar(tar_name(number)).pictures(kind, index)
+
+    def tar(self, name: str) -> TarShard:
+        """A tar file, checked. ValueError if it is damaged, or cannot be had from elsewhere."""
+        shard = self.tars[name] if self.elsewhere is None else self.elsewhere.open(name)
+        file = f"images/{name}"
+        if self.digests is not None and not is_sound(shard.stamp, self.digests[file], shard.sha256):
+            raise damaged(self.path / file, self.meta)
+        return shard
 
     def shard(self, name: str) -> np.ndarray:
-        """The pictures of a shard; what has not been read yet is checked. ValueError if it is damaged."""
+        """The pictures of an .npy file, likewise."""
         shard, file = self.shards[name], f"images/{name}.npy"
         if self.digests is not None and not is_sound(shard.stamp, self.digests[file], shard.sha256):
             raise damaged(self.path / file, self.meta)
@@ -45,8 +75,12 @@ class Opened:
     def verify(self) -> None:
         """Check the shards too; of a store without digests, all content by its fingerprint."""
         if self.digests is not None:
+            for name in self.columns:
+                _map(self.path, f"{name}.npy", self.meta, self.digests, most=sys.maxsize)
             for name in self.shards:
                 self.shard(name)
+            for number in range(_shard_count(self.meta) if self.tars or self.elsewhere else 0):
+                self.tar(tar_name(number))
             return
         found = {name: digest(array) for name, array in self.columns.items()}
         found |= {f"images/{name}": digest(shard.array) for name, shard in self.shards.items()}
@@ -118,16 +152,46 @@ def _open_files(path: Path) -> Opened:
         raise ValueError(f"{error}; {_cure(path)}") from None
     meta = _meta(path / "meta.json", digests)
     for name in digests or ():
-        if not name.endswith(".npy") and name != "meta.json":
+        if not name.endswith((".npy", ".tar")) and name != "meta.json":
             _content(path / name, meta, digests)
-    columns = {name: _map(path, f"{name}.npy", meta, digests, read=True).array for name in meta["columns"]}
+    columns = {name: _map(path, f"{name}.npy", meta, digests, most=LARGE).array for name in meta["columns"]}
     check_columns(columns, meta, meta.get("images", {}).get("count", 0), path)
     if meta.get("rows") != len(columns["joints"]):
         raise ValueError(
             f"{path / 'meta.json'}: rows is {meta.get('rows')}, the columns have {len(columns['joints'])};"
             f" {_cure(path, meta)}"
         )
-    return Opened(path, meta, columns, _shards(path, meta, digests), digests)
+    if meta.get("images", {}).get("layout") == TAR:
+        elsewhere = _elsewhere(path)
+        tars = {} if elsewhere else _tars(path, meta, digests)
+        return Opened(path, meta, columns, {}, digests, tars, elsewhere)
+    return Opened(path, meta, columns, _shards(path, meta, digests), digests, {})
+
+
+def _shard_count(meta: Mapping[str, Any]) -> int:
+    return -(-int(meta["images"]["count"]) // int(meta["images"]["per_shard"]))
+
+
+def _elsewhere(path: Path) -> Elsewhere | None:
+    file = path / AT
+    if not file.is_file():
+        return None
+    return Elsewhere(file.read_text(encoding="utf-8").strip(), file)
+
+
+def _tars(path: Path, meta: Mapping[str, Any], digests: Mapping[str, str] | None) -> dict[str, TarShard]:
+    found = {}
+    for name in map(tar_name, range(_shard_count(meta))):
+        file = path / "images" / name
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: missing though meta.json lists it; say where it is with 'posedata at', or"
+                f" {_cure(path, meta)}"
+            )
+        if digests is not None and f"images/{name}" not in digests:
+            raise ValueError(f"{path / NAME}: does not list images/{name}; {_cure(path, meta)}")
+        found[name] = TarShard(file.open("rb"))
+    return found
 
 
 def _meta(file: Path, digests: Mapping[str, str] | None) -> dict[str, Any]:
@@ -160,6 +224,7 @@ def _check_layout(meta: dict[str, Any], file: Path) -> None:
     columns, images = meta["columns"], meta.get("images", {"count": 0, "per_shard": 1, "kinds": []})
     whole = isinstance(columns, list) and all(isinstance(n, str) and FILE_NAME.fullmatch(n) for n in columns)
     whole &= isinstance(images, dict) and set(images.get("kinds", ["?"])) <= set(IMAGE_KINDS)
+    whole = whole and images.get("layout") in (None, TAR)
     numbers = [images.get("count"), images.get("per_shard")] if whole else [None]
     numbers += meta.get("image_size", [1, 1]) if "images" in meta and whole else []
     if not whole or not all(isinstance(n, int) and n >= 0 for n in numbers) or numbers[1] == 0:
@@ -176,14 +241,15 @@ def _content(file: Path, meta: Mapping[str, Any] | None, digests: Mapping[str, s
 
 
 def _map(
-    path: Path, name: str, meta: Mapping[str, Any], digests: Mapping[str, str] | None, *, read: bool
+    path: Path, name: str, meta: Mapping[str, Any], digests: Mapping[str, str] | None, *, most: int
 ) -> MappedNpy:
-    """Map one file, and with `read` compare its content with its digest."""
+    """Map one file, and compare its content with its digest where it has at most so many bytes."""
     if not (path / name).is_file():
         raise FileNotFoundError(f"{path / name}: missing though meta.json lists it; {_cure(path, meta)}")
     if digests is not None and name not in digests:
         raise ValueError(f"{path / NAME}: does not list {name}; {_cure(path, meta)}")
     with (path / name).open("rb") as file:
+        read = os.fstat(file.fileno()).st_size <= most
         if read and digests is not None and not is_sound(stamp(file), digests[name], lambda: sha256_of(file)):
             raise damaged(path / name, meta)
         try:
@@ -203,7 +269,7 @@ def _shards(path: Path, meta: dict[str, Any], digests: Mapping[str, str] | None)
         dtype, trailing = IMAGE_KINDS[kind]
         for number in range(-(-count // per_shard)):
             name = f"{kind}-{number:05d}"
-            shard = _map(path, f"images/{name}.npy", meta, digests, read=False)
+            shard = _map(path, f"images/{name}.npy", meta, digests, most=-1)
             file = path / "images" / f"{name}.npy"
             shape = (min(per_shard, count - number * per_shard), height, width, *trailing)
             if shard.array.dtype != np.dtype(dtype) or shard.array.shape != shape:

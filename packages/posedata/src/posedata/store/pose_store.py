@@ -23,9 +23,10 @@ from jaxtyping import Integer
 
 from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton, get_skeleton
+from posedata.store.mapped import MappedRows
 from posedata.store.names import did_you_mean
 from posedata.store.opening import Opened, open_files
-from posedata.store.schema import CAMERA_COLUMNS, IMAGE_KINDS, NAME_LISTS
+from posedata.store.schema import CAMERA_COLUMNS, IMAGE_KINDS, NAME_LISTS, tar_name
 from posedata.store.writer import StoreWriter, write_store
 
 __all__ = ["PoseStore", "StoreWriter", "read_split", "write_store"]
@@ -53,8 +54,9 @@ class PoseStore:
     def open(cls, path: str | Path, *, verify: bool = False) -> PoseStore:
         """Open and validate: schema version, skeleton, every column's dtype, shape and length, index ranges.
 
-        Columns and meta.json are read once and compared with `digests.json`; each image shard is when a
-        picture of it is first asked for, or with `verify` now. What a process has read is not read again.
+        Columns (of up to 8 GiB) and meta.json are read once and compared with `digests.json`; an image shard
+        is when a picture of it is first asked for, or with `verify` everything now. What a process has read
+        is not read again.
         A store that is replaced after it was opened goes on to be read as it was.
         Raises FileNotFoundError or ValueError with one line that names the file, the field and the cure.
         Warns of a store without digests (of an earlier version); with `verify` its fingerprint is compared.
@@ -195,6 +197,12 @@ class PoseStore:
             raise ValueError(f"{self.path}: there is no row {bad}; give numbers from 0 to {len(self) - 1}")
         return rows.astype(np.int64)
 
+    def mapped(
+        self, name: str, device: str | torch.device = "cpu", rows: np.ndarray | None = None
+    ) -> MappedRows:
+        """A column, or some rows of it, read from disk as they are asked for; ValueError as of `column`."""
+        return MappedRows(self.column(name), None if rows is None else self.checked(rows), device)
+
     def images(self, rows: Integer[np.ndarray, " n"], kind: str = "rgb") -> np.ndarray:
         """Images of these rows, read across shards into memory.
 
@@ -213,8 +221,18 @@ class PoseStore:
         out = np.empty((len(rows), height, width, *trailing), dtype=dtype)
         for shard in np.unique(index // per_shard):
             here = np.flatnonzero(index // per_shard == shard)
-            out[here] = self._opened.shard(f"{kind}-{shard:05d}")[index[here] - shard * per_shard]
+            out[here] = self._opened.pictures(kind, int(shard), index[here] - shard * per_shard)
         return out
+
+    def shards(self, rows: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:
+        """Which shard the image of each row is in; ValueError for a store without images."""
+        if "images" not in self.meta:
+            raise ValueError(f"{self.path}: has no images; make them with 'posedata render'")
+        return np.asarray(self.column("image")[self.checked(rows)]) // self.meta["images"]["per_shard"]
+
+    def check_shard(self, number: int) -> None:
+        """Read a tar file of images whole; ValueError if it is damaged, or cannot be had from elsewhere."""
+        self._opened.tar(tar_name(number))
 
     def _name_index(self, column: str, name: str) -> int:
         try:

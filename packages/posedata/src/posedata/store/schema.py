@@ -22,6 +22,8 @@ IMAGE_KINDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "depth": (np.uint16, ()),
     "mask": (np.uint8, ()),
 }
+TAR = "webdataset"
+"""The layout of pictures in tar files, as meta.json names it."""
 NAME_LISTS = {"subject": "subjects", "sequence": "sequences", "action": "actions"}
 FILE_NAME = re.compile(r"[\w.-]+")
 REQUIRED_META = ("skeleton", "fps", "source", "licence")
@@ -58,6 +60,11 @@ COLUMNS: dict[str, ColumnSpec] = {
 }
 CAMERA_COLUMNS = tuple(name for name, spec in COLUMNS.items() if spec.table == "cameras")
 _KEYPOINTS = ColumnSpec(np.float32, ("J", 3))
+
+
+def tar_name(shard: int) -> str:
+    """The name of a tar file of pictures."""
+    return f"{shard:05d}.tar"
 
 
 def column_spec(name: str) -> ColumnSpec:

@@ -17,8 +17,9 @@ from jaxtyping import UInt8, UInt16
 from posedata.skeleton import get_skeleton
 from posedata.store.digests import NAME, write_digests
 from posedata.store.files import building, put, standing, sync_folder
+from posedata.store.image_shards import ImageShards
 from posedata.store.npy import GrowingNpy, digest
-from posedata.store.schema import IMAGE_KINDS, NAME_LISTS, SCHEMA, as_column, check_columns, check_meta
+from posedata.store.schema import NAME_LISTS, SCHEMA, as_column, check_columns, check_meta
 from posedata.writing import sync, write_text
 
 SHARD_IMAGES = 2048
@@ -36,6 +37,7 @@ class StoreWriter:
         path: the store to make; FileExistsError as of `refuse_existing`.
         meta: skeleton, fps, source, licence [required]; subjects, sequences, actions (lists of names);
             anything else that JSON can hold is kept as it is.
+        shards: pictures in tar files (`posedata.store.tar_shards`) instead of .npy files.
         scratch: where to build it, on the same file system; by default the store's parent.
     """
 
@@ -46,6 +48,7 @@ class StoreWriter:
         *,
         overwrite: bool = False,
         shard_images: int = SHARD_IMAGES,
+        shards: bool = False,
         scratch: Path | None = None,
     ) -> None:
         self.path = Path(path)
@@ -55,7 +58,7 @@ class StoreWriter:
         self._columns: dict[str, np.ndarray] = {}
         self._growing: dict[str, GrowingNpy] = {}
         self._digests: dict[str, str] = {}
-        self._images = _ImageShards(shard_images)
+        self._images = ImageShards(shard_images, tar=shards)
         check_meta(self.meta, self.path)
         refuse_existing(self.path, overwrite)
 
@@ -172,63 +175,6 @@ def fingerprint(digests: Mapping[str, str], meta: Mapping[str, Any]) -> str:
     for name in sorted(digests):
         total.update(f"{name} {digests[name]}\n".encode())
     return total.hexdigest()
-
-
-class _ImageShards:
-    """Streams images into numbered .npy files of a fixed number of images each."""
-
-    def __init__(self, per_shard: int) -> None:
-        self.per_shard = per_shard
-        self.count = 0
-        self.digests: dict[str, str] = {}
-        self.kinds: tuple[str, ...] = ()
-        self.size = (0, 0)
-        self._open: dict[str, GrowingNpy] = {}
-
-    def describe(self) -> dict[str, Any]:
-        return {"count": self.count, "per_shard": self.per_shard, "kinds": list(self.kinds)}
-
-    def add(self, folder: Path, arrays: dict[str, np.ndarray], where: Path) -> None:
-        self._check(arrays, where)
-        folder.mkdir(exist_ok=True)
-        total, done = len(next(iter(arrays.values()))), 0
-        while done < total:
-            if not self._open:
-                shard = self.count // self.per_shard
-                names = {kind: f"{kind}-{shard:05d}" for kind in self.kinds}
-                self._open = {k: GrowingNpy(folder / f"{n}.npy", arrays[k]) for k, n in names.items()}
-            step = min(total - done, self.per_shard - self.count % self.per_shard)
-            for kind, file in self._open.items():
-                file.append(arrays[kind][done : done + step])
-            done += step
-            self.count += step
-            if self.count % self.per_shard == 0:
-                self.close()
-
-    def close(self) -> None:
-        for file in self._open.values():
-            self.digests[f"images/{file.path.stem}"] = file.close(sync=True)
-        self._open = {}
-
-    def _check(self, arrays: dict[str, np.ndarray], where: Path) -> None:
-        if not arrays:
-            raise ValueError(f"{where}: add_images got no image; give rgb, depth or mask")
-        shapes = {kind: array.shape[:3] for kind, array in arrays.items()}
-        size = (next(iter(shapes.values()))[2], next(iter(shapes.values()))[1])
-        if not self.kinds:
-            self.kinds, self.size = tuple(arrays), size
-        if tuple(arrays) != self.kinds or size != self.size or len(set(shapes.values())) > 1:
-            raise ValueError(
-                f"{where}: images {shapes} differ from the first ones ({', '.join(self.kinds)} of"
-                f" {self.size[0]}x{self.size[1]}); give the same kinds and size in every call"
-            )
-        for kind, array in arrays.items():
-            dtype, trailing = IMAGE_KINDS[kind]
-            if array.dtype != np.dtype(dtype) or array.shape[3:] != trailing:
-                raise ValueError(
-                    f"{where}: {kind} images are {array.dtype} {array.shape}, the schema wants"
-                    f" {np.dtype(dtype)} (n, H, W{''.join(f', {t}' for t in trailing)}); convert them"
-                )
 
 
 def _check_finite(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
-from posedata.processes import in_processes
+from posedata.sharing import streamed
 from posedata.store.names import KINDS
 from posedata.store.pose_store import PoseStore
 from posedata.store.writer import StoreWriter, refuse_existing
@@ -189,8 +190,12 @@ _renderer: _RowRenderer | None = None
 
 
 def _start_worker(task: _Task) -> None:
-    global _task
-    _task = task
+    global _task, _renderer
+    _task, _renderer = task, None
+
+
+def _is_seen(task: _Task) -> bool:
+    return PoseStore.open(task.store).fingerprint == task.fingerprint
 
 
 def _work(chunk: tuple[np.ndarray, np.ndarray]) -> _Chunk:
@@ -203,13 +208,7 @@ def _work(chunk: tuple[np.ndarray, np.ndarray]) -> _Chunk:
 def _rendered(task: _Task, rows: np.ndarray, boxes: np.ndarray, workers: int) -> Iterator[_Chunk]:
     """Chunks in the order of the rows; never more than a few wait in memory."""
     chunks = [(rows[i : i + _CHUNK], boxes[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
-    workers = min(workers, len(chunks))
-    if workers > 1:
-        yield from in_processes(_work, chunks, workers, _start_worker, task)
-        return
-    renderer = _RowRenderer(task)
-    for chunk in chunks:
-        yield renderer.chunk(*chunk)
+    yield from streamed(_work, chunks, workers, _start_worker, task, able=partial(_is_seen, task))
 
 
 def _renderable(store: PoseStore) -> np.ndarray:

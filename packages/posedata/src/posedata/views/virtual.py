@@ -11,6 +11,7 @@ from torch import Tensor
 from posedata.geometry.camera import Camera
 from posedata.geometry.shape import random_shapes
 from posedata.skeleton import Skeleton
+from posedata.store.mapped import MappedRows
 from posedata.views.batch import DETECTED, Views, see
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import Rig, sample_cameras
@@ -47,14 +48,14 @@ class VirtualViews:
     """Poses, and where cameras may stand around them.
 
     Attributes:
-        joints: (N, J, 3) world metres, on the training device.
+        joints: (N, J, 3) world metres, on the training device, or read from disk as they are drawn.
         skeleton: of the joints.
         rigs: the ranges that cameras are drawn from, each for an equal share of the views.
         noise: what stands for a detector.
         bodies: how poses are changed in training.
     """
 
-    joints: Float[Tensor, "N J 3"]
+    joints: Float[Tensor, "N J 3"] | MappedRows
     skeleton: Skeleton
     rigs: tuple[Rig, ...]
     noise: DetectorNoise

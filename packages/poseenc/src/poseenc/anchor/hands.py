@@ -13,6 +13,7 @@ from posedata.geometry.boxes import bounding_box
 from posedata.readers.files.interhand import cut_image
 from posedata.scoring.hands import hand_errors
 from posedata.scoring.metrics import epe_px
+from posedata.sharing import shared
 from posedata.terminal import print_line
 from posedata.views.hand_pictures import Hands
 from posedata.views.hands import WRISTS, decode, own_wrist
@@ -50,7 +51,7 @@ def errors(model: A2JTransformer, test: Hands) -> dict[str, float]:
     """The row of a network in `evaluate`, without its name."""
     model.eval()
     parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
-    predicted = torch.cat([model(test.images(rows)).joints for rows in parts])
+    predicted = torch.cat(shared(lambda rows: model(test.images(rows)).joints, parts))
     return {**_errors(_placed(predicted, test), test), "epe_px": _px(predicted, test)}
 
 
