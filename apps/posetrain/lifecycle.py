@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from posedata.results import write_results
 from posedata.sharing import processes, sharing
 from posedata.splits import Part
 
 from posetrain.loop import Trainer
-from posetrain.processes import agree, first_alone, join_processes, patient
+from posetrain.processes import first_alone, join_processes, patient
 from posetrain.recipe import tell_caches, to_plain
 from posetrain.runs import Existing, Run
 from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Scored, Task
@@ -123,29 +124,28 @@ def train(
     held_out = _on(task, data, recipe, part)
     card = {"recipe": to_plain(recipe), "app": task.about.app}
     trainer = Trainer(run, recipe.loop, card, task.fingerprint(data), existing)
-    begun = _begun(task, recipe, run) if existing == "resume" else frozenset()
-    model = task.build(recipe, data, begun).to(trainer.device)
-    watch = None if kept is None else task.watch(model, kept, recipe)
-    trainer.start(recipe, existing)
-    stages = task.stages(model, data, recipe, trainer)
-    for name in todo:
-        stage = stages[name]()
-        if watch is not None:
-            stage.evaluate = partial(watch, name)
-        trainer.fit(stage)
-    first = trainer.accelerator.is_main_process
-    stages_there = _seen_by_all(task, recipe, run)
-    trained = Trained(task, run, recipe, model, stages_there, None, data, {part: held_out})
-    metrics: Metrics = {}
-    if group not in task.about.unmeasured:
-        task.restore(model, run)
-        if first:
-            task.pack(trained)
-        metrics = _measured(trained, held_out, part)
-    # The first process goes on alone from here: it has all that it will be asked for, and waits for nobody.
-    if first and metrics and report and task.about.reports:
-        task.report(trained, metrics)
-    trainer.close()
+    with closing(trainer):
+        begun = _begun(task, recipe, run) if existing == "resume" else frozenset()
+        model = task.build(recipe, data, begun).to(trainer.device)
+        watch = None if kept is None else task.watch(model, kept, recipe)
+        trainer.start(recipe, existing)
+        stages = task.stages(model, data, recipe, trainer)
+        for name in todo:
+            stage = stages[name]()
+            if watch is not None:
+                stage.evaluate = partial(watch, name)
+            trainer.fit(stage)
+        first, together = trainer.accelerator.is_main_process, _seen_by_all(task, recipe, run)
+        trained = Trained(task, run, recipe, model, _begun(task, recipe, run), None, data, {part: held_out})
+        metrics: Metrics = {}
+        if group not in task.about.unmeasured and (first or together):
+            task.restore(model, run)
+            if first:
+                task.pack(trained)
+            metrics = _measured(trained, held_out, part, together)
+        # The first process goes on alone from here: it has all it will be asked for, and waits for nobody.
+        if first and metrics and report and task.about.reports:
+            task.report(trained, metrics)
     return trained, metrics if first else {}
 
 
@@ -239,8 +239,10 @@ def save_results(
     )
 
 
-def _measured(trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: Part) -> Metrics:
-    with patient(trained.recipe.loop), sharing():
+def _measured(
+    trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: Part, together: bool = True
+) -> Metrics:
+    with patient(trained.recipe.loop), sharing() if together else nullcontext():
         metrics = trained.task.measure(trained, held_out, part)
     if trained.place is None and processes()[0] == 0:
         trained.run.write_metrics(metrics, part)
@@ -252,19 +254,14 @@ def _on(task: Task[RecipeT, ModelT, DataT], data: DataT, recipe: RecipeT, part: 
         return task.on(data, part, say)
 
 
-def _seen_by_all(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> frozenset[str]:
-    """The stages that a run has checkpoints of, once every host sees what the first process has written.
-
-    Raises:
-        ValueError: one does not.
-    """
+def _seen_by_all(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> bool:
+    """Whether every host sees what the first process has written, as on a folder that they share."""
     with patient(recipe.loop):
         (written,) = broadcast_object_list([_last(task, recipe, run)])
         began = time.monotonic()
         while (seen := _last(task, recipe, run)) != written and time.monotonic() - began < SEEN_SECONDS:
             time.sleep(1)
-        agree(f"{run.path}: what is trained", seen, "put the run's folder where every host reads it (--runs)")
-    return frozenset(written)
+        return all(gather_object([seen == written]))
 
 
 def _last(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> dict[str, str]:
