@@ -263,7 +263,8 @@ def _seen_by_all(task: Task[RecipeT, Any, Any], recipe: RecipeT, run: Run) -> fr
         began = time.monotonic()
         while (seen := _last(task, recipe, run)) != written and time.monotonic() - began < SEEN_SECONDS:
             time.sleep(1)
-        agree(f"{run.path}: what is trained", seen, "put the run's folder where every host reads it (--runs)")
+        last = ", ".join(f"{name} {step}" for name, step in seen.items())
+        agree(f"{run.path}: what is trained", last, "put the run's folder where every host reads it (--runs)")
     return frozenset(written)
 
 
