@@ -121,7 +121,7 @@ def hosts(
     """A program on two hosts of so many processes."""
     option = ("--lose", lose) if lose else ()
     command = [*ALONE, sys.executable, str(NAMESPACES), str(processes), *option, *program, *words]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
