@@ -114,7 +114,7 @@ def test_the_covariance_teaches_nothing_but_itself() -> None:
     (predicted - poses.flatten(1)).abs().mean().backward()
     for x, grad in zip((*decoder.network.parameters(), condition), own, strict=True):
         torch.testing.assert_close(x.grad, grad)
-    assert float(decoder.distribution(condition, 0).sd.min()) > FLOOR
+    assert float(decoder.distribution(condition.detach(), 0).sd.detach().min()) > FLOOR
 
 
 def test_missing_joints_and_bad_arguments() -> None:
