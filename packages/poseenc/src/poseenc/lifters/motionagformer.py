@@ -81,7 +81,8 @@ class Block(nn.Module):
 
 class MotionAGFormer(nn.Module):
     """Mehraban, Adeli, Taati: "MotionAGFormer: Enhancing 3D Human Pose Estimation With a
-    Transformer-GCNFormer Network", WACV 2024. The defaults are its XS variant: 27 frames, 2.2 M parameters (table 1).
+    Transformer-GCNFormer Network", WACV 2024. The defaults are its XS variant: 27 frames, 2.2 M parameters
+    (table 1).
 
     Its graph over joints has every bone both ways, which the authors' list leaves out for some.
 

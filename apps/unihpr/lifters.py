@@ -1,0 +1,226 @@
+"""A lifter of the board as a task: trained like all others on the recipe's views, exact or noisy."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from time import process_time
+from typing import Literal
+
+import torch
+from polypose.peers import Peer, get_peer
+from polypose.samples import Sample
+from posedata.ranges import Fraction, Positive, Rate
+from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.splits import Part
+from posedata.views import get_rig, sample_cameras
+from posedata.views.batch import DETECTED, TRUE, see
+from posedata.views.noise import DetectorNoise
+from posedata.views.rigs import CHEST, STEEP
+from posediff.scores import scores_mm
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer, seed_of
+from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.runs import Run
+from posetrain.stage import LoopConfig, Stage
+from posetrain.task import About, Metrics, Row, Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from unihpr.baseline import ViewTask
+from unihpr.data import POSE, Data, TrainingData
+from unihpr.recipe import RECIPES, DataConfig
+
+UNSEEN = {"anywhere": get_rig("anywhere"), "steep": STEEP, "chest": CHEST}
+"""Cameras that nothing is trained on: phones', those that look down, and five at chest height."""
+
+
+@dataclass(frozen=True)
+class LifterConfig:
+    """One row of the board.
+
+    Attributes:
+        name: of `polypose.peers.PEERS`.
+        keypoints: exact or a detector's, in training and in the test.
+        hypotheses, drawn: so many of each of so many test views are drawn of lifters that can.
+    """
+
+    name: str = "simple_baseline"
+    keypoints: Literal["exact", "detector"] = "exact"
+    steps: Positive = 1800
+    batch: Positive = 512
+    lr: Rate = 1e-3
+    warmup: Fraction = 0.03
+    weight_decay: Fraction = 0.01
+    hypotheses: Positive = 200
+    drawn: Positive = 300
+
+
+@dataclass(frozen=True)
+class BoardRecipe:
+    """A row: its data, its lifter, its loop."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    lifter: LifterConfig = field(default_factory=LifterConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+LIFTERS = About(
+    task="unihpr.lifters:LIFTER",
+    app="unihpr",
+    label="Lifters",
+    schema=BoardRecipe,
+    recipes=RECIPES / "board",
+    suffix="-board",
+    reports=False,
+)
+
+
+class LifterTask(ViewTask[BoardRecipe, Peer]):
+    """One lifter on one kind of keypoints."""
+
+    about = LIFTERS
+
+    def build(self, recipe: BoardRecipe, data: Data | None, begun: Collection[str]) -> Peer:
+        torch.manual_seed(seed_of(recipe.loop.seed, "weights"))
+        lifter = get_peer(recipe.lifter.name).make()
+        if isinstance(data, TrainingData):
+            lifter.fit_scale(data.scale(20_000))
+        return lifter
+
+    def steps(self, recipe: BoardRecipe) -> dict[str, int]:
+        return {"lifter": recipe.lifter.steps}
+
+    def stages(
+        self, model: Peer, data: Data, recipe: BoardRecipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, TrainingData)
+        return {"lifter": partial(stage, model, data, recipe, trainer)}
+
+    def restore(self, model: Peer, run: Run) -> None:
+        load_weights(run.checkpoint("lifter"), {"lifter": model})
+
+    def watch(self, model: Peer, held_out: Data, recipe: BoardRecipe) -> Callable[[str], dict[str, float]]:
+        sample = held_out.test(recipe.lifter.keypoints == "detector", images=False)
+        return lambda step: {"mpjpe_mm": float(errors(model, sample)[0].mean())}
+
+    def measure(self, trained: Trained[BoardRecipe, Peer, Data], held_out: Data, part: Part) -> Metrics:
+        lifter, config = trained.model.eval(), trained.recipe.lifter
+        noisy = config.keypoints == "detector"
+        kept = trained.on("validation").test(noisy, images=False)
+        metrics: Metrics = {
+            "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
+            "errors_mm": {},
+        }
+        for name, sample in test_views(held_out, noisy).items():
+            found, aligned = errors(lifter, sample)
+            metrics[name] = {"mpjpe_mm": float(found.mean()), "pa_mpjpe_mm": float(aligned.mean())}
+            metrics["errors_mm"][name] = [round(error, 2) for error in found.tolist()]
+        sample = held_out.test(noisy, images=False)
+        some = sample[torch.linspace(0, len(sample) - 1, min(config.drawn, len(sample))).long()]
+        with torch.no_grad():
+            drawn = lifter.draw(some, config.hypotheses, torch.Generator().manual_seed(0))
+        if drawn is not None:
+            metrics["hypotheses"] = scores_mm(drawn, some.joints)
+            metrics["hypotheses"]["mean_mpjpe_mm"] = float(errors(lifter, some)[0].mean())
+        return metrics | cost(lifter, sample) | {"training_seconds": trained.run.seconds()["lifter"]}
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        lines = [(name, m["mpjpe_mm"]) for name, m in metrics.items() if name in ("test", *UNSEEN)]
+        yield Table(f"MPJPE, mm, {part} subjects", ("cameras", ""), lines)
+
+
+def stage(lifter: Peer, data: TrainingData, recipe: BoardRecipe, trainer: Trainer) -> Stage:
+    """Training, the same for all but the loss: AdamW, a warm-up and a half cosine."""
+    config = recipe.lifter
+    optimizer = adamw(lifter.parameters(), config.lr, config.weight_decay)
+    warmup = round(config.warmup * config.steps)
+    scheduler = scheduled(optimizer, lambda step: warm_cosine(step, config.steps, warmup))
+
+    def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"loss": lifter.loss(sample, generator)}
+
+    batch = partial(views, data, config, trainer.share)
+    return Stage(
+        "lifter",
+        {"lifter": lifter.train()},
+        optimizer,
+        config.steps,
+        batch,
+        loss,
+        scheduler,
+        after_step=lifter.after_step,
+    )
+
+
+def views(
+    data: TrainingData,
+    config: LifterConfig,
+    share: Callable[[Tensor], Tensor],
+    step: int,
+    generator: torch.Generator,
+) -> Sample:
+    """A batch to train on."""
+    noise = float(config.keypoints == "detector")
+    return data.draw_views(config.batch, generator, share, noise=noise, augment=True)
+
+
+def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> float:
+    """Processor time of a training step, its views included, after one that is not counted."""
+    lifter = get_peer(config.name).make()
+    lifter.fit_scale(data.scale())
+    optimizer = adamw(lifter.parameters(), config.lr, 0)
+    generator = torch.Generator(data.device).manual_seed(0)
+    began = 0.0
+    for step in range(steps + 1):
+        began = process_time() if step == 1 else began
+        optimizer.zero_grad()
+        lifter.loss(views(data, config, lambda rows: rows, step, generator), generator).backward()
+        optimizer.step()
+        lifter.after_step()
+    return (process_time() - began) / steps
+
+
+def people(data: Data) -> Tensor:
+    """Whose view each of the test's is."""
+    return data.source.store.tensors(["subject"], "cpu", data.source.rows)["subject"].long()
+
+
+def test_views(data: Data, noisy: bool) -> dict[str, Sample]:
+    """The test's views, and the same poses before cameras that nothing is trained on."""
+    joints = data.source.store.tensors(["joints"], "cpu", data.source.rows)["joints"]
+    found = {"test": data.test(noisy, images=False)}
+    for name, rig in UNSEEN.items():
+        generator = torch.Generator().manual_seed(data.config.seed)
+        seen = see(joints, sample_cameras(joints, rig, generator), POSE)
+        if noisy:
+            seen = seen.detected(DetectorNoise(), generator)
+        found[name] = Sample.of(seen, data.config.frame, DETECTED if noisy else TRUE).to(data.device)
+    return found
+
+
+@torch.no_grad()
+def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Tensor, Tensor]:
+    """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
+    parts = [lifter(sample[start : start + batch]) for start in range(0, len(sample), batch)]
+    lifted = torch.cat(parts)
+    return mpjpe_mm(lifted, sample.joints), pa_mpjpe_mm(lifted, sample.joints)
+
+
+@torch.no_grad()
+def cost(lifter: Peer, sample: Sample) -> Metrics:
+    """Parameters, operations of one pose, and poses a second of processor time in a batch."""
+    batch = sample[:256]
+    with FlopCounterMode(display=False) as counter:
+        lifter(sample[:1])
+    began = process_time()
+    lifter(batch)
+    seconds = process_time() - began
+    return {
+        "parameters": sum(p.numel() for p in lifter.parameters()),
+        "mflops": counter.get_total_flops() / 1e6,
+        "poses_per_second": len(batch) / seconds,
+    }
+
+
+LIFTER = LifterTask()
