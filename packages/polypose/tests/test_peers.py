@@ -89,9 +89,11 @@ def test_every_lifter_learns_and_speaks_alike(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     lifter.loss(sample, generator).backward()
     lifter.after_step()
-    unused = [n for n, p in lifter.named_parameters() if p.grad is None]
-    assert [n for n in unused if "no_signal" not in n and not n.startswith("decoder.network.condition")] == []
+    unused = {n for n, p in lifter.named_parameters() if p.grad is None}
+    # infinite noise has no part where the mean is regressed; batch statistics take biases off again
+    assert {n for n in unused if "no_signal" not in n and "trunk" not in n} == set()
     lifter.eval()
+    sample = sample[:2]
     with torch.no_grad():
         found, drawn = lifter(sample), lifter.draw(sample, 3, generator)
         assert found.shape == sample.joints.shape
