@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from polypose.standings import pairwise
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
-from unihpr.board import Board, pairwise, row
+from unihpr.board import Board, row
 from unihpr.cli import app
 from unihpr.lifters import LIFTERS
 
@@ -67,7 +68,7 @@ def test_differences_beyond_chance_are_those_that_all_people_share() -> None:
         "gfpose": [metrics([40.0, 42, 70, 72, 30, 32, 80, 82])],
     }
     one, other, third = pairwise(found, people)  # type: ignore[arg-type]
-    assert (one["one"], one["other"]) == ("SemGCN", "DC-GCT")
+    assert (one["one"], one["other"]) == ("semgcn", "dcgct")
     assert (one["difference_mm"], one["low_mm"], one["high_mm"]) == (5, 5, 5)
     assert one["beyond_chance"]
     assert not other["beyond_chance"]  # 10 better for two people, 10 worse for the others

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from json import dumps
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import torch
 from polypose.peers import PEERS, get_peer
+from polypose.standings import pairwise, standing
 from posedata.readers.files.safe_text import read_json
-from posedata.scoring.people import interval_by_person
 from posedata.terminal import print_line
 from posedata.writing import write_text
 from posetrain.ablation import Variants, seeds_of
@@ -21,14 +18,13 @@ from posetrain.task import Metrics, Row, Table
 from torch import Tensor
 
 from unihpr.data import TrainingData
-from unihpr.lifters import LIFTER, UNSEEN, BoardRecipe, people, step_seconds
+from unihpr.lifters import LIFTER, BoardRecipe, people, step_seconds
 
 KINDS = ("exact", "detector")
 TRIED = (1.0, 3.0, 1 / 3)
 """Learning rates over a lifter's usual one, in the order in which they are tried."""
 TRY = 0.25
 """The share of a row's steps that a try has."""
-COSTS = ("parameters", "mflops", "poses_per_second", "training_seconds")
 
 
 @dataclass(frozen=True)
@@ -122,42 +118,10 @@ class Board:
 
 
 def row(name: str, seeds: Sequence[Metrics], whose: Tensor) -> Row:
-    """A lifter's: means over its seeds, and the interval of the error by person."""
-    entry, found = PEERS[name], {"lifter": name, "method": PEERS[name].label, "source": PEERS[name].source}
-    out: Row = found | {key: seeds[0][key] for key in ("steps", "batch", "lr")}
-    out["views"] = out["steps"] * out["batch"]
-    for place in ("test", *UNSEEN):
-        prefix = "" if place == "test" else f"{place}_"
-        low, high = interval_by_person(view_errors(seeds, place), whose)
-        for key in ("mpjpe_mm", "pa_mpjpe_mm"):
-            out[prefix + key] = mean(m[place][key] for m in seeds)
-        out |= {f"{prefix}low_mm": low, f"{prefix}high_mm": high}
-    if len(seeds) > 1:
-        each = torch.tensor([m["test"]["mpjpe_mm"] for m in seeds])
-        out["seeds_sd_mm"] = float(each.std())
-    out |= {key: mean(m[key] for m in seeds) for key in COSTS}
+    """A lifter's row: what it is, what it was given, what it is worth."""
+    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
+    found: Row = {"lifter": name, "method": entry.label, "source": entry.source, **given}
+    found["views"] = found["steps"] * found["batch"]
     if "hypotheses" in seeds[0]:
-        out["evaluations"] = entry.evaluations
-        for key in seeds[0]["hypotheses"]:
-            out[f"hypotheses.{key}"] = mean(m["hypotheses"][key] for m in seeds)
-    return out
-
-
-def pairwise(found: dict[str, list[Metrics]], whose: Tensor) -> Iterator[Row]:
-    """For every two lifters by how much the first errs more on the same views, and whether that is chance."""
-    for one, other in combinations(found, 2):
-        away = view_errors(found[one], "test") - view_errors(found[other], "test")
-        low, high = interval_by_person(away, whose)
-        yield {
-            "one": PEERS[one].label,
-            "other": PEERS[other].label,
-            "difference_mm": float(away.mean()),
-            "low_mm": low,
-            "high_mm": high,
-            "beyond_chance": low > 0 or high < 0,
-        }
-
-
-def view_errors(seeds: Sequence[Metrics], place: str) -> Tensor:
-    """Of every test view, mean over seeds."""
-    return torch.tensor([m["errors_mm"][place] for m in seeds]).mean(0)
+        found["evaluations"] = entry.evaluations
+    return found | standing(seeds, whose)

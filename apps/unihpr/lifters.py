@@ -9,14 +9,9 @@ from typing import Literal
 import torch
 from polypose.peers import Peer, get_peer
 from polypose.samples import Sample
+from polypose.standings import UNSEEN, errors, measured, unseen_views
 from posedata.ranges import Fraction, Positive, Rate
-from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
 from posedata.splits import Part
-from posedata.views import get_rig, sample_cameras
-from posedata.views.batch import DETECTED, TRUE, see
-from posedata.views.noise import DetectorNoise
-from posedata.views.rigs import CHEST, STEEP
-from posediff.scores import scores_mm
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
@@ -25,14 +20,10 @@ from posetrain.runs import Run
 from posetrain.stage import LoopConfig, Stage
 from posetrain.task import About, Metrics, Row, Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from unihpr.baseline import ViewTask
-from unihpr.data import POSE, Data, TrainingData
+from unihpr.data import Data, TrainingData
 from unihpr.recipe import RECIPES, DataConfig
-
-UNSEEN = {"anywhere": get_rig("anywhere"), "steep": STEEP, "chest": CHEST}
-"""Cameras that nothing is trained on: phones', those that look down, and five at chest height."""
 
 
 @dataclass(frozen=True)
@@ -108,22 +99,15 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         lifter, config = trained.model.eval(), trained.recipe.lifter
         noisy = config.keypoints == "detector"
         kept = trained.on("validation").test(noisy, images=False)
-        metrics: Metrics = {
+        source, test = held_out.source, held_out.test(noisy, images=False)
+        joints = source.store.tensors(["joints"], "cpu", source.rows)["joints"]
+        places = unseen_views(joints, trained.recipe.data.frame, noisy, trained.recipe.data.seed)
+        places = {"test": test} | {name: sample.to(held_out.device) for name, sample in places.items()}
+        return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
-            "errors_mm": {},
+            **measured(lifter, places, kept, config.hypotheses, config.drawn),
+            "training_seconds": trained.run.seconds()["lifter"],
         }
-        for name, sample in test_views(held_out, noisy).items():
-            found, aligned = errors(lifter, sample)
-            metrics[name] = {"mpjpe_mm": float(found.mean()), "pa_mpjpe_mm": float(aligned.mean())}
-            metrics["errors_mm"][name] = [round(error, 2) for error in found.tolist()]
-        sample = held_out.test(noisy, images=False)
-        some = sample[torch.linspace(0, len(sample) - 1, min(config.drawn, len(sample))).long()]
-        with torch.no_grad():
-            drawn = lifter.draw(some, config.hypotheses, torch.Generator().manual_seed(0))
-        if drawn is not None:
-            metrics["hypotheses"] = scores_mm(drawn, some.joints)
-            metrics["hypotheses"]["mean_mpjpe_mm"] = float(errors(lifter, some)[0].mean())
-        return metrics | cost(lifter, sample) | {"training_seconds": trained.run.seconds()["lifter"]}
 
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
         lines = [(name, m["mpjpe_mm"]) for name, m in metrics.items() if name in ("test", *UNSEEN)]
@@ -184,43 +168,6 @@ def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> fl
 def people(data: Data) -> Tensor:
     """Whose view each of the test's is."""
     return data.source.store.tensors(["subject"], "cpu", data.source.rows)["subject"].long()
-
-
-def test_views(data: Data, noisy: bool) -> dict[str, Sample]:
-    """The test's views, and the same poses before cameras that nothing is trained on."""
-    joints = data.source.store.tensors(["joints"], "cpu", data.source.rows)["joints"]
-    found = {"test": data.test(noisy, images=False)}
-    for name, rig in UNSEEN.items():
-        generator = torch.Generator().manual_seed(data.config.seed)
-        seen = see(joints, sample_cameras(joints, rig, generator), POSE)
-        if noisy:
-            seen = seen.detected(DetectorNoise(), generator)
-        found[name] = Sample.of(seen, data.config.frame, DETECTED if noisy else TRUE).to(data.device)
-    return found
-
-
-@torch.no_grad()
-def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Tensor, Tensor]:
-    """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
-    parts = [lifter(sample[start : start + batch]) for start in range(0, len(sample), batch)]
-    lifted = torch.cat(parts)
-    return mpjpe_mm(lifted, sample.joints), pa_mpjpe_mm(lifted, sample.joints)
-
-
-@torch.no_grad()
-def cost(lifter: Peer, sample: Sample) -> Metrics:
-    """Parameters, operations of one pose, and poses a second of processor time in a batch."""
-    batch = sample[:256]
-    with FlopCounterMode(display=False) as counter:
-        lifter(sample[:1])
-    began = process_time()
-    lifter(batch)
-    seconds = process_time() - began
-    return {
-        "parameters": sum(p.numel() for p in lifter.parameters()),
-        "mflops": counter.get_total_flops() / 1e6,
-        "poses_per_second": len(batch) / seconds,
-    }
 
 
 LIFTER = LifterTask()
