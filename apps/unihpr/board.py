@@ -59,7 +59,7 @@ class Board:
         for budget in ("views", "time")[: 2 if self.seconds else 1]:
             for kind in self.kinds:
                 found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
-                whose = people(runs.data(self.recipe).on("test", print_line))
+                whose = people(runs.data(self.recipe))
                 about: Row = {"budget": budget, "keypoints": kind}
                 rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
                 pairs += [about | pair for pair in pairwise(found, whose)]

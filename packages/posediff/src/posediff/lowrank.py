@@ -26,7 +26,7 @@ class LowRank(NamedTuple):
         known: (..., D) bool; the density is that of the known coordinates alone, whatever the others hold.
         """
         sd, factor = self
-        missing = 0.0
+        missing: Tensor | float = 0.0
         if known is not None:  # a unit variance of its own, at its mean: a constant, which is taken off
             sd, factor = torch.where(known, sd, 1.0), torch.where(known[..., None], factor, 0.0)
             residual = torch.where(known, residual, 0.0)
