@@ -11,18 +11,19 @@ from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unihpr.board import Board, row
 from unihpr.cli import app
+from unihpr.data import TrainingData, prepare_stores
 from unihpr.lifters import LIFTERS
 
 TINY = (
     "data.test_images=40",
     "data.synthetic={subjects: 5, test_subjects: 2, validation_subjects: 1, clips: 2, frames: 40}",
     "data.workers=1",
-    "lifter.steps=4",
+    "lifter.steps=2",
     "lifter.batch=16",
     "lifter.hypotheses=6",
     "lifter.drawn=10",
     "loop.trackers=[]",
-    "loop.checkpoint_every=2",
+    "loop.checkpoint_every=1",
 )
 
 
@@ -33,12 +34,14 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     board.run(json_file)
     first = json.loads(json_file.read_text())
     rows = {r["lifter"]: r for r in first["rows"] if r["part"] == "rows"}
-    assert {name: r["views"] for name, r in rows.items()} == {"semgcn": 64, "normal": 64}
+    assert {name: r["views"] for name, r in rows.items()} == dict.fromkeys(
+        ("semgcn", "normal", "videopose3d_27"), 64
+    )
     assert rows["semgcn"]["parameters"] == 267_373
     assert rows["semgcn"]["lr"] in (1e-3, 3e-3)
     assert rows["normal"]["hypotheses.best_of_5_mpjpe_mm"] < rows["normal"]["hypotheses.best_of_1_mpjpe_mm"]
     assert rows["semgcn"]["low_mm"] <= rows["semgcn"]["mpjpe_mm"] <= rows["semgcn"]["high_mm"]
-    (pair,) = (r for r in first["rows"] if r["part"] == "pairs")
+    pair = next(r for r in first["rows"] if r["part"] == "pairs")
     expected = rows["semgcn"]["mpjpe_mm"] - rows["normal"]["mpjpe_mm"]
     assert pair["difference_mm"] == pytest.approx(expected, abs=0.02)
     kept = folder / "views-semgcn-detector-seed0"
@@ -50,6 +53,25 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     for name, old in rows.items():
         same = {k: v for k, v in old.items() if k not in ("poses_per_second", "training_seconds")}
         assert {k: again[name][k] for k in same} == same
+
+
+def test_clips_are_the_test_s_views_with_what_is_around_them(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
+    alone, joints = data.clips(1, False)
+    clips, around = data.clips(5, False)
+    assert len(clips) == 5 * len(alone) == around.shape[0] * around.shape[1]
+    torch.testing.assert_close(around[:, 2], joints[:, 0])
+    torch.testing.assert_close(clips.keypoints[2::5], alone.keypoints)
+    torch.testing.assert_close(clips.joints[2::5], alone.joints, atol=1e-5, rtol=1e-4)
+    moved = (around[:, 1:] - around[:, :-1]).norm(dim=-1).mean((1, 2))
+    assert 0 < float(moved.median()) < 0.1  # metres in a thirtieth of a second
+    noisy = data.clips(5, True)[0]
+    assert float((noisy.keypoints - clips.keypoints).abs().median()) > 0.005
+    drawn = data.draw_views(6, torch.Generator().manual_seed(0), lambda rows: rows[:2], noise=0.0, frames=5)
+    assert len(drawn) == 10
+    step = drawn.keypoints.unflatten(0, (2, 5)).diff(dim=1).abs().mean()
+    assert float(step) < 0.2 * float((drawn.keypoints[0] - drawn.keypoints[5]).abs().mean())
 
 
 def metrics(errors: list[float]) -> dict[str, object]:

@@ -92,17 +92,19 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         load_weights(run.checkpoint("lifter"), {"lifter": model})
 
     def watch(self, model: Peer, held_out: Data, recipe: BoardRecipe) -> Callable[[str], dict[str, float]]:
-        sample = held_out.test(recipe.lifter.keypoints == "detector", images=False)
+        assert isinstance(held_out, TrainingData)
+        sample = held_out.clips(model.frames, recipe.lifter.keypoints == "detector")[0]
         return lambda step: {"mpjpe_mm": float(errors(model, sample)[0].mean())}
 
     def measure(self, trained: Trained[BoardRecipe, Peer, Data], held_out: Data, part: Part) -> Metrics:
         lifter, config = trained.model.eval(), trained.recipe.lifter
         noisy = config.keypoints == "detector"
-        kept = trained.on("validation").test(noisy, images=False)
-        source, test = held_out.source, held_out.test(noisy, images=False)
-        joints = source.store.tensors(["joints"], "cpu", source.rows)["joints"]
-        places = unseen_views(joints, trained.recipe.data.frame, noisy, trained.recipe.data.seed)
-        places = {"test": test} | {name: sample.to(held_out.device) for name, sample in places.items()}
+        data, recipe = trained.data, trained.recipe.data
+        assert isinstance(data, TrainingData)
+        kept = data.on("validation").clips(lifter.frames, noisy)[0]
+        test, joints = data.clips(lifter.frames, noisy)
+        places = unseen_views(joints, recipe.frame, noisy, recipe.seed)
+        places = {"test": test} | {name: sample.to(data.device) for name, sample in places.items()}
         return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
             **measured(lifter, places, kept, config.hypotheses, config.drawn),
@@ -145,8 +147,8 @@ def views(
     generator: torch.Generator,
 ) -> Sample:
     """A batch to train on."""
-    noise = float(config.keypoints == "detector")
-    return data.draw_views(config.batch, generator, share, noise=noise, augment=True)
+    noise, frames = float(config.keypoints == "detector"), get_peer(config.name).frames
+    return data.draw_views(config.batch, generator, share, noise=noise, augment=True, frames=frames)
 
 
 def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> float:

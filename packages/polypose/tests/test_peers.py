@@ -83,8 +83,9 @@ def test_gfpose_is_told_x_and_y() -> None:
 @pytest.mark.parametrize("name", PEERS)
 def test_every_lifter_learns_and_speaks_alike(name: str) -> None:
     torch.manual_seed(0)
-    entry, sample = get_peer(name), views(12)
-    lifter = entry.make()
+    entry = get_peer(name)
+    lifter, sample = entry.make(), views(12 if entry.frames == 1 else 2 * entry.frames)
+    assert lifter.frames == entry.frames
     lifter.fit_scale(views(300, 1))
     generator = torch.Generator().manual_seed(0)
     lifter.loss(sample, generator).backward()
@@ -93,10 +94,10 @@ def test_every_lifter_learns_and_speaks_alike(name: str) -> None:
     # infinite noise has no part where the mean is regressed; batch statistics take biases off again
     assert {n for n in unused if "no_signal" not in n and "trunk" not in n} == set()
     lifter.eval()
-    sample = sample[:2]
+    sample = sample[: 2 * entry.frames]
     with torch.no_grad():
         found, drawn = lifter(sample), lifter.draw(sample, 3, generator)
-        assert found.shape == sample.joints.shape
+        assert found.shape == lifter.truth(sample).shape == (2, JOINTS, 3)
         assert bool(found.isfinite().all())
         assert bool((found[:, 0] == 0).all())
         if drawn is not None:

@@ -54,6 +54,23 @@ class Twice(Peer):
         return self.linear(sample.keypoints)
 
 
+class Middle(Peer):
+    """Lifts clips of three to what it is told of their middle frame, 10 mm off."""
+
+    frames = 3
+
+    def forward(self, sample: Sample) -> Tensor:
+        assert len(sample) % 3 == 0
+        return sample.joints.unflatten(0, (-1, 3))[:, 1] + torch.tensor([0.01, 0, 0])
+
+
+def test_clips_are_measured_at_their_middle() -> None:
+    found = measured(Middle(), {"test": views(60, 0)}, views(6, 1), 10, 10)
+    assert found["errors_mm"]["test"] == pytest.approx([10.0] * 20, abs=0.01)
+    assert "hypotheses" not in found
+    assert errors(Middle(), views(60, 0), batch=7)[0].shape == (20,)
+
+
 def test_costs_are_counted() -> None:
     found = cost(Twice(), views(300, 0))
     assert found["parameters"] == 6
@@ -63,8 +80,8 @@ def test_costs_are_counted() -> None:
 
 def test_unseen_cameras_see_the_same_poses_from_elsewhere() -> None:
     joints = views(64, 0).joints + torch.tensor([0, 0, 1.0])
-    exact = unseen_views(joints, "aimed", False, 0)
-    noisy = unseen_views(joints, "aimed", True, 0)
+    exact = unseen_views(joints[:, None], "aimed", False, 0)
+    noisy = unseen_views(joints[:, None], "aimed", True, 0)
     assert list(exact) == ["anywhere", "steep", "chest"]
     for name, sample in exact.items():
         torch.testing.assert_close(sample.joints, noisy[name].joints)

@@ -20,6 +20,7 @@ from posediff.sde import SubVP
 from poseenc import MLPPoseEncoder, SimpleBaseline
 from poseenc.lifters.dcgct import DCGCT
 from poseenc.lifters.fmpose import FMPose3D
+from poseenc.lifters.motionagformer import MotionAGFormer
 from poseenc.lifters.semgcn import SemGCN
 from poseenc.lifters.videopose import VideoPose3D
 from torch import Tensor, nn
@@ -33,8 +34,12 @@ MEAN_OF = 20
 
 
 class Peer(nn.Module):
-    """A lifter of views; joints are relative to the root. Buffers have the training data's scale."""
+    """A lifter of views; joints are relative to the root. Buffers have the training data's scale.
 
+    ``frames``: T, so many rows of a sample are one clip, side by side, whose middle one is lifted.
+    """
+
+    frames = 1
     seen_mean: Tensor
     seen_std: Tensor
     joints_mean: Tensor
@@ -58,8 +63,12 @@ class Peer(nn.Module):
         raise NotImplementedError
 
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        """The pose of each view, metres."""
+        """The pose of each view, or of each clip's middle one, metres."""
         raise NotImplementedError
+
+    def truth(self, sample: Sample) -> Float[Tensor, "B J 3"]:
+        """What `forward` should give."""
+        return sample.joints[self.frames // 2 :: self.frames]
 
     def draw(self, sample: Sample, count: int, generator: torch.Generator) -> Float[Tensor, "S B J 3"] | None:
         """Hypotheses; None of a lifter that has none."""
@@ -79,19 +88,54 @@ class Peer(nn.Module):
 class Regressor(Peer):
     """A published network that gives one pose, by squares, distances or absolute differences."""
 
-    def __init__(self, network: nn.Module, loss: Literal["l2", "mpjpe"], frames: bool = False) -> None:
+    def __init__(self, network: nn.Module, loss: Literal["l2", "mpjpe"]) -> None:
         super().__init__()
-        self.network, self.kind, self.frames = network, loss, frames
+        self.network, self.kind = network, loss
 
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        seen = self._seen(sample)
-        return self._restored(self.network(seen[:, None] if self.frames else seen))
+        return self._restored(self.network(self._seen(sample)))
 
     def loss(self, sample: Sample, generator: torch.Generator) -> Float[Tensor, ""]:
-        away = self(sample) - sample.joints
+        away = self(sample) - self.truth(sample)
         if self.kind == "mpjpe":
             return torch.linalg.vector_norm(away, dim=-1).mean()
         return (away / self.joints_std.clamp(min=1e-3)).square().mean()
+
+
+class Video(Regressor):
+    """VideoPose3D: the middle frame of clips of as many frames as its network takes."""
+
+    def __init__(self, network: VideoPose3D) -> None:
+        super().__init__(network, "mpjpe")
+        self.frames = network.frames
+
+    def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
+        return self._restored(self.network(self._seen(sample).unflatten(0, (-1, self.frames))))
+
+
+class Motion(Peer):
+    """MotionAGFormer: all frames of a clip, each with its confidence, taught by place and by velocity.
+
+    The loss is the authors' (section 3.4) without its scale-normalised term.
+    """
+
+    VELOCITY = 20.0
+
+    def __init__(self, network: nn.Module, frames: int) -> None:
+        super().__init__()
+        self.network, self.frames = network, frames
+
+    def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
+        return self._clips(sample)[:, self.frames // 2]
+
+    def loss(self, sample: Sample, generator: torch.Generator) -> Float[Tensor, ""]:
+        away = self._clips(sample) - sample.joints.unflatten(0, (-1, self.frames))
+        place, velocity = (torch.linalg.vector_norm(x, dim=-1).mean() for x in (away, away.diff(dim=1)))
+        return place + self.VELOCITY * velocity
+
+    def _clips(self, sample: Sample) -> Float[Tensor, "B T J 3"]:
+        seen = torch.cat([self._seen(sample), sample.confidence[..., None]], -1)
+        return self._restored(self.network(seen.unflatten(0, (-1, self.frames))))
 
 
 class Denoised(Peer):
@@ -211,6 +255,7 @@ class Entry:
         make: builds it.
         lr: that its tries begin from.
         evaluations: of its network for a hypothesis.
+        frames: of the clips that it lifts.
     """
 
     label: str
@@ -218,6 +263,7 @@ class Entry:
     make: Callable[[], Peer]
     lr: float = 1e-3
     evaluations: int = 1
+    frames: int = 1
 
 
 def _decoded(kind: str) -> Ours:
@@ -252,7 +298,17 @@ PEERS: dict[str, Entry] = {
     "videopose3d": Entry(
         "VideoPose3D, 1 frame",
         "Pavllo et al., CVPR 2019",
-        lambda: Regressor(VideoPose3D(JOINTS, (1, 1, 1)), "mpjpe", frames=True),
+        lambda: Video(VideoPose3D(JOINTS, (1, 1, 1))),
+    ),
+    "videopose3d_27": Entry(
+        "VideoPose3D, 27 frames", "Pavllo et al., CVPR 2019", lambda: Video(VideoPose3D(JOINTS)), frames=27
+    ),
+    "motionagformer": Entry(
+        "MotionAGFormer-XS, 27 frames",
+        "Mehraban et al., WACV 2024",
+        lambda: Motion(MotionAGFormer(POSE_SKELETON), 27),
+        5e-4,
+        frames=27,
     ),
     "semgcn": Entry("SemGCN", "Zhao et al., CVPR 2019", lambda: Regressor(SemGCN(POSE_SKELETON), "l2")),
     "dcgct": Entry("DC-GCT", "Kang et al., 2023", lambda: Regressor(DCGCT(POSE_SKELETON), "mpjpe")),

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from posedata.geometry.camera import Camera
 from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
 from posedata.scoring.people import interval_by_person
 from posedata.views import get_rig, sample_cameras
@@ -32,23 +33,35 @@ UNSEEN = {"anywhere": get_rig("anywhere"), "steep": STEEP, "chest": CHEST}
 COSTS = ("parameters", "mflops", "poses_per_second", "training_seconds")
 
 
-def unseen_views(joints: Float[Tensor, "N J 3"], frame: Frame, noisy: bool, seed: int) -> dict[str, Sample]:
-    """Poses in the world before `UNSEEN` cameras, with exact keypoints or a detector's noise."""
+def unseen_views(joints: Float[Tensor, "N T J 3"], frame: Frame, noisy: bool, seed: int) -> dict[str, Sample]:
+    """Clips in the world before `UNSEEN` cameras, one each, with exact keypoints or a detector's."""
     found = {}
     for name, rig in UNSEEN.items():
         generator = torch.Generator().manual_seed(seed)
-        seen = see(joints, sample_cameras(joints, rig, generator), POSE_SKELETON)
-        if noisy:
-            seen = seen.detected(DetectorNoise(), generator)
-        found[name] = Sample.of(seen, frame, DETECTED if noisy else TRUE)
+        cameras = sample_cameras(joints[:, joints.shape[1] // 2], rig, generator)
+        found[name] = seen_clips(joints, cameras, frame, noisy, generator)
     return found
+
+
+def seen_clips(
+    joints: Float[Tensor, "N T J 3"], cameras: Camera, frame: Frame, noisy: bool, generator: torch.Generator
+) -> Sample:
+    """Clips before cameras that stand still, one for each: N T rows, those of a clip side by side."""
+    count, frames = joints.shape[:2]
+    each = torch.arange(count).repeat_interleave(frames)
+    seen = see(joints.flatten(0, 1), cameras[each], POSE_SKELETON)
+    if noisy:
+        seen = seen.detected(DetectorNoise(), generator)
+    return Sample.of(seen, frame, DETECTED if noisy else TRUE)
 
 
 @torch.no_grad()
 def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
-    lifted = torch.cat([lifter(sample[start : start + batch]) for start in range(0, len(sample), batch)])
-    return mpjpe_mm(lifted, sample.joints), pa_mpjpe_mm(lifted, sample.joints)
+    rows = max(1, batch // lifter.frames) * lifter.frames
+    lifted = torch.cat([lifter(sample[start : start + rows]) for start in range(0, len(sample), rows)])
+    truth = lifter.truth(sample)
+    return mpjpe_mm(lifted, truth), pa_mpjpe_mm(lifted, truth)
 
 
 def measured(
@@ -71,7 +84,9 @@ def measured(
         found[name] = {"mpjpe_mm": float(error.mean()), "pa_mpjpe_mm": float(aligned.mean())}
         found["errors_mm"][name] = [round(value, 2) for value in error.tolist()]
     sample = next(iter(places.values()))
-    return found | spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses) | cost(lifter, sample)
+    if lifter.frames == 1:
+        found |= spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses)
+    return found | cost(lifter, sample)
 
 
 @torch.no_grad()
@@ -102,16 +117,16 @@ def _some(sample: Sample, count: int) -> Sample:
 @torch.no_grad()
 def cost(lifter: Peer, sample: Sample) -> Metrics:
     """Parameters, operations of one pose, and poses a second of processor time in a batch."""
-    batch = sample[:256]
+    batch = sample[: 256 // lifter.frames * lifter.frames]
     with FlopCounterMode(display=False) as counter:
-        lifter(sample[:1])
+        lifter(sample[: lifter.frames])
     began = process_time()
     lifter(batch)
     seconds = process_time() - began
     return {
         "parameters": sum(p.numel() for p in lifter.parameters()),
         "mflops": counter.get_total_flops() / 1e6,
-        "poses_per_second": len(batch) / seconds,
+        "poses_per_second": len(batch) / lifter.frames / seconds,
     }
 
 
