@@ -39,7 +39,11 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     )
     assert rows["semgcn"]["parameters"] == 267_373
     assert rows["semgcn"]["lr"] in (1e-3, 3e-3)
-    assert rows["normal"]["hypotheses.best_of_5_mpjpe_mm"] < rows["normal"]["hypotheses.best_of_1_mpjpe_mm"]
+    drawn = [r for r in first["rows"] if r["part"] == "hypotheses"]
+    assert [(r["lifter"], r["spread"]) for r in drawn] == [("normal", "as drawn"), ("normal", "calibrated")]
+    for each in drawn:
+        assert each["best_of_5_mpjpe_mm"] < each["best_of_1_mpjpe_mm"]
+    assert 1 / 8 <= drawn[1]["stretch"] <= 8
     assert rows["semgcn"]["low_mm"] <= rows["semgcn"]["mpjpe_mm"] <= rows["semgcn"]["high_mm"]
     pair = next(r for r in first["rows"] if r["part"] == "pairs")
     expected = rows["semgcn"]["mpjpe_mm"] - rows["normal"]["mpjpe_mm"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polypose.peers import PEERS, get_peer
-from polypose.standings import pairwise, standing
+from polypose.standings import pairwise, spreads, standing
 from posedata.readers.files.safe_text import read_json
 from posedata.terminal import print_line
 from posedata.writing import write_text
@@ -55,7 +55,7 @@ class Board:
         """
         for name in self.lifters:
             get_peer(name)
-        runs, rows, pairs = Variants(LIFTER), [], []
+        runs, rows, pairs, drawn = Variants(LIFTER), [], [], []
         for budget in ("views", "time")[: 2 if self.seconds else 1]:
             for kind in self.kinds:
                 found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
@@ -63,8 +63,10 @@ class Board:
                 about: Row = {"budget": budget, "keypoints": kind}
                 rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
                 pairs += [about | pair for pair in pairwise(found, whose)]
+                drawn += [about | each for name, seeds in found.items() for each in hypotheses(name, seeds)]
         if json:
-            told = [{"part": "rows", **each} for each in rows] + [{"part": "pairs", **each} for each in pairs]
+            parts = {"rows": rows, "pairs": pairs, "hypotheses": drawn}
+            told = [{"part": part, **each} for part, all_of_it in parts.items() for each in all_of_it]
             more = {"tries": self.tries, "processor_seconds": self.seconds}
             seeds = list(seeds_of(self.recipe, self.seeds))
             runs.write(json, told, self.recipe, self.folder, seeds=seeds, **more)
@@ -122,6 +124,10 @@ def row(name: str, seeds: Sequence[Metrics], whose: Tensor) -> Row:
     entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
     found: Row = {"lifter": name, "method": entry.label, "source": entry.source, **given}
     found["views"] = found["steps"] * found["batch"]
-    if "hypotheses" in seeds[0]:
-        found["evaluations"] = entry.evaluations
     return found | standing(seeds, whose)
+
+
+def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Row]:
+    """A lifter's rows of what it draws, none where it does not."""
+    about = {"lifter": name, "method": PEERS[name].label, "evaluations": PEERS[name].evaluations}
+    return (about | each for each in spreads(seeds))

@@ -142,10 +142,15 @@ def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
     if len(seeds) > 1:
         found["seeds_sd_mm"] = float(torch.tensor([m["test"]["mpjpe_mm"] for m in seeds]).std())
     found |= {key: mean(m[key] for m in seeds) for key in COSTS}
-    for part in ("hypotheses", "calibrated"):
-        for key in seeds[0].get(part, ()):
-            found[f"{part}.{key}"] = mean(m[part][key] for m in seeds)
     return found
+
+
+def spreads(seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's hypotheses as drawn and as calibrated, `spread`: means over seeds; none that does not draw."""
+    for part, name in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
+        if part in seeds[0]:
+            scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
+            yield {"spread": name} | scores
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:
