@@ -146,7 +146,7 @@ def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
 
 
 def spreads(seeds: Sequence[Metrics]) -> Iterator[Metrics]:
-    """A lifter's hypotheses as drawn and as calibrated, `spread`: means over seeds; none that does not draw."""
+    """A lifter's hypotheses, `spread` as drawn and calibrated: means over seeds; none that does not draw."""
     for part, name in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
         if part in seeds[0]:
             scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
