@@ -18,7 +18,7 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, ModelT, Row, Say, Table, Task
+from posetrain.task import Elsewhere, Metrics, ModelT, RecipeT, Row, Say, Table, Task
 from torch import Tensor, nn
 
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores
@@ -37,21 +37,21 @@ class Lifters(nn.ModuleDict):
     """A lifter by stage, each made when its stage begins."""
 
 
-class ViewTask(Task[Recipe, ModelT, Data]):
+class ViewTask(Task[RecipeT, ModelT, Data]):
     """A task on the views of a recipe's data."""
 
-    def open(self, recipe: Recipe, device: torch.device, say: Say) -> Data:
+    def open(self, recipe: RecipeT, device: torch.device, say: Say) -> Data:
         return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)
 
     def on(self, data: Data, part: Part, say: Say) -> Data:
         assert isinstance(data, TrainingData)
         return data.on(part, say)
 
-    def elsewhere(self, trained: Trained[Recipe, ModelT, Data], place: Elsewhere, part: Part) -> Data:
+    def elsewhere(self, trained: Trained[RecipeT, ModelT, Data], place: Elsewhere, part: Part) -> Data:
         return open_test(trained.recipe.data, place, part)
 
 
-class SimpleBaselineTask(ViewTask[Lifters]):
+class SimpleBaselineTask(ViewTask[Recipe, Lifters]):
     """SimpleBaseline twice: on exact keypoints, and on a detector's."""
 
     about = BASELINE

@@ -12,12 +12,18 @@ from posetrain.options import (
     ColumnOption,
     JsonOption,
     KOption,
+    NameOption,
     PictureOption,
+    RecipeOption,
     RunArgument,
+    RunsOption,
+    SeedsOption,
+    SetOption,
     ShowOption,
     SkeletonOption,
     console,
     print_hits,
+    print_table,
 )
 from posetrain.task import Table
 
@@ -127,6 +133,35 @@ def interpolate(
     check_ending(out)
     picture = interpolate_rows(open_model(run), store, first, last, out, steps)
     console.print(f"{out}, {picture}")
+
+
+@app.command()
+@plain_errors()
+def board(
+    recipe: RecipeOption = "quickstart",
+    set_: SetOption = [],  # noqa: B006
+    name: NameOption = None,
+    runs: RunsOption = Path("runs"),
+    lifters: Annotated[str, typer.Option(help="names, comma-separated; all by default")] = "",
+    keypoints: Annotated[str, typer.Option(help="exact, detector, or both")] = "exact,detector",
+    seeds: SeedsOption = 1,
+    tries: Annotated[int, typer.Option(min=1, max=3, help="learning rates of each, on validation")] = 3,
+    seconds: Annotated[float, typer.Option(min=0, help="a second table: processor time of each")] = 0.0,
+    json: JsonOption = None,
+) -> None:
+    """Train every lifter on the same views and budget, and set them side by side. Resumes."""
+    from posetrain.recipe import load_recipe
+
+    from unihpr.board import KINDS, PEERS, Board
+    from unihpr.lifters import LIFTERS
+
+    loaded = load_recipe(recipe, LIFTERS.schema, set_, LIFTERS.recipes)
+    kinds = tuple(keypoints.split(","))
+    if not {*kinds} <= {*KINDS}:
+        raise ValueError(f"--keypoints {keypoints}: choose of {', '.join(KINDS)}")
+    folder = runs / (name or LIFTERS.run_name(recipe))
+    chosen = tuple(filter(None, lifters.split(","))) or tuple(PEERS)
+    print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries).run(json))
 
 
 def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch
 from polypose.samples import Frame, Sample
+from polypose.standings import seen_clips
 from posedata.skeleton import get_skeleton
 from posedata.source import check_poses, open_poses
 from posedata.splits import PARTS, Part, evenly, part_rows, split_poses
@@ -19,6 +20,7 @@ from posedata.synthetic.filming import photograph
 from posedata.terminal import print_line
 from posedata.views import get_rig
 from posedata.views.batch import DETECTED, MIXED, TRUE, Views
+from posedata.views.clips import around
 from posedata.views.noise import DetectorNoise
 from posedata.views.order import StreamOrder
 from posedata.views.rows import StoreRows, recorded_rows
@@ -30,6 +32,7 @@ from unihpr.recipe import DataConfig
 
 SKELETON = "h36m17"
 POSE = get_skeleton(SKELETON)
+MOMENT = ("sequence", "frame")
 Share = Callable[[Tensor], Tensor]
 Say = Callable[[str], None]
 
@@ -175,6 +178,7 @@ class TrainingData(Data):
             tuple(map(get_rig, (config.rig, *config.more_rigs))),
             DetectorNoise(),
             Bodies(**asdict(config.augment)),
+            np.asarray(stores.poses.column("sequence")[stores.train]) if "sequence" in stores.poses else None,
         )
         self.recorded_share = {"virtual": 0.0, "recorded": 1.0, "both": config.recorded}[config.views]
         self.views = stores.train_views.views(POSE, detector, self.device)
@@ -206,6 +210,7 @@ class TrainingData(Data):
         noise: float | None = None,
         frame: Frame | None = None,
         augment: bool = False,
+        frames: int = 1,
     ) -> Sample:
         """Training poses at random without images, as recorded or seen by virtual cameras drawn for them.
 
@@ -216,8 +221,13 @@ class TrainingData(Data):
             noise: share of views with a detector's keypoints; the recipe's by default.
             frame: the recipe's by default.
             augment: change the poses as the recipe's `data.augment` says.
+            frames: of clips, of virtual views alone: so many rows of each, side by side.
         """
         noise = self.config.noise if noise is None else noise
+        if frames > 1:
+            views = self.virtual.draw(count, generator, noise=noise, augment=augment, frames=frames)
+            clips = share(torch.arange(count * frames, device=self.device).view(count, frames)).flatten()
+            return Sample.of(views, frame or self.config.frame, MIXED)[clips]
         recorded = round(count * self.recorded_share)
         parts: list[Views] = []
         if recorded:
@@ -229,6 +239,22 @@ class TrainingData(Data):
             parts.append(self.virtual.draw(count - recorded, generator, noise=noise, augment=augment))
         kept = share(torch.arange(count, device=self.device))
         return Sample.of(Views.cat(parts), frame or self.config.frame, MIXED)[kept]
+
+    def clips(self, frames: int, detector: bool) -> tuple[Sample, Tensor]:
+        """The test's clips, one about each of its views, a clip's rows side by side; and their joints in the
+        world, (N, frames, J, 3)."""
+        rows, poses = self.source.rows, self.stores.poses
+        if frames == 1:
+            joints = self.source.store.tensors(["joints"], "cpu", rows)["joints"]
+            return self.test(detector, images=False), joints[:, None]
+        moments = zip(*(poses.column(name).tolist() for name in MOMENT), strict=True)
+        place = {moment: row for row, moment in enumerate(moments)}
+        own = [place[m] for m in zip(*(self.source.column(n).tolist() for n in MOMENT), strict=True)]
+        found = around(np.asarray(poses.column("sequence")), np.array(own), frames)
+        joints = poses.tensors(["joints"], "cpu", found.flatten())["joints"].unflatten(0, found.shape)
+        generator = torch.Generator().manual_seed(self.config.seed + 1)
+        camera = self.source.store.camera(rows)
+        return seen_clips(joints, camera, self.config.frame, detector, generator).to(self.device), joints
 
     def draw_images(
         self, count: int, generator: torch.Generator, share: Share, step: int | None = None

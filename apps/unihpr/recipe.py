@@ -16,6 +16,7 @@ Sampler = Literal[
     "dpmpp_2m",
     "heun",
     "euler",
+    "flow",
     "euler_maruyama",
     "reverse_diffusion",
     "predictor_corrector",

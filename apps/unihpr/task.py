@@ -28,7 +28,7 @@ from unihpr.steps import STEPS
 HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
 
 
-class UniHPRTask(ViewTask[UniHPR]):
+class UniHPRTask(ViewTask[Recipe, UniHPR]):
     """Image, 2D and 3D in one embedding."""
 
     about = ABOUT

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 from posedata.geometry.camera import Camera
+from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.views import choose_clips, square, windows
+from posedata.views.clips import around
+from posedata.views.noise import DetectorNoise
+from posedata.views.rigs import RIGS
+from posedata.views.virtual import Bodies, VirtualViews
 
 
 def recorded(path: Path, sequence: list[int], frame: list[int], camera: list[int]) -> PoseStore:
@@ -76,3 +81,37 @@ def test_squares_are_the_cameras_crop() -> None:
     assert beyond[3, 10].tolist() == [1, 4]
     whole = square(picture[:, :40, :40], torch.tensor([-0.5, -0.5, 39.5, 39.5]), 40)
     assert np.array_equal(whole, picture[:, :40, :40])
+
+
+def test_clips_around_rows_end_where_their_sequence_does():
+    sequence = np.array([4, 4, 4, 4, 2, 2, 4])
+    found = around(sequence, np.array([0, 2, 3, 4, 6]), 3)
+    assert found.tolist() == [[0, 0, 1], [1, 2, 3], [2, 3, 3], [4, 4, 5], [6, 6, 6]]
+    assert around(sequence, np.array([1]), 1).tolist() == [[1]]
+
+
+def test_virtual_clips_are_one_person_before_one_camera():
+    generator = torch.Generator().manual_seed(0)
+    body = torch.randn(17, 3, generator=generator)
+    joints = body + 0.02 * torch.arange(40.0)[:, None, None] * torch.tensor([1.0, 0, 0])  # walks along x
+    bodies = Bodies(mirror=0.5, stature=0.3, bones=0.2)
+    sequence = np.arange(40) // 20
+    source = VirtualViews(joints, get_skeleton("h36m17"), (RIGS["mocap"],), DetectorNoise(), bodies, sequence)
+    views = source.draw(8, generator, augment=True, frames=5)
+    assert len(views) == 40
+    bones = (views.joints[:, 1:] - views.joints[:, :1]).norm(dim=-1).unflatten(0, (8, 5))
+    torch.testing.assert_close(bones, bones[:, :1].expand_as(bones), atol=1e-4, rtol=1e-4)
+    assert float(bones.std(0).min()) > 0.01
+    turned = views.camera.rotation.unflatten(0, (8, 5))
+    assert torch.equal(turned, turned[:, :1].expand_as(turned))
+    seen = views.camera.project(views.joints)
+    torch.testing.assert_close(views.keypoints["true"][..., :2], seen)
+    moved = views.joints[:, 0].unflatten(0, (8, 5)).diff(dim=1)
+    assert float(moved[..., 0].abs().max()) == pytest.approx(0.02, abs=1e-3)
+    alone = source.draw(8, torch.Generator().manual_seed(3))
+    again = VirtualViews(joints, source.skeleton, source.rigs, source.noise).draw(
+        8, torch.Generator().manual_seed(3)
+    )
+    torch.testing.assert_close(alone.joints, again.joints)
+    with pytest.raises(ValueError, match="no sequence"):
+        VirtualViews(joints, source.skeleton, source.rigs, source.noise).draw(2, generator, frames=3)

@@ -32,7 +32,7 @@ class ModelConfig:
     norm: Literal["batch", "layer"] = "batch"
     dropout: Fraction = 0.0
     decoder: Literal["diffusion", "mlp"] = "diffusion"
-    parametrisation: Literal["edm", "subvp", "vp", "ve"] = "edm"
+    parametrisation: Literal["edm", "flow", "subvp", "vp", "ve"] = "edm"
     decoder_hidden: Positive = 1024
     decoder_blocks: Positive = 2
     decoder_dropout: Fraction = 0.0

@@ -28,11 +28,14 @@ from posediff.likelihood import log_likelihood
 from posediff.network import ResidualMLP
 from posediff.regression import Regression
 from posediff.sampler import LEVEL_SDE_SAMPLERS, ODE_SAMPLERS, SDE_SAMPLERS, randn_like
-from posediff.schedule import draw_levels, draw_times, uniform_time
+from posediff.schedule import draw_levels, draw_straight, draw_times, uniform_time
 from posediff.sde import Denoise
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """Range of levels, for data of unit variance: EDM's own (0.002 to 80 for data of std 0.5), top scaled."""
+
+CENTRED = {"edm": draw_levels, "flow": draw_straight}
+"""Parametrisations that learn differences to a mean, and the levels that they are trained at."""
 
 
 class Terms(NamedTuple):
@@ -49,9 +52,9 @@ class PoseDecoder(Conditioned):
 
     joints, dims: a pose is (J, d). condition_dim: D of the embedding; 0 makes a prior, whose conditions are
     empty, (B, 0). hidden, blocks, dropout: the network (`posediff.network`). modalities: names of the tokens,
-    whose order is the modality index; modality_token: off for the ablation. parametrisation: "edm", "subvp",
-    "vp" or "ve" (`posediff.denoiser`). mean_loss: "l2", "l1" or "mpjpe" and mean_weight: see ``loss``.
-    condition_dropout: share of conditions hidden in training, which classifier-free guidance needs.
+    whose order is the modality index; modality_token: off for the ablation. parametrisation: "edm", "flow",
+    "subvp", "vp" or "ve" (`posediff.denoiser`). mean_loss: "l2", "l1" or "mpjpe" and mean_weight: see
+    ``loss``. condition_dropout: share of conditions hidden in training, which classifier-free guidance needs.
 
     regression: the mean has a network of its own (`posediff.regression`), as large, instead of the denoiser's
     at infinite noise. The denoiser then learns what is left, and teaches neither the mean nor the encoder:
@@ -101,7 +104,7 @@ class PoseDecoder(Conditioned):
         )
         self.denoiser = Denoiser(self.network, PARAMETRISATIONS[parametrisation]())
         self.sde = PROCESSES[parametrisation]()
-        self.centred = parametrisation == "edm" and bool(mean_weight) and condition_dim > 0
+        self.centred = parametrisation in CENTRED and bool(mean_weight) and condition_dim > 0
         self.register_buffer("spread", torch.full((len(self.modalities),), float(self.centred)))
         self.register_buffer("profile", torch.ones(len(self.modalities), joints, dims))
         if self.unknown is not None:  # poses given nothing spread by the data's std
@@ -139,14 +142,15 @@ class PoseDecoder(Conditioned):
 
         The sum of two terms, each a mean over joints and coordinates times the joints' weights. (1) Denoising
         at one random level, weighted 1 / c_out² (Karras et al. 2022, table 1), which for noise prediction is
-        the plain |F - n|² of GFPose. Levels: `posediff.schedule.draw_levels` for "edm", uniform time for the
-        others; 8 neighbours (`posediff.draws`) have one level between them, so that it is embedded once. (2)
+        the plain |F - n|² of GFPose, for "flow" that of the velocity. Levels: `posediff.schedule.draw_levels`
+        for "edm", logit-normal time for "flow", uniform time for the others; 8 neighbours (`posediff.draws`)
+        have one level between them, so that it is embedded once. (2)
         ``mean_weight`` times a regression at infinite noise, which is what ``mean`` evaluates: "l2" makes
         that the conditional mean; "l1" the coordinate-wise, "mpjpe" the joint-wise median.
 
-        With "edm" and a mean, what is noised and denoised is the pose's difference to that mean, over its
-        modality's rms (buffer ``spread``): unit data again, however much a condition tells. The buffer is
-        only read here: train with ``terms`` and ``follow``.
+        With "edm" or "flow" and a mean, what is noised and denoised is the pose's difference to that mean,
+        over its modality's rms (buffer ``spread``): unit data again, however much a condition tells. The
+        buffer is only read here: train with ``terms`` and ``follow``.
         """
         return self.terms(target, condition, modality, generator=generator, weight=weight).loss
 
@@ -237,9 +241,10 @@ class PoseDecoder(Conditioned):
     ) -> Tensor:
         """Poses drawn given the condition: (B, D) to (hypotheses, B, J, d).
 
-        steps: of the sampler, which take one evaluation each, heun's two. Dropout follows the module's mode:
-        call ``eval()`` first. guidance: see ``denoise``. correct: pulls denoised poses (S, B, J, d) towards
-        a constraint (`posediff.guidance`).
+        steps: of the sampler, which take one evaluation each, heun's two. "flow" takes equal steps along
+        flow matching's path, the first of which, from pure noise, is the ``mean``'s evaluation. Dropout
+        follows the module's mode: call ``eval()`` first. guidance: see ``denoise``. correct: pulls denoised
+        poses (S, B, J, d) towards a constraint (`posediff.guidance`).
 
         sigma_start: where samplers on levels start, in units of the data's std, to fall in constant ratio. By
         default they start around the ``mean``, which costs one evaluation and saves the upper part of the
@@ -260,7 +265,10 @@ class PoseDecoder(Conditioned):
         # Levels are walked in units of each row's spread, so that rows of several modalities go together.
         unit = self.std.new_ones(()) if centre is None else self.spread[modality]
         unit = torch.where(unit > 0, unit, UNCENTRED).to(noise)
-        levels = levels_about(steps, unit, self._ends(centre is not None), sigma_start).to(noise)
+        ends, even = self._ends(centre is not None), sampler == "flow"
+        if even and centre is not None:
+            ends = (float(steps), 0.0)  # the level where the first of steps + 1 equal steps ends
+        levels = levels_about(steps, unit, ends, sigma_start, even=even).to(noise)
         run = ODE_SAMPLERS.get(sampler) or partial(LEVEL_SDE_SAMPLERS[sampler], generator=generator)
         origin = torch.zeros_like(noise[0]) if centre is None else centre
         return self._restore(sample_about(run, denoise, origin, unit, noise, levels))
@@ -313,18 +321,18 @@ class PoseDecoder(Conditioned):
             return lambda x, sigma: self.denoiser(x, sigma, features)
         return about(lambda x, sigma: self.denoiser(x, sigma, features, std), centre, unit, SIGMA_MAX)
 
-    def _profile(self, modality: int | Tensor) -> Tensor:
-        """``profile`` of the modality, (J d,), or of each row's, (B, J d)."""
-        return self.profile[modality].flatten(-2)
+    def _profile(self, modality: int | Tensor) -> Tensor | None:
+        """``profile`` of the modality, (J d,), or of each row's, (B, J d): EDM's alone takes one."""
+        return self.profile[modality].flatten(-2) if self.parametrisation == "edm" else None
 
     def _centre(
         self, clean: Tensor, centre: Tensor, modality: int | Tensor, weight: Tensor, hidden: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """The difference to the centre over its unit, the stds that it has by coordinate, its residual."""
         unit, std = self.spread[modality], self._profile(modality)
         if hidden is not None:
             unit = torch.where(hidden, self.spread_unknown, unit)
-            std = torch.where(hidden[:, None], 1.0, std)
+            std = None if std is None else torch.where(hidden[:, None], 1.0, std)
             weight = torch.where(hidden[:, None], 0.0, weight)
         weight = weight.repeat_interleave(self.dims, -1)
         residual = residual_sums(clean - centre, weight, modality, len(self.modalities))
@@ -348,8 +356,9 @@ class PoseDecoder(Conditioned):
         return self.denoiser.loss(together[0], sigma[:, None], together[1], grouped, std).flatten(0, 1)
 
     def _draw_levels(self, n: int, generator: torch.Generator | None) -> Tensor:
-        if self.parametrisation == "edm":
-            return draw_levels(n, SIGMA_MIN, SIGMA_MAX, generator=generator)
+        if self.parametrisation in CENTRED:
+            draw = CENTRED[self.parametrisation]
+            return draw(n, SIGMA_MIN, SIGMA_MAX, generator=generator)
         return self.sde.sigma(draw_times(n, generator=generator))
 
     def _flat_mean(self, condition: Tensor, features: Tensor | None) -> Tensor:

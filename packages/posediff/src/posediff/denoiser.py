@@ -72,16 +72,41 @@ class ScaledScore:
         return Coefficients(torch.ones_like(sigma), sigma, torch.ones_like(sigma), torch.log(sigma))
 
 
+@dataclass(frozen=True)
+class Velocity:
+    """The network predicts ``n - x_0``: the velocity of the straight path ``(1 - t) x_0 + t n``.
+
+    Flow matching (Lipman et al. 2023, Flow Matching for Generative Modeling; Liu et al. 2023, Flow Straight
+    and Fast, eq. 1). The path over its scale 1 - t is ``x_0 + sigma n`` with sigma = t / (1 - t), so that the
+    loss of a ``Denoiser`` is the plain ``|F - (n - x_0)|²``, and Euler's step in t is
+    `posediff.sampler.euler`'s in sigma.
+    """
+
+    label_scale: float = 999.0
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        scale = 1 / (1 + sigma)
+        t = sigma * scale
+        return Coefficients(scale, -t, scale, self.label_scale * t)
+
+
 PARAMETRISATIONS: dict[str, Callable[[], Preconditioning]] = {
     "edm": EDM,
     "subvp": lambda: NoisePrediction(SubVP()),
     "vp": lambda: NoisePrediction(VP()),
     "ve": ScaledScore,
+    "flow": Velocity,
 }
 
-PROCESSES: dict[str, Callable[[], SDE]] = {"edm": SubVP, "subvp": SubVP, "vp": VP, "ve": VE}
+PROCESSES: dict[str, Callable[[], SDE]] = {
+    "edm": SubVP,
+    "subvp": SubVP,
+    "vp": VP,
+    "ve": VE,
+    "flow": SubVP,
+}
 """The process whose reverse SDE is run for a decoder of that parametrisation. The two are independent:
-EDM's coefficients suit any process, and sub-VP is the one that the 1000-step papers run."""
+EDM's coefficients and the velocity's suit any process, and sub-VP is what the 1000-step papers run."""
 
 
 class Denoiser(nn.Module):

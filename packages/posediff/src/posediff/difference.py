@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from posediff.schedule import geometric
+from posediff.schedule import geometric, straight
 from posediff.sde import Denoise
 
 FOLLOW = 0.02
@@ -70,10 +70,13 @@ def sample_about(
     return centre + unit[..., None] * sampler(denoise_differences, levels[0] * noise, levels)
 
 
-def levels_about(n: int, unit: Tensor, ends: tuple[float, float], start: float | None = None) -> Tensor:
+def levels_about(
+    n: int, unit: Tensor, ends: tuple[float, float], start: float | None = None, *, even: bool = False
+) -> Tensor:
     """The levels of ``sample_about``, in units: in constant ratio between the ends, then 0. Returns (n + 1,).
 
-    start: the first level instead of ends', in what the units are in; the narrowest row's is exact.
+    start: the first level instead of ends', in what the units are in; the narrowest row's is exact. even:
+    evenly spaced in flow matching's time, from the first of the ends to 0.
 
     Raises:
         ValueError: start is not above the last level.
@@ -84,7 +87,7 @@ def levels_about(n: int, unit: Tensor, ends: tuple[float, float], start: float |
         top = start / least
         if not top > end:
             raise ValueError(f"sigma_start: {start}; it must be above the last level, {end * least:.3g}")
-    return geometric(n, end, top)
+    return straight(n, top) if even else geometric(n, end, top)
 
 
 def residual_sums(difference: Tensor, weight: Tensor, modality: int | Tensor, modalities: int) -> Tensor:

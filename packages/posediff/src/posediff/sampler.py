@@ -205,7 +205,9 @@ def randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
 
 
-ODE_SAMPLERS = {"euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m}
+ODE_SAMPLERS = {"euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m, "flow": euler}
+"""`flow` is `euler` on levels evenly spaced in t (`posediff.schedule.straight`)."""
+
 LEVEL_SDE_SAMPLERS = {"dpmpp_2m_sde": dpmpp_2m_sde}
 """They walk levels as the ODE's do, and take a generator."""
 

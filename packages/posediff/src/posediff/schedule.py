@@ -27,6 +27,17 @@ def geometric(n: int, sigma_min: float, sigma_max: float) -> Tensor:
     return _finish(torch.logspace(0, 1, n, base=sigma_min / sigma_max, dtype=torch.float64) * sigma_max)
 
 
+def straight(n: int, top: float) -> Tensor:
+    """Levels t / (1 - t), t falling evenly to 0 from where the level is ``top``. Returns (n + 1,).
+
+    The grid of flow matching, on which `posediff.sampler.euler` takes its equal steps along a straight path.
+    """
+    if n < 1 or not top > 0:
+        raise ValueError(f"need n >= 1 and top > 0, got n={n} and top={top}")
+    t = torch.linspace(top / (1 + top), 0, n + 1, dtype=torch.float64)
+    return (t / (1 - t)).float()
+
+
 def uniform_time(n: int, *, start: float = 1.0, end: float = 1e-3) -> Tensor:
     """Times evenly spaced from start to end, the grid of GFPose's sampler. Returns (n + 1,)."""
     if n < 1 or not start > end >= 0:
@@ -69,6 +80,18 @@ def draw_levels(
     normal = torch.randn(n, generator=generator, device=device) * 1.5 - 1.0
     low, high = math.log(sigma_min), math.log(sigma_max)
     return torch.where(pick < 0.8, normal, low + (high - low) * where).clamp(low, high).exp()
+
+
+def draw_straight(
+    n: int, sigma_min: float, sigma_max: float, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Levels t / (1 - t) of logit-normal t (Esser et al. 2024, Scaling Rectified Flow Transformers, eq. 19).
+
+    The logit of t is ln sigma: standard normal, clamped to the range. (n,).
+    """
+    device = generator.device if generator is not None else None
+    normal = torch.randn(n, generator=generator, device=device)
+    return normal.clamp(math.log(sigma_min), math.log(sigma_max)).exp()
 
 
 def draw_times(n: int, *, end: float = 1e-3, generator: torch.Generator | None = None) -> Tensor:

@@ -37,6 +37,7 @@ def random_shapes(
     *,
     stature: float,
     bones: float,
+    frames: int = 1,
 ) -> Float[Tensor, "B J 3"]:
     """Each pose on a skeleton drawn for it, left and right alike.
 
@@ -45,6 +46,7 @@ def random_shapes(
     Args:
         stature: the whole body's factor is drawn evenly from 1 ± stature.
         bones: each bone's own factor, on top of that, from 1 ± bones.
+        frames: so many neighbours in the batch are one person's clip.
 
     Raises:
         ValueError: a share outside [0, 1), which would turn bones about.
@@ -53,7 +55,8 @@ def random_shapes(
         if not 0 <= share < 1:
             raise ValueError(f"{name} is {share:g}; give a share from 0 to below 1, e.g. 0.1 for ten percent")
     count, n = joints.shape[:2]
-    drawn = 2 * torch.rand(count, n + 1, generator=generator, device=generator.device).to(joints) - 1
+    drawn = 2 * torch.rand(count // frames, n + 1, generator=generator, device=generator.device) - 1
+    drawn = drawn.to(joints).repeat_interleave(frames, 0)
     own = drawn[:, :n]
     mirror = torch.tensor(skeleton.mirror, device=joints.device)
     own = torch.where(mirror < torch.arange(n, device=joints.device), own[:, mirror], own)

@@ -8,6 +8,22 @@ from jaxtyping import Int
 from posedata.store.pose_store import PoseStore
 
 
+def around(
+    sequence: Int[np.ndarray, " N"], rows: Int[np.ndarray, " B"], frames: int
+) -> Int[np.ndarray, "B T"]:
+    """Rows of the clip in whose middle each row is; where its sequence ends, its last row is repeated.
+
+    Args:
+        sequence: of every row, those of one sequence side by side and in order of time.
+        frames: T, odd.
+    """
+    starts = np.flatnonzero(np.diff(sequence, prepend=sequence[:1] - 1))
+    which = np.searchsorted(starts, rows, side="right") - 1
+    first, last = starts[which], np.append(starts[1:], len(sequence))[which] - 1
+    clip = rows[:, None] + np.arange(frames) - frames // 2
+    return np.clip(clip, first[:, None], last[:, None])
+
+
 def windows(
     store: PoseStore, rows: Int[np.ndarray, " n"], frames: int, count: int, stride: int = 1
 ) -> Int[np.ndarray, "K T"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +14,7 @@ from posedata.geometry.shape import random_shapes
 from posedata.skeleton import Skeleton
 from posedata.store.mapped import MappedRows
 from posedata.views.batch import DETECTED, Views, see
+from posedata.views.clips import around
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import Rig, sample_cameras
 
@@ -32,14 +34,16 @@ class Bodies:
     bones: float = 0.0
 
     def of(
-        self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator
+        self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator, frames: int = 1
     ) -> Float[Tensor, "B J 3"]:
-        """Poses on bodies drawn for them."""
+        """Poses on bodies drawn for them, one for so many neighbours, which are a clip."""
         if self.mirror:
-            turned = torch.rand(len(joints), 1, 1, generator=generator, device=generator.device)
+            turned = torch.rand(len(joints) // frames, 1, 1, generator=generator, device=generator.device)
+            turned = turned.repeat_interleave(frames, 0)
             joints = torch.where(turned < self.mirror, skeleton.flip(joints), joints)
         if self.stature or self.bones:
-            joints = random_shapes(joints, skeleton, generator, stature=self.stature, bones=self.bones)
+            shape = {"stature": self.stature, "bones": self.bones}
+            joints = random_shapes(joints, skeleton, generator, **shape, frames=frames)
         return joints
 
 
@@ -53,6 +57,7 @@ class VirtualViews:
         rigs: the ranges that cameras are drawn from, each for an equal share of the views.
         noise: what stands for a detector.
         bodies: how poses are changed in training.
+        sequence: (N,) of the joints, those of one side by side and in order of time, to draw clips.
     """
 
     joints: Float[Tensor, "N J 3"] | MappedRows
@@ -60,12 +65,19 @@ class VirtualViews:
     rigs: tuple[Rig, ...]
     noise: DetectorNoise
     bodies: Bodies = Bodies()
+    sequence: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def draw(
-        self, count: int, generator: torch.Generator, *, noise: float = 0.0, augment: bool = False
+        self,
+        count: int,
+        generator: torch.Generator,
+        *,
+        noise: float = 0.0,
+        augment: bool = False,
+        frames: int = 1,
     ) -> Views:
         """Poses at random, each seen by a camera drawn for it.
 
@@ -73,14 +85,23 @@ class VirtualViews:
             generator: on the joints' device.
             noise: share of views whose "mixed" keypoints are the noise model's; the others' are exact.
             augment: on other bodies.
+            frames: of clips, odd: so many views of each, side by side, the pose drawn in the middle.
         """
         rows = torch.randint(len(self.joints), (count,), generator=generator, device=generator.device)
-        joints = self.joints[rows]
+        joints = self.joints[rows if frames == 1 else self._clips(rows, frames).flatten()]
         if augment:
-            joints = self.bodies.of(joints, self.skeleton, generator)
-        shares = joints.tensor_split(len(self.rigs))
+            joints = self.bodies.of(joints, self.skeleton, generator, frames)
+        shares = joints[frames // 2 :: frames].tensor_split(len(self.rigs))
         cameras = [sample_cameras(some, rig, generator) for some, rig in zip(shares, self.rigs, strict=True)]
-        views = see(joints, Camera.cat(cameras), self.skeleton)
+        each = torch.arange(count, device=joints.device).repeat_interleave(frames)
+        views = see(joints, Camera.cat(cameras)[each], self.skeleton)
         if noise:
             views = views.detected(self.noise, generator)
         return views.mixed(DETECTED, noise, generator)
+
+    def _clips(self, rows: Tensor, frames: int) -> Tensor:
+        if self.sequence is None:
+            raise ValueError(
+                "these poses have no sequence, so no clips can be drawn of them; set frames to 1"
+            )
+        return torch.from_numpy(around(self.sequence, rows.cpu().numpy(), frames)).to(rows.device)

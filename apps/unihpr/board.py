@@ -1,0 +1,133 @@
+"""The board: lifters trained on the same views and budget, their rates tried alike, set side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from polypose.peers import PEERS, get_peer
+from polypose.standings import pairwise, spreads, standing
+from posedata.readers.files.safe_text import read_json
+from posedata.terminal import print_line
+from posedata.writing import write_text
+from posetrain.ablation import Variants, seeds_of
+from posetrain.task import Metrics, Row, Table
+from torch import Tensor
+
+from unihpr.data import TrainingData
+from unihpr.lifters import LIFTER, BoardRecipe, people, step_seconds
+
+KINDS = ("exact", "detector")
+TRIED = (1.0, 3.0, 1 / 3)
+"""Learning rates over a lifter's usual one, in the order in which they are tried."""
+TRY = 0.25
+"""The share of a row's steps that a try has."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows in a folder, a run each; finished ones are only read.
+
+    Attributes:
+        recipe: of all rows; its lifter's steps are the budget of views.
+        lifters: names of `polypose.peers.PEERS`.
+        kinds: of `KINDS`.
+        seconds: of processor time, the budget of the second table; 0 for none.
+        tries: learning rates tried on validation, of each lifter and kind.
+    """
+
+    recipe: BoardRecipe
+    folder: Path
+    lifters: tuple[str, ...] = tuple(PEERS)
+    kinds: tuple[str, ...] = KINDS
+    seeds: int = 3
+    seconds: float = 0.0
+    tries: int = 3
+
+    def run(self, json: Path | None = None) -> Table:
+        """Train what is missing, write the results file and return the table.
+
+        Raises:
+            ValueError: a lifter is not known, or a run diverged; finished rows are kept.
+        """
+        for name in self.lifters:
+            get_peer(name)
+        runs, rows, pairs, drawn = Variants(LIFTER), [], [], []
+        for budget in ("views", "time")[: 2 if self.seconds else 1]:
+            for kind in self.kinds:
+                found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
+                whose = people(runs.data(self.recipe))
+                about: Row = {"budget": budget, "keypoints": kind}
+                rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
+                pairs += [about | pair for pair in pairwise(found, whose)]
+                drawn += [about | each for name, seeds in found.items() for each in hypotheses(name, seeds)]
+        if json:
+            parts = {"rows": rows, "pairs": pairs, "hypotheses": drawn}
+            told = [{"part": part, **each} for part, all_of_it in parts.items() for each in all_of_it]
+            more = {"tries": self.tries, "processor_seconds": self.seconds}
+            seeds = list(seeds_of(self.recipe, self.seeds))
+            runs.write(json, told, self.recipe, self.folder, seeds=seeds, **more)
+        lines = [
+            (r["budget"], r["keypoints"], r["method"], r["mpjpe_mm"], r["anywhere_mpjpe_mm"]) for r in rows
+        ]
+        return Table("MPJPE, mm, test subjects", ("budget", "2D", "lifter", "its cameras", "anywhere"), lines)
+
+    def _seeds(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str) -> Iterator[Metrics]:
+        steps = self.recipe.lifter.steps if budget == "views" else self._steps(runs, name, kind)
+        recipe = self._row(
+            name, kind, steps, self._rate(runs, budget, name, kind, steps), self.recipe.loop.seed
+        )
+        for seed in seeds_of(recipe, self.seeds):
+            seeded = replace(recipe, loop=replace(recipe.loop, seed=seed))
+            print_line(
+                f"{budget}: {name}, {kind} keypoints, seed {seed}, {steps} steps at {recipe.lifter.lr:g}"
+            )
+            metrics = runs.metrics(seeded, self.folder / f"{budget}-{name}-{kind}-seed{seed}")
+            yield metrics | {"steps": steps, "batch": recipe.lifter.batch, "lr": recipe.lifter.lr}
+
+    def _rate(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str, steps: int) -> float:
+        """The best of the rates tried, on validation, by the first seed."""
+        rates = [get_peer(name).lr * factor for factor in TRIED[: self.tries]]
+        if len(rates) == 1:
+            return rates[0]
+        scores = {}
+        for rate in rates:
+            tried = self._row(name, kind, max(1, round(TRY * steps)), rate, self.recipe.loop.seed)
+            metrics = runs.metrics(tried, self.folder / f"{budget}-{name}-{kind}-try{rate:.1e}")
+            scores[rate] = metrics["validation"]["mpjpe_mm"]
+        return min(scores, key=scores.__getitem__)
+
+    def _row(self, name: str, kind: Any, steps: int, rate: float, seed: int) -> BoardRecipe:
+        lifter = replace(self.recipe.lifter, name=name, keypoints=kind, steps=steps, lr=rate)
+        return replace(self.recipe, lifter=lifter, loop=replace(self.recipe.loop, seed=seed))
+
+    def _steps(self, runs: Variants[Any, Any, Any], name: str, kind: Any) -> int:
+        """How many fit in the budget of time, by a measurement that is made once and kept beside the rows."""
+        file = self.folder / "seconds.json"
+        known: dict[str, float] = read_json(file) if file.is_file() else {}
+        key = f"{name}, {kind}, {self.recipe.lifter.batch}"
+        if key not in known:
+            data = runs.data(self.recipe)
+            assert isinstance(data, TrainingData)
+            config = replace(self.recipe.lifter, name=name, keypoints=kind)
+            known[key] = step_seconds(data, config)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(file, dumps(known, indent=1))
+        return max(1, round(self.seconds / known[key]))
+
+
+def row(name: str, seeds: Sequence[Metrics], whose: Tensor) -> Row:
+    """A lifter's row: what it is, what it was given, what it is worth."""
+    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
+    found: Row = {"lifter": name, "method": entry.label, "source": entry.source, **given}
+    found["views"] = found["steps"] * found["batch"]
+    return found | standing(seeds, whose)
+
+
+def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Row]:
+    """A lifter's rows of what it draws, none where it does not."""
+    about = {"lifter": name, "method": PEERS[name].label, "evaluations": PEERS[name].evaluations}
+    return (about | each for each in spreads(seeds))

@@ -1,0 +1,96 @@
+"""What is said of lifters whose errors and spread are known."""
+
+import pytest
+import torch
+from polypose.peers import JOINTS, Peer
+from polypose.samples import Sample
+from polypose.standings import cost, errors, measured, unseen_views
+from torch import Tensor
+
+
+def views(count: int, seed: int) -> Sample:
+    generator = torch.Generator().manual_seed(seed)
+    joints = 0.1 * torch.randn(count, JOINTS, 3, generator=generator)
+    joints[:, 0] = 0
+    eye = torch.eye(3).expand(count, 3, 3)
+    return Sample(joints[..., :2], torch.ones(count, JOINTS), torch.zeros(count, 3), joints, eye)
+
+
+class Nothing(Peer):
+    """Always 0, about which it draws half as far as poses lie."""
+
+    def forward(self, sample: Sample) -> Tensor:
+        return torch.zeros_like(sample.joints)
+
+    def draw(self, sample: Sample, count: int, generator: torch.Generator) -> Tensor:
+        drawn = 0.05 * torch.randn(count, *sample.joints.shape, generator=generator)
+        drawn[:, :, 0] = 0
+        return drawn
+
+
+def test_spread_is_fitted_on_validation_people_and_measured_on_the_test() -> None:
+    sample = views(200, 0)
+    found = measured(Nothing(), {"test": sample}, views(200, 1), 100, 150)
+    length = 1000 * sample.joints.norm(dim=-1).mean(-1)
+    assert found["test"]["mpjpe_mm"] == pytest.approx(float(length.mean()), rel=1e-5)
+    assert found["errors_mm"]["test"] == pytest.approx(length.tolist(), abs=0.006)
+    assert found["calibrated"]["stretch"] == pytest.approx(2, rel=0.04)
+    assert found["hypotheses"]["inside_90"] == pytest.approx(0.589, abs=0.02)  # of a normal of half the width
+    assert found["calibrated"]["inside_90"] == pytest.approx(0.9, abs=0.02)
+    assert found["calibrated"]["ellipsoids_80"] == pytest.approx(0.8, abs=0.03)
+    assert found["calibrated"]["energy_score_mm"] < found["hypotheses"]["energy_score_mm"]
+    wider = found["calibrated"]["sharpness_mm"] / found["hypotheses"]["sharpness_mm"]
+    assert wider == pytest.approx(found["calibrated"]["stretch"], rel=1e-4)
+
+
+class Twice(Peer):
+    """One linear map of known size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 3, bias=False)
+
+    def forward(self, sample: Sample) -> Tensor:
+        return self.linear(sample.keypoints)
+
+
+class Middle(Peer):
+    """Lifts clips of three to what it is told of their middle frame, 10 mm off."""
+
+    frames = 3
+
+    def forward(self, sample: Sample) -> Tensor:
+        assert len(sample) % 3 == 0
+        return sample.joints.unflatten(0, (-1, 3))[:, 1] + torch.tensor([0.01, 0, 0])
+
+
+def test_clips_are_measured_at_their_middle() -> None:
+    found = measured(Middle(), {"test": views(60, 0)}, views(6, 1), 10, 10)
+    assert found["errors_mm"]["test"] == pytest.approx([10.0] * 20, abs=0.01)
+    assert "hypotheses" not in found
+    assert errors(Middle(), views(60, 0), batch=7)[0].shape == (20,)
+
+
+def test_costs_are_counted() -> None:
+    found = cost(Twice(), views(300, 0))
+    assert found["parameters"] == 6
+    assert found["mflops"] == pytest.approx(2 * 6 * JOINTS / 1e6)
+    assert found["poses_per_second"] > 0
+
+
+def test_unseen_cameras_see_the_same_poses_from_elsewhere() -> None:
+    joints = views(64, 0).joints + torch.tensor([0, 0, 1.0])
+    exact = unseen_views(joints[:, None], "aimed", False, 0)
+    noisy = unseen_views(joints[:, None], "aimed", True, 0)
+    assert list(exact) == ["anywhere", "steep", "chest"]
+    for name, sample in exact.items():
+        torch.testing.assert_close(sample.joints, noisy[name].joints)
+        lengths = (joints - joints[:, :1]).norm(dim=-1)
+        torch.testing.assert_close(sample.joints.norm(dim=-1), lengths, atol=1e-4, rtol=1e-4)
+        assert bool((sample.confidence == 1).all())
+        assert float((sample.keypoints - noisy[name].keypoints).abs().max()) > 0.05
+    assert float((exact["steep"].joints - exact["chest"].joints).abs().max()) > 0.1
+    for found, batched in zip(
+        errors(Nothing(), exact["steep"]), errors(Nothing(), exact["steep"], 7), strict=True
+    ):
+        torch.testing.assert_close(found, batched)

@@ -1,0 +1,132 @@
+"""The low-rank normal against torch's full one and closed forms; the decoder on a posterior that is known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from posediff.lowrank import LowRank
+from posediff.normal import FLOOR, NormalDecoder
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+
+def made(*batch: int, width: int = 6, rank: int = 2) -> tuple[LowRank, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*batch, *shape, generator=generator, dtype=torch.float64)
+
+    return LowRank(0.2 + draw(width).abs(), draw(width, rank)), draw(width)
+
+
+def full(normal: LowRank) -> Tensor:
+    return torch.diag_embed(normal.sd**2) + normal.factor @ normal.factor.mT
+
+
+def test_density_and_marginals_are_those_of_the_full_covariance() -> None:
+    normal, residual = made(5)
+    twin = MultivariateNormal(torch.zeros(6).double(), full(normal))
+    torch.testing.assert_close(normal.log_density(residual), twin.log_prob(residual))
+    torch.testing.assert_close(normal.marginal_sd() ** 2, full(normal).diagonal(dim1=-2, dim2=-1))
+    blocks = torch.stack([full(normal)[:, :3, :3], full(normal)[:, 3:, 3:]], 1)
+    torch.testing.assert_close(normal.joint_covariance(3), blocks)
+    torch.testing.assert_close(full(normal.stretched(1.5)), 2.25 * full(normal))
+
+
+def test_unknown_coordinates_are_marginalised() -> None:
+    normal, residual = made(4)
+    known = torch.tensor([True, False, True, True, False, True]).expand(4, 6)
+    some = known[0].nonzero()[:, 0]
+    covariance = full(normal)[:, some][:, :, some]
+    expected = MultivariateNormal(torch.zeros(4).double(), covariance).log_prob(residual[:, some])
+    residual = torch.where(known, residual, torch.nan)
+    torch.testing.assert_close(normal.log_density(residual, known), expected)
+
+
+def test_gradients_of_the_density() -> None:
+    normal, residual = made(2, width=4)
+    inputs = [x.requires_grad_() for x in (*normal, residual)]
+    assert torch.autograd.gradcheck(lambda sd, factor, x: LowRank(sd, factor).log_density(x), inputs)
+
+
+def test_draws_have_the_covariance_and_fill_their_ellipsoids() -> None:
+    normal, _ = made()
+    drawn = normal.draw(200_000, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(drawn.T.cov(), full(normal), atol=0.05, rtol=0.02)
+    held = normal.joint_levels(drawn[:40_000], 3)
+    for level in (0.5, 0.8, 0.9):
+        torch.testing.assert_close(
+            (held < level).double().mean(0), torch.full((2,), level).double(), atol=0.01, rtol=0
+        )
+
+
+def test_a_joint_s_level_in_closed_form() -> None:
+    """In three dimensions the chi-squared distribution has one: erf(r / √2) - √(2 / π) r exp(-r² / 2)."""
+    normal = LowRank(torch.full((3,), 2.0), torch.zeros(3, 1))
+    radius = 1.7
+    found = normal.joint_levels(torch.tensor([0.0, 2 * radius, 0.0]), 3)
+    expected = math.erf(radius / 2**0.5) - (2 / math.pi) ** 0.5 * radius * math.exp(-(radius**2) / 2)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def posterior(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Poses about their condition: x of both joints moves together by 0.4, all else by 0.1."""
+    condition = torch.randn(count, 4, generator=generator)
+    own = 0.1 * torch.randn(count, 4, generator=generator)
+    own[:, ::2] += 0.4 * torch.randn(count, 1, generator=generator)
+    return (condition + own).unflatten(1, (2, 2)), condition
+
+
+def test_the_decoder_learns_a_covariance() -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    decoder = NormalDecoder(2, 2, 4, 32, 1, ("2d",), False, 0.0, rank=1)
+    decoder.fit_scale(posterior(4000, generator)[0])
+    optimiser = torch.optim.Adam(decoder.parameters(), 3e-3)
+    for _ in range(400):
+        optimiser.zero_grad()
+        decoder.loss(*posterior(128, generator), 0).mean().backward()
+        optimiser.step()
+    decoder.eval()
+    condition = posterior(2000, generator)[1]
+    found = full(decoder.distribution(condition, 0)).mean(0)
+    expected = 0.01 * torch.eye(4) + 0.16 * torch.tensor([[1.0, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4])
+    torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
+    drawn = decoder.sample(condition, 0, hypotheses=50, generator=generator)
+    away = (drawn - decoder.mean(condition, 0)).flatten(2).flatten(0, 1)
+    torch.testing.assert_close(away.T.cov(), expected, atol=0.03, rtol=0)
+    decoder.spread.fill_(2.0)
+    torch.testing.assert_close(full(decoder.distribution(condition, 0)).mean(0), 4 * found)
+
+
+def test_the_covariance_teaches_nothing_but_itself() -> None:
+    torch.manual_seed(0)
+    decoder = NormalDecoder(2, 2, 4, 8, 1, ("2d",), False, 0.0, rank=1)
+    poses, condition = posterior(16, torch.Generator().manual_seed(0))
+    condition.requires_grad_()
+    decoder.loss(poses, condition, 0).mean().backward()
+    own = [x.grad.clone() for x in (*decoder.network.parameters(), condition)]  # type: ignore[union-attr]
+    decoder.zero_grad()
+    condition.grad = None
+    predicted = decoder.network(condition)
+    (predicted - poses.flatten(1)).abs().mean().backward()
+    for x, grad in zip((*decoder.network.parameters(), condition), own, strict=True):
+        torch.testing.assert_close(x.grad, grad)
+    assert float(decoder.distribution(condition.detach(), 0).sd.detach().min()) > FLOOR
+
+
+def test_missing_joints_and_bad_arguments() -> None:
+    torch.manual_seed(0)
+    decoder = NormalDecoder(2, 2, 4, 8, 1, ("2d",), False, 0.0, rank=1)
+    poses, condition = posterior(3, torch.Generator().manual_seed(0))
+    poses[0, 1] = torch.nan
+    weight = torch.tensor([[1.0, 0.0], [1, 1], [1, 1]])
+    assert bool(decoder.loss(poses, condition, 0, weight=weight).isfinite().all())
+    with pytest.raises(ValueError, match="row 0, joint 1 is not finite"):
+        decoder.loss(poses, condition, 0)
+    with pytest.raises(ValueError, match="hypotheses: 0"):
+        decoder.sample(condition, 0, hypotheses=0)
+    with pytest.raises(ValueError, match="rank: 0"):
+        NormalDecoder(2, 2, 4, rank=0)
