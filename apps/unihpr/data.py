@@ -146,7 +146,7 @@ class Data:
             frame: the recipe's by default.
             images: whether to read the pictures, of a store that has any.
         """
-        pictures = ["rgb"] if images and "image" in self.source else []
+        pictures = self.config.pictures if images and "image" in self.source else ()
         views, name = self.held_out.views(images=pictures), TRUE
         if detector and self.detector:
             name = self.detector
@@ -201,6 +201,14 @@ class TrainingData(Data):
         frame: Frame | None = None,
         augment: bool = False,
     ) -> Sample:
+        """As of `draw_poses`; `frame` is the recipe's by default."""
+        views = self.draw_poses(count, generator, noise=noise, augment=augment)
+        kept = share(torch.arange(count, device=self.device))
+        return Sample.of(views, frame or self.config.frame, MIXED)[kept]
+
+    def draw_poses(
+        self, count: int, generator: torch.Generator, *, noise: float | None = None, augment: bool = False
+    ) -> Views:
         """Training poses at random without images, as recorded or seen by virtual cameras drawn for them.
 
         Every process draws the whole batch, cameras included, and keeps its share: the batch does not
@@ -208,7 +216,6 @@ class TrainingData(Data):
 
         Args:
             noise: share of views with a detector's keypoints; the recipe's by default.
-            frame: the recipe's by default.
             augment: change the poses as the recipe's `data.augment` says.
         """
         noise = self.config.noise if noise is None else noise
@@ -221,18 +228,28 @@ class TrainingData(Data):
             parts.append(views if turned is None else views.mirrored(turned))
         if recorded < count:
             parts.append(self.virtual.draw(count - recorded, generator, noise=noise, augment=augment))
-        kept = share(torch.arange(count, device=self.device))
-        return Sample.of(Views.cat(parts), frame or self.config.frame, MIXED)[kept]
+        return Views.cat(parts)
 
     def draw_images(self, count: int, generator: torch.Generator, share: Share) -> Sample:
         """Training views with images at random."""
+        return Sample.of(self.draw_pictured(count, generator, share), self.config.frame)
+
+    def draw_pictured(
+        self, count: int, generator: torch.Generator, share: Share, *, noise: float = 0.0
+    ) -> Views:
+        """Training views with their pictures at random, as they are before a sample is made of them.
+
+        Args:
+            noise: share of views with a detector's keypoints.
+        """
         rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
         turned = self._turned(count, generator)
-        seen, shown = self.views.views(rows), self.views.views(share(rows), images=["rgb"])
+        seen = self._with_keypoints(self.views.views(rows), noise, generator)
+        shown = self.views.views(share(rows), images=self.config.pictures)
         if turned is not None:
             seen, shown = seen.mirrored(turned), shown.mirrored(share(turned))
         kept = share(torch.arange(count, device=self.device))
-        return replace(Sample.of(seen, self.config.frame)[kept], images=shown.image)
+        return replace(seen[kept], image=shown.image, depth=shown.depth, mask=shown.mask)
 
     def scale(self, count: int = 4096) -> Sample:
         """Random training views with exact keypoints, to derive the networks' scale from."""
@@ -260,6 +277,8 @@ def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str,
         part,
         rig=get_rig(config.rig),
         size=config.image_size,
+        kinds=config.pictures,
+        kinect="depth" in config.pictures,
         seed=config.seed + PARTS.index(part),
         workers=config.workers,
         say=say,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
@@ -14,7 +15,7 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Metrics, Row, Scored, Table
+from posetrain.task import Metrics, Row, Scored, Table, Task
 
 from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
@@ -23,6 +24,7 @@ from unihpr.data import Data, TrainingData
 from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
+from unihpr.senses import SENSES
 from unihpr.steps import STEPS
 
 HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
@@ -32,9 +34,12 @@ class UniHPRTask(ViewTask[UniHPR]):
     """Image, 2D and 3D in one embedding."""
 
     about = ABOUT
-    siblings = (SIMPLE_BASELINE,)
+    siblings = (SIMPLE_BASELINE, SENSES)
     comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
     headline = COMPONENTS.measured
+
+    def of(self, recipe: Recipe) -> Task[Recipe, Any, Data]:
+        return SENSES if recipe.senses.steps else self
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
         """With data to train on, decoders take their scale from them."""

@@ -48,13 +48,11 @@ class Embedded(NamedTuple):
     def cat(cls, parts: Sequence[Embedded]) -> Embedded:
         """Rows of one space, one after the other."""
         names = list(parts[0].beliefs)
-        beliefs = {n: VonMisesFisher(*map(torch.cat, zip(*(p.beliefs[n] for p in parts)))) for n in names}
+        beliefs = {
+            n: VonMisesFisher(*map(torch.cat, zip(*(p.beliefs[n] for p in parts), strict=True)))
+            for n in names
+        }
         return cls(beliefs, {name: torch.cat([part.present[name] for part in parts]) for name in names})
-
-    def __getitem__(self, rows: Tensor) -> Embedded:  # type: ignore[override]
-        """Some of the rows."""
-        beliefs = {name: VonMisesFisher(*(x[rows] for x in b)) for name, b in self.beliefs.items()}
-        return Embedded(beliefs, {name: there[rows] for name, there in self.present.items()})
 
 
 class Concentration(nn.Module):
