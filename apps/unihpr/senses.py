@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from contrastive import Temperature, multimodal_info_nce
 from polypose.samples import Sample
-from polypose.senses.measuring import Test, errors, evaluate, lines
+from polypose.senses.measuring import HeldOut, errors, evaluate, lines
 from polypose.senses.network import Senses
 from posedata.splits import Part
 from posedata.views.batch import DETECTED, Views
@@ -157,7 +157,7 @@ class SensesTask(ViewTask[Senses]):
             yield Table(f"{title}, {part} subjects", header, found)
 
 
-def tested(data: Data, recipe: Recipe) -> Test:
+def tested(data: Data, recipe: Recipe) -> HeldOut:
     """All held-out views, keypoints as a detector's, whose they are."""
     config = recipe.data
     pictures = config.pictures if "image" in data.source else ()
@@ -166,7 +166,7 @@ def tested(data: Data, recipe: Recipe) -> Test:
         generator = torch.Generator().manual_seed(config.seed + 1)
         views, seen = views.to("cpu").detected(DetectorNoise(), generator).to(data.device), DETECTED
     people = torch.from_numpy(data.source.column("subject").astype("int64"))
-    return Test(with_points(views, recipe.senses.points), people, seen)
+    return HeldOut(with_points(views, recipe.senses.points), people, seen)
 
 
 SENSES = SensesTask()

@@ -16,18 +16,19 @@ from posedata.views.batch import TRUE, Views
 from poseenc import Embedded, VonMisesFisher
 from torch import Tensor
 
-from polypose.measuring import MOST, inside
+from polypose.measuring import inside
 from polypose.samples import Sample
 from polypose.senses.faults import FAULTS, faulty
-from polypose.senses.network import TRUTH, Senses, estimating, shown
+from polypose.senses.network import TRUTH, Fused, Senses, estimating, shown
 
 Row = dict[str, Any]
 RANKS = (1, 10)
-BINS = 10
+BINS, DRAWN = 10, 300
+"""Of calibration; and of how many views at most, evenly spaced, hypotheses are drawn."""
 
 
 @dataclass(frozen=True)
-class Test:
+class HeldOut:
     """Views to measure on.
 
     Attributes:
@@ -47,7 +48,7 @@ class Test:
 
 
 @torch.no_grad()
-def evaluate(network: Senses, test: Test, batch: int, **drawing: Any) -> dict[str, Any]:
+def evaluate(network: Senses, test: HeldOut, batch: int, **drawing: Any) -> dict[str, Any]:
     """All that is measured; docs/pages/metrics.md says what each key is.
 
     Args:
@@ -67,7 +68,7 @@ def evaluate(network: Senses, test: Test, batch: int, **drawing: Any) -> dict[st
     return {"tables": tables, "views": len(test.people), "people": len(test.people.unique())}
 
 
-def errors(network: Senses, test: Test, batch: int) -> dict[str, float]:
+def errors(network: Senses, test: HeldOut, batch: int) -> dict[str, float]:
     """MPJPE from each sense alone and from all of them, mm: what is watched in training."""
     found = by_detector(network, embedded(network, shown(test.views, TRUE), batch), test, batch)
     subsets = estimating(network.modalities)
@@ -82,7 +83,7 @@ def embedded(network: Senses, views: Views, batch: int) -> Embedded:
     return Embedded.cat([network(views[some]) for some in rows])
 
 
-def by_detector(network: Senses, exact: Embedded, test: Test, batch: int) -> Embedded:
+def by_detector(network: Senses, exact: Embedded, test: HeldOut, batch: int) -> Embedded:
     """The same with a detector's keypoints."""
     if "2d" not in network.modalities:
         return exact
@@ -101,7 +102,8 @@ def one_sense(network: Senses, views: Views, name: str, batch: int) -> VonMisesF
     return VonMisesFisher(*map(torch.cat, zip(*parts, strict=True)))
 
 
-def retrieval(found: Embedded, test: Test) -> list[Row]:
+@torch.no_grad()
+def retrieval(found: Embedded, test: HeldOut) -> list[Row]:
     """For every ordered pair of senses: the nearest of all views that have both, the query's own included."""
     rows = []
     for source, target in permutations(found.beliefs, 2):
@@ -112,21 +114,22 @@ def retrieval(found: Embedded, test: Test) -> list[Row]:
         joints, own = test.joints[there], torch.arange(len(query), device=query.device)
         hits = nearest(query, gallery, k=min(max(RANKS), len(gallery)))
         row: Row = {"from": source, "to": target, "gallery": len(gallery)}
-        row |= {f"top{k}": float(top_k(hits, own, k).float().mean()) for k in RANKS}
+        row |= {f"top{k}": float(top_k(hits, own, k).float().mean()) for k in RANKS if k <= len(gallery)}
         rows.append(row | _error(joints[hits[:, 0]], joints, test.people[there.cpu()]))
     return rows
 
 
 def estimates(
-    network: Senses, found: Embedded, test: Test, drawing: Mapping[str, Any], only: tuple[str, ...] = ()
+    network: Senses, found: Embedded, test: HeldOut, drawing: Mapping[str, Any], only: tuple[str, ...] = ()
 ) -> list[Row]:
     """3D from every subset of the senses but the pose itself."""
     subsets = [(name,) for name in only] or estimating(network.modalities)
     return [estimate(network, found, test, subset, drawing) for subset in subsets]
 
 
+@torch.no_grad()
 def estimate(
-    network: Senses, found: Embedded, test: Test, senses: Sequence[str], drawing: Mapping[str, Any]
+    network: Senses, found: Embedded, test: HeldOut, senses: Sequence[str], drawing: Mapping[str, Any]
 ) -> Row:
     """3D from some senses fused, of the views that have them all."""
     there, parts = subset(found, senses)
@@ -136,18 +139,12 @@ def estimate(
     cosine = (fused.belief.mean * parts.beliefs[TRUTH].mean).sum(-1)
     row |= {"cosine": float(cosine.mean()), "said_cosine": float(fused.belief.mean_cosine().mean())}
     if drawing:
-        some = torch.linspace(0, len(truth) - 1, min(MOST, len(truth))).long()
-        few = replace_rows(fused, some)
+        some = torch.linspace(0, len(truth) - 1, min(DRAWN, len(truth))).long()
+        few = Fused(VonMisesFisher(*(x[some] for x in fused.belief)), fused.subset[some], fused.there[some])
         generator = torch.Generator(truth.device).manual_seed(0)
         poses = network.sample(few, generator, **drawing)
         row |= inside(poses - poses[..., :1, :], truth[some])
     return row
-
-
-def replace_rows(fused: Any, rows: Tensor) -> Any:
-    """Some rows of what was fused."""
-    belief = VonMisesFisher(*(x[rows] for x in fused.belief))
-    return fused._replace(belief=belief, subset=fused.subset[rows], there=fused.there[rows])
 
 
 def subset(found: Embedded, senses: Sequence[str]) -> tuple[Tensor, Embedded]:
@@ -159,13 +156,16 @@ def subset(found: Embedded, senses: Sequence[str]) -> tuple[Tensor, Embedded]:
     return there, Embedded(beliefs, present)
 
 
-def corrupted(network: Senses, found: Embedded, test: Test, batch: int) -> list[Row]:
+@torch.no_grad()
+def corrupted(network: Senses, found: Embedded, test: HeldOut, batch: int) -> list[Row]:
     """3D from all senses but the pose while one of them is at fault: fused by concentration and evenly."""
     senses = estimating(network.modalities)[-1]
 
     def error(parts: Embedded, names: Sequence[str], even: bool = False) -> float:
         there, some = subset(evenly(parts) if even else parts, names)
-        return float(mpjpe_mm(_about(network.decode("3d", network.fuse(some))), test.joints[there]).mean())
+        return float(
+            mpjpe_mm(root_relative(network.decode("3d", network.fuse(some))), test.joints[there]).mean()
+        )
 
     rows = []
     for name, how in ((name, how) for name in senses for how in FAULTS):
@@ -202,6 +202,7 @@ def evenly(found: Embedded) -> Embedded:
     return Embedded(beliefs, found.present)
 
 
+@torch.no_grad()
 def calibration(network: Senses, found: Embedded) -> list[Row]:
     """The cosine to the pose's direction that concentrations predict, and the one met, in bins of the former:
     of each sense alone, of pairs with more than one sense all together."""
@@ -245,15 +246,11 @@ def _told(value: Any) -> Any:
     return f"{value:.0%}" if isinstance(value, float) and value <= 1 else value
 
 
-def _about(joints: Tensor) -> Tensor:
-    return root_relative(joints)
-
-
 def _error(predicted: Tensor, truth: Tensor, people: Tensor, aligned: bool = False) -> Row:
     """MPJPE with its 95 % interval by person, about the pelvis, mm."""
-    each = mpjpe_mm(_about(predicted), truth)
+    each = mpjpe_mm(root_relative(predicted), truth)
     low, high = interval_by_person(each.cpu(), people)
     row: Row = {"mpjpe_mm": float(each.mean()), "low_mm": low, "high_mm": high}
     if aligned:
-        row["pa_mpjpe_mm"] = float(pa_mpjpe_mm(_about(predicted), truth).mean())
+        row["pa_mpjpe_mm"] = float(pa_mpjpe_mm(root_relative(predicted), truth).mean())
     return row
