@@ -131,14 +131,14 @@ class SensesTask(ViewTask[Senses]):
         load_weights(run.checkpoint(STAGE), {"model": model})
 
     def watch(self, model: Senses, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
-        test = tested(held_out, recipe)
+        test = held_out_of(held_out, recipe)
         return lambda stage: errors(model, test, recipe.evaluation.batch)
 
     def measure(self, trained: Trained[Recipe, Senses, Data], held_out: Data, part: Part) -> Metrics:
         recipe = trained.recipe
         metrics = evaluate(
             trained.model.eval(),
-            tested(held_out, recipe),
+            held_out_of(held_out, recipe),
             recipe.evaluation.batch,
             hypotheses=recipe.evaluation.hypotheses,
             steps=recipe.evaluation.sampler_steps,
@@ -157,7 +157,7 @@ class SensesTask(ViewTask[Senses]):
             yield Table(f"{title}, {part} subjects", header, found)
 
 
-def tested(data: Data, recipe: Recipe) -> HeldOut:
+def held_out_of(data: Data, recipe: Recipe) -> HeldOut:
     """All held-out views, keypoints as a detector's, whose they are."""
     config = recipe.data
     pictures = config.pictures if "image" in data.source else ()
