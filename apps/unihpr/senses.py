@@ -3,11 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from contrastive import Temperature, multimodal_info_nce
+from polypose.config import Settings
 from polypose.samples import Sample
 from polypose.senses.measuring import HeldOut, errors, evaluate, lines
+from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses
 from posedata.splits import Part
 from posedata.views.batch import DETECTED, Views
@@ -129,6 +132,17 @@ class SensesTask(ViewTask[Senses]):
 
     def restore(self, model: Senses, run: Run) -> None:
         load_weights(run.checkpoint(STAGE), {"model": model})
+
+    def pack(self, trained: Trained[Recipe, Senses, Data]) -> Path:
+        evaluation, data = trained.recipe.evaluation, trained.data
+        settings = Settings(
+            image_size=data.image_size,
+            data=data.fingerprint,
+            sampler=evaluation.sampler,
+            steps=evaluation.sampler_steps,
+            batch=evaluation.batch,
+        )
+        return SensesModel(trained.model, settings).save(trained.run.path)
 
     def watch(self, model: Senses, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         test = held_out_of(held_out, recipe)

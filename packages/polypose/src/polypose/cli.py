@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from posedata.errors import one_line
-from posedata.terminal import Terminal, visible
+
+from polypose.console import console
+from polypose.console import faults as _faults
+from polypose.senses.cli import app as senses_app
 
 if TYPE_CHECKING:
     from polypose.invariant import ViewInvariant
@@ -21,7 +20,7 @@ app = typer.Typer(
 )
 export_app = typer.Typer(no_args_is_help=True, help="Write the model for other programs.")
 app.add_typer(export_app, name="export")
-console = Terminal(highlight=False, soft_wrap=True)
+app.add_typer(senses_app, name="senses")
 
 Part = Literal["lifter", "image", "2d", "3d"]
 NetworkOption = Annotated[
@@ -286,17 +285,10 @@ def doctor() -> None:
 def _model(source: str | None) -> Model | ViewInvariant:
     from polypose.loading import load
 
-    return load(source)
-
-
-@contextlib.contextmanager
-def _faults() -> Iterator[None]:
-    """What the user can mend becomes one line and exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(visible(f"polypose: {one_line(error)}"), file=sys.stderr)
-        raise typer.Exit(2) from None
+    model = load(source)
+    if model.kind == "senses":
+        raise ValueError(f"{source}: is a space of senses; its commands are those of polypose senses")
+    return model  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":

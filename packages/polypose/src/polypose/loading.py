@@ -12,11 +12,14 @@ from polypose.invariant import ViewInvariant
 from polypose.model import Model
 from polypose.network import POSE_SKELETON
 from polypose.packed import NAME, fill, read_packed
+from polypose.senses.model import SensesModel
 
 WEIGHTS = Path(__file__).with_name("weights")
 PACKAGED = WEIGHTS / "unihpr.safetensors"
 INVARIANT = WEIGHTS / "vvipe.safetensors"
-KINDS: dict[str, type[Model] | type[ViewInvariant]] = {kind.kind: kind for kind in (Model, ViewInvariant)}
+KINDS: dict[str, type[Model] | type[ViewInvariant] | type[SensesModel]] = {
+    kind.kind: kind for kind in (Model, ViewInvariant, SensesModel)
+}
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")
 
 
@@ -27,7 +30,7 @@ def load(source: Literal["view-invariant"]) -> ViewInvariant: ...
 @overload
 def load(source: str | Path | None) -> Any: ...
 def load(source: str | Path | None = None) -> Any:
-    """A trained model, on the CPU: a `Model`, or of a run of V-VIPE a `ViewInvariant`.
+    """A trained model, on the CPU: a `Model`; of a run of V-VIPE a `ViewInvariant`, of senses a `SensesModel`.
 
     Args:
         source: the folder of a finished run; a file that training or `save` wrote; "user/name" on the hub
