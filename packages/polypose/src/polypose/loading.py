@@ -30,7 +30,7 @@ def load(source: Literal["view-invariant"]) -> ViewInvariant: ...
 @overload
 def load(source: str | Path | None) -> Any: ...
 def load(source: str | Path | None = None) -> Any:
-    """A trained model, on the CPU: a `Model`; of a run of V-VIPE a `ViewInvariant`, of senses a `SensesModel`.
+    """A trained model, on the CPU: a `Model`; of V-VIPE's runs a `ViewInvariant`, of senses a `SensesModel`.
 
     Args:
         source: the folder of a finished run; a file that training or `save` wrote; "user/name" on the hub

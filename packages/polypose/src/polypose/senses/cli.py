@@ -107,6 +107,7 @@ def retrieve(
 ) -> None:
     """The nearest of a gallery for what is given, fused: `row` and `cosine` (N, K), best first."""
     with faults():
+        import torch
         from posedata.arrays import write_embeddings
 
         from polypose.files import embedded_in
@@ -115,10 +116,10 @@ def retrieve(
         kept, rule = embedded_in(gallery, target)
         files = _files(image, keypoints, pose, depth, cloud)
         found = understood(_model(model, out), files, skeleton, size, intrinsics)
-        near = search(found.vectors.numpy(), kept, k, rule)
-        told = {"row": near.row, rule.name: near.similarity}
-        write_embeddings(out, told, near.row[:, 0] >= 0)
-        console.print(f"{out}: rows {tuple(near.row.shape)}")
+        near = search(found.vectors, torch.from_numpy(kept), k, rule)
+        told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
+        write_embeddings(out, told, told["row"][:, 0] >= 0)
+        console.print(f"{out}: rows {told['row'].shape}")
 
 
 def _files(*paths: Path | None) -> dict[str, Path | None]:

@@ -23,7 +23,7 @@ from polypose.senses.network import TRUTH, Fused, Senses, estimating, shown
 
 Row = dict[str, Any]
 RANKS = (1, 10)
-BINS, DRAWN = 10, 300
+BINS, DRAWN = 10, 100
 """Of calibration; and of how many views at most, evenly spaced, hypotheses are drawn."""
 
 
