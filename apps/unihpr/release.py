@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from polypose.card import write_card
 from polypose.loading import load
 from polypose.measuring import Metrics, branch_errors, branch_row, calibrate, estimates
 from polypose.model import Model
@@ -19,7 +20,6 @@ from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import DETECTED, TRUE, see
 from posetrain.task import Table
 
-from unihpr.card import write_card
 from unihpr.data import TrainingData, prepare_stores
 from unihpr.recipe import Recipe
 

@@ -15,7 +15,7 @@ from polypose.senses.network import Senses
 from posedata.splits import Part
 from posedata.views.batch import DETECTED, Views
 from posedata.views.noise import DetectorNoise
-from posedata.views.surface import surface_points
+from posedata.views.surface import with_points
 from posediff import Whole
 from poseenc import Embedded, drop
 from posetrain.checkpoint import load_weights
@@ -98,11 +98,6 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
 
     modules = {"model": model, "temperature": temperature}
     return make_stage(STAGE, modules, config, batch, loss, spreads)
-
-
-def with_points(views: Views, count: int, generator: torch.Generator | None = None) -> Views:
-    """Views with clouds of their depth, where they have any."""
-    return views if views.depth is None else replace(views, points=surface_points(views, count, generator))
 
 
 class SensesTask(ViewTask[Senses]):

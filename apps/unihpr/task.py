@@ -7,6 +7,7 @@ from typing import Any
 
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from posedata.scoring.protocols import published_rows
 from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.ablation import Comparison
@@ -100,7 +101,7 @@ class UniHPRTask(ViewTask[UniHPR]):
         said = protocol.remark(data, scored)
         header = ("method", "input", *scored.columns, "source")
         shown: list[Table | str] = [
-            Table(scored.title, header, protocol.published_rows(scores, [name])),
+            Table(scored.title, header, published_rows(scores, [name])),
             *(
                 Table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
                 for branch, found in scores.items()

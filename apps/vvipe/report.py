@@ -6,21 +6,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from polypose import drawing
-from polypose.drawing import upright
-from posedata.figures import gallery
+from polypose.drawing import by_key_pose, one_point, upright
+from posedata.figures import curves, gallery, watched
 from posedata.html import Report
 from posedata.scoring.metrics import nearest
 from posedata.views.rigs import CHEST_CAMERAS
 from poseenc.hits import Metrics, TestSet, nearest_2d
 from poseenc.vvipe import VVIPE, around, embed_views
-from posetrain.figures import curves, watched
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from vvipe import figures
 from vvipe.trained import VVIPERun, as_model
 
 AMOUNTS = [0.2, 0.3, 0.4, 0.5]
@@ -106,9 +104,7 @@ def _points(report: Report, model: object, test: TestSet, embedded: Tensor, keys
     stars = None
     if isinstance(model, VVIPE):
         stars = plane.transform(model.embed_pose(test.pose[keys]).numpy())
-    report.figure(
-        figures.one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras"
-    )
+    report.figure(one_point(cloud, views, stars, CHEST_CAMERAS), "six poses, each from eleven cameras")
     first = int(keys[1])
     row = [
         ("chest" if c < CHEST_CAMERAS else "steep", drawing.flat(test.other.keypoints[first, c]))
@@ -124,7 +120,7 @@ def _space(report: Report, test: TestSet, embedded: Tensor, poses: Tensor, keys:
     perplexity = min(30, (len(stacked) - 1) // 3)
     plane = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
     nearest_key = test.distances[rows][:, keys].argmin(1).numpy()
-    report.figure(figures.by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
+    report.figure(by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
 
 
 def _retrieved(

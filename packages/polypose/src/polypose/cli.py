@@ -288,7 +288,7 @@ def _model(source: str | None) -> Model | ViewInvariant:
     model = load(source)
     if model.kind == "senses":
         raise ValueError(f"{source}: is a space of senses; its commands are those of polypose senses")
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 if __name__ == "__main__":

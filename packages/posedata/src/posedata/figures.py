@@ -1,6 +1,6 @@
-"""Pictures of people: galleries of images, keypoints and poses, in one set of colours."""
+"""Pictures of people, galleries of images, keypoints and poses in one set of colours; curves of trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -64,3 +64,26 @@ def skeleton_3d(axis: Any, joints: Float[np.ndarray, "J 3"] | Tensor) -> None:
 def colour(joint: str) -> str:
     """Of a joint's side, by its name."""
     return LEFT if joint.startswith("left") else RIGHT if joint.startswith("right") else MIDDLE
+
+
+def curves(
+    records: Sequence[Mapping[str, Any]], keys: Sequence[str], ylabel: str = "", scale: str = "linear"
+) -> Any:
+    """Logged scalars over the steps of a stage, one panel a stage that has any of them."""
+    stages = list(dict.fromkeys(r["stage"] for r in records if any(key in r for key in keys)))
+    width = max(1, len(stages))
+    figure, axes = plt.subplots(1, width, figsize=(4 * width, 3), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=False):
+        for key in keys:
+            points = [(r["step"], r[key]) for r in records if r["stage"] == stage and key in r]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=key)
+        axis.set(title=stage, xlabel="step", ylabel=ylabel, yscale=scale)
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def watched(records: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
+    """Names of what training was followed by (`loop.evaluate_every`), of one metric."""
+    return sorted({name for r in records for name in r if name.startswith("eval/") and name.endswith(metric)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,6 +36,11 @@ def surface_points(
     rays = views.camera.crop(views.box, (width, height)).rays(places)
     points = rays * views.depth.flatten(1).gather(1, pixel)[..., None]
     return torch.where(person.flatten(1).any(1)[:, None, None], points, torch.nan)
+
+
+def with_points(views: Views, count: int, generator: torch.Generator | None = None) -> Views:
+    """The same views with clouds of their depth (`surface_points`), where they have any."""
+    return views if views.depth is None else replace(views, points=surface_points(views, count, generator))
 
 
 def _drawn(person: Tensor, count: int, generator: torch.Generator | None) -> Int[Tensor, "N count"]:
