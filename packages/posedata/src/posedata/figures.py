@@ -1,6 +1,7 @@
 """Pictures of people, galleries of images, keypoints and poses in one set of colours; curves of trainings."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.skeleton import get_skeleton
+from posedata.writing import write_png
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -87,3 +89,24 @@ def curves(
 def watched(records: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
     """Names of what training was followed by (`loop.evaluate_every`), of one metric."""
     return sorted({name for r in records for name in r if name.startswith("eval/") and name.endswith(metric)})
+
+
+def draw_hands(
+    picture: Float[np.ndarray, "H W 3"], pixels: Float[np.ndarray, "42 2"], out: Path, hands: str = "both"
+) -> None:
+    """A picture with its hands drawn on it, as a PNG.
+
+    Args:
+        hands: which: `left`, `right` or `both`.
+    """
+    skeleton = get_skeleton("interhand42")
+    figure, axis = plt.subplots(figsize=(6, 6 * picture.shape[0] / picture.shape[1]))
+    axis.imshow(picture)
+    for child, parent in skeleton.edges:
+        side = skeleton.joints[child].partition("_")[0]
+        if side == skeleton.joints[parent].partition("_")[0] and hands in (side, "both"):
+            axis.plot(*pixels[[child, parent]].T, color=LEFT if side == "left" else RIGHT, linewidth=1.5)
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, picture.shape[1] - 0.5), ylim=(picture.shape[0] - 0.5, -0.5))
+    figure.tight_layout(pad=0)
+    write_png(out, figure, dpi=120)
+    plt.close(figure)
