@@ -97,7 +97,7 @@ class Senses(nn.Module):
         """What concentrations are taught by: nats a dimension, of where the pose truly is in the space.
 
         The vMF likelihood of the 3D's direction by each other sense, of the others' by the 3D; and by what is
-        kept without the 3D, fused, which teaches `discount` alone. Directions learn nothing of it.
+        kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions.
         """
         others = {name: there & (name != TRUTH) for name, there in found.present.items()}
         pose, rest = found.beliefs[TRUTH].mean.detach(), found.fused(others)
