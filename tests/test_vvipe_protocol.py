@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from polypose.hit_protocols import hit_protocol, whole
 from posedata.scoring.protocols import get_protocol
 from posedata.store import PoseStore, write_store
 from posedata.views.recorded import moments
-from vvipe.protocol import hit_protocol, whole
 from vvipe_tiny import H36M_CAMERAS, camera_store
 
 FRAMES, NAMES = 5, list(H36M_CAMERAS)

@@ -81,11 +81,14 @@ def add_train(app: typer.Typer, about: About) -> None:
         from posetrain.lifecycle import train as run_training
 
         group = None if stage == "all" else str(stage)
-        trained, metrics = run_training(about.load(), loaded, folder, found, group=group, report=report)
+        trained, metrics = run_training(
+            about.load().of(loaded), loaded, folder, found, group=group, report=report
+        )
         if metrics:
             tell(trained, metrics, json)
         if metrics or group in about.unmeasured:  # else another process tells
-            made = f", report {folder / 'report.html'}" if metrics and report and about.reports else ""
+            reports = metrics and report and trained.task.about.reports
+            made = f", report {folder / 'report.html'}" if reports else ""
             console.print(f"run {folder}{made}")
 
     _add(app, train, f"Prepare data, train {about.label}, measure it, and write the report.")
@@ -165,7 +168,7 @@ def add_ablate(app: typer.Typer, about: About) -> None:
         from posetrain.ablation import ablate as run_ablation
         from posetrain.ablation import over_keys
 
-        task = about.load()
+        task = about.load().of(loaded)
         table = over_keys(over) if over else task.comparison(chosen, loaded)
         folder = runs / (name or about.run_name(recipe, table.ending))
         print_table(*run_ablation(task, loaded, folder, table, seeds, json))

@@ -152,6 +152,10 @@ class Task(ABC, Generic[RecipeT, ModelT, DataT]):
     comparisons: Mapping[str, Comparison] = {}
     headline: Mapping[str, str] = {}
 
+    def of(self, recipe: RecipeT) -> Task[Any, Any, Any]:
+        """The task that a recipe is of: this one, or one of its siblings."""
+        return self
+
     # ---- data
 
     @abstractmethod

@@ -151,7 +151,7 @@ class Data:
             frame: the recipe's by default.
             images: whether to read the pictures, of a store that has any.
         """
-        pictures = ["rgb"] if images and "image" in self.source else []
+        pictures = self.config.pictures if images and "image" in self.source else ()
         views, name = self.held_out.views(images=pictures), TRUE
         if detector and self.detector:
             name = self.detector
@@ -212,6 +212,25 @@ class TrainingData(Data):
         augment: bool = False,
         frames: int = 1,
     ) -> Sample:
+        """As of `draw_poses`.
+
+        Args:
+            frame: the recipe's by default.
+            frames: of clips, of virtual views alone: so many rows of each, side by side.
+        """
+        if frames > 1:
+            views = self.virtual.draw(
+                count, generator, noise=self._noise(noise), augment=augment, frames=frames
+            )
+            clips = share(torch.arange(count * frames, device=self.device).view(count, frames)).flatten()
+            return Sample.of(views, frame or self.config.frame, MIXED)[clips]
+        views = self.draw_poses(count, generator, noise=noise, augment=augment)
+        kept = share(torch.arange(count, device=self.device))
+        return Sample.of(views, frame or self.config.frame, MIXED)[kept]
+
+    def draw_poses(
+        self, count: int, generator: torch.Generator, *, noise: float | None = None, augment: bool = False
+    ) -> Views:
         """Training poses at random without images, as recorded or seen by virtual cameras drawn for them.
 
         Every process draws the whole batch, cameras included, and keeps its share: the batch does not
@@ -219,15 +238,9 @@ class TrainingData(Data):
 
         Args:
             noise: share of views with a detector's keypoints; the recipe's by default.
-            frame: the recipe's by default.
             augment: change the poses as the recipe's `data.augment` says.
-            frames: of clips, of virtual views alone: so many rows of each, side by side.
         """
-        noise = self.config.noise if noise is None else noise
-        if frames > 1:
-            views = self.virtual.draw(count, generator, noise=noise, augment=augment, frames=frames)
-            clips = share(torch.arange(count * frames, device=self.device).view(count, frames)).flatten()
-            return Sample.of(views, frame or self.config.frame, MIXED)[clips]
+        noise = self._noise(noise)
         recorded = round(count * self.recorded_share)
         parts: list[Views] = []
         if recorded:
@@ -237,8 +250,7 @@ class TrainingData(Data):
             parts.append(views if turned is None else views.mirrored(turned))
         if recorded < count:
             parts.append(self.virtual.draw(count - recorded, generator, noise=noise, augment=augment))
-        kept = share(torch.arange(count, device=self.device))
-        return Sample.of(Views.cat(parts), frame or self.config.frame, MIXED)[kept]
+        return Views.cat(parts)
 
     def clips(self, frames: int, detector: bool) -> tuple[Sample, Tensor]:
         """The test's clips, one about each of its views, a clip's rows side by side; and their joints in the
@@ -260,16 +272,36 @@ class TrainingData(Data):
         self, count: int, generator: torch.Generator, share: Share, step: int | None = None
     ) -> Sample:
         """Training views with images at random, or where `data.order` is stream those of a step."""
+        return Sample.of(self.draw_pictured(count, generator, share, step), self.config.frame)
+
+    def draw_pictured(
+        self,
+        count: int,
+        generator: torch.Generator,
+        share: Share,
+        step: int | None = None,
+        *,
+        noise: float = 0.0,
+    ) -> Views:
+        """As of `draw_images`, with their pictures, as they are before a sample is made of them.
+
+        Args:
+            noise: share of views with a detector's keypoints.
+        """
         if self.config.order == "stream" and step is not None:
             rows = torch.from_numpy(self._stream(count).rows(step)).to(self.device)
         else:
             rows = torch.randint(len(self.views), (count,), generator=generator, device=self.device)
         turned = self._turned(count, generator)
-        seen, shown = self.views.views(rows), self.views.views(share(rows), images=["rgb"])
+        seen = self._with_keypoints(self.views.views(rows), noise, generator)
+        shown = self.views.views(share(rows), images=self.config.pictures)
         if turned is not None:
             seen, shown = seen.mirrored(turned), shown.mirrored(share(turned))
         kept = share(torch.arange(count, device=self.device))
-        return replace(Sample.of(seen, self.config.frame)[kept], images=shown.image)
+        return replace(seen[kept], image=shown.image, depth=shown.depth, mask=shown.mask)
+
+    def _noise(self, noise: float | None) -> float:
+        return self.config.noise if noise is None else noise
 
     @functools.cache  # noqa: B019 (as long as the data)
     def _stream(self, batch: int) -> StreamOrder:
@@ -302,6 +334,8 @@ def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str,
         part,
         rig=get_rig(config.rig),
         size=config.image_size,
+        kinds=config.pictures,
+        kinect="depth" in config.pictures,
         seed=config.seed + PARTS.index(part),
         workers=config.workers,
         say=say,

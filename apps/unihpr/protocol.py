@@ -1,6 +1,6 @@
 """A trained UniHPR under a protocol of the papers, and the papers' numbers beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -83,24 +83,7 @@ def remark(data: Data, protocol: PoseProtocol) -> str:
     return f"on {store.meta['source']}, which is not the protocol's data: the papers' rows are on theirs"
 
 
-def published_rows(ours: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Rows (method, input, the protocols' scores, source): ours, then the papers' that have any of them."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name in names:
-        for row in get_protocol(name).beside(ours):
-            rows.setdefault((row["method"], row["input"]), {}).update(row)
-    scores = [score for name in names for score in get_protocol(name).columns]
-    return [
-        (row["method"], row["input"], *(_cell(row.get(score)) for score in scores), row["source"])
-        for row in rows.values()
-    ]
-
-
 def branch_scores(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
     """Of `evaluate`'s metrics, those of the branches."""
     keys = zip(BRANCHES, ("lift", "lift_detector", "image"), strict=True)
     return {branch: metrics[key] for branch, key in keys if key in metrics}
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"

@@ -1,10 +1,11 @@
 """The schema of a UniHPR recipe: every value that a run depends on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from polypose.config import ModelConfig
+from polypose.senses.config import SpaceConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.source import PoseSource
 from posetrain.stage import LoopConfig
@@ -55,6 +56,7 @@ class DataConfig(PoseSource):
         images, test_images: how many views are rendered for training and for the test; of recorded ones all
             are trained on, and so many tested.
         image_size: width and height in pixels of rendered images.
+        pictures: which kinds of them are rendered and read; depth as a Kinect would measure it.
         frame: poses and keypoints in the person-centred camera (`posedata.geometry.aim`), or joints in the
             camera's own and keypoints normalised by the box, as in the papers.
         noise: share of training keypoints that get detector noise; their confidence is an input.
@@ -73,6 +75,7 @@ class DataConfig(PoseSource):
     images: Positive = 4000
     test_images: Positive = 1000
     image_size: tuple[Positive, Positive] = (96, 128)
+    pictures: tuple[Literal["rgb", "depth", "mask"], ...] = ("rgb",)
     frame: Literal["aimed", "crop"] = "aimed"
     noise: Fraction = 0.3
     seed: Seed = 0
@@ -118,6 +121,37 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
+class SensesConfig:
+    """One step for any number of senses in one space (`polypose.senses`), instead of the papers' three.
+
+    Attributes:
+        space: which senses; of `depth` and `cloud`, `data.pictures` must have depth and mask.
+        steps, batch, poses, lr, warmup, weight_decay: as of the other steps; 0 steps train UniHPR.
+        points: of a cloud.
+        temperature: τ0, its least and its greatest value.
+        terms: weights of `contrastive.multimodal_info_nce` between all senses.
+        left_out: weight of the alignment of what is kept of a view, fused, with what is left out of it.
+        decode: weight of the decoders' losses, of both halves.
+        likelihood: weight of the concentrations' likelihood.
+    """
+
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    steps: Count = 0
+    batch: Positive = 48
+    poses: Count = 144
+    points: Positive = 512
+    lr: Rate = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: Count = 20
+    weight_decay: NonNegative = 0.0
+    temperature: tuple[float, float, float] = (0.1, 0.03, 1e4)
+    terms: dict[str, float] = field(default_factory=lambda: {"pairwise": 0.1})
+    left_out: NonNegative = 0.5
+    decode: NonNegative = 2.0
+    likelihood: NonNegative = 0.5
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """What `evaluate` does besides the posterior mean of every test view.
 
@@ -151,13 +185,14 @@ class BaselineConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run: data, model, the papers' three steps, evaluation, loop."""
+    """A whole run: data, model, the papers' three steps or one of all senses, evaluation, loop."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     align_poses: StageConfig = field(default_factory=StageConfig)
     align_image: StageConfig = field(default_factory=StageConfig)
     finetune: StageConfig = field(default_factory=StageConfig)
+    senses: SensesConfig = field(default_factory=SensesConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -183,6 +218,8 @@ ABOUT = About(
     variants=("components", "losses"),
     beside=("--baseline",),
 )
+
+SENSES = replace(ABOUT, task="unihpr.senses:SENSES", label="Senses", reports=False, variants=(), beside=())
 
 BASELINE = About(
     task="unihpr.baseline:SIMPLE_BASELINE",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from polypose.card import write_card
 from polypose.loading import load
 from polypose.measuring import Metrics, anywhere_rows, branch_row, calibrate, estimates
 from polypose.model import Model
@@ -16,7 +17,6 @@ from posedata.results import write_results
 from posedata.terminal import print_line
 from posetrain.task import Table
 
-from unihpr.card import write_card
 from unihpr.data import TrainingData, prepare_stores
 from unihpr.recipe import Recipe
 

@@ -1,22 +1,21 @@
 """The report of a run: one HTML file with its curves, its space, and what it retrieves and lifts."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from polypose.batches import decode, embed
 from polypose.drawing import shared_space
+from polypose.galleries import interpolated, lifting, retrieved
 from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
-from posedata.figures import gallery
+from posedata.figures import curves, watched
 from posedata.geometry.align import root_relative
 from posedata.html import Report
 from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
 from posedata.scoring.metrics import per_joint_mm
+from posedata.scoring.protocols import published_rows
 from posedata.writing import write_png
-from poseenc.interpolate import great_arc
-from posetrain.figures import curves, watched
 from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 from sklearn.manifold import TSNE
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from unihpr.data import POSE, Data
 from unihpr.evaluate import CALIBRATION, Metrics, calibration, summary
-from unihpr.protocol import branch_scores, published_rows
+from unihpr.protocol import branch_scores
 from unihpr.recipe import Recipe
 
 RANKS = (0.1, 0.4, 0.5, 0.6, 1.0)
@@ -47,9 +46,9 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
         "What it makes of people it has not seen", "Good, typical and worst, by the error from images."
     )
     picks = _ranked(joint_errors["image"].mean(-1))
-    lifting = _lifting(test, lifted, picks)
-    write_png(run.path / "gallery.png", lifting, bbox_inches="tight")
-    report.figure(lifting, "image, keypoints, truth, from 2D, from image; left limbs red, right limbs blue")
+    made = lifting(test, lifted, picks)
+    write_png(run.path / "gallery.png", made, bbox_inches="tight")
+    report.figure(made, "image, keypoints, truth, from 2D, from image; left limbs red, right limbs blue")
     report.section("Results", "Held-out subjects; mm relative to the pelvis.")
     report.table(("MPJPE, mm", "this run, % of mean pose"), [row[:2] for row in summary(metrics)])
     if shares := calibration(metrics):
@@ -64,10 +63,10 @@ def write_report(run: Run, model: UniHPR, data: Data, recipe: Recipe, metrics: M
     _curves(report, run)
     _space(report, data, test, embeddings)
     report.section("Retrieval", "The three nearest test views to an image and to a 3D pose.")
-    report.figure(_retrieved(test, embeddings, picks, "image", "3d"), "3D poses nearest to an image")
-    report.figure(_retrieved(test, embeddings, picks, "3d", "image"), "images nearest to a 3D pose")
+    report.figure(retrieved(test, embeddings, picks, "image", "3d"), "3D poses nearest to an image")
+    report.figure(retrieved(test, embeddings, picks, "3d", "image"), "images nearest to a 3D pose")
     report.section("Interpolation", "Along the great arc between the embeddings of two 3D poses, decoded.")
-    report.figure(_interpolated(model, test, embeddings["3d"]), "from the first pose to the last")
+    report.figure(interpolated(model, test, embeddings["3d"]), "from the first pose to the last")
     report.section("Recipe")
     report.text(to_yaml(recipe))
     return report.write(run.path / "report.html")
@@ -122,53 +121,3 @@ def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> No
         beside = {name: error for name, _, error in exact}
         lines = [(name, count, f"{beside[name]:.1f}", f"{error:.1f}") for name, count, error in image]
         report.table((title, "views", "from 2D", "from images"), lines)
-
-
-def _lifting(test: Sample, lifted: Embeddings, picks: list[int]) -> Any:
-    flat, imaged = lifted["2d"][picks], lifted["image"][picks]
-    return gallery(
-        [
-            [
-                ("image", _picture(test, i)),
-                ("keypoints", test.keypoints[i].cpu()),
-                ("truth", test.joints[i].cpu()),
-                (f"from 2D, {_error(flat[n], test.joints[i]):.0f} mm", flat[n].cpu()),
-                (f"from image, {_error(imaged[n], test.joints[i]):.0f} mm", imaged[n].cpu()),
-            ]
-            for n, i in enumerate(picks)
-        ]
-    )
-
-
-def _retrieved(
-    test: Sample, embeddings: Embeddings, picks: list[int], source: Modality, target: Modality
-) -> object:
-    found = (embeddings[source][picks] @ embeddings[target].mT).topk(3).indices.tolist()
-    rows = []
-    for i, nearest in zip(picks, found, strict=True):
-        hits = [
-            (f"{n + 1}: {_error(test.joints[k], test.joints[i]):.0f} mm", _show(test, k, target))
-            for n, k in enumerate(nearest)
-        ]
-        rows.append([("query", _show(test, i, source)), *hits])
-    return gallery(rows)
-
-
-def _interpolated(model: UniHPR, test: Sample, embedding: Tensor) -> object:
-    first, last = 0, len(test) // 2
-    arc = great_arc(embedding[first], embedding[last], steps=7)
-    poses = model.decode("3d", arc, "3d").cpu()
-    return gallery([[(f"{i / 6:.2f}", pose) for i, pose in enumerate(poses)]])
-
-
-def _show(test: Sample, row: int, modality: str) -> object:
-    return _picture(test, row) if modality == "image" else test.joints[row].cpu()
-
-
-def _picture(test: Sample, row: int) -> object:
-    assert test.images is not None
-    return test.images[row].permute(1, 2, 0).cpu()
-
-
-def _error(predicted: Tensor, truth: Tensor) -> float:
-    return float((predicted - truth).norm(dim=-1).mean() * 1000)

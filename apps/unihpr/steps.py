@@ -23,7 +23,7 @@ from posetrain.stage import Stage
 from torch import Tensor, nn
 
 from unihpr.data import TrainingData
-from unihpr.recipe import Recipe, StageConfig
+from unihpr.recipe import Recipe, SensesConfig, StageConfig
 
 Losses = dict[str, Tensor]
 
@@ -39,7 +39,7 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
     model.train()
     temperature = Temperature(*config.temperature)
     modules = {"2d": model.encoders["2d"], "3d": model.encoders["3d"], "temperature": temperature}
-    spreads = _Spreads(model, trainer)
+    spreads = _Branches(model, trainer)
     if config.decode:
         modules["decoder"] = model.decoders["3d"]
 
@@ -54,7 +54,7 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
         with trainer.whole.rows(*parts):
             lifted = model.embed("2d", everything)
         x, y = lifted[: len(pair)], model.embed("3d", pair)
-        value = info_nce(x, y, temperature(), gather=_many(trainer))
+        value = info_nce(x, y, temperature(), gather=many(trainer))
         values: Losses = {"pair": value} if config.decode else {}
         if config.decode:
             branch = partial(spreads.branch, "3d", generator=generator, denoise=not model.config.regression)
@@ -63,7 +63,7 @@ def align_poses(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
             value = value + config.decode * (values["3d/2d"] + values["3d/3d"])
         return {"loss": value, **values, "cosine/2d_3d": _cosine(x, y), "temperature": temperature().detach()}
 
-    return _stage("align_poses", modules, config, batch, loss, spreads)
+    return make_stage("align_poses", modules, config, batch, loss, spreads)
 
 
 def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
@@ -85,7 +85,7 @@ def align_image(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trai
         values = _contrast(embeddings, config, temperature, trainer, generator)
         return {"loss": values.pop("contrast"), **values}
 
-    return _stage("align_image", modules, config, batch, loss)
+    return make_stage("align_image", modules, config, batch, loss)
 
 
 def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
@@ -98,7 +98,7 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
     model.train()
     temperature = Temperature(*config.temperature)
     modules = {"model": model, "temperature": temperature}
-    spreads = _Spreads(model, trainer)
+    spreads = _Branches(model, trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Sample]:
         views = {"image": data.draw_images(config.batch, generator, trainer.share, step)}
@@ -130,15 +130,38 @@ def finetune(model: UniHPR, data: TrainingData, recipe: Recipe, trainer: Trainer
         total = total + sum(values[key] for key in values if key.startswith(("3d/", "2d/")))
         return {"loss": total, **values}
 
-    return _stage("finetune", modules, config, batch, loss, spreads)
+    return make_stage("finetune", modules, config, batch, loss, spreads)
 
 
-class _Spreads:
-    """What a step's batches say of the spreads of the decoders, on all processes."""
+class Spreads:
+    """What a step's batches say of the spreads of decoders, on all processes."""
+
+    def __init__(self, decoders: nn.ModuleDict, trainer: Trainer) -> None:
+        self.decoders, self.accelerator, self.whole = decoders, trainer.accelerator, trainer.whole
+        self.residuals: dict[str, Tensor] = {}
+
+    def add(self, target: str, residual: Tensor | None) -> None:
+        """A branch's residual (`posediff.PoseDecoder.terms`)."""
+        if residual is not None:
+            self.residuals[target] = self.residuals.get(target, 0.0) + residual
+
+    def follow(self) -> None:
+        """Once a step: move the decoders' spreads."""
+        residuals, self.residuals = self.residuals, {}
+        if self.accelerator.num_processes > 1:
+            residuals = self.accelerator.reduce(residuals, "sum")
+        for target, residual in residuals.items():
+            decoder = self.decoders[target]
+            assert isinstance(decoder, PoseDecoder)
+            decoder.follow(residual)
+
+
+class _Branches(Spreads):
+    """Of a UniHPR's decoders."""
 
     def __init__(self, model: UniHPR, trainer: Trainer) -> None:
-        self.model, self.accelerator, self.whole = model, trainer.accelerator, trainer.whole
-        self.residuals: dict[str, Tensor] = {}
+        super().__init__(model.decoders, trainer)
+        self.model = model
 
     def branch(
         self,
@@ -163,18 +186,8 @@ class _Spreads:
             loss, residual = self.model.decoder_terms(
                 target, truth, embedding, name, generator, part, denoise=denoise
             )
-        if residual is not None:
-            self.residuals[target] = self.residuals.get(target, 0.0) + residual
+        self.add(target, residual)
         return loss
-
-    def follow(self) -> None:
-        residuals, self.residuals = self.residuals, {}
-        if self.accelerator.num_processes > 1:
-            residuals = self.accelerator.reduce(residuals, "sum")
-        for target, residual in residuals.items():
-            decoder = self.model.decoders[target]
-            assert isinstance(decoder, PoseDecoder)
-            decoder.follow(residual)
 
 
 STEPS: dict[str, Callable[[UniHPR, TrainingData, Recipe, Trainer], Stage]] = {
@@ -193,30 +206,30 @@ def _contrast(
 ) -> Losses:
     """L_pair + α L_triplet (or a peer) over the whole batch of all processes, and what to log beside it."""
     tau = temperature()
-    many = _many(trainer)
-    cosines = Cosines.of(list(embeddings.values()), gather=many)
+    together = many(trainer)
+    cosines = Cosines.of(list(embeddings.values()), gather=together)
     values = {"pair": pairwise_info_nce(cosines, tau)}
     total = values["pair"]
     if config.triplet:
-        values[config.beside] = _beside(cosines, config, tau, generator, many)
+        values[config.beside] = _beside(cosines, config, tau, generator, together)
         total = total + config.triplet * values[config.beside]
     paired = {f"cosine/{name}": _cosine(x, y) for name, (x, y) in pairs(embeddings).items()}
     return {"contrast": total, **values, **paired, "temperature": tau.detach()}
 
 
 def _beside(
-    cosines: Cosines, config: StageConfig, tau: Tensor, generator: torch.Generator, many: bool
+    cosines: Cosines, config: StageConfig, tau: Tensor, generator: torch.Generator, together: bool
 ) -> Tensor:
     """L_triplet, or one of its peers."""
     if config.beside == "gram":
         return tuple_info_nce(cosines, tau, "gram")
     if config.beside == "symile":
         # A product of three unit vectors is smaller than their cosines by √D; its temperature follows.
-        return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, generator, gather=many)
+        return symile(cosines.local, tau / cosines.local[0].shape[1] ** 0.5, generator, gather=together)
     return triplet_info_nce(cosines, tau, config.negatives, generator)
 
 
-def _many(trainer: Trainer) -> bool:
+def many(trainer: Trainer) -> bool:
     """Whether features must be gathered: the loss is that of the whole batch."""
     return trainer.accelerator.num_processes > 1
 
@@ -225,14 +238,15 @@ def _cosine(x: Tensor, y: Tensor) -> Tensor:
     return (x.detach() * y.detach()).sum(-1).mean()
 
 
-def _stage(
+def make_stage(
     name: str,
     modules: dict[str, nn.Module],
-    config: StageConfig,
+    config: StageConfig | SensesConfig,
     batch: Callable[..., object],
     loss: Callable[..., Losses],
-    spreads: _Spreads | None = None,
+    spreads: Spreads | None = None,
 ) -> Stage:
+    """A stage of what `modules` hold, a `temperature` among them."""
     parameters = (p for m in modules.values() for p in m.parameters())
     optimizer = adamw(parameters, config.lr, config.weight_decay)
     scheduler = scheduled(optimizer, partial(_rate, config=config))
@@ -247,6 +261,6 @@ def _stage(
     return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=after_step)
 
 
-def _rate(step: int, config: StageConfig) -> float:
+def _rate(step: int, config: StageConfig | SensesConfig) -> float:
     """The learning rate at a step, as a share of the recipe's."""
     return warm_cosine(step, config.steps, config.warmup, constant=config.schedule == "constant")

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from posedata.scoring.protocols import published_rows
 from posedata.splits import Part
 from posetrain import lifecycle
 from posetrain.ablation import Comparison
@@ -14,7 +16,7 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
-from posetrain.task import Metrics, Row, Scored, Table
+from posetrain.task import Metrics, Row, Scored, Table, Task
 
 from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
@@ -23,6 +25,7 @@ from unihpr.data import Data, TrainingData
 from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
+from unihpr.senses import SENSES
 from unihpr.steps import STEPS
 
 HEADER = ("", "this run, % of mean pose", "paper, Human3.6M")
@@ -32,7 +35,7 @@ class UniHPRTask(ViewTask[Recipe, UniHPR]):
     """Image, 2D and 3D in one embedding."""
 
     about = ABOUT
-    siblings = (SIMPLE_BASELINE,)
+    siblings = (SIMPLE_BASELINE, SENSES)
     comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
     headline = COMPONENTS.measured
 
@@ -40,6 +43,9 @@ class UniHPRTask(ViewTask[Recipe, UniHPR]):
         """Refuse what would stream the same batch several times in a step."""
         if recipe.data.order == "stream" and recipe.loop.accumulate > 1:
             raise ValueError("data.order=stream and loop.accumulate above 1 exclude each other; set one back")
+
+    def of(self, recipe: Recipe) -> Task[Recipe, Any, Data]:
+        return SENSES if recipe.senses.steps else self
 
     def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> UniHPR:
         """With data to train on, decoders take their scale from them."""
@@ -100,7 +106,7 @@ class UniHPRTask(ViewTask[Recipe, UniHPR]):
         said = protocol.remark(data, scored)
         header = ("method", "input", *scored.columns, "source")
         shown: list[Table | str] = [
-            Table(scored.title, header, protocol.published_rows(scores, [name])),
+            Table(scored.title, header, published_rows(scores, [name])),
             *(
                 Table(f"{branch}: {key}", ("", key.partition("_by_")[0]), list(values.items()))
                 for branch, found in scores.items()

@@ -39,12 +39,13 @@ def predict(
         raise ValueError(f"{out}: write to a file that ends in .npz")
     import numpy as np
     from posedata.errors import check_new_file
+    from posedata.figures import draw_hands
     from posedata.skeleton import get_skeleton
     from posedata.writing import keep_input, write_npz
+    from poseenc.anchor.hands import open_picture
     from poseenc.anchor.hands import predict as run_network
 
     from unipose.hands.task import open_run
-    from unipose.hands.use import draw
 
     for file in (out, out.with_suffix(".png")):
         check_new_file(file)
@@ -54,7 +55,8 @@ def predict(
     hand = get_skeleton("interhand42")
     about = {"skeleton": hand.name, "joint_names": hand.joints, "unit": "pixels; depth in metres"}
     write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})
-    draw(picture, found["pixels"], out.with_suffix(".png"), hands.value)
+    shown = np.asarray(open_picture(picture, lambda text: None))
+    draw_hands(shown, found["pixels"], out.with_suffix(".png"), hands.value)
     console.print(f"{out}, {out.with_suffix('.png')}")
 
 

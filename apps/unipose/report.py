@@ -7,9 +7,9 @@ from pointcloud_weak.clips import Clips
 from pointcloud_weak.gallery import clip_gallery
 from pointcloud_weak.losses import TERMS
 from pointcloud_weak.scores import Metrics, Models
+from posedata.figures import curves
 from posedata.html import Report
 from posedata.writing import write_png
-from posetrain.figures import curves
 from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 

@@ -7,13 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from polypose import drawing
 from polypose.drawing import by_key_pose, one_point, upright
-from posedata.figures import gallery
+from posedata.figures import curves, gallery, watched
 from posedata.html import Report
 from posedata.scoring.metrics import nearest
 from posedata.views.rigs import CHEST_CAMERAS
 from poseenc.hits import Metrics, TestSet, nearest_2d
 from poseenc.vvipe import VVIPE, around, embed_views
-from posetrain.figures import curves, watched
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from polypose.hit_protocols import hit_protocol, score_hits
 from polypose.invariant import ViewInvariant, built
 from posedata.splits import Part
 from poseenc.hits import evaluate, nearest_2d, rebuilt_mm
@@ -20,7 +21,6 @@ from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
 
 from vvipe.ablate import COMPONENTS
 from vvipe.data import Data, TrainingData, open_data, open_test
-from vvipe.protocol import hit_protocol, score_hits
 from vvipe.recipe import ABOUT, METHODS, Recipe, network_config
 from vvipe.report import write_report
 from vvipe.steps import stages, vae_modules
@@ -138,7 +138,7 @@ class VVIPETask(Task[Recipe, Model, Data]):
         if trained.place is None:
             raise ValueError("--protocol and --data go together; give both")
         keypoints = trained.place.keypoints or "true"
-        row, data = score_hits(trained, trained.place.store, scored, keypoints)
+        row, data = score_hits(as_model(trained), trained.place.store, scored, keypoints)
         header = ("method", "input", *scored.columns, "source")
         found = scored.beside({trained.run.name: row})
         table = Table(scored.title, header, [[line.get(key) or "" for key in header] for line in found])

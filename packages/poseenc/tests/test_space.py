@@ -123,6 +123,22 @@ def test_kept_modalities_alone_are_fused() -> None:
     assert found.concentration.tolist() == pytest.approx([8**0.5, 2])
 
 
+def test_rows_of_two_kinds_are_joined(space: Space) -> None:
+    views = everything()
+    with torch.no_grad():
+        whole = space(views)
+        some, plain = space(views[:4]), space(replace(views[4:], image=None, depth=None, mask=None))
+    joined = Embedded.cat([some, plain])
+    for name in ALL:
+        there = torch.ones(ROWS, dtype=torch.bool)
+        there[4:] = name in ("2d", "3d")
+        assert torch.equal(joined.present[name], there)
+        expected = torch.where(there[:, None], whole.beliefs[name].mean, 0)
+        torch.testing.assert_close(joined.beliefs[name].mean, expected)
+        assert (joined.beliefs[name].concentration[~there] == 0).all()
+    torch.testing.assert_close(joined.fused().mean[4:], plain.fused({n: plain.present[n] for n in ALL}).mean)
+
+
 def test_concentrations_are_positive_and_bounded() -> None:
     head = Concentration(DIM, most=20.0)
     with torch.no_grad():

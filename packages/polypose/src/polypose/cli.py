@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from posedata.terminal import Terminal
 
-from polypose.faults import faults as _faults
+from polypose.console import console
+from polypose.console import faults as _faults
 from polypose.search.cli import index_app, search, serve
+from polypose.senses.cli import app as senses_app
 
 if TYPE_CHECKING:
     from polypose.invariant import ViewInvariant
@@ -20,10 +21,10 @@ app = typer.Typer(
 )
 export_app = typer.Typer(no_args_is_help=True, help="Write the model for other programs.")
 app.add_typer(export_app, name="export")
+app.add_typer(senses_app, name="senses")
 app.add_typer(index_app, name="index")
 app.command()(search)
 app.command()(serve)
-console = Terminal(highlight=False, soft_wrap=True)
 
 Part = Literal["lifter", "image", "2d", "3d"]
 NetworkOption = Annotated[
@@ -288,7 +289,14 @@ def doctor() -> None:
 def _model(source: str | None) -> Model | ViewInvariant:
     from polypose.loading import load
 
-    return load(source)
+    model = load(source)
+    if model.kind == "senses":
+        raise ValueError(f"{source}: is a space of senses; its commands are those of polypose senses")
+    if model.kind == "depth":
+        raise ValueError(
+            f"{source}: lifts depth images, in Python: polypose.load({source!r}).lift(depth, ...)"
+        )
+    return model
 
 
 if __name__ == "__main__":

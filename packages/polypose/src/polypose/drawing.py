@@ -1,4 +1,4 @@
-"""Pictures of embeddings, and of V-VIPE's keypoints and poses for `posedata.figures.gallery`."""
+"""Pictures of embeddings, and of V-VIPE's keypoints and poses for `posedata.figures.gallery`, its report."""
 
 from __future__ import annotations
 

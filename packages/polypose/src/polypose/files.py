@@ -171,7 +171,7 @@ def retrieve_files(
             that compare otherwise.
     """
     check_ending(out)
-    (asked, rule), (kept, other) = _embedded(queries, source), _embedded(gallery, target)
+    (asked, rule), (kept, other) = embedded_in(queries, source), embedded_in(gallery, target)
     if rule != other:
         raise ValueError(
             f"{gallery}: is compared by {other.name}, {queries} by {rule.name}; embed both with one model"
@@ -182,7 +182,12 @@ def retrieve_files(
     return tuple(row.shape)
 
 
-def _embedded(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
+def embedded_in(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
+    """Embeddings (N, D) by name in a file, and how they are compared.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it holds none of this name.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; write one with polypose embed")
     try:

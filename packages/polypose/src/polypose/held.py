@@ -14,7 +14,7 @@ from poseenc.index import EmbeddingIndex, Neighbours
 from torch import Tensor, nn
 
 from polypose.comparing import Compared
-from polypose.network import POSE_SKELETON, Modality
+from polypose.network import POSE_SKELETON
 from polypose.packed import NAME, Packed, own_tensors, write_packed
 from polypose.searching import retrieve, vectors_of
 
@@ -112,7 +112,7 @@ class Held(Kept[NetworkT]):
 
     @property
     @abstractmethod
-    def modalities(self) -> tuple[Modality, ...]:
+    def modalities(self) -> tuple[str, ...]:
         """What it embeds."""
 
     def retrieve(self, queries: Any, gallery: Any, k: int = 10) -> Neighbours:

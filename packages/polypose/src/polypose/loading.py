@@ -13,12 +13,15 @@ from polypose.held import Kept
 from polypose.invariant import ViewInvariant
 from polypose.model import Model
 from polypose.packed import NAME, fill, read_packed
+from polypose.senses.model import SensesModel
 
 WEIGHTS = Path(__file__).with_name("weights")
 PACKAGED = WEIGHTS / "unihpr.safetensors"
 INVARIANT = WEIGHTS / "vvipe.safetensors"
 DEPTH = WEIGHTS / "depth.safetensors"
-KINDS: dict[str, type[Kept[Any]]] = {kind.kind: kind for kind in (Model, ViewInvariant, DepthLifter)}
+KINDS: dict[str, type[Kept[Any]]] = {
+    kind.kind: kind for kind in (Model, ViewInvariant, SensesModel, DepthLifter)
+}
 OWN: dict[Any, tuple[Path, str]] = {
     None: (
         PACKAGED,
@@ -43,8 +46,8 @@ def load(source: Literal["depth"]) -> DepthLifter: ...
 @overload
 def load(source: str | Path | None) -> Any: ...
 def load(source: str | Path | None = None) -> Any:
-    """A trained model, on the CPU: a `Model`, of a run of V-VIPE a `ViewInvariant`, of UniPose's depth
-    student a `DepthLifter`.
+    """A trained model, on the CPU: a `Model`; of V-VIPE's runs a `ViewInvariant`, of senses a
+    `SensesModel`, of UniPose's depth student a `DepthLifter`.
 
     Args:
         source: the folder of a finished run; a file that training or `save` wrote; "user/name" on the hub

@@ -1,7 +1,7 @@
 """UniHPR: three encoders into one space, two decoders out of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -37,12 +37,12 @@ class UniHPR(nn.Module):
         self.encoders = nn.ModuleDict(
             {
                 "image": image_encoder(config.image_encoder, config.dim, weights=config.image_weights),
-                "2d": _pose_encoder(config, joints, 2),
-                "3d": _pose_encoder(config, joints, 3),
+                "2d": pose_encoder(config, joints, 2),
+                "3d": pose_encoder(config, joints, 3),
             }
         )
         self.decoders = nn.ModuleDict(
-            {"2d": _make_decoder(config, joints, 2), "3d": _make_decoder(config, joints, 3)}
+            {"2d": make_decoder(config, joints, 2), "3d": make_decoder(config, joints, 3)}
         )
         self.spread: Spread | None = None
 
@@ -217,7 +217,8 @@ def pairs(
     return {f"{a}_{b}": (embeddings[a], embeddings[b]) for i, a in enumerate(names) for b in names[i + 1 :]}
 
 
-def _pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+def pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+    """The encoder of keypoints (`dims` 2, with confidences and a box token) or joints (3) that it says."""
     flat = dims == 2  # keypoints come with a confidence and a box token
     if config.pose_encoder == "mlp":
         return MLPPoseEncoder(
@@ -243,12 +244,15 @@ def _pose_encoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
     )
 
 
-def _make_decoder(config: ModelConfig, joints: int, dims: int) -> nn.Module:
+def make_decoder(
+    config: ModelConfig, joints: int, dims: int, modalities: Sequence[str] = MODALITIES
+) -> PoseDecoder | MLPDecoder:
+    """The decoder of keypoints or joints that it says, with a token for each of `modalities`."""
     shared: dict[str, Any] = {
         "condition_dim": config.dim,
         "hidden": config.decoder_hidden,
         "blocks": config.decoder_blocks,
-        "modalities": MODALITIES,
+        "modalities": modalities,
         "modality_token": config.modality_token,
         "dropout": config.decoder_dropout,
         "mean_loss": config.mean_loss,

@@ -1,6 +1,7 @@
-"""Pictures of people: galleries of images, keypoints and poses, in one set of colours."""
+"""Pictures of people, galleries of images, keypoints and poses in one set of colours; curves of trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.skeleton import get_skeleton
+from posedata.writing import write_png
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -64,3 +66,47 @@ def skeleton_3d(axis: Any, joints: Float[np.ndarray, "J 3"] | Tensor) -> None:
 def colour(joint: str) -> str:
     """Of a joint's side, by its name."""
     return LEFT if joint.startswith("left") else RIGHT if joint.startswith("right") else MIDDLE
+
+
+def curves(
+    records: Sequence[Mapping[str, Any]], keys: Sequence[str], ylabel: str = "", scale: str = "linear"
+) -> Any:
+    """Logged scalars over the steps of a stage, one panel a stage that has any of them."""
+    stages = list(dict.fromkeys(r["stage"] for r in records if any(key in r for key in keys)))
+    width = max(1, len(stages))
+    figure, axes = plt.subplots(1, width, figsize=(4 * width, 3), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=False):
+        for key in keys:
+            points = [(r["step"], r[key]) for r in records if r["stage"] == stage and key in r]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=key)
+        axis.set(title=stage, xlabel="step", ylabel=ylabel, yscale=scale)
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def watched(records: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
+    """Names of what training was followed by (`loop.evaluate_every`), of one metric."""
+    return sorted({name for r in records for name in r if name.startswith("eval/") and name.endswith(metric)})
+
+
+def draw_hands(
+    picture: Float[np.ndarray, "H W 3"], pixels: Float[np.ndarray, "42 2"], out: Path, hands: str = "both"
+) -> None:
+    """A picture with its hands drawn on it, as a PNG.
+
+    Args:
+        hands: which: `left`, `right` or `both`.
+    """
+    skeleton = get_skeleton("interhand42")
+    figure, axis = plt.subplots(figsize=(6, 6 * picture.shape[0] / picture.shape[1]))
+    axis.imshow(picture)
+    for child, parent in skeleton.edges:
+        side = skeleton.joints[child].partition("_")[0]
+        if side == skeleton.joints[parent].partition("_")[0] and hands in (side, "both"):
+            axis.plot(*pixels[[child, parent]].T, color=LEFT if side == "left" else RIGHT, linewidth=1.5)
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, picture.shape[1] - 0.5), ylim=(picture.shape[0] - 0.5, -0.5))
+    figure.tight_layout(pad=0)
+    write_png(out, figure, dpi=120)
+    plt.close(figure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,6 +43,16 @@ class Embedded(NamedTuple):
                 belief if kept is None else belief._replace(concentration=torch.where(kept[name], k, 0))
             )
         return fuse(parts)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Embedded]) -> Embedded:
+        """Rows of one space, one after the other."""
+        names = list(parts[0].beliefs)
+        beliefs = {
+            n: VonMisesFisher(*map(torch.cat, zip(*(p.beliefs[n] for p in parts), strict=True)))
+            for n in names
+        }
+        return cls(beliefs, {name: torch.cat([part.present[name] for part in parts]) for name in names})
 
 
 class Concentration(nn.Module):

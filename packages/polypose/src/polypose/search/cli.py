@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from posedata.terminal import Terminal
 
-from polypose.faults import faults
+from polypose.console import console, faults
 
 if TYPE_CHECKING:
     from polypose.search.asking import Asked
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from polypose.search.reading import Options
 
 index_app = typer.Typer(no_args_is_help=True, help="A library of poses: films, pictures, motion capture.")
-console = Terminal(highlight=False, soft_wrap=True)
 
 ViewName = Literal["invariant", "camera"]
 IndexArgument = Annotated[Path, typer.Argument(metavar="INDEX", help="the index, a folder")]

@@ -13,6 +13,9 @@ Neither knows a model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from torch import Tensor
 
 from posedata.scoring.metrics import MPI_INF_3DHP_14, auc3d, mpjpe_mm, pa_mpjpe_mm, pck3d
@@ -137,3 +140,20 @@ def get_protocol(name: str) -> Protocol:
         near = did_you_mean(name, PROTOCOLS)
         raise ValueError(f"protocol {name!r} is not known{near}; use one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def published_rows(ours: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Rows (method, input, the protocols' scores, source): ours, then the papers' that have any of them."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in names:
+        for row in get_protocol(name).beside(ours):
+            rows.setdefault((row["method"], row["input"]), {}).update(row)
+    scores = [score for name in names for score in get_protocol(name).columns]
+    return [
+        (row["method"], row["input"], *(_cell(row.get(score)) for score in scores), row["source"])
+        for row in rows.values()
+    ]
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

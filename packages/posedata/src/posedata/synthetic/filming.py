@@ -120,6 +120,7 @@ def photograph(
     rig: Rig,
     size: tuple[int, int],
     kinds: tuple[str, ...] = ("rgb",),
+    kinect: bool = False,
     seed: int = 0,
     workers: int = 1,
     say: Callable[[str], None] = print_line,
@@ -132,14 +133,15 @@ def photograph(
         cache, part: the folder that keeps the store, and how the store's name begins.
         size: width and height of the pictures.
         kinds: of pictures (`posedata.synthetic.rendering.render_store`).
+        kinect: depth as a Kinect would measure it.
     """
     code = code_key("posedata.synthetic.people.build")
-    key = [poses.fingerprint, rows.tolist(), asdict(rig), size, seed, code, kinds]
+    key = [poses.fingerprint, rows.tolist(), asdict(rig), size, seed, code, kinds, *(["kinect"] * kinect)]
 
     def render(path: Path) -> None:
         say(f"rendering {len(rows)} {part} images of {size[0]}x{size[1]}: {path}")
         with building(path) as steps:
             seen = add_views(poses, steps / "cameras", rig, 1, None, seed, rows=rows)
-            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=kinds)
+            render_store(seen, path, size=size, seed=seed, workers=workers, kinds=kinds, kinect=kinect)
 
     return PoseStore.open(cached(cache, f"{part}-views", key, render))

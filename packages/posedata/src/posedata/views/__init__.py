@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from posedata.views.recorded import RecordedViews, moments
     from posedata.views.rigs import RIGS, Rig, get_rig, sample_cameras
     from posedata.views.squares import SQUARE_MARGIN, square
+    from posedata.views.surface import surface_points
     from posedata.views.virtual import Bodies, VirtualViews
     from posedata.views.writing import add_views
 
@@ -36,6 +37,7 @@ __all__ = [
     "sample_cameras",
     "see",
     "square",
+    "surface_points",
     "windows",
 ]
 

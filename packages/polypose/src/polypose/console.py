@@ -1,4 +1,4 @@
-"""What the command line makes of errors."""
+"""What the commands of `polypose` share: the screen, and what becomes of the user's faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import typer
 from posedata.errors import one_line
-from posedata.terminal import visible
+from posedata.terminal import Terminal, visible
+
+console = Terminal(highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

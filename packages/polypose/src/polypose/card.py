@@ -22,7 +22,7 @@ def write_card(path: Path, rows: Sequence[dict[str, Any]], weights: Path) -> Non
     """Write the card as Markdown.
 
     Args:
-        rows: of `unihpr.release.measure`.
+        rows: as `unihpr release` measures them.
         weights: the file that it is about.
     """
     text = Template(TEMPLATE.read_text(encoding="utf-8"))

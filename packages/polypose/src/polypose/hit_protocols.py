@@ -1,4 +1,4 @@
-"""Hit@k by a paper's protocol, on a data set's own cameras (`evaluate --protocol NAME --store STORE`)."""
+"""Hit@k of a view-invariant model by a paper's protocol, on a data set's own cameras."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from polypose.stores import embed_views
 from posedata.scoring.protocols import PROTOCOLS, HitProtocol, get_protocol
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.recorded import moments
 
-from vvipe.trained import VVIPERun, as_model
+from polypose.invariant import ViewInvariant
+from polypose.stores import embed_views
 
 
 def hit_protocol(name: str) -> HitProtocol:
@@ -34,7 +34,7 @@ def whole(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"
 
 @torch.no_grad()
 def score_hits(
-    trained: VVIPERun, path: Path, protocol: HitProtocol, keypoints: str
+    model: ViewInvariant, path: Path, protocol: HitProtocol, keypoints: str
 ) -> tuple[dict[str, Any], str]:
     """Our scores on a store, and the store's fingerprint.
 
@@ -44,7 +44,7 @@ def score_hits(
     Raises:
         ValueError: the store has no row of the protocol's test part, or nobody is seen in any.
     """
-    model, store = as_model(trained), PoseStore.open(path)
+    store = PoseStore.open(path)
     model.require("2d")
     rows = protocol.test.rows(store)
     if not len(rows):

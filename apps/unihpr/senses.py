@@ -1,0 +1,181 @@
+"""Any number of senses in one space, as a task: one step, what any of them say together, and its measures."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from contrastive import Temperature, multimodal_info_nce
+from polypose.config import Settings
+from polypose.samples import Sample
+from polypose.senses.measuring import HeldOut, errors, evaluate, lines
+from polypose.senses.model import SensesModel
+from polypose.senses.network import Senses
+from posedata.splits import Part
+from posedata.views.batch import DETECTED, Views
+from posedata.views.noise import DetectorNoise
+from posedata.views.surface import with_points
+from posediff import Whole
+from poseenc import Embedded, drop
+from posetrain.checkpoint import load_weights
+from posetrain.lifecycle import Trained
+from posetrain.loop import Trainer
+from posetrain.runs import Run
+from posetrain.stage import Stage
+from posetrain.task import Metrics, Row, Table
+from torch import Tensor
+
+from unihpr.baseline import ViewTask
+from unihpr.data import Data, TrainingData
+from unihpr.recipe import SENSES as ABOUT
+from unihpr.recipe import Recipe
+from unihpr.steps import Spreads, make_stage, many
+
+STAGE = "senses"
+
+
+def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
+    """Every sense with every other; what is kept of a view with what is left out; both decoded.
+
+    A batch is views with pictures and further ones without, in which all but 2D and 3D are missing.
+    """
+    config = recipe.senses
+    model.train()
+    temperature = Temperature(*config.temperature)
+    spreads, gather = Spreads(model.decoders, trainer), many(trainer)
+
+    def batch(step: int, generator: torch.Generator) -> dict[str, Views]:
+        views = data.draw_pictured(config.batch, generator, trainer.share, step, noise=data.config.noise)
+        with trainer.whole.draws():
+            drawn = {"image": with_points(views, config.points, generator)}
+        if config.poses:
+            kept = trainer.share(torch.arange(config.poses, device=data.device))
+            drawn["pose"] = data.draw_poses(config.poses, generator, augment=True)[kept]
+        return drawn
+
+    def loss(views: dict[str, Views], generator: torch.Generator) -> dict[str, Tensor]:
+        parts = tuple(map(len, views.values()))
+        rows = trainer.whole.own(*parts)
+        with trainer.whole.draws():
+            found = Embedded.cat([model(some, generator) for some in views.values()])
+        with trainer.whole.draws(), trainer.whole.rows(*parts):
+            kept = drop(found.present, generator)
+        left = {name: there & ~kept[name] for name, there in found.present.items()}
+        halves = {"kept": model.fuse(found, kept), "left": model.fuse(found, left)}
+        tau = temperature()
+        values = {
+            "contrast": multimodal_info_nce(
+                found.directions(),
+                found.present,
+                tau,
+                config.terms,
+                concentrations=found.sharpness(),
+                gather=gather,
+            ),
+            "left_out": multimodal_info_nce(
+                {name: half.belief.mean for name, half in halves.items()},
+                {name: half.there for name, half in halves.items()},
+                tau,
+                {"pairwise": 1.0},
+                gather=gather,
+            ),
+            "likelihood": model.surprise(found, kept),
+        }
+        truth = Sample.cat([Sample.of(replace(some, image=None)) for some in views.values()])
+        for target in ("3d", "2d"):
+            terms = [
+                model.decoder_terms(target, truth, half, generator, None if rows is None else Whole(*rows))
+                for half in halves.values()
+            ]
+            for _, residual in terms:
+                spreads.add(target, residual)
+            values[target] = torch.stack([term for term, _ in terms]).mean()
+        total = values["contrast"] + config.left_out * values["left_out"]
+        total = total + config.likelihood * values["likelihood"]
+        total = total + config.decode * (values["3d"] + values["2d"])
+        return {"loss": total, **values, "temperature": tau.detach()}
+
+    modules = {"model": model, "temperature": temperature}
+    return make_stage(STAGE, modules, config, batch, loss, spreads)
+
+
+class SensesTask(ViewTask[Recipe, Senses]):
+    """Image, 2D, 3D, depth and cloud, or some of them."""
+
+    about = ABOUT
+
+    def build(self, recipe: Recipe, data: Data | None, begun: Collection[str]) -> Senses:
+        wanted = {"image": "rgb", "depth": "depth", "cloud": "depth"}
+        kinds = {wanted[name] for name in recipe.senses.space.modalities if name in wanted}
+        if missing := kinds - {*recipe.data.pictures}:
+            raise ValueError(f"data.pictures lacks {', '.join(sorted(missing))}, which senses.space needs")
+        config = recipe.model if data is not None else replace(recipe.model, image_weights=None)
+        model = Senses(config, recipe.senses.space)
+        if isinstance(data, TrainingData):
+            model.to(data.device).fit_scale(data.scale())
+        return model
+
+    def steps(self, recipe: Recipe) -> dict[str, int]:
+        return {STAGE: recipe.senses.steps}
+
+    def stages(
+        self, model: Senses, data: Data, recipe: Recipe, trainer: Trainer
+    ) -> dict[str, Callable[[], Stage]]:
+        assert isinstance(data, TrainingData)
+        return {STAGE: partial(senses, model, data, recipe, trainer)}
+
+    def restore(self, model: Senses, run: Run) -> None:
+        load_weights(run.checkpoint(STAGE), {"model": model})
+
+    def pack(self, trained: Trained[Recipe, Senses, Data]) -> Path:
+        evaluation, data = trained.recipe.evaluation, trained.data
+        settings = Settings(
+            image_size=data.image_size,
+            data=data.fingerprint,
+            sampler=evaluation.sampler,
+            steps=evaluation.sampler_steps,
+            batch=evaluation.batch,
+        )
+        return SensesModel(trained.model, settings).save(trained.run.path)
+
+    def watch(self, model: Senses, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+        test = held_out_of(held_out, recipe)
+        return lambda stage: errors(model, test, recipe.evaluation.batch)
+
+    def measure(self, trained: Trained[Recipe, Senses, Data], held_out: Data, part: Part) -> Metrics:
+        recipe = trained.recipe
+        metrics = evaluate(
+            trained.model.eval(),
+            held_out_of(held_out, recipe),
+            recipe.evaluation.batch,
+            hypotheses=recipe.evaluation.hypotheses,
+            steps=recipe.evaluation.sampler_steps,
+            sampler=recipe.evaluation.sampler,
+        )
+        return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
+
+    def rows(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> list[Row]:
+        return [{"kind": kind, **row} for kind, found in metrics["tables"].items() for row in found]
+
+    def more(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> Metrics:
+        return {name: value for name, value in metrics.items() if name != "tables"}
+
+    def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
+        for title, header, found in lines(metrics["tables"]):
+            yield Table(f"{title}, {part} subjects", header, found)
+
+
+def held_out_of(data: Data, recipe: Recipe) -> HeldOut:
+    """All held-out views, keypoints as a detector's, whose they are."""
+    config = recipe.data
+    pictures = config.pictures if "image" in data.source else ()
+    views, seen = data.held_out.views(images=pictures), data.detector
+    if not seen:
+        generator = torch.Generator().manual_seed(config.seed + 1)
+        views, seen = views.to("cpu").detected(DetectorNoise(), generator).to(data.device), DETECTED
+    people = torch.from_numpy(data.source.column("subject").astype("int64"))
+    return HeldOut(with_points(views, recipe.senses.points), people, seen)
+
+
+SENSES = SensesTask()

@@ -1,0 +1,24 @@
+"""What a network of several senses is built by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from posedata.ranges import Positive, Rate
+
+SENSES = ("image", "2d", "3d", "depth", "cloud")
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """What shares the space.
+
+    Attributes:
+        modalities: registered names (`poseenc.modality`; `cloud` needs pointcloud-weak).
+        most: bound of the concentrations over the width.
+        cloud_width: of the cloud encoder's first level.
+    """
+
+    modalities: tuple[str, ...] = SENSES
+    most: Rate = 20.0
+    cloud_width: Positive = 32

@@ -1,0 +1,256 @@
+"""What a space of several senses is worth: retrieval, estimates from every subset, faults, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from posedata.geometry.align import root_relative
+from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm, top_k
+from posedata.scoring.people import interval_by_person
+from posedata.views.batch import TRUE, Views
+from poseenc import Embedded, VonMisesFisher
+from torch import Tensor
+
+from polypose.measuring import inside
+from polypose.samples import Sample
+from polypose.senses.faults import FAULTS, faulty
+from polypose.senses.network import TRUTH, Fused, Senses, estimating, shown
+
+Row = dict[str, Any]
+RANKS = (1, 10)
+BINS, DRAWN = 10, 100
+"""Of calibration; and of how many views at most, evenly spaced, hypotheses are drawn."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Views to measure on.
+
+    Attributes:
+        views: with all that the senses take.
+        people: (N,) whose they are.
+        detector: whose keypoints stand for a detector's; retrieval goes by the exact ones.
+    """
+
+    views: Views
+    people: Int[Tensor, " N"]
+    detector: str
+
+    @property
+    def joints(self) -> Float[Tensor, "N J 3"]:
+        """The true poses in the person-centred camera, metres about the pelvis."""
+        return Sample.of(replace(self.views, image=None)).joints
+
+
+@torch.no_grad()
+def evaluate(network: Senses, test: HeldOut, batch: int, **drawing: Any) -> dict[str, Any]:
+    """All that is measured; docs/pages/metrics.md says what each key is.
+
+    Args:
+        drawing: `hypotheses`, `steps` and `sampler` of the poses that are drawn.
+    """
+    exact = embedded(network, shown(test.views, TRUE), batch)
+    seen = by_detector(network, exact, test, batch)
+    tables = {
+        "retrieval": retrieval(exact, test),
+        "estimate": estimates(network, seen, test, drawing)
+        + [{**row, "keypoints": "exact"} for row in estimates(network, exact, test, {}, only=("2d",))],
+        "reconstruct": [estimate(network, exact, test, (TRUTH,), drawing)],
+        "corrupted": corrupted(network, seen, test, batch),
+        "calibration": calibration(network, seen),
+        "gap": gaps(exact),
+    }
+    return {"tables": tables, "views": len(test.people), "people": len(test.people.unique())}
+
+
+def errors(network: Senses, test: HeldOut, batch: int) -> dict[str, float]:
+    """MPJPE from each sense alone and from all of them, mm: what is watched in training."""
+    found = by_detector(network, embedded(network, shown(test.views, TRUE), batch), test, batch)
+    subsets = estimating(network.modalities)
+    some = [subset for subset in subsets if len(subset) in (1, len(subsets[-1]))]
+    return {f"{'+'.join(s)}.mpjpe_mm": estimate(network, found, test, s, {})["mpjpe_mm"] for s in some}
+
+
+@torch.no_grad()
+def embedded(network: Senses, views: Views, batch: int) -> Embedded:
+    """Every sense of many views, in batches."""
+    rows = torch.arange(len(views), device=views.box.device).split(batch)
+    return Embedded.cat([network(views[some]) for some in rows])
+
+
+def by_detector(network: Senses, exact: Embedded, test: HeldOut, batch: int) -> Embedded:
+    """The same with a detector's keypoints."""
+    if "2d" not in network.modalities:
+        return exact
+    found = one_sense(network, shown(test.views, test.detector), "2d", batch)
+    present = exact.present["2d"] & (found.concentration > 0)
+    return Embedded(exact.beliefs | {"2d": found}, exact.present | {"2d": present})
+
+
+@torch.no_grad()
+def one_sense(network: Senses, views: Views, name: str, batch: int) -> VonMisesFisher:
+    """One sense of many views, in batches."""
+    space, parts = network.space, []
+    for rows in torch.arange(len(views), device=views.box.device).split(batch):
+        some = views[rows]
+        parts.append(space.embed(name, some, space.modalities[name].present(some)))
+    return VonMisesFisher(*map(torch.cat, zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def retrieval(found: Embedded, test: HeldOut) -> list[Row]:
+    """For every ordered pair of senses: the nearest of all views that have both, the query's own included."""
+    rows = []
+    for source, target in permutations(found.beliefs, 2):
+        there = found.present[source] & found.present[target]
+        query, gallery = (found.beliefs[name].mean[there] for name in (source, target))
+        if not len(query):
+            continue
+        joints, own = test.joints[there], torch.arange(len(query), device=query.device)
+        hits = nearest(query, gallery, k=min(max(RANKS), len(gallery)))
+        row: Row = {"from": source, "to": target, "gallery": len(gallery)}
+        row |= {f"top{k}": float(top_k(hits, own, k).float().mean()) for k in RANKS if k <= len(gallery)}
+        rows.append(row | _error(joints[hits[:, 0]], joints, test.people[there.cpu()]))
+    return rows
+
+
+def estimates(
+    network: Senses, found: Embedded, test: HeldOut, drawing: Mapping[str, Any], only: tuple[str, ...] = ()
+) -> list[Row]:
+    """3D from every subset of the senses but the pose itself."""
+    subsets = [(name,) for name in only] or estimating(network.modalities)
+    return [estimate(network, found, test, subset, drawing) for subset in subsets]
+
+
+@torch.no_grad()
+def estimate(
+    network: Senses, found: Embedded, test: HeldOut, senses: Sequence[str], drawing: Mapping[str, Any]
+) -> Row:
+    """3D from some senses fused, of the views that have them all."""
+    there, parts = subset(found, senses)
+    fused, truth = network.fuse(parts), test.joints[there]
+    row: Row = {"senses": "+".join(senses), "views": len(truth)}
+    row |= _error(network.decode("3d", fused), truth, test.people[there.cpu()], aligned=True)
+    cosine = (fused.belief.mean * parts.beliefs[TRUTH].mean).sum(-1)
+    row |= {"cosine": float(cosine.mean()), "said_cosine": float(fused.belief.mean_cosine().mean())}
+    if drawing:
+        some = torch.linspace(0, len(truth) - 1, min(DRAWN, len(truth))).long()
+        few = Fused(VonMisesFisher(*(x[some] for x in fused.belief)), fused.subset[some], fused.there[some])
+        generator = torch.Generator(truth.device).manual_seed(0)
+        poses = network.sample(few, generator, **drawing)
+        row |= inside(poses - poses[..., :1, :], truth[some])
+    return row
+
+
+def subset(found: Embedded, senses: Sequence[str]) -> tuple[Tensor, Embedded]:
+    """The rows that have all of some senses; those rows, in which the others are missing."""
+    there = torch.stack([found.present[name] for name in senses]).all(0)
+    beliefs = {name: VonMisesFisher(*(x[there] for x in b)) for name, b in found.beliefs.items()}
+    count = int(there.sum())
+    present = {name: torch.full((count,), name in senses, device=there.device) for name in found.present}
+    return there, Embedded(beliefs, present)
+
+
+@torch.no_grad()
+def corrupted(network: Senses, found: Embedded, test: HeldOut, batch: int) -> list[Row]:
+    """3D from all senses but the pose while one of them is at fault: fused by concentration and evenly."""
+    senses = estimating(network.modalities)[-1]
+
+    def error(parts: Embedded, names: Sequence[str], even: bool = False) -> float:
+        there, some = subset(evenly(parts) if even else parts, names)
+        return float(
+            mpjpe_mm(root_relative(network.decode("3d", network.fuse(some))), test.joints[there]).mean()
+        )
+
+    rows = []
+    for name, how in ((name, how) for name in senses for how in FAULTS):
+        if how == "swapped":
+            other = VonMisesFisher(*(x.roll(len(x) // 2, 0) for x in found.beliefs[name]))
+        else:
+            views = faulty(shown(test.views, test.detector), name, torch.Generator().manual_seed(0))
+            other = one_sense(network, views, name, batch)
+        present = found.present | {name: found.present[name] & (other.concentration > 0)}
+        bad = Embedded(found.beliefs | {name: other}, present)
+        rest = [sense for sense in senses if sense != name]
+        rows.append(
+            {
+                "sense": name,
+                "how": how,
+                "mpjpe_mm": error(bad, senses),
+                "even_mm": error(bad, senses, even=True),
+                "without_mm": error(found, rest) if rest else float("nan"),
+                "sound_mm": error(found, senses),
+                "sound_even_mm": error(found, senses, even=True),
+                "concentration": float(other.concentration[present[name]].mean()),
+                "sound_concentration": float(found.beliefs[name].concentration[found.present[name]].mean()),
+            }
+        )
+    return rows
+
+
+def evenly(found: Embedded) -> Embedded:
+    """The same directions, all as sure."""
+    beliefs = {
+        name: belief._replace(concentration=found.present[name].to(belief.concentration))
+        for name, belief in found.beliefs.items()
+    }
+    return Embedded(beliefs, found.present)
+
+
+@torch.no_grad()
+def calibration(network: Senses, found: Embedded) -> list[Row]:
+    """The cosine to the pose's direction that concentrations predict, and the one met, in bins of the former:
+    of each sense alone, of pairs with more than one sense all together."""
+    subsets = estimating(network.modalities)
+    chosen = [s for s in subsets if len(s) in (1, len(subsets[-1]))]
+    rows = []
+    for senses in chosen:
+        _, parts = subset(found, senses)
+        belief, pose = network.fuse(parts).belief, parts.beliefs[TRUTH].mean
+        said, met = belief.mean_cosine(), (belief.mean * pose).sum(-1)
+        for number, some in enumerate(said.argsort().tensor_split(BINS)):
+            row = {"senses": "+".join(senses), "bin": number, "views": len(some)}
+            rows.append(row | {"said_cosine": float(said[some].mean()), "cosine": float(met[some].mean())})
+    return rows
+
+
+def gaps(found: Embedded) -> list[Row]:
+    """How far apart senses lie as wholes, and the two embeddings of one view."""
+    rows = []
+    for one, other in combinations(found.beliefs, 2):
+        there = found.present[one] & found.present[other]
+        x, y = (found.beliefs[name].mean[there] for name in (one, other))
+        apart = float((x.mean(0) - y.mean(0)).norm())
+        rows.append({"pair": f"{one}+{other}", "centroids": apart, "cosine": float((x * y).sum(-1).mean())})
+    return rows
+
+
+def lines(tables: Mapping[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+    """Tables for the screen: title, header, rows."""
+    keys = {
+        "retrieval": ("from", "to", "gallery", "top1", "top10", "mpjpe_mm"),
+        "estimate": ("senses", "mpjpe_mm", "low_mm", "high_mm", "pa_mpjpe_mm", "inside_90"),
+        "corrupted": ("sense", "how", "mpjpe_mm", "even_mm", "without_mm", "sound_mm"),
+    }
+    titles = ("retrieval between senses", "3D from senses", "3D with one sense at fault")
+    for title, (name, header) in zip(titles, keys.items(), strict=True):
+        yield title, header, [tuple(_told(row.get(key, "")) for key in header) for row in tables[name]]
+
+
+def _told(value: Any) -> Any:
+    return f"{value:.0%}" if isinstance(value, float) and value <= 1 else value
+
+
+def _error(predicted: Tensor, truth: Tensor, people: Tensor, aligned: bool = False) -> Row:
+    """MPJPE with its 95 % interval by person, about the pelvis, mm."""
+    each = mpjpe_mm(root_relative(predicted), truth)
+    low, high = interval_by_person(each.cpu(), people)
+    row: Row = {"mpjpe_mm": float(each.mean()), "low_mm": low, "high_mm": high}
+    if aligned:
+        row["pa_mpjpe_mm"] = float(pa_mpjpe_mm(root_relative(predicted), truth).mean())
+    return row

@@ -1,0 +1,198 @@
+"""Several senses in one space, what any of them say together, and decoders of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from posedata.views.batch import MIXED, Views
+from posediff import PoseDecoder, Whole
+from poseenc import Embedded, MLPPoseEncoder, Modality, Space, VonMisesFisher, get_modality, image_encoder
+from poseenc.modality import keypoints
+from torch import Tensor, nn
+
+from polypose.config import ModelConfig
+from polypose.network import POSE_SKELETON, condition, make_decoder, pose_encoder
+from polypose.samples import Sample
+from polypose.senses.config import SpaceConfig
+
+TRUTH = "3d"
+"""The sense that says all of a pose: an estimate from it is a reconstruction."""
+
+Target = Literal["2d", "3d"]
+
+
+class Fused(NamedTuple):
+    """What some senses of each row say together.
+
+    Attributes:
+        belief: direction and concentration, the latter discounted for how many were fused.
+        subset: (B,) number of the senses' token in the decoders; 0 where `there` is False.
+        there: (B,) whether any sense was left.
+    """
+
+    belief: VonMisesFisher
+    subset: Int[Tensor, " B"]
+    there: Bool[Tensor, " B"]
+
+
+class Senses(nn.Module):
+    """A `poseenc.Space`, and decoders to 2D and 3D of what any subset of its senses says, fused.
+
+    A decoder has a token for every subset (`subset_names`), so that a mean pose and the spread about it are
+    those of what was seen. Keypoints are the views' "mixed" ones (`shown` names others so).
+
+    Independent experts' concentrations add up; senses of one view err alike. `discount`, by how many are
+    fused, is what the fused concentration is multiplied by to be right.
+
+    Args:
+        config: of encoders and decoders; diffusion with a mean of its own alone.
+        space: which senses.
+
+    Raises:
+        ValueError: a decoder that draws no hypotheses about a mean, or unknown senses.
+    """
+
+    def __init__(self, config: ModelConfig, space: SpaceConfig | None = None) -> None:
+        super().__init__()
+        space = space or SpaceConfig()
+        if config.decoder != "diffusion" or not config.regression:
+            raise ValueError("model: senses are decoded by diffusion about a mean; set model.regression=true")
+        self.config, self.space_config = config, space
+        made = [_modality(name, config, space) for name in space.modalities]
+        self.space = Space(made, config.dim, most=space.most)
+        names = subset_names(space.modalities)
+        joints = len(POSE_SKELETON)
+        self.decoders = nn.ModuleDict({f"{d}d": make_decoder(config, joints, d, names) for d in (2, 3)})
+        self.discount = nn.Parameter(torch.zeros(len(space.modalities)))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.space_config.modalities
+
+    def forward(self, views: Views, generator: torch.Generator | None = None) -> Embedded:
+        """Every sense of views (`poseenc.Space`)."""
+        found: Embedded = self.space(views, generator)
+        return found
+
+    def fuse(self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> Fused:
+        """What the senses that are there say, or those of them that are `kept`; nothing of others."""
+        if kept is not None:
+            kept = {n: there & kept[n] if n in kept else there & False for n, there in found.present.items()}
+        else:
+            kept = found.present
+        mean, concentration = found.fused(kept)
+        senses = torch.stack([kept[name] for name in self.modalities], dim=1)
+        count = senses.sum(1)
+        subset = (senses * 2 ** torch.arange(len(self.modalities), device=count.device)).sum(1) - 1
+        discount = torch.cat([self.discount.new_zeros(1), self.discount[1:]])[(count - 1).clamp_min(0)].exp()
+        there = concentration > 0
+        return Fused(VonMisesFisher(mean, concentration * discount), subset.clamp_min(0), there)
+
+    def surprise(self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]]) -> Float[Tensor, ""]:
+        """What concentrations are taught by: nats a dimension, of where the pose truly is in the space.
+
+        The vMF likelihood of the 3D's direction by each other sense, of the others' by the 3D; and by what is
+        kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions.
+        """
+        others = {name: there & (name != TRUTH) for name, there in found.present.items()}
+        pose, rest = found.beliefs[TRUTH].mean.detach(), found.fused(others)
+        seen = {name: others[name] & kept[name] for name in others}
+        still = {name: belief._replace(mean=belief.mean.detach()) for name, belief in found.beliefs.items()}
+        values = []
+        for name, belief in still.items():
+            target, known = (rest.mean.detach(), rest.concentration > 0) if name == TRUTH else (pose, True)
+            there = found.present[name] & found.present[TRUTH] & known
+            values.append(_mean_where(belief.nll(target), there))
+        fixed = {name: VonMisesFisher(*(x.detach() for x in belief)) for name, belief in still.items()}
+        fused = self.fuse(Embedded(fixed, found.present), seen)
+        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH]))
+        return torch.stack(values).mean() / self.config.dim
+
+    def decode(self, target: Target, fused: Fused) -> Float[Tensor, "B J d"]:
+        """The mean pose, in one evaluation: of 3D in metres, of 2D in units of half the box, both in the
+        person-centred camera; NaN where nothing was there."""
+        found = self.decoder(target).mean(condition(fused.belief.mean), fused.subset)
+        return torch.where(fused.there[:, None, None], found, torch.nan)
+
+    @torch.no_grad()
+    def sample(self, fused: Fused, generator: torch.Generator, **how: Any) -> Float[Tensor, "S B J 3"]:
+        """3D poses drawn given what was fused (`posediff.PoseDecoder.sample`)."""
+        decoder = self.decoder("3d")
+        return decoder.sample(condition(fused.belief.mean), fused.subset, generator=generator, **how)
+
+    def decoder_terms(
+        self, target: Target, truth: Sample, fused: Fused, generator: torch.Generator, whole: Whole | None
+    ) -> tuple[Float[Tensor, ""], Tensor]:
+        """Mean training loss over the rows in which anything was fused, and the residual that the decoder's
+        spread follows (`posediff.PoseDecoder.terms`)."""
+        poses = truth.joints if target == "3d" else truth.keypoints
+        weight = fused.there.to(poses)
+        terms = self.decoder(target).terms(
+            poses, condition(fused.belief.mean), fused.subset, generator=generator, weight=weight, whole=whole
+        )
+        return terms.loss.sum() / weight.sum().clamp_min(1), terms.residual
+
+    def decoder(self, target: Target) -> PoseDecoder:
+        """The decoder of 2D or 3D."""
+        found = self.decoders[target]
+        assert isinstance(found, PoseDecoder)
+        return found
+
+    def fit_scale(self, sample: Sample) -> None:
+        """Take the data's scale from training data with exact keypoints."""
+        self.decoder("2d").fit_scale(sample.keypoints)
+        self.decoder("3d").fit_scale(sample.joints)
+        seen = torch.cat([sample.keypoints, sample.confidence[..., None]], dim=-1)
+        for name, inputs in (("2d", (seen, sample.token)), ("3d", (sample.joints,))):
+            encoder = self.space.encoders[name] if name in self.modalities else None
+            if isinstance(encoder, MLPPoseEncoder):
+                encoder.fit_scale(*inputs)
+
+
+def _mean_where(values: Float[Tensor, " B"], there: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
+    return torch.where(there, values, 0).sum() / there.sum().clamp_min(1)
+
+
+def subset_names(modalities: tuple[str, ...]) -> tuple[str, ...]:
+    """Every non-empty subset by name ("image+depth"), in the order of the numbers whose bits it sets."""
+    count = len(modalities)
+    return tuple(
+        "+".join(name for i, name in enumerate(modalities) if number >> i & 1)
+        for number in range(1, 2**count)
+    )
+
+
+def estimating(modalities: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every non-empty subset that does without the pose itself, small ones first."""
+    others = [name for name in modalities if name != TRUTH]
+    return [some for count in range(1, len(others) + 1) for some in combinations(others, count)]
+
+
+def shown(views: Views, detector: str) -> Views:
+    """The same views with a detector's keypoints as the "mixed" ones that a network is given."""
+    return replace(views, keypoints={**views.keypoints, MIXED: views.seen_by(detector)})
+
+
+def _modality(name: str, config: ModelConfig, space: SpaceConfig) -> Modality:
+    """A registered sense with the encoder that the config says."""
+    joints = len(POSE_SKELETON)
+    if name == "2d":
+        return replace(keypoints(MIXED), encoder=lambda dim: pose_encoder(config, joints, 2))
+    if name == "3d":
+        return replace(get_modality(name), encoder=lambda dim: pose_encoder(config, joints, 3))
+    if name == "image":
+        weights = config.image_weights
+        return replace(
+            get_modality(name), encoder=lambda dim: image_encoder(config.image_encoder, dim, weights=weights)
+        )
+    if name == "cloud":
+        from pointcloud_weak.modality import CLOUD
+        from pointcloud_weak.networks import CloudEncoder
+
+        return replace(CLOUD, encoder=lambda dim: CloudEncoder(dim, width=space.cloud_width))
+    return get_modality(name)
