@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.keypoints import LARGEST, checked_keypoints, frames_told
+from posedata.readers.files.damage import DAMAGED
 from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
 
@@ -84,7 +84,7 @@ def read_array(path: Path, what: str) -> np.ndarray:
     try:
         with path.open("rb") as file:
             values = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, BadZipFile, MemoryError):
+    except DAMAGED:
         raise ValueError(f"{path}: is not a whole .npy of numbers; write one with numpy.save") from None
     if not isinstance(values, np.ndarray):
         raise ValueError(f"{path}: is an .npz of {', '.join(values)[:80]}; save one of them as .npy")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.lib.format import open_memmap
+from posedata.readers.files.damage import DAMAGED
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -134,7 +135,7 @@ class EmbeddingIndex:
         end = _check_digest(path, damaged)
         try:
             vectors = open_memmap(path, mode="r")
-        except (ValueError, EOFError, SyntaxError, MemoryError, OSError):
+        except DAMAGED:
             raise ValueError(damaged) from None
         if vectors.ndim != 2 or vectors.dtype != np.float32:
             raise ValueError(f"{path}: holds {vectors.dtype} {vectors.shape}, an index is float32 (N, D)")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped, UInt16
 
+from posedata.readers.files.damage import DAMAGED
 from posedata.readers.files.kinect import read_depth_png
 from posedata.readers.files.pcd import millimetres
 
@@ -94,7 +95,7 @@ def _check_unit(path: Path, metres: Shaped[np.ndarray, " N"], scale: float, floa
 def _read_npy(path: Path) -> Shaped[np.ndarray, "H W"]:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError):
+    except DAMAGED:
         raise ValueError(
             f"{path}: is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it"
             " again"
