@@ -176,6 +176,26 @@ def test_what_cannot_be_read_is_one_line(
     assert not (tmp_path / "o.npz").exists()
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({}, "k.npz: holds nothing, no 2d; say which with --from and --to"),
+        ({"2d": np.ones(4)}, "k.npz: 2d is float64 (4,), no embeddings; write one with polypose embed"),
+        ({"2d": np.eye(4) > 0}, "k.npz: 2d is bool (4, 4), no embeddings"),
+        ({"2d": np.eye(4), "compared": np.array("guess")}, "k.npz: 2d is compared by 'guess', no embeddings"),
+        ({"2d": np.eye(5)}, "k.npz: embeddings are 5 wide, those of"),
+    ],
+)
+def test_what_are_no_embeddings_is_told_by_file(
+    entries: dict[str, np.ndarray], message: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "k.npz", **entries)
+    np.savez(tmp_path / "gallery.npz", **{"2d": np.eye(4)})
+    said = polypose("retrieve", tmp_path / "k.npz", tmp_path / "gallery.npz", tmp_path / "o.npz", code=2)
+    assert message in said
+    assert not (tmp_path / "o.npz").exists()
+
+
 def npz_of(values: np.ndarray) -> bytearray:
     file = io.BytesIO()
     np.savez_compressed(file, keypoints=values)

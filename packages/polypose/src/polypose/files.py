@@ -176,6 +176,9 @@ def retrieve_files(
         raise ValueError(
             f"{gallery}: is compared by {other.name}, {queries} by {rule.name}; embed both with one model"
         )
+    if asked.shape[1] != kept.shape[1]:
+        told = f"are {asked.shape[1]} wide, those of {gallery} {kept.shape[1]}"
+        raise ValueError(f"{queries}: embeddings {told}; embed both with one model")
     found = retrieve(asked, kept, k, rule)
     row, near = np.asarray(found.row), rule.told(torch.as_tensor(found.similarity)).numpy()
     write_embeddings(out, {"row": row, rule.name: near}, row[:, 0] >= 0)
@@ -190,10 +193,14 @@ def _embedded(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
     except ValueError:
         raise ValueError(f"{path}: is not a whole .npz; write one with polypose embed") from None
     names = [name for name in arrays if name not in ("valid", _COMPARED)]
-    rule = RULES.get(str(arrays[_COMPARED])) if _COMPARED in arrays else COSINE
-    if rule is not None and modality in names and arrays[modality].ndim == 2:
-        return arrays[modality], rule
-    raise ValueError(f"{path}: holds {', '.join(names)[:80]}, no {modality}; say which with --from and --to")
+    if modality not in names:
+        held = ", ".join(names)[:80] or "nothing"
+        raise ValueError(f"{path}: holds {held}, no {modality}; say which with --from and --to")
+    values, rule = arrays[modality], RULES.get(str(arrays[_COMPARED])) if _COMPARED in arrays else COSINE
+    if rule is None or values.dtype.kind != "f" or values.ndim != 2 or not values.shape[1]:
+        told = f"{values.dtype} {values.shape}" if rule else f"compared by {str(arrays[_COMPARED])[:20]!r}"
+        raise ValueError(f"{path}: {modality} is {told}, no embeddings; write one with polypose embed")
+    return values, rule
 
 
 def _cells(points: Tensor, joints: Tensor) -> list[list[tuple[str, Any]]]:

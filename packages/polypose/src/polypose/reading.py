@@ -71,7 +71,9 @@ def _npz(path: Path) -> Keypoints:
     except ValueError:
         raise ValueError(f"{path}: is not a whole .npz of numbers; write one with numpy.savez") from None
     if "keypoints" not in arrays:
-        raise ValueError(f"{path}: holds {', '.join(arrays)[:80]}; call the keypoints `keypoints`")
+        raise ValueError(
+            f"{path}: holds {', '.join(arrays)[:80] or 'nothing'}; call the keypoints `keypoints`"
+        )
     values = arrays["keypoints"]
     if "confidence" in arrays and values.ndim == 3:
         if arrays["confidence"].shape != values.shape[:2]:
