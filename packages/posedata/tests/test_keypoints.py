@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from posedata.keypoint_files import read_array
+from posedata.keypoint_files import read_array, read_joints
 from posedata.keypoints import convert_keypoints, frames_told, holds_person, take_keypoints
 from posedata.readers.files.depth import read_depth
 from posedata.skeleton import get_skeleton
@@ -156,3 +156,13 @@ def test_an_array_whose_header_is_damaged_is_refused_in_our_words(tmp_path: Path
     for read in (lambda: read_array(path, "keypoints"), lambda: read_depth(path, 1000.0, (4, 4))):
         with pytest.raises(ValueError, match=r"k\.npy: is not an? (whole )?\.npy"):
             read()
+
+
+def test_keypoints_with_confidence_are_no_joints(tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", some())
+    with pytest.raises(ValueError, match=r"poses are 3\d\d.* wide.*look like keypoints with confidence"):
+        read_joints(tmp_path / "k.npy", COCO)
+    metres, millimetres = some() / [250, 250, 1], some() * [1, 1, 900]
+    for joints in (metres, millimetres):
+        np.save(tmp_path / "j.npy", joints)
+        np.testing.assert_allclose(read_joints(tmp_path / "j.npy", COCO), joints, rtol=1e-6)

@@ -100,7 +100,8 @@ def _read_npy(path: Path) -> Shaped[np.ndarray, "H W"]:
             f"{path}: is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it"
             " again"
         ) from None
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size or max(array.shape) > _LARGEST:
+    numbers = array.dtype.kind in "fiu" and array.itemsize > 1
+    if array.ndim != 2 or not numbers or not array.size or max(array.shape) > _LARGEST:
         raise ValueError(
             f"{path}: is {array.dtype} {array.shape}, wanted (H, W) of uint16 or floats; save it so"
         )
