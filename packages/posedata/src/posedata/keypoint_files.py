@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata.errors import DAMAGED
 from posedata.keypoints import LARGEST, checked_keypoints, frames_told
-from posedata.readers.files.damage import DAMAGED
 from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
 

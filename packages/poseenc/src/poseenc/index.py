@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.lib.format import open_memmap
-from posedata.readers.files.damage import DAMAGED
+from posedata.errors import DAMAGED
 from torch import Tensor
 from torch.nn.functional import normalize
 

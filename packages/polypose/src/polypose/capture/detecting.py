@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from posedata.readers.files.damage import DAMAGED
+from posedata.errors import DAMAGED
 from posedata.terminal import print_line
 from posedata.writing import write_npz, write_text
 

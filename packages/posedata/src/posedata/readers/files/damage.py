@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import tokenize
-import zipfile
-import zlib
-
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, EOFError, OSError,
-    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
-    RuntimeError, MemoryError,
-)  # fmt: skip
-"""What zipfile and numpy raise where a file's bytes make no sense."""
 CUT_SHORT = "it is damaged, or was cut short"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped, UInt16
 
-from posedata.readers.files.damage import DAMAGED
+from posedata.errors import DAMAGED
 from posedata.readers.files.kinect import read_depth_png
 from posedata.readers.files.pcd import millimetres
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from posedata.readers.files.damage import DAMAGED, DamagedError, cure, reason
+from posedata.errors import DAMAGED
+from posedata.readers.files.damage import DamagedError, cure, reason
 from posedata.readers.files.safe_pickle import plain_pickle
 
 SPARE_BYTES = 64 << 20
