@@ -182,7 +182,8 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> No
         for name in shapes:
             if name in state and state[name].shape != shapes[name]:
                 raise ValueError(
-                    f"{path}: {name} is {tuple(state[name].shape)}, the model has {tuple(shapes[name])}"
+                    f"{path}: {name} is {tuple(state[name].shape)}, the model has {tuple(shapes[name])};"
+                    " build the model with the recipe of this run"
                 ) from None
         raise
     for name in sorted([*found.missing_keys, *found.unexpected_keys]):

@@ -207,7 +207,10 @@ def measure_beside(
         if trained.place is None:
             other.require(trained.task.fingerprint(trained.data))
         if other.task.comparable(other.recipe) != trained.task.comparable(trained.recipe):
-            raise ValueError(f"{folder}/recipe.yaml: its data section differs from {trained.run.name}'s")
+            raise ValueError(
+                f"{folder}/recipe.yaml: its data section differs from {trained.run.name}'s; compare runs of"
+                " the same data, or measure each on one store by --data"
+            )
         if other.recipe.data == trained.recipe.data and isinstance(other.task, type(trained.task)):
             other.opened = trained.data
             other.model.to(other.device)

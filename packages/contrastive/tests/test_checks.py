@@ -1,5 +1,6 @@
 """What no loss takes, and that each says so by name: before this, most of it trained, silently or to NaN."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from contrastive import (
     joint_info_nce,
     margin_triplet,
     mine,
+    multimodal_info_nce,
     pairwise_info_nce,
     pmrl,
     supervised_info_nce,
@@ -174,3 +176,19 @@ def test_alike_is_a_mask_of_the_batch() -> None:
             distance_info_nce(unit(), 0.1, alike=alike)
     with pytest.raises(ValueError, match=r"features\[1\]: row 2 is too large to be squared"):
         distance_info_nce([unit()[0], unit()[0].index_fill(0, torch.tensor(2), 1e30)], 0.1)
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_weights_and_margins_are_finite_and_not_negative(value: float) -> None:
+    x = [
+        normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)), dim=1) for seed in (0, 1)
+    ]
+    given, told = dict(zip("ab", x, strict=True)), rf": {value:.3g}; it must be 0 or above, and finite"
+    with pytest.raises(ValueError, match=rf"terms\['gram'\]{told}"):
+        multimodal_info_nce(given, None, 0.1, {"pairwise": 1.0, "gram": value})
+    with pytest.raises(ValueError, match=f"weight{told}"):
+        joint_info_nce([*x, x[0]], 0.1, weight=value)
+    with pytest.raises(ValueError, match=f"margin{told}"):
+        margin_triplet(x[0], torch.cdist(x[1], x[1]), margin=value)
+    with pytest.raises(ValueError, match=f"apart{told}"):
+        margin_triplet(x[0], torch.cdist(x[1], x[1]), apart=value)

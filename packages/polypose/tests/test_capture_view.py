@@ -191,7 +191,7 @@ def test_a_page_is_written_beside_nothing_else(tmp_path, monkeypatch):
     assert told == ["walk.view.html: open it in a browser"]
     assert about(made)["title"] == "walk.bvh"
     assert about(made)["views"] == []
-    with pytest.raises(ValueError, match=r"page.txt: write to a file that ends in"):
+    with pytest.raises(ValueError, match=r"page.txt: the page's name ends in .html; name it so"):
         view(tmp_path / "walk.bvh", tmp_path / "page.txt")
     with pytest.raises(ValueError, match=r"ends in .html"):
         view(tmp_path / "walk.bvh", tmp_path / "page.csv")

@@ -1,7 +1,9 @@
 """The command line on files of every kind: what is read, what is written, what is refused."""
 
 import csv
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +159,9 @@ def test_a_picture_of_the_first(walk: np.ndarray, saved: Path, tmp_path: Path) -
         ("k.npy", b"not", "is not a whole .npy"),
         ("k.npz", b"not", "is not a whole .npz"),
         ("k.csv", b"a,b\n1,2\n", "has not all columns of a skeleton; for coco17 give nose_x, nose_y"),
-        ("k.json", b"{", "is no JSON"),
+        ("k.json", b"{", "is not JSON (ends too early at line 1, column 2); give a detector's results"),
+        ("k.json", b"[" * 100_000, "is nested too deep; give a detector's results"),
+        ("k.json", b"[" + b"[]," * 8_000_000 + b"[]]", "would take some"),
         ("k.json", b'{"images": [], "annotations": []}', "are annotations, not results; prepare them"),
         ("k.json", b'{"a": 1}', "is none of OpenPose's, AlphaPose's, MMPose's or COCO's"),
     ],
@@ -170,6 +174,69 @@ def test_what_cannot_be_read_is_one_line(
     assert message in said
     assert name in said
     assert not (tmp_path / "o.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({}, "k.npz: holds nothing, no 2d; say which with --from and --to"),
+        ({"2d": np.ones(4)}, "k.npz: 2d is float64 (4,), no embeddings; write one with polypose embed"),
+        ({"2d": np.eye(4) > 0}, "k.npz: 2d is bool (4, 4), no embeddings"),
+        ({"2d": np.eye(4), "compared": np.array("guess")}, "k.npz: 2d is compared by 'guess', no embeddings"),
+        ({"2d": np.eye(5)}, "k.npz: embeddings are 5 wide, those of"),
+    ],
+)
+def test_what_are_no_embeddings_is_told_by_file(
+    entries: dict[str, np.ndarray], message: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "k.npz", **entries)
+    np.savez(tmp_path / "gallery.npz", **{"2d": np.eye(4)})
+    said = polypose("retrieve", tmp_path / "k.npz", tmp_path / "gallery.npz", tmp_path / "o.npz", code=2)
+    assert message in said
+    assert not (tmp_path / "o.npz").exists()
+
+
+def npz_of(values: np.ndarray) -> bytearray:
+    file = io.BytesIO()
+    np.savez_compressed(file, keypoints=values)
+    return bytearray(file.getvalue())
+
+
+def damaged_stream() -> bytearray:
+    data = npz_of(np.random.default_rng(0).random((5, 17, 3)))
+    data[60:90] = bytes([255] * 30)
+    return data
+
+
+def unknown_method() -> bytearray:
+    data = npz_of(np.zeros((5, 17, 3)))
+    at = data.index(b"PK\x01\x02")
+    data[8:10] = data[at + 10 : at + 12] = (77).to_bytes(2, "little")
+    return data
+
+
+def locked() -> bytearray:
+    data = npz_of(np.zeros((5, 17, 3)))
+    at = data.index(b"PK\x01\x02")
+    data[6] |= 1
+    data[at + 8] |= 1
+    return data
+
+
+def grows_a_thousandfold() -> bytearray:
+    return npz_of(np.zeros((300_000, 17, 3)))
+
+
+@pytest.mark.parametrize("made", [damaged_stream, unknown_method, locked, grows_a_thousandfold])
+def test_a_damaged_npz_is_one_line(
+    made: Callable[[], bytearray], walk: np.ndarray, saved: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "k.npz").write_bytes(made())
+    options = ("--size", *SIZE, "--model", saved, "--skeleton", "coco17")
+    said = polypose("lift", tmp_path / "k.npz", tmp_path / "o.npz", *options, code=2)
+    assert "k.npz: is not a whole .npz of numbers; write one with numpy.savez" in said
+    said = polypose("retrieve", tmp_path / "k.npz", tmp_path / "k.npz", tmp_path / "o.npz", code=2)
+    assert "k.npz: is not a whole .npz; write one with polypose embed" in said
 
 
 def test_what_is_missing_is_said_before_any_work(walk: np.ndarray, saved: Path, tmp_path: Path) -> None:

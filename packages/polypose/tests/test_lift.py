@@ -192,6 +192,10 @@ def test_what_is_saved_says_what_it_is(model: Model, tmp_path) -> None:  # type:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda m, p: m.lift(p, (900, 900, -1e9, 500), skeleton="h36m17"),
+            r"intrinsics: 1e\+09 is no number of pixels; give fx, fy, cx, cy",
+        ),
         (lambda m, p: m.lift(p, skeleton="h36m17"), r"intrinsics: give fx, fy, cx, cy in pixels, or size="),
         (lambda m, p: m.lift(p, (1, 2, 3), skeleton="h36m17"), r"shape is \(3,\); give fx, fy, cx, cy"),
         (lambda m, p: m.lift(p, MATRIX.T, skeleton="h36m17"), "last row is not 0 0 1"),

@@ -1,9 +1,13 @@
 """What was seen, and what is made of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from posedata.keypoint_files import read_array, read_joints
 from posedata.keypoints import convert_keypoints, frames_told, holds_person, take_keypoints
+from posedata.readers.files.depth import read_depth
 from posedata.skeleton import get_skeleton
 
 COCO, H36M = get_skeleton("coco17"), get_skeleton("h36m17")
@@ -143,3 +147,22 @@ def test_rounding_above_one_is_no_fault() -> None:
 def test_frames_are_told_in_words() -> None:
     assert frames_told(np.array([3])) == "frame 3"
     assert frames_told(np.arange(7)) == "frames 0, 1, 2, 3, 4 and 2 more"
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<f4', 'shape': (", b"{'descr': 3}", b"(" * 90, b"\xff" * 60])
+def test_an_array_whose_header_is_damaged_is_refused_in_our_words(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "k.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(99))
+    for read in (lambda: read_array(path, "keypoints"), lambda: read_depth(path, 1000.0, (4, 4))):
+        with pytest.raises(ValueError, match=r"k\.npy: is not an? (whole )?\.npy"):
+            read()
+
+
+def test_keypoints_with_confidence_are_no_joints(tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", some())
+    with pytest.raises(ValueError, match=r"poses are 3\d\d.* wide.*look like keypoints with confidence"):
+        read_joints(tmp_path / "k.npy", COCO)
+    metres, millimetres = some() / [250, 250, 1], some() * [1, 1, 900]
+    for joints in (metres, millimetres):
+        np.save(tmp_path / "j.npy", joints)
+        np.testing.assert_allclose(read_joints(tmp_path / "j.npy", COCO), joints, rtol=1e-6)

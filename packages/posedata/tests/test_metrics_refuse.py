@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from posedata import metrics as shorter
 from posedata.geometry.align import procrustes, root_relative
 from posedata.scoring import metrics
 from posedata.scoring.hands import hand_errors
@@ -18,6 +19,14 @@ from posedata.skeleton import SKELETONS
 
 H36M = SKELETONS["h36m17"]
 NAN = float("nan")
+
+
+def test_metrics_are_the_same_by_their_shorter_path() -> None:
+    public = {
+        name for name, value in vars(metrics).items() if getattr(value, "__module__", "") == metrics.__name__
+    }
+    assert set(shorter.__all__) == {name for name in public if not name.startswith("_")}
+    assert all(getattr(shorter, name) is getattr(metrics, name) for name in shorter.__all__)
 
 
 def poses(count: int, seed: int = 0, joints: int = 17) -> torch.Tensor:

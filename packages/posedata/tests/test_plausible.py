@@ -147,6 +147,8 @@ def test_a_lens_in_millimetres_is_refused_and_odd_views_are_told() -> None:
     (told,) = check_focal(200, SIZE)
     assert "136 degrees across" in told
     assert len(check_focal(50_000, SIZE)) == 1
+    with pytest.raises(ValueError, match=r"1e\+30 pixels is over 1000 images long; of a lens in millimetres"):
+        check_focal(1e30, SIZE)
 
 
 def test_a_mark_of_what_was_not_seen_is_no_place(people: np.ndarray) -> None:

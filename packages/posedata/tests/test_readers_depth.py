@@ -148,6 +148,11 @@ def text(folder: Path) -> Path:
     return folder / "depth/000000.png"
 
 
+def eight_bit_array(folder: Path) -> Path:
+    np.save(folder / "depth/000000.npy", np.full((120, 160), 200, np.uint8))
+    return folder / "depth/000000.npy"
+
+
 def pickled(folder: Path) -> Path:
     np.save(folder / "depth/000000.npy", np.array([{}]), allow_pickle=True)
     return folder / "depth/000000.npy"
@@ -157,6 +162,7 @@ UNREADABLE = {
     eight_bits: "is not a depth image: has mode L, wanted 16-bit grey; save it so",
     cut: "is not a depth image: it is damaged, cut short, or no PNG; copy it again",
     text: "is not a depth image: it is damaged, cut short, or no PNG; copy it again",
+    eight_bit_array: "is uint8 (120, 160), wanted (H, W) of uint16 or floats; save it so",
     pickled: "is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it again",
 }
 

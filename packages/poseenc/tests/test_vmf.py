@@ -183,3 +183,12 @@ def test_float32_in_float32_out() -> None:
     assert value.dtype == torch.float32
     (slope,) = torch.autograd.grad(value.sum(), k)
     torch.testing.assert_close(slope, -mean_cosine(k.detach().double(), 512).float())
+
+
+def test_what_is_not_a_number_does_not_fall_silent_in_a_fusion() -> None:
+    mean = normalize(torch.ones(2, 16), dim=1)
+    sound, broken = VonMisesFisher(mean, torch.ones(2)), VonMisesFisher(mean, torch.tensor([math.nan, 1.0]))
+    direction, concentration = fuse([sound, broken])
+    assert direction[0].isnan().all()
+    assert concentration[0].isnan()
+    assert concentration[1] == pytest.approx(2.0)

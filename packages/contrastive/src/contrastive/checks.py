@@ -22,6 +22,14 @@ def check_temperature(temperature: float | Tensor) -> None:
         raise ValueError(f"temperature: {value:.3g}; it must be positive and finite")
 
 
+def check_number(name: str, value: float | Tensor) -> None:
+    """Refuses a weight or margin that is negative or not finite. On a GPU its value is not read."""
+    if isinstance(value, Tensor) and value.device.type != "cpu":
+        return
+    if not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name}: {float(value):.3g}; it must be 0 or above, and finite")
+
+
 def check_shapes(features: Sequence[Tensor], names: Sequence[str] | None = None) -> None:
     """Refuses all but two or more floating-point tensors (B, D) of one shape, precision and device."""
     names = names or [f"features[{number}]" for number in range(len(features))]

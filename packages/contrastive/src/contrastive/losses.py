@@ -10,7 +10,7 @@ from itertools import combinations, permutations
 import torch
 from torch import Tensor
 
-from contrastive.checks import check_temperature
+from contrastive.checks import check_number, check_temperature
 from contrastive.contrast import contrast
 from contrastive.cosines import Cosines, Present
 from contrastive.cubic import excess
@@ -151,6 +151,7 @@ def joint_info_nce(
 ) -> Tensor:
     """L_cl = L_pair + α L_triplet (UniHPE, equation 4) on one set of cosine matrices; `weight` is α."""
     check_temperature(temperature)
+    check_number("weight", weight)
     shared = Cosines.of(features, present=present, positives=positives, gather=gather)
     triplet = triplet_info_nce(shared, temperature, negatives, generator)
     return pairwise_info_nce(shared, temperature) + weight * triplet

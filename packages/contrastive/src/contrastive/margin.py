@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from contrastive.checks import check_batch, check_rows, check_shapes
+from contrastive.checks import check_batch, check_number, check_rows, check_shapes
 
 
 class Mined(NamedTuple):
@@ -26,6 +26,7 @@ def mine(distances: Tensor, apart: float = 0.1) -> Mined:
     Raises:
         ValueError: the distances are not (B, B), or none; on a CPU, one of them is not a number.
     """
+    check_number("apart", apart)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or not len(distances):
         raise ValueError(f"distances: {tuple(distances.shape)}; pass (B, B), B at least 1")
     itself = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
@@ -62,6 +63,7 @@ def margin_triplet(
         ValueError: shapes that do not fit, an empty batch; on a CPU, a row that is not finite.
     """
     others = embeddings if others is None else others
+    check_number("margin", margin)
     check_shapes([embeddings, others])
     check_batch(len(embeddings))
     check_rows([embeddings], names=["embeddings"])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from contrastive.checks import check_shapes, check_temperature
+from contrastive.checks import check_number, check_shapes, check_temperature
 from contrastive.contrast import contrast
 from contrastive.cosines import Cosines
 from contrastive.gather import Gather
@@ -63,6 +63,8 @@ def multimodal_info_nce(
     Raises:
         ValueError: unknown terms or names, a term of three for two modalities, and what every loss refuses.
     """
+    for name, weight in terms.items():
+        check_number(f"terms[{name!r}]", weight)
     values = multimodal_terms(
         embeddings,
         present,

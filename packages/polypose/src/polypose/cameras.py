@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from posedata.geometry.camera import Camera
+from posedata.keypoints import LARGEST
 from posedata.plausible import check_focal
 from torch import Tensor
 
@@ -44,6 +45,8 @@ def take_camera(
         values = _four(as_array(intrinsics, "intrinsics").astype(np.float64))
         if not np.isfinite(values).all() or (values[..., :2] <= 0).any():
             raise ValueError(f"intrinsics: give {_WANT}, finite, and focal lengths above 0")
+        if (np.abs(values) > LARGEST).any():
+            raise ValueError(f"intrinsics: {np.abs(values).max():.4g} is no number of pixels; give {_WANT}")
         if points is not None and values.ndim == 2 and len(values) != len(points):
             raise ValueError(f"intrinsics: {len(values)} of {len(points)} people; give one for all or each")
         _of_these_images(values.reshape(-1, 4)[0], size, points, say)

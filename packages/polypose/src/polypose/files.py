@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from posedata.arrays import check_ending, write_embeddings, write_poses
 from posedata.figures import gallery
 from posedata.keypoint_files import TORSO, Say, tell_invalid
 from posedata.keypoints import frames_told
+from posedata.readers.files.safe_npz import load_npz_arrays
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from posedata.views.batch import TRUE
@@ -176,6 +176,9 @@ def retrieve_files(
         raise ValueError(
             f"{gallery}: is compared by {other.name}, {queries} by {rule.name}; embed both with one model"
         )
+    if asked.shape[1] != kept.shape[1]:
+        told = f"are {asked.shape[1]} wide, those of {gallery} {kept.shape[1]}"
+        raise ValueError(f"{queries}: embeddings {told}; embed both with one model")
     found = retrieve(asked, kept, k, rule)
     row, near = np.asarray(found.row), rule.told(torch.as_tensor(found.similarity)).numpy()
     write_embeddings(out, {"row": row, rule.name: near}, row[:, 0] >= 0)
@@ -191,14 +194,18 @@ def embedded_in(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; write one with polypose embed")
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            names = [name for name in file.files if name not in ("valid", _COMPARED)]
-            rule = RULES.get(str(file[_COMPARED])) if _COMPARED in file.files else COSINE
-            if rule is not None and modality in names and file[modality].ndim == 2:
-                return file[modality], rule
-    except (ValueError, EOFError, BadZipFile, OSError, AttributeError, MemoryError):
+        arrays = load_npz_arrays(path)
+    except ValueError:
         raise ValueError(f"{path}: is not a whole .npz; write one with polypose embed") from None
-    raise ValueError(f"{path}: holds {', '.join(names)[:80]}, no {modality}; say which with --from and --to")
+    names = [name for name in arrays if name not in ("valid", _COMPARED)]
+    if modality not in names:
+        held = ", ".join(names)[:80] or "nothing"
+        raise ValueError(f"{path}: holds {held}, no {modality}; say which with --from and --to")
+    values, rule = arrays[modality], RULES.get(str(arrays[_COMPARED])) if _COMPARED in arrays else COSINE
+    if rule is None or values.dtype.kind != "f" or values.ndim != 2 or not values.shape[1]:
+        told = f"{values.dtype} {values.shape}" if rule else f"compared by {str(arrays[_COMPARED])[:20]!r}"
+        raise ValueError(f"{path}: {modality} is {told}, no embeddings; write one with polypose embed")
+    return values, rule
 
 
 def _cells(points: Tensor, joints: Tensor) -> list[list[tuple[str, Any]]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from posedata.keypoint_files import Say, read_array
+from posedata.readers.files.safe_npz import load_npz_arrays
+from posedata.readers.files.safe_text import read_json
 from posedata.readers.format import Context
 from posedata.readers.registry import get_format
 from posedata.skeleton import SKELETONS, get_skeleton
@@ -67,12 +67,13 @@ def _npy(path: Path) -> Keypoints:
 
 def _npz(path: Path) -> Keypoints:
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, BadZipFile, OSError, MemoryError):
+        arrays = load_npz_arrays(path)
+    except ValueError:
         raise ValueError(f"{path}: is not a whole .npz of numbers; write one with numpy.savez") from None
     if "keypoints" not in arrays:
-        raise ValueError(f"{path}: holds {', '.join(arrays)[:80]}; call the keypoints `keypoints`")
+        raise ValueError(
+            f"{path}: holds {', '.join(arrays)[:80] or 'nothing'}; call the keypoints `keypoints`"
+        )
     values = arrays["keypoints"]
     if "confidence" in arrays and values.ndim == 3:
         if arrays["confidence"].shape != values.shape[:2]:
@@ -142,10 +143,7 @@ def detector_of(path: Path) -> str:
         raise FileNotFoundError(f"{path}: holds no .json file; give a detector's results")
     if file.stat().st_size > LARGEST:
         raise ValueError(f"{file}: is over {LARGEST >> 20} MiB; prepare it: posedata prepare --help")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ValueError(f"{file}: is no JSON; give a detector's results") from None
+    data = read_json(file, (dict, list), constants=True, cure="give a detector's results")
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict):
         if "people" in first:

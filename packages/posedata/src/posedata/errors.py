@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +15,12 @@ from pathlib import Path
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says of a disk without room."""
 
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, EOFError, OSError,
+    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What zipfile and numpy raise where a file's bytes make no sense."""
 _CURES = {
     errno.EACCES: "give this user the right to it",
     errno.EPERM: "give this user the right to it",

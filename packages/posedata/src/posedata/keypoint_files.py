@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from posedata.errors import DAMAGED
 from posedata.keypoints import LARGEST, checked_keypoints, frames_told
 from posedata.skeleton import Skeleton
 from posedata.terminal import print_line
@@ -19,6 +19,8 @@ Say = Callable[[str], None]
 
 TORSO = "centre and scale need a hip and a shoulder that were seen"
 """By what keypoints are a person's (`posedata.keypoints.holds_person`)."""
+_WIDEST = 3.0
+"""Metres between nobody's hands."""
 
 
 def read_keypoints(
@@ -43,7 +45,8 @@ def read_joints(path: Path, skeleton: Skeleton) -> Float[Tensor, "N J 3"]:
     """Joints of an .npy, (N, J, 3) in any unit and frame.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or not whole poses of that skeleton.
+        FileNotFoundError, ValueError: no such file, or not whole poses of that skeleton, but
+            keypoints with confidence for instance.
     """
     values = read_array(path, "joints")
     if values.dtype.kind not in "fiu":
@@ -57,7 +60,16 @@ def read_joints(path: Path, skeleton: Skeleton) -> Float[Tensor, "N J 3"]:
         frame, joint = (int(i) for i in np.argwhere(wrong)[0])
         place = f"{skeleton.joints[joint]}: is at ({', '.join(f'{x:.4g}' for x in values[frame, joint])})"
         raise ValueError(f"{path}: frame {frame}, {place}; leave the frame out")
+    _no_keypoints(values, path)
     return torch.from_numpy(values.astype(np.float32))
+
+
+def _no_keypoints(values: np.ndarray, path: Path) -> None:
+    """Refuse x, y and confidence as joints: nobody is metres wide and everywhere within one of a plane."""
+    third, side = values[..., 2], float(np.median(np.ptp(values[..., :2], axis=1).max(-1)))
+    if third.min() >= 0 and third.max() <= 1 and side > _WIDEST:
+        told = f"{side:.4g} wide, and a third coordinate within 0 and 1"
+        raise ValueError(f"{path}: poses are {told}: these look like keypoints with confidence; embed as 2d")
 
 
 def tell_invalid(valid: np.ndarray | Tensor, what: str, say: Say = print_line, why: str = "") -> None:
@@ -84,7 +96,7 @@ def read_array(path: Path, what: str) -> np.ndarray:
     try:
         with path.open("rb") as file:
             values = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, BadZipFile, MemoryError):
+    except DAMAGED:
         raise ValueError(f"{path}: is not a whole .npy of numbers; write one with numpy.save") from None
     if not isinstance(values, np.ndarray):
         raise ValueError(f"{path}: is an .npz of {', '.join(values)[:80]}; save one of them as .npy")

@@ -27,7 +27,7 @@ _UPSIDE_DOWN = (100, 0.98)
 _SIDES = (5, 0.9)
 _WIDEST = 0.15
 _MAP, _SMALL = 100.0, 0.1
-_WIDE, _NARROW = 0.3, 30.0
+_WIDE, _NARROW, _STRAIGHT = 0.3, 30.0, 1000.0
 
 
 class Findings(NamedTuple):
@@ -83,7 +83,7 @@ def check_focal(focal: float | int, size: tuple[int, int]) -> list[str]:
     """Warnings on a focal length in pixels.
 
     Raises:
-        ValueError: it is not a number above 0, or so short that no pinhole camera has it.
+        ValueError: it is not a number above 0, or so short or so long that no camera has it.
     """
     if not (np.isfinite(focal) and focal > 0):
         raise ValueError(f"focal length is {focal}; give pixels above 0")
@@ -93,6 +93,8 @@ def check_focal(focal: float | int, size: tuple[int, int]) -> list[str]:
     cure = f"of a lens in millimetres give mm / sensor width in mm x {width}"
     if focal < _WIDEST * width:
         raise ValueError(f"{fault}: it looks like a lens in millimetres; {cure}")
+    if focal > _STRAIGHT * width:
+        raise ValueError(f"a focal length of {focal:g} pixels is over {_STRAIGHT:g} images long; {cure}")
     return [] if _WIDE * width <= focal <= _NARROW * width else [f"{fault}; is it right? {cure}"]
 
 

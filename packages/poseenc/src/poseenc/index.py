@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
+from posedata.errors import DAMAGED
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -126,7 +127,7 @@ class EmbeddingIndex:
         end = _check_digest(path, damaged)
         try:
             vectors = open_memmap(path, mode="r")
-        except (ValueError, EOFError, SyntaxError, MemoryError, OSError):
+        except DAMAGED:
             raise ValueError(damaged) from None
         if vectors.ndim != 2 or vectors.dtype != np.float32:
             raise ValueError(f"{path}: holds {vectors.dtype} {vectors.shape}, an index is float32 (N, D)")

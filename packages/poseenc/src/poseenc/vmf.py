@@ -51,7 +51,7 @@ def fuse(parts: Sequence[VonMisesFisher]) -> VonMisesFisher:
         raise ValueError("parts: none; pass one distribution or more")
     total = torch.stack([part.concentration[:, None] * part.mean for part in parts]).sum(0)
     square = total.square().sum(-1)
-    left = square > torch.finfo(square.dtype).tiny
+    left = ~(square <= torch.finfo(square.dtype).tiny)  # NaN is not nothing: it stays
     length = torch.where(left, square, 1).sqrt()
     return VonMisesFisher(
         torch.where(left[:, None], total, 0) / length[:, None], torch.where(left, length, 0)

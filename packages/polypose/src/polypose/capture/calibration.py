@@ -136,7 +136,8 @@ def _camera(raw: Raw, unit: float) -> Calibrated:
     if not np.allclose(matrix[2], (0, 0, 1)) or not (np.diag(matrix) > 0).all():
         raise ValueError(f"{where}: matrix is no intrinsic matrix; give fx 0 cx, 0 fy cy, 0 0 1 in pixels")
     if not ((matrix[:2, 2] > -size) & (matrix[:2, 2] < 2 * size)).all():
-        raise ValueError(f"{where}: the centre ({matrix[0, 2]:g}, {matrix[1, 2]:g}) is far outside {size}")
+        centre = f"({matrix[0, 2]:g}, {matrix[1, 2]:g}) is far outside {size[0]:g}x{size[1]:g}"
+        raise ValueError(f"{where}: the centre {centre}; give both of the same images, in pixels")
     try:
         check_focal(float(matrix[0, 0]), (int(size[0]), int(size[1])))
     except ValueError as error:

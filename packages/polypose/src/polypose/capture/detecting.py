@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
+from posedata.errors import DAMAGED
 from posedata.terminal import print_line
 from posedata.writing import write_npz, write_text
 
@@ -285,5 +285,5 @@ def _npz(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with path.open("rb") as stream, np.load(stream) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile, EOFError):
+    except DAMAGED:
         return None

@@ -37,8 +37,9 @@ def view(
         page = path
     else:
         page = out or Path(f"{path.resolve().stem}.view.html")
-        if check_suffix(page) != "html":
+        if page.suffix != ".html":
             raise ValueError(f"{page}: the page's name ends in .html; name it so")
+        check_suffix(page)
         keep_input(page, path)
         write_html(read_motion(path, form, sequence, say), page, path.name)
         say(f"{page}: open it in a browser")

@@ -181,7 +181,9 @@ def read_amc(path: Path) -> AmcMotion:
                 raise ValueError
             frames[-1][words[0]] = values
         except (ValueError, IndexError):
-            raise ValueError(f"{path}: line {number} is not a bone of a frame ({line[:40]!r})") from None
+            raise ValueError(
+                f"{path}: line {number} is not a bone of a frame ({line[:40]!r}); export it again, or mend it"
+            ) from None
     if not frames:
         raise ValueError(f"{path}: has no frame; it is not an AMC file, or cut short")
     return AmcMotion(frames, np.array(numbers), radians)

@@ -8,7 +8,6 @@ pose store that `posedata prepare` made, an npz, or ITOP's joints in a .mat; pre
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from posedata.readers.files.mat5 import read_mat5
+from posedata.readers.files.safe_npz import load_npz_arrays
 from posedata.scoring.metrics import mpjpe_mm, pck3d
 from posedata.scoring.protocols import PROTOCOLS, PoseProtocol, Selection
 from posedata.scoring.published import published_table
@@ -221,9 +221,8 @@ def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give an npz with 'joints', a .mat, or a pose store")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("joints", "valid", "skeleton") if name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError):
+        arrays = load_npz_arrays(path, ("joints", "valid", "skeleton"))
+    except ValueError:
         raise ValueError(
             f"{path}: is no npz of numbers and text, or cut short; write it with numpy.savez"
         ) from None
@@ -237,7 +236,7 @@ def _of_npz(path: Path, protocol: PoseProtocol) -> Poses:
         if arrays["valid"].shape != valid.shape or arrays["valid"].dtype != bool:
             raise ValueError(f"{path}: valid is not bool {valid.shape}; write it again")
         valid = valid & arrays["valid"]
-    return Poses(torch.from_numpy(joints).double(), torch.from_numpy(valid), skeleton)
+    return Poses(torch.from_numpy(joints.astype(np.float64)), torch.from_numpy(valid), skeleton)
 
 
 def _skeleton(arrays: dict[str, np.ndarray], protocol: PoseProtocol) -> Skeleton:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from posedata.keypoints import checked_keypoints
 from posedata.readers.files.joint_names import canonical
+from posedata.readers.files.safe_npz import load_npz_arrays
 from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 
 from polypose.inputs import Say, lifted_skeletons, take_skeleton
@@ -102,8 +103,7 @@ def _repeats(frame: np.ndarray, person: np.ndarray) -> bool:
 
 def _npz(path: Path, say: Say) -> Found:
     people = read_people(path, say=say)
-    with np.load(path, allow_pickle=False) as file:
-        rows = {name: file[name] for name in ("frame", "person") if name in file.files}
+    rows = load_npz_arrays(path, ("frame", "person"))
     values = people.values
     for name, numbers in rows.items():
         if numbers.shape != values.shape[:1] or numbers.dtype.kind not in "iu":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped, UInt16
 
+from posedata.errors import DAMAGED
 from posedata.readers.files.kinect import read_depth_png
 from posedata.readers.files.pcd import millimetres
 
@@ -94,12 +95,13 @@ def _check_unit(path: Path, metres: Shaped[np.ndarray, " N"], scale: float, floa
 def _read_npy(path: Path) -> Shaped[np.ndarray, "H W"]:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError):
+    except DAMAGED:
         raise ValueError(
             f"{path}: is not an .npy array of numbers, or cut short; save it with numpy.save, or copy it"
             " again"
         ) from None
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size or max(array.shape) > _LARGEST:
+    numbers = array.dtype.kind in "fiu" and array.itemsize > 1
+    if array.ndim != 2 or not numbers or not array.size or max(array.shape) > _LARGEST:
         raise ValueError(
             f"{path}: is {array.dtype} {array.shape}, wanted (H, W) of uint16 or floats; save it so"
         )

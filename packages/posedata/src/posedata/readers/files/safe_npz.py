@@ -7,29 +7,21 @@ gigabytes; so the sizes are added up first, and each array is checked against th
 from __future__ import annotations
 
 import io
-import struct
 import sys
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posedata.errors import DAMAGED
 from posedata.readers.files.damage import DamagedError, cure, reason
 from posedata.readers.files.safe_pickle import plain_pickle
 
 SPARE_BYTES = 64 << 20
 MAX_RATIO = 100
 MAX_ENTRIES = 10_000
-_DAMAGED = (
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, EOFError, OSError,
-    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
-    RuntimeError, MemoryError,
-)  # fmt: skip
-"""What zipfile and numpy raise where a file's bytes make no sense."""
 
 
 def load_plain_npz(path: str | Path) -> dict[str, Any]:
@@ -68,7 +60,7 @@ def _entries(path: Path, *, objects: bool, only: Collection[str]) -> Iterator[tu
                 name = entry.filename.removesuffix(".npy")
                 if not only or name in only:
                     yield name, _member(archive, entry, path, objects)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         told = f"cannot be read as plain data ({reason(error)}); {cure(error, 'get it again')}"
