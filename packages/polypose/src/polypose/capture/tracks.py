@@ -7,6 +7,7 @@ for, a second at most.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -149,11 +150,11 @@ class Tracker:
 def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
     """The tracks of a film; those too short to be of a person are left out."""
     tracker, count = Tracker(skeleton), 0
-    rows: list[Row] = []
+    trails: dict[Any, _Trail] = {}
     for count, seen in enumerate(frames, 1):
         for row, number in enumerate(tracker.step(seen)):
-            rows.append((count - 1, number, seen.keypoints[row], seen.boxes[row]))
-    found = tracked(rows, min(FEW, max(1, count // 4)))
+            trails.setdefault(number, _Trail()).add(count - 1, seen.keypoints[row], seen.boxes[row])
+    found = _tracks(trails, min(FEW, max(1, count // 4)))
     return renumbered(track for track in found if np.isfinite(track.boxes[:, 0]).mean() >= _OFTEN)
 
 
@@ -168,12 +169,51 @@ Row = tuple[int, Any, np.ndarray, np.ndarray]
 
 def tracked(rows: Iterable[Row], least: int = 1) -> tuple[Track, ...]:
     """The tracks of people who are told apart already, those of fewer frames than `least` left out."""
-    found: dict[Any, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[1], []).append(row)
-    kept = [sorted(mine, key=lambda row: row[0]) for mine in found.values() if len(mine) >= least]
-    kept.sort(key=lambda mine: (mine[0][0], -float(np.prod(mine[0][3][2:]))))
-    return tuple(_track(number, mine) for number, mine in enumerate(kept, 1))
+    trails: dict[Any, _Trail] = {}
+    for frame, who, points, box in rows:
+        trails.setdefault(who, _Trail()).add(frame, points, box)
+    return _tracks(trails, least)
+
+
+class _Trail:
+    """Where one person was seen, in a few hundred bytes a frame."""
+
+    def __init__(self) -> None:
+        self._frames, self._points, self._boxes = array("q"), array("f"), array("f")
+        self._joints = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, frame: int, points: np.ndarray, box: np.ndarray) -> None:
+        self._frames.append(frame)
+        self._points.frombytes(np.ascontiguousarray(points, np.float32).tobytes())
+        self._boxes.frombytes(np.ascontiguousarray(box, np.float32).tobytes())
+        self._joints = len(points)
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """The first frame, and of two at once the larger first."""
+        first = int(np.argmin(self._frames))
+        return self._frames[first], -float(np.prod(self._boxes[4 * first + 2 : 4 * first + 4]))
+
+    def track(self, number: int) -> Track:
+        frames = np.frombuffer(self._frames, np.int64)
+        first = int(frames.min())
+        count = int(frames.max()) - first + 1
+        keypoints = np.zeros((count, self._joints, 3), np.float32)
+        boxes = np.full((count, 4), np.nan, np.float32)
+        keypoints[frames - first] = np.frombuffer(self._points, np.float32).reshape(len(self), -1, 3)
+        boxes[frames - first] = np.frombuffer(self._boxes, np.float32).reshape(len(self), 4)
+        return Track(number, first, keypoints, boxes)
+
+
+def _tracks(trails: dict[Any, _Trail], least: int) -> tuple[Track, ...]:
+    """Of the trails of so many frames, which are let go."""
+    kept = sorted((trail for trail in trails.values() if len(trail) >= least), key=lambda trail: trail.order)
+    trails.clear()
+    kept.reverse()
+    return tuple(kept.pop().track(number) for number in range(1, len(kept) + 1))
 
 
 def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
@@ -215,15 +255,6 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def _first_known(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(one), other, one)
-
-
-def _track(number: int, rows: list[Row]) -> Track:
-    first, last = rows[0][0], rows[-1][0]
-    keypoints = np.zeros((last - first + 1, *rows[0][2].shape), np.float32)
-    boxes = np.full((last - first + 1, 4), np.nan, np.float32)
-    for frame, _, points, box in rows:
-        keypoints[frame - first], boxes[frame - first] = points, box
-    return Track(number, first, keypoints, boxes)
 
 
 def _lasts(times: np.ndarray, track: Track) -> bool:
