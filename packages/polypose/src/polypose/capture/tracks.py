@@ -2,7 +2,7 @@
 
 What a detection costs a person: how far its joints are from where the person's are expected, in sizes of the
 person, how little the boxes overlap, and how differently they are dressed. A person that is lost is waited
-for, a second at most.
+for, a second at most; who comes back later is told in the end (`stitching`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from posedata.skeleton import get_skeleton
+
+from polypose.capture.stitching import Piece, chains
 
 WAIT = 1.0
 """Seconds that a person may be unseen and still be the same."""
@@ -150,12 +152,20 @@ class Tracker:
 def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
     """The tracks of a film; those too short to be of a person are left out."""
     tracker, count = Tracker(skeleton), 0
-    trails: dict[Any, _Trail] = {}
+    trails: dict[int, _Trail] = {}
     for count, seen in enumerate(frames, 1):
         for row, number in enumerate(tracker.step(seen)):
-            trails.setdefault(number, _Trail()).add(count - 1, seen.keypoints[row], seen.boxes[row])
-    found = _tracks(trails, min(FEW, max(1, count // 4)))
-    return renumbered(track for track in found if np.isfinite(track.boxes[:, 0]).mean() >= _OFTEN)
+            trail = trails.setdefault(number, _Trail())
+            trail.add(count - 1, seen.keypoints[row], seen.boxes[row])
+            trail.dressed(seen.time, seen.colours[row])
+    least = min(FEW, max(1, count // 4))
+    kept = [trail for trail in trails.values() if len(trail) >= least and trail.share >= _OFTEN]
+    trails.clear()
+    for chain in chains([trail.piece() for trail in kept]):
+        for number in chain[1:]:
+            kept[chain[0]].join(kept[number])
+            kept[number] = _Trail()
+    return _tracks([trail for trail in kept if len(trail)])
 
 
 def renumbered(tracks: Iterable[Track]) -> tuple[Track, ...]:
@@ -172,7 +182,7 @@ def tracked(rows: Iterable[Row], least: int = 1) -> tuple[Track, ...]:
     trails: dict[Any, _Trail] = {}
     for frame, who, points, box in rows:
         trails.setdefault(who, _Trail()).add(frame, points, box)
-    return _tracks(trails, least)
+    return _tracks([trail for trail in trails.values() if len(trail) >= least])
 
 
 class _Trail:
@@ -181,6 +191,9 @@ class _Trail:
     def __init__(self) -> None:
         self._frames, self._points, self._boxes = array("q"), array("f"), array("f")
         self._joints = 0
+        self._times: list[float] = []
+        self._colours: np.ndarray | float = 0.0
+        self._dressed: np.ndarray | int = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -190,6 +203,32 @@ class _Trail:
         self._points.frombytes(np.ascontiguousarray(points, np.float32).tobytes())
         self._boxes.frombytes(np.ascontiguousarray(box, np.float32).tobytes())
         self._joints = len(points)
+
+    def dressed(self, time: float, colours: np.ndarray) -> None:
+        """What the person wears (C, 3) in the frame that was added, and when that is."""
+        self._times = [self._times[0] if self._times else time, time]
+        self._colours = self._colours + np.nan_to_num(colours)
+        self._dressed = self._dressed + np.isfinite(colours)
+
+    def join(self, later: _Trail) -> None:
+        """Go on with the same person's next trail."""
+        self._frames.extend(later._frames)
+        self._points.extend(later._points)
+        self._boxes.extend(later._boxes)
+
+    @property
+    def share(self) -> float:
+        """Of the frames from its first to its last those in which it was seen."""
+        return len(self) / (self._frames[-1] - self._frames[0] + 1)
+
+    def piece(self) -> Piece:
+        """Its ends."""
+        boxes = np.frombuffer(self._boxes, np.float32).reshape(-1, 4)
+        middle, size = boxes[:, :2] + boxes[:, 2:] / 2, float(np.nanmedian(boxes[:, 2:].max(1)))
+        often = np.asarray(self._dressed) >= FEW
+        colours = np.where(often, self._colours / np.maximum(self._dressed, 1), np.nan)
+        begins, ends = self._times
+        return Piece(begins, ends, middle[0].copy(), middle[-1].copy(), size, colours)
 
     @property
     def order(self) -> tuple[int, float]:
@@ -208,12 +247,10 @@ class _Trail:
         return Track(number, first, keypoints, boxes)
 
 
-def _tracks(trails: dict[Any, _Trail], least: int) -> tuple[Track, ...]:
-    """Of the trails of so many frames, which are let go."""
-    kept = sorted((trail for trail in trails.values() if len(trail) >= least), key=lambda trail: trail.order)
-    trails.clear()
-    kept.reverse()
-    return tuple(kept.pop().track(number) for number in range(1, len(kept) + 1))
+def _tracks(trails: list[_Trail]) -> tuple[Track, ...]:
+    """By the first frame; the trails are let go."""
+    trails.sort(key=lambda trail: trail.order, reverse=True)
+    return tuple(trails.pop().track(number) for number in range(1, len(trails) + 1))
 
 
 def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
