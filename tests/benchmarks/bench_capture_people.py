@@ -81,12 +81,12 @@ def virtual(model: Model, joints: np.ndarray, kind: str, seed: int) -> dict[str,
 
     rng = np.random.default_rng(seed)
     there = np.ones(joints.shape[:2], bool)
-    if "leaving" in kind:
+    if "away" in kind:
         away = round((2.0 if "2 s" in kind else 0.8) * RATE)
         for one in there[::2]:
             start = int(rng.integers(30, FRAMES - away - 20))
             one[start : start + away] = False
-    dress = rng.uniform(0.1, 0.9, (TOGETHER, 3)) if "apart" in kind else np.full((TOGETHER, 3), 0.5)
+    dress = rng.uniform(0.1, 0.9, (TOGETHER, 3)) if kind != "dressed alike" else np.full((TOGETHER, 3), 0.5)
     scene = filmed(joints, camera(), Detector(), dress, there, seed)
     tracks = link(scene.moments, "h36m17")
     ids = owners(scene, tracks, list(H36M.mirror))
@@ -169,7 +169,7 @@ def main(
     ] = None,
     demo: Annotated[Path | None, typer.Option(help="Pose2Sim's Demo_MultiPerson")] = None,
     network: Annotated[str, typer.Option(help="of landmarks: lite, full or heavy")] = "full",
-    count: Annotated[int, typer.Option(help="scenes of five people")] = 12,
+    count: Annotated[int, typer.Option(help="scenes of five people")] = 8,
     json: Annotated[Path | None, typer.Option(help="write the results there")] = None,
 ) -> None:
     """Print and write the rows."""

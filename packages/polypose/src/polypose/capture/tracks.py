@@ -27,9 +27,10 @@ _NEAR, _FASTER, _FARTHEST = 0.2, 0.8, 0.6
 """A person's joints are looked for within so many sizes, more by each second unseen, and at most."""
 _BOX, _DRESS = 0.15, 0.6
 """What no overlap costs, and colours that differ by 1."""
-_OTHER, _ODD = 0.3, 0.5
-"""Difference of colours above which somebody who comes back is another; a patch counts so much at most."""
-_BRIEF = 0.2
+_OTHER, _ODD = 0.18, 0.5
+"""Difference of colours above which somebody who comes back is another (real people differ by less from
+themselves in 99 of 100 frames); a patch counts so much at most."""
+_BRIEF = 0.1
 """Seconds unseen after which somebody comes back."""
 _LIKER, _DOUBTS = 0.5, 4
 """Who is dressed so much more like one who was lost, for so many frames, is that one."""
