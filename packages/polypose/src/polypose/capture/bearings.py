@@ -16,7 +16,12 @@ _NEAREST = 1e-3
 
 
 def smooth_way(
-    times: np.ndarray, place: np.ndarray, covariance: np.ndarray, camera: Camera, process: Process
+    times: np.ndarray,
+    place: np.ndarray,
+    covariance: np.ndarray,
+    camera: Camera,
+    process: Process,
+    usual: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places (T, 3) and covariances (T, 3, 3) of the camera's world, given all frames.
 
@@ -25,13 +30,13 @@ def smooth_way(
         covariance: (T, 3, 3).
         process: in metres at the usual distance: how people move across the view, who may jump and fall, and
             how towards the camera.
+        usual: metres from the camera (`usual_distance`); that of these places, if left out.
     """
     turn, shift = camera.rotation.double().numpy(), camera.translation.double().numpy()
-    points = place @ turn.T + shift
-    points[~(points[:, 2] > _NEAREST)] = np.nan
+    points = _before(place, camera)
     if not np.isfinite(points).any():
         return place, covariance
-    usual = float(np.nanmedian(points[:, 2]))
+    usual = float(np.nanmedian(points[:, 2])) if usual is None else usual
     slope = _slope(points, usual)
     spread = slope @ turn @ covariance @ turn.T @ np.swapaxes(slope, -1, -2)
     x, y, z = points.T
@@ -44,6 +49,19 @@ def smooth_way(
     points = np.stack([a * depth, b * depth, depth], axis=-1)
     back = turn.T @ np.linalg.inv(_slope(points, usual))
     return (points - shift) @ turn, back @ spread @ np.swapaxes(back, -1, -2)
+
+
+def usual_distance(place: np.ndarray, camera: Camera) -> float:
+    """Metres along the camera's axis, the median of (T, 3); 1 where nothing lies before it."""
+    depth = _before(place, camera)[:, 2]
+    return float(np.nanmedian(depth)) if np.isfinite(depth).any() else 1.0
+
+
+def _before(place: np.ndarray, camera: Camera) -> np.ndarray:
+    """(T, 3) in the camera's axes; NaN where that is not before it."""
+    points = place @ camera.rotation.double().numpy().T + camera.translation.double().numpy()
+    points[~(points[:, 2] > _NEAREST)] = np.nan
+    return points
 
 
 def _slope(points: np.ndarray, usual: float) -> np.ndarray:

@@ -50,7 +50,7 @@ class Reach:
     distance: np.ndarray
     sd: np.ndarray
 
-    def within(self, some: slice) -> Reach:
+    def within(self, some: slice | np.ndarray) -> Reach:
         """Of some frames."""
         return Reach(self.distance[:, some], self.sd[:, some])
 

@@ -13,6 +13,8 @@ import numpy as np
 from posedata.skeleton import Skeleton
 from posedata.stature import standing
 
+from polypose.capture.stretches import sampled
+
 _STRAIGHT = 0.93
 """Share of a leg's length that lies between hip and ankle of a leg that carries."""
 _FEW = 10
@@ -23,6 +25,8 @@ _LEAN_SD = np.radians(6.0)
 _STEEP = np.radians(60.0)
 _SWAY = np.radians(20.0)
 _ROUNDS = 5
+_MOST = 20_000
+"""Frames of a person that tell the floor."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ def find_floor(people: Sequence[np.ndarray], times: Sequence[np.ndarray], skelet
         people: (T, J, 3) each, in a world whose z is roughly up; NaN where not known.
         times: (T,) seconds each.
     """
+    rows = [sampled(np.isfinite(joints).all((1, 2)), _MOST) for joints in people]
+    people = [joints[some] for joints, some in zip(people, rows, strict=True)]
+    times = [clock[some] for clock, some in zip(times, rows, strict=True)]
     axes = np.concatenate([np.zeros((0, 3)), *(upright(joints, skeleton) for joints in people)])
     up, sure = np.array([0.0, 0, 1]), len(axes) >= _FEW
     if sure:

@@ -16,6 +16,8 @@ SAME = 0.15
 _FEW = 3
 _OVERLAP = 2
 """Frames that two tracks of one film may share and still be one person's."""
+_MOST = 3000
+"""Frames that tell whether two tracks are of one person."""
 _NEAREST = 0.3
 
 
@@ -46,13 +48,12 @@ def match(sightings: Sequence[Sighting], cameras: Sequence[Camera], skeleton: Sk
     distance): a person may have several tracks in a film, one after the other, and every film may lack it.
     Two tracks of one film at the same time are two people.
     """
-    rays = [cast([cameras[s.view]], s.keypoints[None], skeleton) for s in sightings]
     count = len(sightings)
     far = np.full((count, count), np.nan)
     for a in range(count):
         for b in range(a):
             if sightings[a].view != sightings[b].view:
-                far[a, b] = far[b, a] = _apart(sightings[a], sightings[b], rays[a], rays[b])
+                far[a, b] = far[b, a] = _apart(sightings[a], sightings[b], cameras, skeleton)
     groups = [[i] for i in range(count)]
     while len(groups) > 1:
         best, pair = SAME, None
@@ -83,18 +84,14 @@ def passing(rays: Rays) -> np.ndarray:
     return np.asarray(np.where(rays.seen.all(0), gap, np.nan))
 
 
-def _apart(one: Sighting, other: Sighting, mine: Rays, theirs: Rays) -> float:
+def _apart(one: Sighting, other: Sighting, cameras: Sequence[Camera], skeleton: Skeleton) -> float:
     """Metres, the median over frames of the median over joints; NaN without common frames."""
     first, last = max(one.first, other.first), min(one.last, other.last)
     if last - first < _FEW:
         return float("nan")
-    a, b = slice(first - one.first, last - one.first), slice(first - other.first, last - other.first)
-    both = Rays(
-        np.concatenate([mine.origin, theirs.origin]),
-        np.concatenate([mine.direction[:, a], theirs.direction[:, b]]),
-        np.concatenate([mine.sd[:, a], theirs.sd[:, b]]),
-    )
-    return gap_of(both)
+    step = -(-(last - first) // _MOST)
+    both = np.stack([s.keypoints[first - s.first : last - s.first : step] for s in (one, other)])
+    return gap_of(cast([cameras[one.view], cameras[other.view]], both, skeleton))
 
 
 def gap_of(rays: Rays, standing: float = 0.0) -> float:

@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person in contiguous frames.
+    """One person in contiguous frames. Joints are float64, the rest float32: an hour of film is kept.
 
     Attributes:
         id: stable, from 1.
@@ -189,7 +189,7 @@ def _clock(times: np.ndarray, who: str) -> np.ndarray:
 
 
 def _shaped(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values, np.float32)
     if values.shape != shape:
         raise ValueError(f"{what} has shape {values.shape}, want {shape}")
     return values

@@ -21,6 +21,7 @@ from polypose.capture.placing import check_height
 from polypose.capture.rays import cast
 from polypose.capture.single import LEVEL, as_skeleton, moved, person_of
 from polypose.capture.solving import Solved, solve_person
+from polypose.capture.stretches import sampled
 from polypose.capture.swaps import unswap, unswap_views
 from polypose.capture.synchronise import MOST, offset_by, offsets, speeds, told_offset
 from polypose.capture.triangulate import Prior, triangulate
@@ -129,7 +130,8 @@ def solve_multi(
         elif not world.sure:
             notes.append(f"{seen[0].name}: camera assumed level")
         views = [moved(view, world) for view in views]
-        found = [(f, s.turned(world.rotation, world.translation)) for f, s in found]
+        for i, (first, solved) in enumerate(found):
+            found[i] = first, solved.turned(world.rotation, world.translation)
     names = [s.name for s in seen]
     people = [person_of(i, first, solved, names) for i, (first, solved) in enumerate(found, 1)]
     for note in notes:
@@ -143,13 +145,13 @@ def solve_multi(
 
 def _speeds(model: Model, camera: Camera, seen: Seen, points: Sequence[np.ndarray]) -> np.ndarray:
     """(F, J) m/s of everybody in a film, on average."""
-    every = np.full((max(len(points), 1), len(seen.times), len(model.skeleton)), np.nan)
-    for row, track, mine in zip(every, seen.tracks, points, strict=False):
+    total, count = np.zeros((2, len(seen.times), len(model.skeleton)))
+    for track, mine in zip(seen.tracks, points, strict=False):
         span = slice(track.first, track.first + len(mine))
-        row[span] = speeds(lift_track(model, camera, mine, seen.times[span]).joints, seen.times[span])
-    known = np.isfinite(every)
-    total = np.where(known, every, 0).sum(0)
-    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
+        own = speeds(lift_track(model, camera, mine, seen.times[span]).joints, seen.times[span])
+        total[span] += np.nan_to_num(own)
+        count[span] += np.isfinite(own)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _by_rays(
@@ -237,9 +239,10 @@ def _on_clock(view: int, points: np.ndarray, own: np.ndarray, clock: np.ndarray)
     share = np.where(after > before, (at - own[before]) / np.maximum(own[after] - own[before], 1e-9), 0)
     one, two = points[before], points[after]
     both = (one[..., 2] > 0) & (two[..., 2] > 0) & (own[after] - own[before] < 1.5 * step)[:, None]
-    mixed = one + share[:, None, None] * (two - one)
+    mixed = (one + share[:, None, None] * (two - one)).astype(np.float32)
     mixed[..., 2] = np.minimum(one[..., 2], two[..., 2])
-    return Sighting(view, int(rows[0]), np.where(both[..., None], mixed, 0.0))
+    mixed[~both] = 0
+    return Sighting(view, int(rows[0]), mixed)
 
 
 def _posed(cameras: Sequence[Camera]) -> bool:
@@ -279,7 +282,8 @@ def _from_people(
             raise ValueError(f"film {view + 1} shows nobody: give a calibration, or leave it out")
         chosen.append(max(mine, key=lambda s: float((s.keypoints[..., 2] > 0).sum())))
     first, stack = _stacked(chosen, len(lenses))
-    times = clock[first : first + stack.shape[1]]
+    rows = sampled((stack[..., 2] > 0).any(2).all(0))
+    stack, times = stack[:, rows], clock[first + rows]
     eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     stack = np.stack([unswap(mine, model.skeleton, times) for mine in stack])
     level = lenses[0].replace(rotation=torch.from_numpy(LEVEL), translation=zero)
@@ -302,7 +306,7 @@ def _from_people(
 def _stacked(group: Sequence[Sighting], views: int) -> tuple[int, np.ndarray]:
     """The first frame and (V, T, J, 3) keypoints of a person; of two tracks at once the surer joint."""
     first, last = min(s.first for s in group), max(s.last for s in group)
-    out = np.zeros((views, last - first, *group[0].keypoints.shape[1:]))
+    out = np.zeros((views, last - first, *group[0].keypoints.shape[1:]), np.float32)
     for s in group:
         place = out[s.view, s.first - first : s.last - first]
         better = s.keypoints[..., 2:] > place[..., 2:]

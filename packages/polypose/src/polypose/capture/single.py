@@ -16,6 +16,7 @@ from polypose.capture.floor import Floor, find_floor
 from polypose.capture.intrinsics import lens_of
 from polypose.capture.motion import Motion, Person, View
 from polypose.capture.solving import Solved, solve_person
+from polypose.capture.stretches import stretches
 from polypose.model import Model
 
 LEVEL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
@@ -74,10 +75,10 @@ def solve_single(
     if not floor.sure:
         notes.append(f"{seen.name}: camera assumed level")
     camera_there = moved(level, floor)
-    people = [
-        person_of(number, first, solved.turned(floor.rotation, floor.translation), [seen.name])
-        for number, first, solved in found
-    ]
+    people = []
+    while found:  # what is turned is let go
+        number, first, solved = found.pop(0)
+        people.append(person_of(number, first, solved.turned(floor.rotation, floor.translation), [seen.name]))
     for note in notes:
         say(f"note: {note}")
     view = View(seen.name, camera_there, seen.path, seen.times, rate=seen.rate)
@@ -85,15 +86,17 @@ def solve_single(
 
 
 def as_skeleton(keypoints: np.ndarray, source: str, skeleton: Skeleton) -> np.ndarray:
-    """(T, J, 3) keypoints of the lifter's skeleton, by name."""
-    points = torch.from_numpy(np.ascontiguousarray(keypoints, np.float64))
-    points = torch.nan_to_num(points)
-    return np.asarray(convert_keypoints(points, get_skeleton(source), skeleton).numpy())
+    """(T, J, 3) keypoints of the lifter's skeleton, by name, float32."""
+    given, out = get_skeleton(source), np.empty((len(keypoints), len(skeleton), 3), np.float32)
+    for own, _, _ in stretches(len(keypoints)):
+        points = torch.nan_to_num(torch.from_numpy(np.ascontiguousarray(keypoints[own], np.float64)))
+        out[own] = convert_keypoints(points, given, skeleton).numpy()
+    return out
 
 
 def person_of(number: int, first: int, solved: Solved, views: Sequence[str]) -> Person:
     """As `Motion` has it."""
-    sd = np.sqrt(np.maximum(np.trace(solved.covariance, axis1=-2, axis2=-1), 0) / 3)
+    sd = np.sqrt(np.maximum(np.trace(solved.covariance, axis1=-2, axis2=-1), 0) / 3).astype(np.float32)
     keypoints = dict(zip(views, solved.keypoints, strict=True))
     return Person(number, first, solved.joints, sd, solved.covariance, keypoints)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from posedata.skeleton import Skeleton
 
 GATE = 11.3
 """Innovation's square from which a frame counts for less: 1 % of a chi² of three dimensions is beyond."""
@@ -22,6 +23,8 @@ _SPEED, _DRIFT_SD = 3.0, 1.0
 """Sd of what is not yet known: m/s; and metres of drift where no frame has told."""
 _FAR = 100.0
 _LEAST = 1e-6
+_AGILE = {"wrist": 2.2, "ankle": 2.2, "elbow": 1.4, "knee": 1.4, "head": 1.2}
+"""How much more than the trunk's a joint's velocity changes."""
 _PIECE, _MARGIN = 2000, 120
 """Frames that are smoothed at once, and those on either side that they are smoothed with."""
 
@@ -40,6 +43,11 @@ class Process:
     acceleration: np.ndarray
     drifting: float = 0.6
     seconds: float = 0.5
+
+
+def agility(skeleton: Skeleton) -> np.ndarray:
+    """(J,) by how much more than the trunk's each joint's velocity changes."""
+    return np.array([next((v for p, v in _AGILE.items() if p in n), 1.0) for n in skeleton.joints])
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ _EXCHANGED_VIEW = 0.25
 """Likewise of several cameras, in squared standard deviations."""
 _STEP, _MOST_STEP = 0.1, 3.0
 """Metres that a joint goes between frames for one unit of cost, and the units at which it counts no more."""
+_PIECE = 4096
 _WORTH = 0.25
 """What a frame's misses count: those of the next frame are much the same."""
 
@@ -50,20 +51,30 @@ def unswap(keypoints: np.ndarray, skeleton: Skeleton, times: np.ndarray | None =
     spaces = np.ones(len(keypoints) - 1)
     if times is not None:
         spaces = np.diff(times) / np.median(np.diff(times))
-    size = box_size(keypoints)
     for pairs in _pairs(skeleton):
-        places = np.stack([keypoints[:, pairs], keypoints[:, pairs[:, ::-1]]])  # (2, T, P, 2 sides, 3)
-        step = np.empty((2, 2, len(spaces)))
-        for before, after in product((0, 1), (0, 1)):
-            first, second = places[before, :-1], places[after, 1:]
-            once, again = first[..., 2] > 0, second[..., 2] > 0
-            far = np.linalg.norm(second[..., :2] - first[..., :2], axis=-1) / size[1:, None, None]
-            far = np.where(once & again, np.minimum(far, _JUMP), _LOST * (once ^ again))
-            step[before, after] = far.sum((1, 2)) / np.maximum(spaces, 1)
+        parts = [
+            _moves(keypoints[start : start + _PIECE + 1], pairs)
+            for start in range(0, len(keypoints) - 1, _PIECE)
+        ]
         unary = np.stack([np.zeros(len(keypoints)), np.full(len(keypoints), _EXCHANGED)])
+        step = np.concatenate(parts, axis=2) / np.maximum(spaces, 1)
         exchanged = _viterbi(unary, step).astype(bool)
         out[exchanged] = _exchange(out[exchanged], pairs)
     return out
+
+
+def _moves(keypoints: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(2, 2, T - 1) what a part's joints move from frame to frame, as given or exchanged before and after."""
+    size = box_size(keypoints)
+    places = np.stack([keypoints[:, pairs], keypoints[:, pairs[:, ::-1]]])  # (2, T, P, 2 sides, 3)
+    step = np.empty((2, 2, len(keypoints) - 1))
+    for before, after in product((0, 1), (0, 1)):
+        first, second = places[before, :-1], places[after, 1:]
+        once, again = first[..., 2] > 0, second[..., 2] > 0
+        far = np.linalg.norm(second[..., :2] - first[..., :2], axis=-1) / size[1:, None, None]
+        far = np.where(once & again, np.minimum(far, _JUMP), _LOST * (once ^ again))
+        step[before, after] = far.sum((1, 2))
+    return step
 
 
 def unswap_views(keypoints: np.ndarray, rays: Rays, skeleton: Skeleton) -> tuple[np.ndarray, Rays]:

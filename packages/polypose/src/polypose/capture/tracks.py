@@ -2,17 +2,20 @@
 
 What a detection costs a person: how far its joints are from where the person's are expected, in sizes of the
 person, how little the boxes overlap, and how differently they are dressed. A person that is lost is waited
-for, a second at most.
+for, a second at most; who comes back later is told in the end (`stitching`).
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from posedata.skeleton import get_skeleton
+
+from polypose.capture.stitching import Piece, chains
 
 WAIT = 1.0
 """Seconds that a person may be unseen and still be the same."""
@@ -24,9 +27,10 @@ _NEAR, _FASTER, _FARTHEST = 0.2, 0.8, 0.6
 """A person's joints are looked for within so many sizes, more by each second unseen, and at most."""
 _BOX, _DRESS = 0.15, 0.6
 """What no overlap costs, and colours that differ by 1."""
-_OTHER, _ODD = 0.3, 0.5
-"""Difference of colours above which somebody who comes back is another; a patch counts so much at most."""
-_BRIEF = 0.2
+_OTHER, _ODD = 0.18, 0.5
+"""Difference of colours above which somebody who comes back is another (real people differ by less from
+themselves in 99 of 100 frames); a patch counts so much at most."""
+_BRIEF = 0.1
 """Seconds unseen after which somebody comes back."""
 _LIKER, _DOUBTS = 0.5, 4
 """Who is dressed so much more like one who was lost, for so many frames, is that one."""
@@ -149,12 +153,20 @@ class Tracker:
 def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
     """The tracks of a film; those too short to be of a person are left out."""
     tracker, count = Tracker(skeleton), 0
-    rows: list[Row] = []
+    trails: dict[int, _Trail] = {}
     for count, seen in enumerate(frames, 1):
         for row, number in enumerate(tracker.step(seen)):
-            rows.append((count - 1, number, seen.keypoints[row], seen.boxes[row]))
-    found = tracked(rows, min(FEW, max(1, count // 4)))
-    return renumbered(track for track in found if np.isfinite(track.boxes[:, 0]).mean() >= _OFTEN)
+            trail = trails.setdefault(number, _Trail())
+            trail.add(count - 1, seen.keypoints[row], seen.boxes[row])
+            trail.dressed(seen.time, seen.colours[row])
+    least = min(FEW, max(1, count // 4))
+    kept = [trail for trail in trails.values() if len(trail) >= least and trail.share >= _OFTEN]
+    trails.clear()
+    for chain in chains([trail.piece() for trail in kept]):
+        for number in chain[1:]:
+            kept[chain[0]].join(kept[number])
+            kept[number] = _Trail()
+    return _tracks([trail for trail in kept if len(trail)])
 
 
 def renumbered(tracks: Iterable[Track]) -> tuple[Track, ...]:
@@ -168,12 +180,78 @@ Row = tuple[int, Any, np.ndarray, np.ndarray]
 
 def tracked(rows: Iterable[Row], least: int = 1) -> tuple[Track, ...]:
     """The tracks of people who are told apart already, those of fewer frames than `least` left out."""
-    found: dict[Any, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[1], []).append(row)
-    kept = [sorted(mine, key=lambda row: row[0]) for mine in found.values() if len(mine) >= least]
-    kept.sort(key=lambda mine: (mine[0][0], -float(np.prod(mine[0][3][2:]))))
-    return tuple(_track(number, mine) for number, mine in enumerate(kept, 1))
+    trails: dict[Any, _Trail] = {}
+    for frame, who, points, box in rows:
+        trails.setdefault(who, _Trail()).add(frame, points, box)
+    return _tracks([trail for trail in trails.values() if len(trail) >= least])
+
+
+class _Trail:
+    """Where one person was seen, in a few hundred bytes a frame."""
+
+    def __init__(self) -> None:
+        self._frames, self._points, self._boxes = array("q"), array("f"), array("f")
+        self._joints = 0
+        self._times: list[float] = []
+        self._colours: np.ndarray | float = 0.0
+        self._dressed: np.ndarray | int = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, frame: int, points: np.ndarray, box: np.ndarray) -> None:
+        self._frames.append(frame)
+        self._points.frombytes(np.ascontiguousarray(points, np.float32).tobytes())
+        self._boxes.frombytes(np.ascontiguousarray(box, np.float32).tobytes())
+        self._joints = len(points)
+
+    def dressed(self, time: float, colours: np.ndarray) -> None:
+        """What the person wears (C, 3) in the frame that was added, and when that is."""
+        self._times = [self._times[0] if self._times else time, time]
+        self._colours = self._colours + np.nan_to_num(colours)
+        self._dressed = self._dressed + np.isfinite(colours)
+
+    def join(self, later: _Trail) -> None:
+        """Go on with the same person's next trail."""
+        self._frames.extend(later._frames)
+        self._points.extend(later._points)
+        self._boxes.extend(later._boxes)
+
+    @property
+    def share(self) -> float:
+        """Of the frames from its first to its last those in which it was seen."""
+        return len(self) / (self._frames[-1] - self._frames[0] + 1)
+
+    def piece(self) -> Piece:
+        """Its ends."""
+        boxes = np.frombuffer(self._boxes, np.float32).reshape(-1, 4)
+        middle, size = boxes[:, :2] + boxes[:, 2:] / 2, float(np.nanmedian(boxes[:, 2:].max(1)))
+        often = np.asarray(self._dressed) >= FEW
+        colours = np.where(often, self._colours / np.maximum(self._dressed, 1), np.nan)
+        begins, ends = self._times
+        return Piece(begins, ends, middle[0].copy(), middle[-1].copy(), size, colours)
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """The first frame, and of two at once the larger first."""
+        first = int(np.argmin(self._frames))
+        return self._frames[first], -float(np.prod(self._boxes[4 * first + 2 : 4 * first + 4]))
+
+    def track(self, number: int) -> Track:
+        frames = np.frombuffer(self._frames, np.int64)
+        first = int(frames.min())
+        count = int(frames.max()) - first + 1
+        keypoints = np.zeros((count, self._joints, 3), np.float32)
+        boxes = np.full((count, 4), np.nan, np.float32)
+        keypoints[frames - first] = np.frombuffer(self._points, np.float32).reshape(len(self), -1, 3)
+        boxes[frames - first] = np.frombuffer(self._boxes, np.float32).reshape(len(self), 4)
+        return Track(number, first, keypoints, boxes)
+
+
+def _tracks(trails: list[_Trail]) -> tuple[Track, ...]:
+    """By the first frame; the trails are let go."""
+    trails.sort(key=lambda trail: trail.order, reverse=True)
+    return tuple(trails.pop().track(number) for number in range(1, len(trails) + 1))
 
 
 def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
@@ -215,15 +293,6 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def _first_known(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(one), other, one)
-
-
-def _track(number: int, rows: list[Row]) -> Track:
-    first, last = rows[0][0], rows[-1][0]
-    keypoints = np.zeros((last - first + 1, *rows[0][2].shape), np.float32)
-    boxes = np.full((last - first + 1, 4), np.nan, np.float32)
-    for frame, _, points, box in rows:
-        keypoints[frame - first], boxes[frame - first] = points, box
-    return Track(number, first, keypoints, boxes)
 
 
 def _lasts(times: np.ndarray, track: Track) -> bool:

@@ -10,6 +10,7 @@ that passes beside the joint counts for nothing, and one camera with a prior is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ SHRINKING = (16.0, 8.0, 5.0, 3.5, 3.0, 3.0)
 """Standard deviations at which a ray's weight has fallen to a quarter, an iteration each."""
 _PRIOR_SCALE = 4.0
 _FAR = 1e3
+_PIECE = 2000
 _NOTHING = 1e-8
 """Information (1/m²) that everything has, about the origin, so that no system is singular."""
 
@@ -95,6 +97,15 @@ def triangulate(rays: Rays, prior: Prior | None = None, root: int = 0, reach: Re
         np.where(known[..., None, None], relative, np.nan),
         weights,
         _leverage(rays, weights, depth, covariance),
+    )
+
+
+def in_pieces(fit: Callable[[slice], Joints], frames: int) -> Joints:
+    """What `fit` gives of a film's frames, some hundred at a time: what it holds meanwhile stays small."""
+    parts = [fit(slice(start, start + _PIECE)) for start in range(0, frames, _PIECE)]
+    return Joints(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("joints", "covariance", "relative")),
+        *(np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("weights", "leverage")),
     )
 
 

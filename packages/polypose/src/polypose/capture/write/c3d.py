@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,20 @@ from polypose.capture.write.labels import labels_of
 from polypose.capture.write.people import check_somebody, steady
 
 if TYPE_CHECKING:
-    from polypose.capture.motion import Motion
+    from polypose.capture.motion import Motion, Person
 
 _MOST_FRAMES = 65535
 """What the header's 16 bits count."""
+_MOST_POINTS, _FEWEST_FRAMES = 1_200_000, 1024
+"""In one file: joints of everybody in every frame, of which the library holds 0.2 kB each; and frames that a
+file has however many people are in it."""
 
 
 def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
     """Write everybody in one file; of several people the labels are person1:RKnee, person2:RKnee.
 
-    C3D has a rate and no times (`people.steady`). It counts 65,535 frames: later ones are in NAME.part2.c3d.
+    C3D has a rate and no times (`people.steady`). It counts 65,535 frames, and holds a place for everybody in
+    every frame: later ones, and of many people fewer at a time, are in NAME.part2.c3d, with who is there.
 
     Raises:
         ValueError, OSError: nobody, no place to write to.
@@ -32,22 +37,36 @@ def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
     """
     check_somebody(motion, path)
     motion, rate = steady(motion)
-    several = len(motion.people) > 1
-    labels = [
-        f"person{person.id}:{name}" if several else name
-        for person in motion.people
-        for name in labels_of(motion.skeleton)
-    ]
-    places = np.full((len(motion), len(motion.people), len(motion.skeleton), 3), np.nan)
-    for number, person in enumerate(motion.people):
-        places[person.frames, number] = person.joints
-    points = 1000 * places.reshape(len(motion), len(labels), 3)
-    written = []
-    for part, start in enumerate(range(0, len(motion), _MOST_FRAMES), start=1):
+    names, written = labels_of(motion.skeleton), []
+    for part, (span, people) in enumerate(_parts(motion), start=1):
+        places = np.full((span.stop - span.start, len(people), len(names), 3), np.nan)
+        for number, person in enumerate(people):
+            first, last = max(span.start, person.first), min(span.stop, person.frames.stop)
+            mine = person.joints[first - person.first : last - person.first]
+            places[first - span.start : last - span.start, number] = 1000 * mine
+        labels = [
+            f"person{person.id}:{name}" if len(motion.people) > 1 else name
+            for person in people
+            for name in names
+        ]
         file = path if part == 1 else path.with_name(f"{path.stem}.part{part}{path.suffix}")
-        _write(file, labels, points[start : start + _MOST_FRAMES], rate)
+        _write(file, labels, places.reshape(len(places), len(labels), 3), rate)
         written.append(file)
     return tuple(written)
+
+
+def _parts(motion: Motion) -> Iterator[tuple[slice, list[Person]]]:
+    """Spans of frames with those who are there, some frames long and so small that they fit into memory."""
+    start, most = 0, _MOST_POINTS // len(motion.skeleton)
+    while start < len(motion):
+        stop = min(start + _MOST_FRAMES, len(motion))
+        while True:
+            people = [p for p in motion.people if p.first < stop and p.frames.stop > start]
+            if len(people) * (stop - start) <= most or stop - start <= _FEWEST_FRAMES:
+                break
+            stop = max(start + _FEWEST_FRAMES, start + (stop - start) // 2)
+        yield slice(start, stop), people or [motion.people[0]]
+        start = stop
 
 
 def _write(path: Path, labels: list[str], places: np.ndarray, rate: float) -> None:
