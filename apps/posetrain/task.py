@@ -233,7 +233,7 @@ class Task(ABC, Generic[RecipeT, ModelT, DataT]):
 
     @abstractmethod
     def measure(self, trained: Trained[RecipeT, ModelT, DataT], held_out: DataT, part: Part) -> Metrics:
-        """Everything that is measured, nested by name."""
+        """Everything that is measured, nested by name; every process calls it and does its part."""
 
     def row(self, trained: Trained[RecipeT, ModelT, DataT], metrics: Metrics) -> Row:
         """A run's row of a results file, beside other methods'."""

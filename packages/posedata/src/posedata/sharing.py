@@ -108,7 +108,7 @@ def streamed(
         workers: of this process and of each that helps; they share the host's.
         able: whether a process can do such work at all, for instance because it sees the files that it reads.
     """
-    if not _helping.get() or len(tasks) < 2 or not can_leave(tasks[0], given, able):
+    if not _helping.get() or len(tasks) < 2 or not can_leave(work, begin, tasks[0], given, able):
         yield from _done(work, tasks, workers, begin, given)
         return
     _announce((work, tasks, workers, begin, given, able))

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image
 
 from posedata import writing
 from posedata.store.digests import Stamp, stamp
@@ -155,12 +154,16 @@ class Elsewhere:
 
 
 def _png(picture: np.ndarray) -> bytes:
+    from PIL import Image
+
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 def _picture(content: bytes) -> np.ndarray:
+    from PIL import Image
+
     with Image.open(io.BytesIO(content)) as image:
         picture = np.asarray(image)
     return picture.astype(np.uint16) if picture.dtype == np.int32 else picture
