@@ -141,7 +141,7 @@ def test_another_kind_is_named(model: Model, tmp_path: Path) -> None:
     path = model.save(tmp_path)
     write_packed(path, read_packed(path)._replace(kind="pony"))
     with pytest.raises(
-        ValueError, match="holds a model of kind 'pony', this polypose loads unihpr, vvipe, depth"
+        ValueError, match="holds a model of kind 'pony', this polypose loads unihpr, vvipe, senses, depth"
     ):
         polypose.load(path)
 

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from posedata.readers.listing import is_junk
+from posedata.terminal import print_line
 
 from polypose.capture.films import FILMS, PICTURES
 
@@ -59,7 +60,9 @@ class Source:
         return total.hexdigest()
 
 
-def find(path: Path, form: str | None = None, rate: float | None = None, say: Say = print) -> list[Source]:
+def find(
+    path: Path, form: str | None = None, rate: float | None = None, say: Say = print_line
+) -> list[Source]:
     """Everything under a path that can be indexed, in a fixed order.
 
     Args:
