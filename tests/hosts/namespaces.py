@@ -39,7 +39,7 @@ def main(processes: str, *words: str) -> None:
                     stdout=told,
                     stderr=subprocess.STDOUT,
                 )
-        lost = lose(file, lines) if file else None
+        lost = lose(file, lines, hosts["two"]) if file else None
         ended = {}
         for host, process in hosts.items():
             process.wait()
@@ -69,9 +69,11 @@ def cable() -> None:
             run("ip", "-n", host, "link", "set", card, "up")
 
 
-def lose(file: Path, lines: int) -> float:
-    """When the second host was lost: its cable first, so that nobody is told."""
+def lose(file: Path, lines: int, host: subprocess.Popen[bytes]) -> float | None:
+    """When the second host was lost: its cable first, so that nobody is told; None if it ended before."""
     while not file.is_file() or len(file.read_text().splitlines()) < lines:
+        if host.poll() is not None:
+            return None
         time.sleep(0.05)
     run("ip", "-n", "two", "link", "set", "eth0", "down")
     for process in run("ip", "netns", "pids", "two").split():

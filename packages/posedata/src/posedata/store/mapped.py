@@ -23,6 +23,8 @@ class MappedRows:
         self, column: np.ndarray, rows: np.ndarray | None = None, device: torch.device | str = "cpu"
     ) -> None:
         self.column, self.rows, self.device = column, rows, torch.device(device)
+        if isinstance(column.base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
+            column.base.madvise(mmap.MADV_RANDOM)  # else a row brings 128 KiB around it along
 
     def __len__(self) -> int:
         return len(self.column if self.rows is None else self.rows)
