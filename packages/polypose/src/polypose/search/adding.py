@@ -23,7 +23,7 @@ _OUR_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENF
 """What is no fault of a source: a full disk must not leave sources out. The next run goes on."""
 
 
-class OtherModels(ValueError):
+class OtherModelsError(ValueError):
     """An index is asked or added to by other models than made it."""
 
 
@@ -64,7 +64,7 @@ def add(
         for source in sources:
             try:
                 entry = adder.entry(manifest, source)
-            except OtherModels:
+            except OtherModelsError:
                 raise
             except (ValueError, OSError, ModuleNotFoundError) as error:
                 if type(error) is OSError or getattr(error, "errno", None) in _OUR_TROUBLE:
@@ -190,11 +190,11 @@ def _begun(index: Path, embedder: Embedder | None) -> Manifest:
 
 
 def require_own(index: Path, manifest: Manifest, embedder: Embedder) -> None:
-    """Raise `OtherModels` where others made an index."""
+    """Raise `OtherModelsError` where others made an index."""
     for view, told in embedder.made_by().items():
         made = manifest.models.get(view)
         if made is not None and made["weights"] != told["weights"]:
-            raise OtherModels(
+            raise OtherModelsError(
                 f"{index}: was made by {made['run']} (weights {made['weights'][:12]}), not by {told['run']}"
                 f" ({told['weights'][:12]}); name that model, or make a new index"
             )
