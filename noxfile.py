@@ -60,7 +60,7 @@ def minimal(session: nox.Session, name: str) -> None:
 
 @nox.session
 def tests_web(session: nox.Session) -> None:
-    """The pages of capture and search, in Debian's Chromium (apt-get install chromium); skipped without it."""
+    """The pages of capture and search in Debian's Chromium (apt-get install chromium); else skipped."""
     install_workspace(session, "test")
     session.install(*group("packages/polypose", "test"), *group("packages/polypose", "web"))
     session.run("pytest", "tests/web", "-rs", *session.posargs, env=one_thread())
