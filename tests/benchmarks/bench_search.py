@@ -57,20 +57,26 @@ def main(
         console.print(rows[-1])
         real = np.array(index.segments[0].places["invariant"])
         step = float(np.median(np.linalg.norm(np.diff(real, axis=0), axis=1)))
-        rows += engines(index, real, step, usearch)
+        measured(rows, engines(index, real, step, usearch), json, mocap)
         for size in map(int, sizes.split(",")) if sizes else ():
             place = Path(folder) / str(size)
             made(place, index.manifest, real, step, size)
             larger = PoseIndex.open(place)
             rows.append({"name": "made", "poses": size, **sizes_of(larger)})
             console.print(rows[-1])
-            rows += engines(larger, real, step, usearch)
-            if json:
-                save(json, rows, mocap)
+            measured(rows, engines(larger, real, step, usearch), json, mocap)
             del larger
             shutil.rmtree(place)
-    if json:
-        save(json, rows, mocap)
+
+
+def measured(
+    rows: list[dict[str, Any]], more: Iterator[dict[str, Any]], json: Path | None, mocap: Path
+) -> None:
+    """Take in rows, each of which is written at once."""
+    for row in more:
+        rows.append(row)
+        if json:
+            save(json, rows, mocap)
 
 
 def save(json: Path, rows: list[dict[str, Any]], mocap: Path) -> None:

@@ -165,6 +165,9 @@ def test_an_index_of_other_models_is_refused(library: Path, tmp_path: Path, mode
     add(tmp_path / "index", [library / "take0.npz"], models, say=quiet)
     with pytest.raises(ValueError, match=r"was made by somewhere .* name that model, or make a new index"):
         add(tmp_path / "index", [library], embedder(1), say=quiet)
+    with pytest.raises(ValueError, match=r"name that model, or make a new index"):
+        add(tmp_path / "index", [library], say=quiet)  # the package's
+    assert len(Manifest.read(tmp_path / "index").entries) == 1
 
 
 def test_nothing_is_indexed_into_a_folder_of_other_things(

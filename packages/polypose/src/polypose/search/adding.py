@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,13 @@ from polypose.search.reading import DEFAULT, Options, how_read, read
 from polypose.search.recorded import around
 from polypose.search.segments import SegmentWriter
 from polypose.search.sources import Say, Source, find
+
+_OUR_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What is no fault of a source: a full disk must not leave sources out. The next run goes on."""
+
+
+class OtherModelsError(ValueError):
+    """An index is asked or added to by other models than made it."""
 
 
 def add(
@@ -52,12 +60,14 @@ def add(
     with writing(index):
         manifest = _begun(index, embedder)
         tidy(index, manifest)
-        adder = _Adder(index, embedder, options, say, watch)
+        adder = _Adder(index, manifest, embedder, options, say, watch)
         for source in sources:
             try:
                 entry = adder.entry(manifest, source)
+            except OtherModelsError:
+                raise
             except (ValueError, OSError, ModuleNotFoundError) as error:
-                if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+                if type(error) is OSError or getattr(error, "errno", None) in _OUR_TROUBLE:
                     raise
                 faults.append(one_line(error))
                 say(f"{faults[-1]} [{source.name} is left out]")
@@ -106,9 +116,16 @@ class _Adder:
     """What is the same for all sources; models and detector are loaded when they are needed."""
 
     def __init__(
-        self, index: Path, embedder: Embedder | None, options: Options, say: Say, watch: Watch
+        self,
+        index: Path,
+        manifest: Manifest,
+        embedder: Embedder | None,
+        options: Options,
+        say: Say,
+        watch: Watch,
     ) -> None:
-        self._index, self._embedder, self._options = index, embedder, options
+        self._index, self._made_by = index, manifest
+        self._embedder, self._options = embedder, options
         self._say, self._watch = say, watch
 
     def models(self) -> dict[str, dict[str, str]]:
@@ -158,6 +175,7 @@ class _Adder:
     def _loaded(self) -> Embedder:
         if self._embedder is None:
             self._embedder = Embedder.load()
+            require_own(self._index, self._made_by, self._embedder)
         return self._embedder
 
 
@@ -172,11 +190,11 @@ def _begun(index: Path, embedder: Embedder | None) -> Manifest:
 
 
 def require_own(index: Path, manifest: Manifest, embedder: Embedder) -> None:
-    """Raise a ValueError where other models made an index."""
+    """Raise `OtherModelsError` where others made an index."""
     for view, told in embedder.made_by().items():
         made = manifest.models.get(view)
         if made is not None and made["weights"] != told["weights"]:
-            raise ValueError(
+            raise OtherModelsError(
                 f"{index}: was made by {made['run']} (weights {made['weights'][:12]}), not by {told['run']}"
                 f" ({told['weights'][:12]}); name that model, or make a new index"
             )

@@ -154,6 +154,7 @@ class Looker:
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        # a pool has no way of its own to stop who hangs before Python 3.14 (kill_workers)
         running: dict[int, Any] = dict(getattr(pool, "_processes", None) or {})
         pool.shutdown(wait=False, cancel_futures=True)
         for process in running.values():
