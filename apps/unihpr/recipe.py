@@ -126,7 +126,7 @@ class SensesConfig:
 
     Attributes:
         space: which senses; of `depth` and `cloud`, `data.pictures` must have depth and mask.
-        steps, batch, poses, lr, warmup, weight_decay: as of the other steps; 0 steps train UniHPR.
+        steps, batch, poses, lr, schedule, warmup, weight_decay: as of the other steps; 0 steps train UniHPR.
         points: of a cloud.
         temperature: τ0, its least and its greatest value.
         terms: weights of `contrastive.multimodal_info_nce` between all senses.
