@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_capture_hour.py --json docs/results/capture_hour.json
 
-A synthetic person walks in a circle before one camera, 30 frames a second, the same minute again and again; its
-2D is a detector's as it comes from the disk, one frame after the other. Each length runs in a process of its
+A synthetic person walks in a circle before one camera, 30 frames a second, the same minute again and again;
+its 2D comes as a detector's from the disk, one frame after the other. Each length runs in a process of its
 own. What grows with the film is what a capture keeps: joints, covariances and 2D, about 1.3 kB a frame and
 person. `bench_capture.py` measures the networks' part.
 """
