@@ -38,12 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packages/polypose/
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 TOGETHER, FRAMES = 5, 150
-KINDS = (
-    "dressed apart",
-    "dressed alike",
-    "dressed apart, leaving for 0.8 s",
-    "dressed apart, leaving for 2 s",
-)
+KINDS = ("dressed apart", "dressed alike", "away for 0.8 s", "away for 2 s")
 _NEAR = 0.25
 """Of a person's size in the picture: how far off a track is still that person's."""
 

@@ -90,6 +90,13 @@ def test_nothing_measured_is_as_without_depth(weights: Model, walk: Filmed) -> N
     one = solve_single(weights, blind.seen(depth=True), walk.camera, say=lambda text: None)
     other = solve_single(weights, walk.seen(depth=False), walk.camera, say=lambda text: None)
     np.testing.assert_allclose(one.people[0].joints, other.people[0].joints)
+    assert "kinect: its depth images are blank where people are, and tell nothing" in one.notes
+    assert set(other.notes) < set(one.notes)  # that sizes are assumed, for one
+    mostly = walk.images.copy()
+    mostly[6:] = 0
+    some = Filmed(walk.camera, walk.joints, walk.keypoints, mostly, walk.rgb)
+    notes = solve_single(weights, some.seen(depth=True), walk.camera, say=lambda text: None).notes
+    assert [note for note in notes if "of the joints alone" in note], notes
 
 
 def write_recording(folder: Path, film: Filmed) -> Path:

@@ -143,6 +143,36 @@ def test_a_poster_is_told_where_others_move():
     assert list(still(times, link(moments(places[:, 1:], noise=0.3)[0], "coco17"))) == []
 
 
+def test_a_poster_alone_is_told_after_some_seconds_and_who_stands_is_not():
+    places, times = lanes(200, [600.0], [0.0]), np.arange(200) / RATE
+    assert list(still(times, link(moments(places, noise=0.3)[0], "coco17"))) == [1]
+    places[:, 0, 0] += 3 * np.sin(np.arange(200) / 30)
+    assert list(still(times, link(moments(places, noise=0.3)[0], "coco17"))) == []
+
+
+@pytest.mark.parametrize(("away", "dress", "people"), [(2.5, 0.3, 1), (2.5, 0.5, 2), (6.0, 0.3, 2)])
+def test_who_is_away_for_some_seconds_comes_back_by_the_clothes(away, dress, people):
+    """Whoever wears something else is somebody else; so is who comes after too long."""
+    frames = 60 + round(away * RATE)
+    places = lanes(frames, [100.0, 120.0], [0.3, 0.3])
+    places[30:, 0] = np.nan
+    places[:-30, 1] = np.nan
+    tracks = link(moments(places, dress=[0.3, dress])[0], "coco17")
+    assert len(tracks) == people
+    assert len(tracks[0]) == (frames if people == 1 else 30)
+    if people == 1:
+        assert np.isnan(tracks[0].boxes[30:-30]).all()
+        assert (tracks[0].keypoints[30:-30] == 0).all()
+
+
+def test_of_two_alike_nobody_guesses_who_came_back():
+    places = lanes(150, [100.0, 300.0, 200.0], [0.0, 0.0, 0.0])
+    places[40:, :2] = np.nan
+    places[:100, 2] = np.nan
+    assert len(link(moments(places, dress=[0.3, 0.3, 0.3])[0], "coco17")) == 3
+    assert len(link(moments(places, dress=[0.3, 0.6, 0.3])[0], "coco17")) == 2
+
+
 def test_colours_of_chest_and_thighs():
     image = np.zeros((300, 200, 3), np.uint8)
     image[:188], image[188:] = (255, 0, 0), (0, 0, 255)

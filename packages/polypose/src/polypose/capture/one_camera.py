@@ -69,8 +69,9 @@ def solve_one(
     smoothed: bool,
     depth: Images | None,
     stretch: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (T, J, 3), metres in the camera's world, and covariances (T, J, 3, 3), float32.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Joints (T, J, 3), metres of the camera's world, covariances (T, J, 3, 3), float32; the share of seen
+    joints whose distance was measured.
 
     Args:
         keypoints: (T, J, 3), sides put back; the rest as of `polypose.capture.solving.solve_person`.
@@ -79,10 +80,10 @@ def solve_one(
     rows = sampled((keypoints[..., 2] > 0).any(1), stretch)
     lifted = lift_track(model, camera, keypoints[rows], times[rows])
     if not lifted.valid.any():
-        return np.full((*shape, 3), np.nan), np.full((*shape, 3, 3), np.nan, np.float32)
+        return np.full((*shape, 3), np.nan), np.full((*shape, 3, 3), np.nan, np.float32), 0.0
     reach = None if depth is None else measure(depth, camera, keypoints, times, skeleton)
-    if reach is not None and not np.isfinite(reach.distance).any():
-        reach = None
+    known = 0 if reach is None else int(np.isfinite(reach.distance).sum())
+    reach = reach if known else None
     rays = cast([camera], keypoints[None, rows], skeleton)
     told = None if reach is None else reach.within(rows)
     body = _body(camera, rays, lifted, skeleton, height, focal_sd, told, len(rows) < shape[0])
@@ -102,7 +103,8 @@ def solve_one(
         moved = _smooth(clock, placed, camera, skeleton, body.usual) if smoothed else placed
         for name, values in vars(out).items():
             values[part.own] = getattr(moved, name)[part.inside]
-    return _whole(out, rays.origin[0], body, skeleton, height, stretch)
+    joints, covariance = _whole(out, rays.origin[0], body, skeleton, height, stretch)
+    return joints, covariance, known / max(int((keypoints[..., 2] > 0).sum()), 1)
 
 
 def _body(

@@ -21,6 +21,8 @@ from polypose.model import Model
 
 LEVEL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 """World (x right, y ahead, z up) to a camera that looks straight ahead."""
+_POOR = 0.3
+"""Share of the joints below which it is told how few depth images measured."""
 
 
 def solve_single(
@@ -67,9 +69,9 @@ def solve_single(
         if np.isfinite(solved.joints).any():
             found.append((track.id, track.first, solved))
     notes = [*getattr(seen, "notes", ()), *([lens.note] if lens.note else [])]
-    if seen.depth is not None:
-        notes.append(f"{seen.name}: distances and people's sizes are measured by its depth images")
-    elif height is None and found:
+    if seen.depth is not None and found:
+        notes += _of_depth(seen.name, {number: solved.measured for number, _, solved in found}, height)
+    if height is None and any(not solved.measured for _, _, solved in found):
         notes.append("people's sizes assumed: give their height (--height), and distances follow")
     floor = find_floor([s.joints for _, _, s in found], [_times(seen, f, s) for _, f, s in found], skeleton)
     if not floor.sure:
@@ -83,6 +85,18 @@ def solve_single(
         say(f"note: {note}")
     view = View(seen.name, camera_there, seen.path, seen.times, rate=seen.rate)
     return Motion(seen.times, tuple(people), (view,), skeleton, tuple(notes))
+
+
+def _of_depth(name: str, measured: dict[int, float], height: float | None) -> list[str]:
+    """What depth images told, of people of whose seen joints such shares were measured."""
+    blind = [number for number, share in measured.items() if not share]
+    if len(blind) == len(measured):
+        return [f"{name}: its depth images are blank where people are, and tell nothing"]
+    what = "distances and people's sizes are" if height is None else "distances are"
+    notes = [f"{name}: {what} measured by its depth images"]
+    notes += [f"{name}: of person {number} its depth images tell nothing" for number in blind]
+    poor = [(number, share) for number, share in measured.items() if 0 < share < _POOR]
+    return notes + [f"{name}: of person {n} they tell {share:.0%} of the joints alone" for n, share in poor]
 
 
 def as_skeleton(keypoints: np.ndarray, source: str, skeleton: Skeleton) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from posedata.geometry.camera import Camera
@@ -26,11 +26,13 @@ class Solved:
     Attributes:
         joints: (T, J, 3) metres; NaN where not known. covariance: (T, J, 3, 3), float32.
         keypoints: (V, T, J, 3) as used, exchanged sides put back, float32.
+        measured: share of the seen joints whose distance depth images told.
     """
 
     joints: np.ndarray
     covariance: np.ndarray
     keypoints: np.ndarray
+    measured: float = 0.0
 
     def turned(self, rotation: np.ndarray, translation: np.ndarray) -> Solved:
         """In another world: x' = rotation x + translation."""
@@ -38,7 +40,7 @@ class Solved:
         for own, _, _ in stretches(len(joints)):
             joints[own] = self.joints[own] @ rotation.T + translation
             covariance[own] = rotation @ self.covariance[own] @ rotation.T
-        return Solved(joints, covariance, self.keypoints)
+        return replace(self, joints=joints, covariance=covariance)
 
 
 def solve_person(
@@ -72,9 +74,9 @@ def solve_person(
     out = keypoints.astype(np.float32)
     for view in used:
         out[view] = unswap(out[view], model.skeleton, times)
-    shown = (out[..., 2] > 0).any((0, 2))
+    measured, shown = 0.0, (out[..., 2] > 0).any((0, 2))
     if len(used) == 1:
-        joints, covariance = solve_one(
+        joints, covariance, measured = solve_one(
             model,
             cameras[0],
             out[used[0]],
@@ -92,7 +94,7 @@ def solve_person(
     if smoothed:
         gone = _unseen(shown, times) > BRIDGED
         joints[gone], covariance[gone] = np.nan, np.nan
-    return Solved(joints, covariance, out)
+    return Solved(joints, covariance, out, measured)
 
 
 def _unseen(seen: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ for, a second at most; who comes back later is told in the end (`stitching`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -41,7 +41,8 @@ _LOOKAHEAD = 0.3
 """Seconds for which a velocity is believed."""
 _STILL, _MOVES = 0.004, 0.03
 """Spread of joints over time, in sizes of the person, of a picture on a wall and of somebody who moves."""
-_LONG = 2.0
+_LONG, _STANDS = 2.0, 6.0
+"""Seconds that they are looked at: beside others, and where nobody moves."""
 
 
 class Moment(NamedTuple):
@@ -254,11 +255,17 @@ def _tracks(trails: list[_Trail]) -> tuple[Track, ...]:
     return tuple(trails.pop().track(number) for number in range(1, len(trails) + 1))
 
 
-def still(times: np.ndarray, tracks: Iterable[Track]) -> Iterator[int]:
-    """Ids of people who never move while somebody else does: pictures on a wall, or statues."""
-    spread = {track.id: _spread(track) for track in tracks if _lasts(times, track)}
+def still(times: np.ndarray, tracks: Sequence[Track]) -> Iterator[int]:
+    """Ids of people who never move: pictures on a wall, or statues.
+
+    While somebody else does; of a film in which nobody does, who stands as no person can for so long.
+    """
+    spread = {track.id: _spread(track) for track in tracks if _lasts(times, track, _LONG)}
     if any(value > _MOVES for value in spread.values()):
         yield from (number for number, value in spread.items() if value < _STILL)
+    else:
+        lasting = [track.id for track in tracks if _lasts(times, track, _STANDS)]
+        yield from (number for number in lasting if spread[number] < _STILL)
 
 
 def _costs(person: _Person, seen: Moment, mirror: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -295,8 +302,8 @@ def _first_known(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(one), other, one)
 
 
-def _lasts(times: np.ndarray, track: Track) -> bool:
-    return len(track) > 1 and times[track.first + len(track) - 1] - times[track.first] >= _LONG
+def _lasts(times: np.ndarray, track: Track, seconds: float) -> bool:
+    return len(track) > 1 and times[track.first + len(track) - 1] - times[track.first] >= seconds
 
 
 def _spread(track: Track) -> float:
