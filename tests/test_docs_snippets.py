@@ -104,7 +104,9 @@ def test_grouped_arguments_are_documented_each(monkeypatch: pytest.MonkeyPatch) 
     assert split(text) == wanted
 
 
-@pytest.mark.parametrize("name", ["unihpr_quickstart", "unihpr_mocap", "unihpr_ablation"])
+@pytest.mark.parametrize(
+    "name", ["unihpr_quickstart", "unihpr_mocap", "unihpr_ablation", "senses_quickstart"]
+)
 def test_every_measured_key_is_documented(name: str) -> None:
     results = ROOT / f"docs/results/{name}.json"
     if not results.is_file():
