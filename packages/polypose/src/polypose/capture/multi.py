@@ -282,7 +282,7 @@ def _from_people(
             raise ValueError(f"film {view + 1} shows nobody: give a calibration, or leave it out")
         chosen.append(max(mine, key=lambda s: float((s.keypoints[..., 2] > 0).sum())))
     first, stack = _stacked(chosen, len(lenses))
-    rows = sampled((stack[..., 2] > 0).any(2).all(0))
+    rows = sampled(np.asarray((stack[..., 2] > 0).any(2).all(0)))
     stack, times = stack[:, rows], clock[first + rows]
     eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     stack = np.stack([unswap(mine, model.skeleton, times) for mine in stack])

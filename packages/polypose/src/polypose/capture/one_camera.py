@@ -77,7 +77,7 @@ def solve_one(
         keypoints: (T, J, 3), sides put back; the rest as of `polypose.capture.solving.solve_person`.
     """
     skeleton, shape = model.skeleton, keypoints.shape[:2]
-    rows = sampled((keypoints[..., 2] > 0).any(1), stretch)
+    rows = sampled(np.asarray((keypoints[..., 2] > 0).any(1)), stretch)
     lifted = lift_track(model, camera, keypoints[rows], times[rows])
     if not lifted.valid.any():
         return np.full((*shape, 3), np.nan), np.full((*shape, 3, 3), np.nan, np.float32), 0.0

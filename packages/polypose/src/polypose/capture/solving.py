@@ -74,7 +74,7 @@ def solve_person(
     out = keypoints.astype(np.float32)
     for view in used:
         out[view] = unswap(out[view], model.skeleton, times)
-    measured, shown = 0.0, (out[..., 2] > 0).any((0, 2))
+    measured, shown = 0.0, np.asarray((out[..., 2] > 0).any((0, 2)))
     if len(used) == 1:
         joints, covariance, measured = solve_one(
             model,

@@ -87,7 +87,7 @@ def solve_some(
         ValueError: the person is of no person's size.
     """
     skeleton, frames = model.skeleton, len(times)
-    rows = sampled((keypoints[..., 2] > 0).any((0, 2)), stretch)
+    rows = sampled(np.asarray((keypoints[..., 2] > 0).any((0, 2))), stretch)
     looks = _Looks.of(model, cameras, keypoints[:, rows], times[rows])
     lengths, factors = _told(looks, skeleton)
     out = keypoints.astype(np.float32)
@@ -105,7 +105,7 @@ def solve_some(
             places, spread = moved.mean, moved.covariance + spread * stands
         out[:, part.own] = looks.keypoints[:, part.inside]
         joints[part.own], covariance[part.own] = places[part.inside], spread[part.inside]
-    rows = sampled(np.isfinite(joints).any((1, 2)), stretch)
+    rows = sampled(np.asarray(np.isfinite(joints).any((1, 2))), stretch)
     lengths = symmetric(bone_lengths(joints[rows], covariance[rows], skeleton), skeleton)
     for own, _, _ in stretches(frames, stretch):
         joints[own] = keep_lengths(joints[own], covariance[own].astype(np.float64), lengths, skeleton)
