@@ -59,6 +59,12 @@ def test_what_is_seen_comes_back_to_where_it_is_in_the_camera() -> None:
         # half a pixel of a square of 32 that is some 50 wide
         np.testing.assert_allclose(found, np.tile(wanted, (15, 1)), atol=0.012 * far)
     assert np.all(poses.joints[:, model.skeleton.root] == 0)
+    model.settings = DepthSettings(size=32, batch=2)  # in two parts, each picture with its own camera
+    wider = np.array([[200.0, 210.0, 79.5, 59.5]] * 3) * np.array([[1], [2], [1]])
+    own = model.lift(depth, wider, mask, say=lambda text: None).placed
+    np.testing.assert_allclose(own[[0, 2]], poses.placed[[0, 2]], atol=1e-5)
+    far = places[1][3] + 0.1
+    np.testing.assert_allclose(own[1, :, 0], (places[1][0] - 159) * far / 400, atol=0.006 * far)
     matrix = np.array([[200.0, 0, 79.5], [0, 210.0, 59.5], [0, 0, 1]])
     millimetres = (depth * 1000).astype(np.uint16)
     again = model.lift(torch.from_numpy(millimetres.astype(np.int32)), matrix, torch.from_numpy(mask))

@@ -124,7 +124,8 @@ def fit_plane(
     if len(points) < 3:
         raise ValueError(f"{len(points)} points do not make a plane: give at least 3")
     open3d().utility.random.seed(seed)
-    plane, rows = _cloud(points).segment_plane(distance, 3, iterations)
+    # probability 1: all triples are tried, else threads decide by their order which is the last
+    plane, rows = _cloud(points).segment_plane(distance, 3, iterations, 1.0)
     plane = torch.tensor(plane, dtype=points.dtype, device=points.device)
     return plane / plane[:3].norm(), torch.tensor(rows, dtype=torch.long, device=points.device)
 

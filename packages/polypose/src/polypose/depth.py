@@ -127,8 +127,9 @@ class DepthLifter(Kept[DepthNetwork]):
         joints = torch.full((count, len(self.skeleton), 3), torch.nan)
         if bool(valid.any()):
             rows = valid.nonzero()[:, 0]
-            focal, centre = (x.expand(count, 2)[rows] for x in (camera.focal, camera.centre))
-            joints[rows] = self._joints(person[rows], camera.replace(focal=focal, centre=centre))
+            focal, centre = (x.expand(count, 2) for x in (camera.focal, camera.centre))
+            each = Camera(focal, centre, torch.eye(3), torch.zeros(3), size=(width, height))
+            joints[rows] = self._joints(person[rows], each[rows])
         root = joints[:, self.skeleton.root]
         sd = torch.where(valid[:, None], self.network.sd.cpu(), torch.nan)
         relative, like = joints - root[:, None], Like.of(depth)
@@ -161,8 +162,7 @@ class DepthLifter(Kept[DepthNetwork]):
             middle = median_depth(squares, squares)
             pictures = depth_picture(squares, middle)
             estimate = self.network(pictures.to(self.device)).float().cpu()
-            seen = camera.replace(focal=camera.focal[part], centre=camera.centre[part])
-            found.append(to_camera(estimate, middle, seen.crop(boxes, (size, size))))
+            found.append(to_camera(estimate, middle, camera[part].crop(boxes, (size, size))))
         return torch.cat(found)
 
     def about(self) -> dict[str, Any]:
