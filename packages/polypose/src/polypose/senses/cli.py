@@ -116,7 +116,7 @@ def retrieve(
         kept, rule = embedded_in(gallery, target)
         files = _files(image, keypoints, pose, depth, cloud)
         found = understood(_model(model, out), files, skeleton, size, intrinsics)
-        near = search(found.vectors, torch.from_numpy(kept), k, rule)
+        near = search(found.vectors, torch.tensor(kept), k, rule)
         told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
         write_embeddings(out, told, told["row"][:, 0] >= 0)
         console.print(f"{out}: rows {told['row'].shape}")
