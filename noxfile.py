@@ -151,13 +151,13 @@ def local_dependencies(name: str) -> list[str]:
 
 
 def every_core() -> tuple[str, ...]:
-    """Tests on every core, eight at most, a module on one of them: what it trains, it trains once.
+    """Tests by two workers a core, eight at most, a module by one of them: what it trains, it trains once.
 
-    One worker more than cores, since some tests wait for processes that they start. The modules that train
-    come first, as collected, so that none is left for the end. `-- -n 0` undoes it.
+    Two, since many tests wait: for processes that they start, for files. The modules that train come first,
+    as collected, so that none is left for the end. `-- -n 0` undoes it.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ("-n", str(min(cores, 8) + 1), "--dist", "loadscope", "--no-loadscope-reorder")
+    return ("-n", str(min(2 * cores, 8)), "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 def one_thread() -> dict[str, str]:
