@@ -143,7 +143,7 @@ def test_errors_are_of_the_rows_that_have_all_senses(network: Senses, views: Vie
     row = measuring.estimate(network, found, test, ("2d", "depth"), {"hypotheses": 2, "steps": 2})
     assert row["views"] == 4
     kept = {name: torch.ones(ROWS, dtype=torch.bool) for name in ("2d", "depth")}
-    poses = network.decode("3d", network.fuse(found, kept))
+    poses = network.decode("3d", network.fuse(found.kept(kept).agreeing()))
     rows = torch.tensor([0, 3, 4, 5])
     away = (poses - poses[:, :1] - test.joints)[rows].norm(dim=-1).mean().item()
     assert row["mpjpe_mm"] == pytest.approx(1000 * away, rel=1e-4)
@@ -164,7 +164,10 @@ def test_a_swapped_sense_is_anothers(network: Senses, views: Views) -> None:
         poses = network.decode("3d", fused)
         return 1000 * (poses - poses[:, :1] - test.joints)[there].norm(dim=-1).mean().item()
 
-    assert rows["2d", "swapped"]["mpjpe_mm"] == pytest.approx(error(parts), rel=1e-4)
+    assert rows["2d", "swapped"]["trusting_mm"] == pytest.approx(error(parts), rel=1e-4)
+    named = dict(zip(("image", "2d", "depth"), parts, strict=True))
+    agreed = Embedded(named, {name: part.concentration > 0 for name, part in named.items()}).agreeing()
+    assert rows["2d", "swapped"]["mpjpe_mm"] == pytest.approx(error([*agreed.beliefs.values()]), rel=1e-4)
     even = [part._replace(concentration=(part.concentration > 0).float()) for part in parts]
     assert rows["2d", "swapped"]["even_mm"] == pytest.approx(error(even), rel=1e-4)
     assert rows["2d", "swapped"]["sound_mm"] == rows["image", "noise"]["sound_mm"]

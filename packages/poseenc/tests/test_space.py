@@ -1,5 +1,6 @@
 """Modalities and the space that they share: what is absent must not matter, what is there must."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations
@@ -60,10 +61,10 @@ def test_every_modality_is_a_unit_vector_and_how_sure_it_is(space: Space) -> Non
     for name, belief in found.beliefs.items():
         assert found.present[name].all()
         torch.testing.assert_close(belief.mean.norm(dim=1), torch.ones(ROWS))
-        # as they begin, all are as sure: softplus(0) of the width
-        torch.testing.assert_close(belief.concentration, torch.full((ROWS,), 0.6929 * DIM), rtol=1e-3, atol=0)
+        # as they begin, all are as sure: the width
+        torch.testing.assert_close(belief.concentration, torch.full((ROWS,), float(DIM)))
         assert belief.mean.std(0).sum() > 0.01, name
-    assert torch.cat([*found.sharpness().values()]).mean().item() == pytest.approx(0.6929, rel=1e-3)
+    assert torch.cat([*found.sharpness().values()]).mean().item() == pytest.approx(1.0)
 
 
 def test_what_a_row_lacks_is_zero_and_leaves_the_other_rows_alone(space: Space) -> None:
@@ -149,7 +150,7 @@ def test_concentrations_are_positive_and_bounded() -> None:
             assert (k <= 20 * DIM).all()
         assert k.min().item() == 20 * DIM
         head.out.bias.fill_(1.0)
-        assert head(torch.zeros(1, DIM)).item() == pytest.approx(1.3133 * DIM, rel=2e-3)
+        assert head(torch.zeros(1, DIM)).item() == pytest.approx(20 * DIM / (1 + 19 / math.e), rel=1e-4)
 
 
 def test_augmentation_is_drawn_from_the_generator(space: Space) -> None:
@@ -245,3 +246,42 @@ def _after(generator: torch.Generator) -> torch.Generator:
     again = torch.Generator().manual_seed(1)
     torch.rand(3000, 5, generator=again)
     return again
+
+
+def beliefs(*rows: tuple[list[float], float]) -> Embedded:
+    """One row, a modality for each direction and how sure it is."""
+    found = {
+        str(i): VonMisesFisher(torch.tensor([mean]), torch.tensor([k])) for i, (mean, k) in enumerate(rows)
+    }
+    return Embedded(found, {name: belief.concentration > 0 for name, belief in found.items()})
+
+
+def test_who_is_at_fault_among_three_loses_its_weight() -> None:
+    east, north = [1.0] + [0.0] * 15, [0.0] * 15 + [1.0]
+    found = beliefs((east, 200.0), (east, 100.0), (north, 400.0)).agreeing()
+    # 0 and 1 agree and each contradicts 2: medians of (1, 0), (1, 0) and (0, 0)
+    assert [float(b.concentration) for b in found.beliefs.values()] == pytest.approx([100.0, 50.0, 0.0])
+    four = beliefs((east, 200.0), (east, 100.0), (north, 400.0), (east, 50.0)).agreeing()
+    assert [float(b.concentration) for b in four.beliefs.values()] == pytest.approx([200.0, 100.0, 0.0, 50.0])
+
+
+def test_agreement_is_the_share_of_the_cosine_that_two_should_reach() -> None:
+    half = [0.5, math.sqrt(0.75)] + [0.0] * 14
+    found = beliefs(([1.0] + [0.0] * 15, 40.0), (half, 30.0))
+    said = math.prod(float(belief.mean_cosine()) for belief in found.beliefs.values())
+    assert said > 0.5
+    weighed = [float(belief.concentration) for belief in found.agreeing().beliefs.values()]
+    assert weighed == pytest.approx([40.0 * 0.5 / said, 30.0 * 0.5 / said])
+
+
+def test_what_has_nobody_to_agree_with_stays_as_sure() -> None:
+    east = [1.0] + [0.0] * 15
+    found = beliefs((east, 40.0), ([0.0] * 16, 0.0)).agreeing()
+    assert [float(b.concentration) for b in found.beliefs.values()] == [40.0, 0.0]
+    found = beliefs((east, 40.0)).agreeing()
+    assert float(found.beliefs["0"].concentration) == 40.0
+
+
+def test_a_bound_below_where_concentrations_begin_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 1"):
+        Concentration(DIM, most=1.0)

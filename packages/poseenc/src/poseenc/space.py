@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from posedata.views.batch import Views
 from torch import Tensor, nn
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import normalize
 
 from .modality import Modality, get_modality
 from .vmf import VonMisesFisher, fuse
@@ -34,15 +35,47 @@ class Embedded(NamedTuple):
         """Concentrations over the width, of the order of 1, so that a temperature keeps its meaning."""
         return {name: belief.concentration / belief.mean.shape[1] for name, belief in self.beliefs.items()}
 
+    def kept(self, kept: Mapping[str, Bool[Tensor, " B"]] | None) -> Embedded:
+        """Without what is not `kept`, by row, and without modalities that are not named; None keeps all."""
+        if kept is None:
+            return self
+        present = {
+            name: there & kept.get(name, torch.zeros_like(there)) for name, there in self.present.items()
+        }
+        beliefs = {
+            name: belief._replace(concentration=torch.where(present[name], belief.concentration, 0))
+            for name, belief in self.beliefs.items()
+        }
+        return Embedded(beliefs, present)
+
+    def agreeing(self) -> Embedded:
+        """Concentrations times how far each modality agrees with the others of its row.
+
+        Independent experts on one pose meet, in the mean, at the product of their mean cosines; the share of
+        that which two of them reach, at most 1, is their agreement, and a modality's is the median of its
+        pairs'. One of three or more that is at fault loses its weight, the others keep theirs; of two that
+        contradict each other both lose, alone as before.
+        """
+        beliefs = list(self.beliefs.values())
+        if len(beliefs) < 2:
+            return self
+        mean = torch.stack([belief.mean for belief in beliefs], dim=1)
+        said = torch.stack([belief.mean_cosine() for belief in beliefs], dim=1)
+        there = torch.stack([self.present[name] for name in self.beliefs], dim=1)
+        together = there[:, :, None] & there[:, None]
+        together = together & ~torch.eye(len(beliefs), dtype=torch.bool, device=together.device)
+        least = torch.finfo(said.dtype).tiny
+        share = (mean @ mean.mT) / (said[:, :, None] * said[:, None]).clamp_min(least)
+        share = share.clamp(0, 1).masked_fill(~together, torch.nan).nanquantile(0.5, dim=2).nan_to_num(1.0)
+        weighed = {
+            name: belief._replace(concentration=belief.concentration * share[:, i])
+            for i, (name, belief) in enumerate(self.beliefs.items())
+        }
+        return Embedded(weighed, self.present)
+
     def fused(self, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> VonMisesFisher:
         """What modalities say together, all or those `kept` in each row; zeros where none is there."""
-        parts = []
-        for name, belief in self.beliefs.items():
-            k = belief.concentration
-            parts.append(
-                belief if kept is None else belief._replace(concentration=torch.where(kept[name], k, 0))
-            )
-        return fuse(parts)
+        return fuse(list(self.kept(kept).beliefs.values()))
 
     @classmethod
     def cat(cls, parts: Sequence[Embedded]) -> Embedded:
@@ -58,23 +91,28 @@ class Embedded(NamedTuple):
 class Concentration(nn.Module):
     """How sure an embedding is: D k, with k in (0, most), from the features before they are normalised.
 
-    Softplus of a linear map, bent below its bound: most tanh(softplus / most).
+    Logistic in a linear map, so that far below its bound k grows by factors; it begins at 1.
 
     Args:
         dim: D, the width.
         most: the bound over the width; a mean cosine of about 1 - 1 / (2 most).
+
+    Raises:
+        ValueError: a bound that is not above 1, where it begins.
     """
 
     def __init__(self, dim: int, most: float = 20.0) -> None:
         super().__init__()
+        if most <= 1:
+            raise ValueError(f"most {most:g}: the bound of concentrations over the width must be above 1")
         self.dim, self.most = dim, most
         self.norm, self.out = nn.LayerNorm(dim), nn.Linear(dim, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, features: Float[Tensor, "B dim"]) -> Float[Tensor, " B"]:
-        raw = softplus(self.out(self.norm(features))[:, 0].float())
-        return self.dim * self.most * torch.tanh(raw / self.most).clamp_min(torch.finfo(raw.dtype).tiny)
+        raw = self.out(self.norm(features))[:, 0].float() - math.log(self.most - 1)
+        return self.dim * self.most * torch.sigmoid(raw).clamp_min(torch.finfo(raw.dtype).tiny)
 
 
 class Space(nn.Module):

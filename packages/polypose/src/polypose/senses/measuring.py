@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
@@ -22,6 +22,7 @@ from polypose.senses.faults import FAULTS, faulty
 from polypose.senses.network import TRUTH, Fused, Senses, estimating, shown
 
 Row = dict[str, Any]
+Weighing = Callable[[Embedded], Embedded]
 RANKS = (1, 10)
 BINS, DRAWN = 10, 100
 """Of calibration; and of how many views at most, evenly spaced, hypotheses are drawn."""
@@ -133,7 +134,7 @@ def estimate(
 ) -> Row:
     """3D from some senses fused, of the views that have them all."""
     there, parts = subset(found, senses)
-    fused, truth = network.fuse(parts), test.joints[there]
+    fused, truth = network.fuse(parts.agreeing()), test.joints[there]
     row: Row = {"senses": "+".join(senses), "views": len(truth)}
     row |= _error(network.decode("3d", fused), truth, test.people[there.cpu()], aligned=True)
     cosine = (fused.belief.mean * parts.beliefs[TRUTH].mean).sum(-1)
@@ -158,14 +159,14 @@ def subset(found: Embedded, senses: Sequence[str]) -> tuple[Tensor, Embedded]:
 
 @torch.no_grad()
 def corrupted(network: Senses, found: Embedded, test: HeldOut, batch: int) -> list[Row]:
-    """3D from all senses but the pose while one of them is at fault: fused by concentration and evenly."""
+    """3D from all senses but the pose while one of them is at fault: fused by concentration and agreement,
+    by concentration alone, and evenly."""
     senses = estimating(network.modalities)[-1]
 
-    def error(parts: Embedded, names: Sequence[str], even: bool = False) -> float:
-        there, some = subset(evenly(parts) if even else parts, names)
-        return float(
-            mpjpe_mm(root_relative(network.decode("3d", network.fuse(some))), test.joints[there]).mean()
-        )
+    def error(parts: Embedded, names: Sequence[str], change: Weighing = Embedded.agreeing) -> float:
+        there, some = subset(parts, names)
+        found = network.decode("3d", network.fuse(change(some)))
+        return float(mpjpe_mm(root_relative(found), test.joints[there]).mean())
 
     rows = []
     for name, how in ((name, how) for name in senses for how in FAULTS):
@@ -182,10 +183,11 @@ def corrupted(network: Senses, found: Embedded, test: HeldOut, batch: int) -> li
                 "sense": name,
                 "how": how,
                 "mpjpe_mm": error(bad, senses),
-                "even_mm": error(bad, senses, even=True),
+                "trusting_mm": error(bad, senses, lambda some: some),
+                "even_mm": error(bad, senses, evenly),
                 "without_mm": error(found, rest) if rest else float("nan"),
                 "sound_mm": error(found, senses),
-                "sound_even_mm": error(found, senses, even=True),
+                "sound_even_mm": error(found, senses, evenly),
                 "concentration": float(other.concentration[present[name]].mean()),
                 "sound_concentration": float(found.beliefs[name].concentration[found.present[name]].mean()),
             }
@@ -235,7 +237,7 @@ def lines(tables: Mapping[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...
     keys = {
         "retrieval": ("from", "to", "gallery", "top1", "top10", "mpjpe_mm"),
         "estimate": ("senses", "mpjpe_mm", "low_mm", "high_mm", "pa_mpjpe_mm", "inside_90"),
-        "corrupted": ("sense", "how", "mpjpe_mm", "even_mm", "without_mm", "sound_mm"),
+        "corrupted": ("sense", "how", "mpjpe_mm", "trusting_mm", "even_mm", "without_mm", "sound_mm"),
     }
     titles = ("retrieval between senses", "3D from senses", "3D with one sense at fault")
     for title, (name, header) in zip(titles, keys.items(), strict=True):

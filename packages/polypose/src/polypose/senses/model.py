@@ -83,7 +83,7 @@ class SensesModel(Held[Senses]):
         """The same of views, whose keypoints are "mixed"."""
         rows = torch.arange(len(views)).split(self.settings.batch)
         found = Embedded.cat([self.network(views[some].to(self.device)) for some in rows])
-        fused = self.network.fuse(found)
+        fused = self.network.fuse(found.agreeing())
         turn = (aim(views.camera, views.box).rotation @ views.camera.rotation.mT).to(self.device)
         joints = self.network.decode("3d", fused) @ turn
         by = {

@@ -81,12 +81,9 @@ class Senses(nn.Module):
 
     def fuse(self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> Fused:
         """What the senses that are there say, or those of them that are `kept`; nothing of others."""
-        if kept is not None:
-            kept = {n: there & kept[n] if n in kept else there & False for n, there in found.present.items()}
-        else:
-            kept = found.present
-        mean, concentration = found.fused(kept)
-        senses = torch.stack([kept[name] for name in self.modalities], dim=1)
+        found = found.kept(found.present if kept is None else kept)
+        mean, concentration = found.fused()
+        senses = torch.stack([found.present[name] for name in self.modalities], dim=1)
         count = senses.sum(1)
         subset = (senses * 2 ** torch.arange(len(self.modalities), device=count.device)).sum(1) - 1
         discount = torch.cat([self.discount.new_zeros(1), self.discount[1:]])[(count - 1).clamp_min(0)].exp()
