@@ -27,17 +27,19 @@ Sampler = Literal[
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What training changes in the poses that it draws (`posedata.geometry.shape`). The test is as recorded.
+    """What training changes in the poses that it draws (`posedata.views.virtual.Bodies`). The test is as recorded.
 
     Attributes:
         mirror: share of views that are mirrored, image and all.
         stature: bodies of views without an image are scaled by 1 ± stature.
         bones: and each of their bones, left like right, by 1 ± bones.
+        limbs: share of views without an image whose poses get limbs of others (`posedata.geometry.limbs`).
     """
 
     mirror: Fraction = 0.0
     stature: Fraction = 0.0
     bones: Fraction = 0.0
+    limbs: Fraction = 0.0
 
 
 @dataclass(frozen=True)

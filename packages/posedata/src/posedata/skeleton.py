@@ -97,6 +97,14 @@ class Skeleton:
         return tuple((child, parent) for child, parent in enumerate(self.parents) if parent >= 0)
 
     @cached_property
+    def root_first(self) -> tuple[int, ...]:
+        """All joints, every parent before its children."""
+        order = [self.root]
+        for joint in order:
+            order += [child for child, parent in self.edges if parent == joint]
+        return tuple(order)
+
+    @cached_property
     def mirror(self) -> tuple[int, ...]:
         """Permutation that swaps left and right, derived from the names.
 

@@ -82,7 +82,7 @@ def with_bone_lengths(
     A bone without length has no direction and stays without length.
     """
     made = list(joints.unbind(-2))
-    for joint in _root_first(skeleton):
+    for joint in skeleton.root_first:
         parent = skeleton.parents[joint]
         if parent >= 0:
             bone = torch.nn.functional.normalize(joints[..., joint, :] - joints[..., parent, :], dim=-1)
@@ -154,10 +154,3 @@ def normalise_on_torso(
     size = torso_across(keypoints, skeleton, seen)[..., None, None]
     scaled = (keypoints - centre[..., None, :]) / (2 * size)
     return torch.where(seen[..., None], scaled, 0).masked_fill(size.isnan(), torch.nan)
-
-
-def _root_first(skeleton: Skeleton) -> list[int]:
-    order = [skeleton.root]
-    for joint in order:
-        order += [child for child, parent in skeleton.edges if parent == joint]
-    return order

@@ -24,7 +24,8 @@ def scale_bones(
             raise ValueError(f"{name} are {count}, skeleton {skeleton.name} has {len(skeleton)}")
     out = list(joints.unbind(dim=-2))
     before = joints.unbind(dim=-2)
-    for child, parent in sorted(skeleton.edges, key=lambda edge: _depth(skeleton, edge[0])):
+    for child in skeleton.root_first[1:]:
+        parent = skeleton.parents[child]
         bone = before[child] - before[parent]
         out[child] = out[parent] + bone * factors[..., child, None]
     return torch.stack(out, dim=-2)
@@ -61,8 +62,3 @@ def random_shapes(
     mirror = torch.tensor(skeleton.mirror, device=joints.device)
     own = torch.where(mirror < torch.arange(n, device=joints.device), own[:, mirror], own)
     return scale_bones(joints, skeleton, (1 + bones * own) * (1 + stature * drawn[:, n:]))
-
-
-def _depth(skeleton: Skeleton, joint: int) -> int:
-    parent = skeleton.parents[joint]
-    return 0 if parent < 0 else 1 + _depth(skeleton, parent)

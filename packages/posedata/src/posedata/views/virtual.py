@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.geometry.camera import Camera
+from posedata.geometry.limbs import random_limbs
 from posedata.geometry.shape import random_shapes
 from posedata.skeleton import Skeleton
 from posedata.store.mapped import MappedRows
@@ -21,22 +22,27 @@ from posedata.views.rigs import Rig, sample_cameras
 
 @dataclass(frozen=True)
 class Bodies:
-    """How poses are changed before they are seen: the same movements, of other people.
+    """How poses are changed before they are seen: other movements, of other people.
 
     Attributes:
         mirror: share of poses that are mirrored.
         stature: bodies are scaled by 1 ± stature.
         bones: and each of their bones, left like right, by 1 ± bones.
+        limbs: share of poses that get limbs of others, each with a chance of one half
+            (`posedata.geometry.limbs`).
     """
 
     mirror: float = 0.0
     stature: float = 0.0
     bones: float = 0.0
+    limbs: float = 0.0
 
     def of(
         self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator, frames: int = 1
     ) -> Float[Tensor, "B J 3"]:
         """Poses on bodies drawn for them, one for so many neighbours, which are a clip."""
+        if self.limbs:
+            joints = random_limbs(joints, skeleton, generator, share=self.limbs, frames=frames)
         if self.mirror:
             turned = torch.rand(len(joints) // frames, 1, 1, generator=generator, device=generator.device)
             turned = turned.repeat_interleave(frames, 0)
