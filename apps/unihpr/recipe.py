@@ -27,7 +27,7 @@ Sampler = Literal[
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What training changes in the poses that it draws (`posedata.views.virtual.Bodies`). The test is as recorded.
+    """What training changes in the poses that it draws (`posedata.views.virtual.Bodies`), the test not.
 
     Attributes:
         mirror: share of views that are mirrored, image and all.

@@ -51,6 +51,26 @@ def test_the_power_is_the_one_that_shrinks_what_was_learnt_too_well() -> None:
     assert float(spread.slope[0]) == pytest.approx(0.5, abs=0.07)
 
 
+def test_what_a_new_body_costs_is_added_whatever_was_seen() -> None:
+    """People whose residuals have a further part, of 30 mm along each axis and alike in all poses."""
+    spread, more = Spread(("2d",), DIM, JOINTS), 0.03
+    trained, _ = law(20_000, 0)
+    others = [law(4000, seed) for seed in (1, 2)]
+    for (other, sd), seed in zip(others, (3, 4), strict=True):
+        noise = torch.randn(sd.shape, generator=torch.Generator().manual_seed(seed))
+        other.residual.add_(torch.where(sd > 0, more * noise, 0))
+    (held_out, _), (test, sd) = others
+    fit(spread, {"2d": trained}, {"2d": held_out}, steps=600)
+    assert spread.gap[0, 1:].mean().item() == pytest.approx(more, rel=0.1)
+    with torch.no_grad():
+        found = spread(test.embedding, test.confidence, "2d")[:, 1:]
+    true = torch.hypot(sd, torch.tensor(more))[:, 1:]
+    sure = true < true.quantile(0.2, dim=0)
+    for some in (sure, ~sure):
+        inside = (test.residual[:, 1:].abs() < 1.6449 * found)[some].float().mean()
+        assert 0.88 < inside < 0.92
+
+
 def test_the_seed_decides_and_nothing_else() -> None:
     trained, held_out = {"2d": law(2000, 0)[0]}, {"2d": law(500, 1)[0]}
     first, second = Spread(("2d",), DIM, JOINTS), Spread(("2d",), DIM, JOINTS)

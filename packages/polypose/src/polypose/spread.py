@@ -41,6 +41,7 @@ class Spread(nn.Module):
 
     usual: Tensor
     slope: Tensor
+    gap: Tensor
     stretch: Tensor
 
     def __init__(self, modalities: Sequence[str], dim: int, joints: int) -> None:
@@ -49,12 +50,20 @@ class Spread(nn.Module):
         self.networks = nn.ModuleDict({name: _network(dim + joints, joints) for name in self.modalities})
         self.register_buffer("usual", torch.zeros(len(self.modalities), joints, 3))
         self.register_buffer("slope", torch.ones(len(self.modalities)))
+        self.register_buffer("gap", torch.zeros(len(self.modalities), joints, 3))
         self.register_buffer("stretch", torch.ones(len(self.modalities)))
 
     def forward(
         self, embedding: Float[Tensor, "N dim"], confidence: Float[Tensor, "N J"], modality: str
     ) -> Float[Tensor, "N J 3"]:
         """Metres, along the axes of the encoders' frame."""
+        known = self.known(embedding, confidence, modality)
+        return torch.hypot(known, self.gap[self.modalities.index(modality)])
+
+    def known(
+        self, embedding: Float[Tensor, "N dim"], confidence: Float[Tensor, "N J"], modality: str
+    ) -> Float[Tensor, "N J 3"]:
+        """The part that is learnt of people that the network was trained on, metres."""
         index = self.modalities.index(modality)
         inputs = torch.cat([embedding * math.sqrt(embedding.shape[-1]), confidence], dim=-1)
         log = self.networks[modality](inputs)
@@ -74,8 +83,9 @@ def fit(
 
     Which poses are less sure than others is learnt from those that the network was trained on, of which there
     are many, under a Student's t likelihood; how far off they are, and how much the difference counts, from
-    people it has not seen, by a Gaussian likelihood: a factor a coordinate and one power a modality. Of what
-    they were trained on, networks are surer than they should be.
+    people it has not seen, by a Gaussian likelihood: a factor a coordinate, one power a modality, and a gap a
+    coordinate, whose square is added to the variance. Of what they were trained on, networks are surer than
+    they should be; and what a body is that they have not seen costs the same however well it is seen.
 
     Args:
         trained: estimates of people that the network was trained on, by modality.
@@ -103,12 +113,13 @@ def _learn(spread: Spread, modality: str, found: Estimates, steps: int, batch: i
     network, index = spread.networks[modality], spread.modalities.index(modality)
     spread.usual[index] = found.residual.square().mean(0).sqrt()
     spread.slope[index] = 1.0
+    spread.gap[index] = 0.0
     network.train()
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.1)
     moves = spread.usual[index] > 0
     for _ in range(steps):
         rows = torch.randint(len(found.residual), (batch,))
-        sd = spread(found.embedding[rows], found.confidence[rows], modality)[:, moves]
+        sd = spread.known(found.embedding[rows], found.confidence[rows], modality)[:, moves]
         square = (found.residual[rows][:, moves] / sd).square()
         loss = (sd.log() + 1.5 * torch.log1p(square / 2)).mean()
         optimiser.zero_grad()
@@ -118,22 +129,30 @@ def _learn(spread: Spread, modality: str, found: Estimates, steps: int, batch: i
 
 
 def _scale(spread: Spread, modality: str, found: Estimates) -> None:
-    """The power by a section search, the factors in closed form for each power."""
+    """Factors, power and gaps by maximum likelihood; L-BFGS from a power of 1 and a gap that is a third."""
     index = spread.modalities.index(modality)
     with torch.no_grad():
-        sd = spread(found.embedding, found.confidence, modality)
+        sd = spread.known(found.embedding, found.confidence, modality)
     moves = spread.usual[index] > 0
-    log = torch.where(moves, sd / spread.usual[index].where(moves, 1), 1).log()[:, moves].double()
+    log = (sd[:, moves] / spread.usual[index][moves]).log().double()
     square = found.residual[:, moves].double().square()
+    least = square.mean(0).sqrt().clamp(min=1e-9)
+    factor, gap = torch.zeros_like(least).requires_grad_(), torch.full_like(least, -1.1).requires_grad_()
+    power = torch.ones((), dtype=torch.float64, requires_grad=True)
 
-    def cost(power: float) -> float:
-        factor = (square * (-2 * power * log).exp()).mean(0).clamp(min=1e-18)
-        return float((factor.log() / 2 + power * log).mean())
+    def variance() -> Tensor:
+        return least.square() * ((2 * (factor + power * log)).exp() + (2 * gap).exp())
 
-    low, high = 0.0, 2.0
-    for _ in range(40):  # the cost is convex
-        third = (high - low) / 3
-        low, high = (low, high - third) if cost(low + third) < cost(high - third) else (low + third, high)
-    power = (low + high) / 2
-    spread.slope[index] = power
-    spread.usual[index][moves] = (square * (-2 * power * log).exp()).mean(0).sqrt().to(spread.usual)
+    optimiser = torch.optim.LBFGS([factor, gap, power], max_iter=100, line_search_fn="strong_wolfe")
+
+    def cost() -> Tensor:
+        optimiser.zero_grad()
+        expected = variance()
+        loss = (expected.log() + square / expected).mean() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(cost)
+    spread.slope[index] = float(power.detach())
+    spread.usual[index][moves] = (least * factor.detach().exp()).to(spread.usual)
+    spread.gap[index][moves] = (least * gap.detach().exp()).to(spread.gap)
