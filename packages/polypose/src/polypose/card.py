@@ -32,14 +32,15 @@ def write_card(path: Path, rows: Sequence[dict[str, Any]], weights: Path) -> Non
 
 
 def _numbers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield "| cameras | | views | people | MPJPE | 95 % | PA | 50 | 80 | 90 |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield "| cameras | | views | people | MPJPE | 95 % | PA | N | 50 | 80 | 90 |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
         if "by" not in row:
             held = " | ".join(f"{row[f'inside_{level}']:.0%}" for level in (50, 80, 90))
             of = f"{row['rig']} | {BRANCHES[row['branch']]} | {row['views']} | {row['people']}"
             between = f"{row['low_mm']:.1f} to {row['high_mm']:.1f}"
-            yield f"| {of} | {row['mpjpe_mm']:.1f} | {between} | {row['pa_mpjpe_mm']:.1f} | {held} |"
+            aligned = f"{row['pa_mpjpe_mm']:.1f} | {row['n_mpjpe_mm']:.1f}"
+            yield f"| {of} | {row['mpjpe_mm']:.1f} | {between} | {aligned} | {held} |"
 
 
 def _ranges(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

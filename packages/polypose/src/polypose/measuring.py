@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from posedata.scoring import breakdown
-from posedata.scoring.metrics import best_of, epe_px, mpjpe_mm, pa_mpjpe_mm, pck
+from posedata.scoring.metrics import best_of, epe_px, mpjpe_mm, n_mpjpe_mm, pa_mpjpe_mm, pck
 from posedata.scoring.people import interval_by_person
 from posedata.scoring.retrieval import relative_errors
 from posedata.views import get_rig, sample_cameras
@@ -150,12 +150,12 @@ def estimates(network: UniHPR, modality: Modality, samples: Sequence[Sample], ba
 
 
 @torch.no_grad()
-def branch_errors(network: UniHPR, modality: Modality, sample: Sample, batch: int) -> Float[Tensor, "2 B"]:
-    """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
+def branch_errors(network: UniHPR, modality: Modality, sample: Sample, batch: int) -> Float[Tensor, "3 B"]:
+    """MPJPE, PA-MPJPE and N-MPJPE of every view, mm, relative to the root."""
     embedding = embed(network, sample, batch, (modality,))[modality]
     predicted = decode(network, embedding, modality, batch)
     predicted = predicted - predicted[:, :1]
-    return torch.stack([mpjpe_mm(predicted, sample.joints), pa_mpjpe_mm(predicted, sample.joints)])
+    return torch.stack([error(predicted, sample.joints) for error in (mpjpe_mm, pa_mpjpe_mm, n_mpjpe_mm)])
 
 
 @torch.no_grad()
@@ -168,7 +168,7 @@ def branch_row(
         sample: poses relative to the root.
         people: whose view each is.
     """
-    errors, aligned = branch_errors(network, modality, sample, batch)
+    errors, aligned, scaled = branch_errors(network, modality, sample, batch)
     some = _some(sample)
     embedding = embed(network, some, batch, (modality,))[modality]
     sure, truth = sureness(some, modality), some.joints
@@ -183,6 +183,7 @@ def branch_row(
         "low_mm": low,
         "high_mm": high,
         "pa_mpjpe_mm": float(aligned.mean()),
+        "n_mpjpe_mm": float(scaled.mean()),
         **inside(hypotheses, truth),
         "joint_inside_90_least": min(joints),
         "joint_inside_90_most": max(joints),
