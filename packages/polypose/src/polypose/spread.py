@@ -149,7 +149,7 @@ def _scale(spread: Spread, modality: str, found: Estimates) -> None:
         optimiser.zero_grad()
         expected = variance()
         loss = (expected.log() + square / expected).mean() / 2
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     optimiser.step(cost)
