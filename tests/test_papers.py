@@ -139,7 +139,7 @@ def test_a_run_of_the_recipe_paper_trains_and_is_tested_on_the_papers_people(fol
     data = opened(folder).data
     assert isinstance(data, TrainingData)
     assert (plain.data.views, plain.data.keypoints, plain.data.split) == ("recorded", "cpn", None)
-    assert data.recorded_share == 1
+    assert data.views.recorded == 1
     store = data.source.store
 
     def people(rows: np.ndarray) -> set[str]:

@@ -8,6 +8,7 @@ from polypose.config import ModelConfig
 from polypose.senses.config import SpaceConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.source import PoseSource
+from posedata.views.bodies import Bodies
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
@@ -23,21 +24,6 @@ Sampler = Literal[
     "predictor_corrector",
     "mode_seeking",
 ]
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """What training changes in the poses that it draws (`posedata.geometry.shape`). The test is as recorded.
-
-    Attributes:
-        mirror: share of views that are mirrored, image and all.
-        stature: bodies of views without an image are scaled by 1 ± stature.
-        bones: and each of their bones, left like right, by 1 ± bones.
-    """
-
-    mirror: Fraction = 0.0
-    stature: Fraction = 0.0
-    bones: Fraction = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,8 @@ class DataConfig(PoseSource):
         order: of training views with an image: `random` from all, or as a `stream` of the store's shards
             (`posedata.views.order`), for pictures that are larger than memory or lie elsewhere.
         mapped: read training poses from disk as they are drawn, instead of keeping them on the device.
-        augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).
+        augment: what training changes in the poses that it draws, and the test does not; SimpleBaseline does
+            without (`baseline.augment`).
     """
 
     views: Literal["virtual", "recorded", "both"] = "virtual"
@@ -82,7 +69,7 @@ class DataConfig(PoseSource):
     workers: Positive = 2
     order: Literal["random", "stream"] = "random"
     mapped: bool = False
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Bodies = field(default_factory=Bodies)
 
 
 @dataclass(frozen=True)
