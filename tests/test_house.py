@@ -20,7 +20,18 @@ ROOMS = (
     *("lazy", "errors", "terminal", "processes", "sharing", "machine", "ranges", "writing", "html"),
     *("open3d_loader", "_trees", "skeleton", "figures", "arrays", "geometry", "store", "stature"),
     *("orientation", "plausible", "keypoints", "keypoint_files", "views", "readers", "detect", "scoring"),
-    *("metrics", "prepare", "inspection", "synthetic", "source", "splits", "hand_source", "results", "cli"),
+    *(
+        "metrics",
+        "prepare",
+        "inspection",
+        "synthetic",
+        "source",
+        "splits",
+        "hand_source",
+        "results",
+        "records",
+        "cli",
+    ),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

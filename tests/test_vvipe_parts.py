@@ -15,7 +15,6 @@ from poseenc.hit_rules import HitRules
 from poseenc.hits import hit_rates, nearest_2d, retrieval
 from poseenc.seen import Normalised
 from poseenc.vvipe import VVIPE
-from posetrain.ablation import spread, summarise
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from vvipe.data import TRAIN, TrainingData, open_data
 from vvipe.recipe import AugmentConfig
@@ -212,12 +211,3 @@ def test_pr_vipe_prefers_embeddings_that_tell_poses_apart(data: TrainingData, tm
         losses.append(float(values["triplet"].detach()))
     assert math.log(2) > losses[0] > 0
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
-
-
-def test_seeds_are_summed_up_as_mean_and_deviation() -> None:
-    records = [{"m": "a", "seed": s, "x": v} for s, v in enumerate((1.0, 2.0, 3.0))]
-    assert summarise([*records, {"m": "b", "seed": 0, "x": 5.0}], ("m",)) == [
-        {"m": "a", "x": "2.0 ± 1.0"},
-        {"m": "b", "x": 5.0},
-    ]
-    assert spread([4.25]) == 4.25
