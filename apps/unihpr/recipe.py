@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from polypose.config import ModelConfig
+from polypose.config import EvaluationConfig, ModelConfig
 from polypose.senses.config import SpaceConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.source import PoseSource
@@ -13,17 +13,6 @@ from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
-Sampler = Literal[
-    "dpmpp_2m_sde",
-    "dpmpp_2m",
-    "heun",
-    "euler",
-    "flow",
-    "euler_maruyama",
-    "reverse_diffusion",
-    "predictor_corrector",
-    "mode_seeking",
-]
 
 
 @dataclass(frozen=True)
@@ -136,23 +125,6 @@ class SensesConfig:
     left_out: NonNegative = 0.5
     decode: NonNegative = 2.0
     likelihood: NonNegative = 0.5
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """What `evaluate` does besides the posterior mean of every test view.
-
-    Attributes:
-        hypotheses: poses sampled a view for best-of-S.
-        sampler, sampler_steps: of the decoder.
-        neighbours: frames to either side of the true pose left out of the gallery in the second row.
-    """
-
-    hypotheses: Positive = 10
-    sampler: Sampler = "dpmpp_2m_sde"
-    sampler_steps: Positive = 7
-    neighbours: Count = 30
-    batch: Positive = 512
 
 
 @dataclass(frozen=True)
