@@ -21,11 +21,11 @@ from polypose.network import Modality
 from polypose.samples import Sample
 from posedata.cli import app as posedata_app
 from posedata.scoring.protocols import H36M_TEST, H36M_TRAIN, HitProtocol, PoseProtocol, get_protocol
+from posedata.splits import Elsewhere
 from posedata.store import PoseStore
 from posedata.views.recorded import moments
 from posetrain.lifecycle import Trained, open_run
 from posetrain.recipe import load_recipe
-from posetrain.task import Elsewhere
 from typer.testing import CliRunner
 from unihpr.data import POSE, TrainingData
 from unihpr.recipe import RECIPES, Recipe

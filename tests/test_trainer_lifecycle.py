@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from posedata.splits import Elsewhere
 from posetrain.ablation import Variants, ablate, over_keys
 from posetrain.commands import add_baseline, task_app
 from posetrain.errors import plain_errors
 from posetrain.lifecycle import measure, measure_beside, open_run, save_results, train
 from posetrain.recipe import changed
 from posetrain.runs import Run
-from posetrain.task import Elsewhere
 from trainer_task import Recipe, Toy, toy, weight
 from typer.testing import CliRunner
 

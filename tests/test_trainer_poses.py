@@ -15,9 +15,8 @@ import vvipe.data
 import vvipe.recipe
 from posedata.inspection.examine import examine
 from posedata.source import SyntheticPeople, check_poses, open_poses
-from posedata.splits import part_rows, split_poses
+from posedata.splits import Elsewhere, part_rows, split_poses
 from posedata.store import PoseStore, write_store
-from posetrain.task import Elsewhere
 
 OWN_MM = Path(__file__).resolve().parents[1] / "../shared/cases/train_own_mm"
 

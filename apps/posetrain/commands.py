@@ -5,11 +5,12 @@ Nothing heavy is imported before a command's arguments are known to be right.
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 
 from posetrain.errors import plain_errors
 from posetrain.options import (
@@ -34,7 +35,7 @@ from posetrain.options import (
     print_recipe,
     print_table,
 )
-from posetrain.task import About, Elsewhere, Metrics, Row, Scored, Table
+from posetrain.task import About, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:
     from posetrain.lifecycle import Trained
@@ -202,14 +203,13 @@ def add_baseline(app: typer.Typer, about: About) -> None:
     _add(app, baseline, f"Train {about.label} on a recipe's data and measure it, to compare with.")
 
 
-def add_release(
-    app: typer.Typer, about: About, name: str, results: str, write: Callable[[Path, Any, Path, Path], Table]
-) -> None:
+def add_release(app: typer.Typer, about: About, name: str, results: str, module: str) -> None:
     """`release`: the weights that polypose ships.
 
     Args:
         name, results: of the weights, and of the file of results.
-        write: given a model's run or file, the recipe, the weights and the results to write; what to show.
+        module: whose `release` writes them, given a model's run or file, the recipe, the weights and the
+            results to write; returns what to show.
     """
     file = Path(f"docs/results/{results}.json")
 
@@ -231,6 +231,7 @@ def add_release(
         recipe, run = load_named(about, "release", set_), runs / about.run_name("release")
         if from_ is None and not (run / "metrics.json").is_file():
             run_training(about.load(), recipe, run, "resume")
+        write = import_module(module).release
         print_table(*write(from_ or run, recipe, weights, json or file))
         console.print(f"{weights}, {json}")
 

@@ -1,7 +1,7 @@
 """The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from posetrain.commands import add_baseline, add_release, task_app
@@ -25,7 +25,6 @@ from posetrain.options import (
     print_hits,
     print_table,
 )
-from posetrain.task import Table
 
 from unihpr.recipe import ABOUT, BASELINE
 
@@ -164,13 +163,7 @@ def board(
     print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries).run(json))
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from unihpr.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "unihpr", "release", _release)
+add_release(app, ABOUT, "unihpr", "release", "unihpr.release")
 
 
 if __name__ == "__main__":

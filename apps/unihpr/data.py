@@ -12,8 +12,8 @@ import torch
 from polypose.samples import Frame, Sample
 from polypose.standings import seen_clips
 from posedata.skeleton import get_skeleton
-from posedata.source import check_poses, open_poses
-from posedata.splits import PARTS, Part, evenly, part_rows, split_poses
+from posedata.source import open_poses
+from posedata.splits import PARTS, Elsewhere, Part, evenly, part_rows, split_poses, whole_rows
 from posedata.store import PoseStore
 from posedata.synthetic.filming import photograph
 from posedata.terminal import print_line
@@ -24,7 +24,6 @@ from posedata.views.mixed import MixedViews, Share
 from posedata.views.noise import DetectorNoise
 from posedata.views.rows import StoreRows, by_detector, recorded_rows
 from posedata.views.virtual import VirtualViews
-from posetrain.task import Elsewhere
 from torch import Tensor
 
 from unihpr.recipe import DataConfig
@@ -90,14 +89,11 @@ def open_test(config: DataConfig, place: Elsewhere, part: str, say: Say = print_
     Raises:
         ValueError, FileNotFoundError: there is no such store or part, or nothing whole in it.
     """
-    poses = PoseStore.open(place.store)
-    check_poses(poses, place.store, True, say)
-    rows = place.rows(poses, part)
+    poses, rows = place.open(part, say=say)
     if (place.views or ("recorded" if "camera" in poses else "virtual")) == "recorded":
         found = recorded_rows(poses, rows, POSE, place.keypoints, say)
         return Data(replace(found, rows=evenly(found.rows, config.test_images)), config, place.keypoints)
-    if "valid" in poses:
-        rows = rows[poses.column("valid")[rows].all(axis=1)]
+    rows = whole_rows(poses, rows)
     if not len(rows):
         raise ValueError(f"{place.store}: no pose of part {part!r} has all joints valid; name other people")
     return Data(_rendered(config, poses, evenly(rows, config.test_images), "test", say), config)

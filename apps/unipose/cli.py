@@ -1,7 +1,7 @@
 """The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from posetrain.commands import (
@@ -24,7 +24,6 @@ from posetrain.options import (
     SplitOption,
     console,
 )
-from posetrain.task import Table
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import ABOUT
@@ -136,13 +135,7 @@ def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Pa
     tell_scored(told(evaluate_protocol(protocol, predictions, truth), truth.name), json)
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from unipose.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "depth", "depth_release", _release)
+add_release(app, ABOUT, "depth", "depth_release", "unipose.release")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ from jaxtyping import Int
 from pointcloud_weak.clips import Clips
 from pointcloud_weak.isolated import open_clips
 from posedata.detect import KeypointSource
-from posedata.source import check_poses, open_poses
-from posedata.splits import PARTS, Part, part_rows, split_poses
+from posedata.source import open_poses
+from posedata.splits import PARTS, Elsewhere, Part, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.synthetic import film
 from posedata.terminal import print_line
 from posedata.views import choose_clips, windows
 from posedata.views.noise import DetectorNoise
-from posetrain.task import Elsewhere
 
 from unipose.recipe import DataConfig
 
@@ -73,9 +72,8 @@ def open_test(
         ValueError, FileNotFoundError: there is no such store or part, or no clip in it.
     """
     seen = replace(config, format="rgbd", path=place.store, split=place.split)
-    source = PoseStore.open(place.store)
-    check_poses(source, place.store, True, say)
-    clips = windows(source, place.rows(source, part), config.frames, config.test_clips, config.stride)
+    source, rows = place.open(part, say=say)
+    clips = windows(source, rows, config.frames, config.test_clips, config.stride)
     return ClipTest(seen, isolated(source, clips, seen, part, say))
 
 

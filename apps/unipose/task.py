@@ -23,7 +23,7 @@ from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import Teacher
 from posedata.scoring.pose_files import Poses, joint_rows, pose_protocol, score_methods, table_rows
 from posedata.sharing import processes
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 from posedata.terminal import print_line
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
@@ -31,7 +31,7 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES

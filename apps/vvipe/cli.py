@@ -1,7 +1,7 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from posetrain.commands import add_release, load_named, task_app
@@ -25,7 +25,6 @@ from posetrain.options import (
     print_hits,
     print_table,
 )
-from posetrain.task import Table
 
 from vvipe.recipe import ABOUT
 
@@ -157,13 +156,7 @@ def generate(
     console.print(f"{out}: joints {shape}")
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from vvipe.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "vvipe", "vvipe_release", _release)
+add_release(app, ABOUT, "vvipe", "vvipe_release", "vvipe.release")
 
 
 if __name__ == "__main__":

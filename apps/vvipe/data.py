@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from posedata.source import check_poses, open_poses, require_skeleton
-from posedata.splits import Part, evenly, part_rows, split_poses
+from posedata.source import open_poses
+from posedata.splits import Elsewhere, Part, evenly, part_rows, split_poses, whole_rows
 from posedata.store import PoseStore
 from posedata.terminal import print_line
 from posedata.views.batch import TRUE
@@ -18,7 +18,7 @@ from posedata.views.noise import DetectorNoise
 from poseenc.canonical import POSE, Body
 from poseenc.hits import TestSet
 from poseenc.pose_views import PoseViews, TaughtPoses
-from posetrain.task import Elsewhere, Say
+from posetrain.task import Say
 
 from vvipe.recipe import DataConfig
 
@@ -131,12 +131,7 @@ def open_test(
     Raises:
         ValueError, FileNotFoundError: there is no such store or part, or nobody whole in it.
     """
-    store = PoseStore.open(place.store)
-    require_skeleton(store, POSE.name)
-    check_poses(store, place.store, True, say)
-    rows = place.rows(store, part)
-    if "valid" in store:
-        rows = rows[store.column("valid")[rows].all(axis=1)]
+    store, rows = place.open(part, POSE.name, say)
     named = "cameras" in store.meta and "camera" in store
     seen = replace(
         config,
@@ -144,7 +139,7 @@ def open_test(
         keypoints="detector" if place.keypoints else "exact",
         detector=place.keypoints or config.detector,
     )
-    return Data(seen, store, rows, body, device)
+    return Data(seen, store, whole_rows(store, rows), body, device)
 
 
 def _hash(*parts: object) -> str:

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polypose.config import Frame
 from polypose.network import POSE_SKELETON
-from polypose.peers import Peer
+from polypose.peers import PEERS, Peer
 from polypose.samples import Sample
 
 Metrics = dict[str, Any]
@@ -151,6 +151,20 @@ def spreads(seeds: Sequence[Metrics]) -> Iterator[Metrics]:
         if part in seeds[0]:
             scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
             yield {"spread": name} | scores
+
+
+def row(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
+    """A lifter's row: what it is, what it was given, what it is worth."""
+    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
+    found: Metrics = {"lifter": name, "method": entry.label, "source": entry.source, **given}
+    found["views"] = found["steps"] * found["batch"]
+    return found | standing(seeds, whose)
+
+
+def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's rows of what it draws, none where it does not."""
+    about = {"lifter": name, "method": PEERS[name].label, "evaluations": PEERS[name].evaluations}
+    return (about | each for each in spreads(seeds))
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:

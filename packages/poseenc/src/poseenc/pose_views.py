@@ -177,12 +177,14 @@ class TaughtPoses:
         return PoseBatch(self.poses(align)[rows[kept]], seen[kept])
 
     def _fresh(self, joints: Tensor, augment: CameraAugmentation, generator: torch.Generator) -> Normalised:
-        angles = {"elevation": _radians(augment.elevation), "roll": _radians(augment.roll)}
+        elevation, roll = _radians(augment.elevation), _radians(augment.roll)
         if augment.cameras == "near":
-            points = random_views(self.body.own(joints), generator, **angles, depth=augment.depth)
+            own, depth = self.body.own(joints), augment.depth
+            points = random_views(own, generator, elevation=elevation, roll=roll, depth=depth)
             sure = torch.ones_like(points[..., :1])
             return Normalised.of(read_keypoints(torch.cat([points, sure], dim=-1), POSE))
-        rig = Rig(**angles, distance=augment.distance, focal=augment.focal, target_jitter=0.2)
+        distance, focal = augment.distance, augment.focal
+        rig = Rig(elevation=elevation, roll=roll, distance=distance, focal=focal, target_jitter=0.2)
         return see(joints, sample_cameras(joints, rig, generator), generator, self.noise, augment.noise)
 
 

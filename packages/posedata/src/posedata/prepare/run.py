@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from posedata.errors import one_line
+from posedata.lock import lock
 from posedata.prepare.finish import finish
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
 from posedata.processes import can_leave, in_processes
@@ -282,10 +283,6 @@ def _remove_unfinished(work: Path) -> None:
 
 def _lock(file: IO[str], out: Path) -> None:
     try:
-        import fcntl
-    except ImportError:  # Windows: two runs at once are the user's to avoid
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except BlockingIOError:
         raise ValueError(f"{out}: another prepare is writing it; wait, or choose another name") from None
