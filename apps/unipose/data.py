@@ -27,30 +27,22 @@ FILMED = "h36m17"
 
 
 @dataclass(frozen=True)
-class ClipTest:
-    """Clips to measure on, and the data section that gave them."""
+class ClipSplit:
+    """Clips to measure on and, of a run's own data, clips of other people to train on.
+
+    Attributes:
+        config: the data section that gave them.
+    """
 
     config: DataConfig
     test: Clips
+    train: Clips | None = None
 
     @property
     def fingerprint(self) -> str:
         """Of the stores of people that the clips are."""
-        parts = [clips.store.fingerprint for clips in self._clips()]
+        parts = [clips.store.fingerprint for clips in (self.train, self.test) if clips is not None]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
-
-    def _clips(self) -> tuple[Clips, ...]:
-        return (self.test,)
-
-
-@dataclass(frozen=True)
-class ClipSplit(ClipTest):
-    """And clips to train on, of different people."""
-
-    train: Clips
-
-    def _clips(self) -> tuple[Clips, ...]:
-        return (self.train, self.test)
 
 
 def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> ClipSplit:
@@ -65,7 +57,7 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Clip
 
 def open_test(
     config: DataConfig, place: Elsewhere, part: Part, say: Callable[[str], None] = print_line
-) -> ClipTest:
+) -> ClipSplit:
     """Clips of recorded RGB-D to measure a run on, with the run's own kind of 2D joints.
 
     Raises:
@@ -74,7 +66,7 @@ def open_test(
     seen = replace(config, format="rgbd", path=place.store, split=place.split)
     source, rows = place.open(part, say=say)
     clips = windows(source, rows, config.frames, config.test_clips, config.stride)
-    return ClipTest(seen, isolated(source, clips, seen, part, say))
+    return ClipSplit(seen, isolated(source, clips, seen, part, say))
 
 
 def open_part(

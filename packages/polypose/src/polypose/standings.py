@@ -130,9 +130,11 @@ def cost(lifter: Peer, sample: Sample) -> Metrics:
     }
 
 
-def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
-    """A lifter's numbers: means over its seeds, and the intervals of its errors by person."""
-    found: Metrics = {}
+def row(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
+    """A lifter's row: what it is, what it was given; means over its seeds, and the intervals by person."""
+    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
+    found: Metrics = {"lifter": name, "method": entry.label, "source": entry.source, **given}
+    found["views"] = found["steps"] * found["batch"]
     for place in ("test", *UNSEEN):
         prefix = "" if place == "test" else f"{place}_"
         for key in ("mpjpe_mm", "pa_mpjpe_mm"):
@@ -141,30 +143,18 @@ def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
         found |= {f"{prefix}low_mm": low, f"{prefix}high_mm": high}
     if len(seeds) > 1:
         found["seeds_sd_mm"] = float(torch.tensor([m["test"]["mpjpe_mm"] for m in seeds]).std())
-    found |= {key: mean(m[key] for m in seeds) for key in COSTS}
-    return found
-
-
-def spreads(seeds: Sequence[Metrics]) -> Iterator[Metrics]:
-    """A lifter's hypotheses, `spread` as drawn and calibrated: means over seeds; none that does not draw."""
-    for part, name in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
-        if part in seeds[0]:
-            scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
-            yield {"spread": name} | scores
-
-
-def row(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
-    """A lifter's row: what it is, what it was given, what it is worth."""
-    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
-    found: Metrics = {"lifter": name, "method": entry.label, "source": entry.source, **given}
-    found["views"] = found["steps"] * found["batch"]
-    return found | standing(seeds, whose)
+    return found | {key: mean(m[key] for m in seeds) for key in COSTS}
 
 
 def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
-    """A lifter's rows of what it draws, none where it does not."""
-    about = {"lifter": name, "method": PEERS[name].label, "evaluations": PEERS[name].evaluations}
-    return (about | each for each in spreads(seeds))
+    """A lifter's rows of what it draws, `spread` as drawn and calibrated, none where it does not: means over
+    its seeds."""
+    entry = PEERS[name]
+    about = {"lifter": name, "method": entry.label, "evaluations": entry.evaluations}
+    for part, told in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
+        if part in seeds[0]:
+            scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
+            yield {**about, "spread": told, **scores}
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:
