@@ -8,7 +8,7 @@ import torch
 from posedata.geometry.canonical import bone_lengths
 from posedata.geometry.limbs import LIMBS, exchange_limbs, random_limbs
 from posedata.skeleton import get_skeleton
-from posedata.views.virtual import Bodies
+from posedata.views.bodies import Bodies
 
 H36M = get_skeleton("h36m17")
 ARM = [H36M.index(f"left_{part}") for part in ("shoulder", "elbow", "wrist")]
