@@ -23,7 +23,7 @@ class Bodies:
         mirror: share of poses that are mirrored; of views with a picture, picture and all.
         stature: bodies of views without a picture are scaled by 1 ± stature.
         bones: and each of their bones, left like right, by 1 ± bones.
-        limbs: share of views without a picture whose poses get limbs of others, each with a chance of one half
+        limbs: share of views without a picture whose poses get limbs of others, each with a chance of a half
             (`posedata.geometry.limbs`).
     """
 
