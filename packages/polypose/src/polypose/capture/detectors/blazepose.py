@@ -30,7 +30,9 @@ _HELD, _NEW = 0.5, 0.75
 _SAME = 0.15
 """Distance of two crops' centres, in sides, below which they are of one person."""
 _CLOSE = 0.12
-"""Mean distance of landmarks, in sides of the crop, below which two are one person."""
+"""Mean distance of landmarks, in sides of the crop, below which two about the same hips are one person."""
+_WAITS = 32
+"""Pictures for which a crop that read somebody else is tried again where it was."""
 _EVERY = 4
 """Pictures from one look for newcomers to the next."""
 _MOST = 12
@@ -61,24 +63,34 @@ class BlazePose:
         self._landmarks = Network(landmarks, threads)
         self._most = most
         self._regions: list[Region] = []
+        self._hidden: list[tuple[Region, int]] = []
         self._since = -1
 
     @property
     def memory(self) -> np.ndarray:
-        """(1 + P, 4): how long ago newcomers were looked for, then the regions."""
-        return np.array([(self._since, 0, 0, 0), *self._regions], np.float64)
+        """(1 + P, 5): how long ago newcomers were looked for; the regions, and pictures that each still waits."""
+        known = [(*region, 0) for region in self._regions]
+        hidden = [(*region, waits) for region, waits in self._hidden]
+        return np.array([(self._since, 0, 0, 0, 0), *known, *hidden], np.float64)
 
     @memory.setter
     def memory(self, values: np.ndarray) -> None:
-        first, *regions = values.tolist() if len(values) else [(-1.0, 0, 0, 0)]
-        self._since, self._regions = int(first[0]), [Region(*region) for region in regions]
+        first, *rows = values.tolist() if len(values) else [[-1.0]]
+        self._since = int(first[0])
+        self._regions = [Region(*row) for *row, waits in rows if not waits]
+        self._hidden = [(Region(*row), int(waits)) for *row, waits in rows if waits]
 
     def detect(self, image: np.ndarray) -> Detections:
         """Everybody in the next picture of a film, (H, W, 3) uint8 RGB."""
         known = self._read(image, self._regions)
         lost = len(known) < len(self._regions)
-        people = known + self._read(image, self._newcomers(image, known, lost), _NEW)
-        people = _distinct(people)[: self._most]
+        new = self._read(image, self._newcomers(image, known, lost), _NEW)
+        back = self._read(image, [region for region, waits in self._hidden if waits % _EVERY == 0], _NEW)
+        people = [*known, *new, *back]
+        gone = _mistaken(people)
+        self._hidden = [(region, waits - 1) for region, waits in self._hidden if waits > 1]
+        self._hidden += [(one.region, _WAITS) for i, one in enumerate(known) if i in gone]
+        people = [person for i, person in enumerate(people) if i not in gone][: self._most]
         self._regions = [person.next for person in people]
         if not people:
             return Detections.none(33)
@@ -146,6 +158,11 @@ class _Person(NamedTuple):
     region: Region
     points: np.ndarray
     next: Region
+
+    @property
+    def jump(self) -> float:
+        """From its crop to where its hips are, in sides of the crop."""
+        return float(np.hypot(self.next.x - self.region.x, self.next.y - self.region.y)) / self.region.side
 
 
 class Network:
@@ -258,15 +275,23 @@ def _alike(one: Region, other: Region) -> bool:
     return float(np.hypot(one.x - other.x, one.y - other.y)) < _SAME * max(one.side, other.side)
 
 
-def _distinct(people: list[_Person]) -> list[_Person]:
-    """Of crops that read the same person, the surest; in the order they came."""
+def _mistaken(people: list[_Person]) -> set[int]:
+    """Of crops that read the same person those that jumped there from farther, by number; late ones before.
+
+    Two who stand in each other's way may share limbs and are still two while their hips are apart.
+    """
     gone: set[int] = set()
     for i, one in enumerate(people):
         for j in range(i + 1, len(people)):
             other = people[j]
-            weight = one.points[:, 2] * other.points[:, 2]
-            apart = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1)
-            mean = (weight * apart).sum() / max(weight.sum(), 1e-9)
-            if mean < _CLOSE * min(one.next.side, other.next.side):
-                gone.add(j if one.score >= other.score else i)
-    return [person for i, person in enumerate(people) if i not in gone]
+            if not gone & {i, j} and _alike(one.next, other.next) and _together(one, other):
+                gone.add(j if one.jump <= other.jump else i)
+    return gone
+
+
+def _together(one: _Person, other: _Person) -> bool:
+    """Whether the landmarks of two are in the same places."""
+    weight = one.points[:, 2] * other.points[:, 2]
+    apart = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1)
+    mean = (weight * apart).sum() / max(weight.sum(), 1e-9)
+    return bool(mean < _CLOSE * min(one.next.side, other.next.side))
