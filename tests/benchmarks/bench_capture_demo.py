@@ -74,7 +74,7 @@ class WithWorld:
         """Everybody."""
         found = self._detector.detect(image)
         worlds = [np.zeros((0, 33, 3))]
-        for region in (Region(*row) for row in self.memory[1:].tolist()):
+        for region in (Region(*row) for *row, waits in self.memory[1:].tolist() if not waits):
             crop = cut(image, region, CROP).astype(np.float32) / 255
             x, y, z = self._landmarks(crop)[4].reshape(39, 3)[:33].T
             cos, sin = np.cos(region.turn), np.sin(region.turn)

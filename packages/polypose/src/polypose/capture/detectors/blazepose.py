@@ -29,8 +29,9 @@ _HELD, _NEW = 0.5, 0.75
 """Score of the landmark network above which a crop holds a person, and one who was not there before."""
 _SAME = 0.15
 """Distance of two crops' centres, in sides, below which they are of one person."""
-_CLOSE = 0.12
-"""Mean distance of landmarks, in sides of the crop, below which two about the same hips are one person."""
+_CLOSE, _HIPS = 0.12, 0.1
+"""Mean distance of landmarks, and that of hips, in sides of crops, below which two readings are of one person
+(of two people who hide each other: hips 0.095 apart and more; of one person read from two crops: 0.09)."""
 _WAITS = 32
 """Pictures for which a crop that read somebody else is tried again where it was."""
 _EVERY = 4
@@ -91,6 +92,8 @@ class BlazePose:
         self._hidden = [(region, waits - 1) for region, waits in self._hidden if waits > 1]
         self._hidden += [(one.region, _WAITS) for i, one in enumerate(known) if i in gone]
         people = [person for i, person in enumerate(people) if i not in gone][: self._most]
+        seen = [person.region for person in people]
+        self._hidden = [(region, waits) for region, waits in self._hidden if region not in seen]
         self._regions = [person.next for person in people]
         if not people:
             return Detections.none(33)
@@ -270,9 +273,9 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(values, -60, 60)))
 
 
-def _alike(one: Region, other: Region) -> bool:
+def _alike(one: Region, other: Region, least: float = _SAME) -> bool:
     """Whether two crops are about the same hips."""
-    return float(np.hypot(one.x - other.x, one.y - other.y)) < _SAME * max(one.side, other.side)
+    return float(np.hypot(one.x - other.x, one.y - other.y)) < least * max(one.side, other.side)
 
 
 def _mistaken(people: list[_Person]) -> set[int]:
@@ -284,7 +287,7 @@ def _mistaken(people: list[_Person]) -> set[int]:
     for i, one in enumerate(people):
         for j in range(i + 1, len(people)):
             other = people[j]
-            if not gone & {i, j} and _alike(one.next, other.next) and _together(one, other):
+            if not gone & {i, j} and _alike(one.next, other.next, _HIPS) and _together(one, other):
                 gone.add(j if one.jump <= other.jump else i)
     return gone
 
