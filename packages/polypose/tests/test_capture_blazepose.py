@@ -182,7 +182,7 @@ def person(points, region, then):
 
 
 def test_one_person_read_twice_and_two_who_share_limbs():
-    """Of two crops on one person the one that jumped there goes; who stands elsewhere stays, limbs shared or not."""
+    """Of two crops on one person the one that jumped there goes; whose hips are elsewhere stays."""
     rng = np.random.default_rng(0)
     body = rng.uniform(0, 400, (33, 2))
     stayed, jumped = (200.0, 200, 500), (280.0, 200, 500)
@@ -206,7 +206,7 @@ def test_who_was_read_for_another_is_looked_for_where_they_were(skier):
     image, _ = skier
     both = np.concatenate([image, image[:, ::-1]], axis=1)
     detector.detect(both)
-    first, *rows = detector.memory
+    _, *rows = detector.memory
     left, right = sorted(rows, key=lambda row: row[0])
     waits = [*right[:4], blazepose._EVERY]
     detector.memory = np.array([[0, 0, 0, 0, 0], left, waits])  # in this picture no newcomer is looked for

@@ -69,7 +69,7 @@ class BlazePose:
 
     @property
     def memory(self) -> np.ndarray:
-        """(1 + P, 5): how long ago newcomers were looked for; the regions, and pictures that each still waits."""
+        """(1 + P, 5): how long ago newcomers were looked for; the regions, and how long each still waits."""
         known = [(*region, 0) for region in self._regions]
         hidden = [(*region, waits) for region, waits in self._hidden]
         return np.array([(self._since, 0, 0, 0, 0), *known, *hidden], np.float64)
