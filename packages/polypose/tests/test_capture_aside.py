@@ -34,10 +34,10 @@ def found(rays: Rays) -> Joints:
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_a_whole_person_moves_as_cameras_turned_by_chance_say(count):
-    """Where rays meet exactly the usual angle counts for 2 dimensions, beside 2 V - 3 that tell of none."""
+    """Where rays meet exactly the usual angle counts for 4 dimensions, beside 2 V - 3 that tell of none."""
     rays, lasting, angle = seen(count)
     exact = found(rays)
-    told = aside(rays, lasting, np.ones(len(rays.origin)), exact, H36M)[0] * (2 + 2 * count - 3) / 2
+    told = aside(rays, lasting, np.ones(len(rays.origin)), exact, H36M)[0] * (4 + 2 * count - 3) / 4
     rng = np.random.default_rng(0)
     moved = np.stack(
         [(triangulate(turned(rays, angle, rng)).joints - exact.joints)[0].mean(0) for _ in range(600)]
@@ -58,7 +58,7 @@ def test_cameras_that_disagree_by_more_say_so():
     for _ in range(40):
         askew = turned(rays, 3 * angle, rng)
         sizes.append(np.trace(aside(askew, lasting, np.ones(4), found(askew), H36M)[0]) / np.trace(calm))
-    assert np.mean(sizes) * 2 / 7 == pytest.approx((2 + 9 * 5) / 7, rel=0.2)  # of the usual variance
+    assert np.mean(sizes) * 4 / 9 == pytest.approx((4 + 9 * 5) / 9, rel=0.2)  # of the usual variance
 
 
 def test_one_camera_says_nothing_of_itself():

@@ -17,7 +17,7 @@ ASIDE = 0.016
 """Sd along one axis, in units of the box's size: the mean over joints and frames of what a camera says
 against all four, of one man in two recordings (0.0195 and 0.012, with the three dimensions that fit
 themselves left out of the count); three networks say the same of each camera."""
-_BELIEF = 2
+_BELIEF = 4
 """As many dimensions of what cameras tell does `ASIDE` count as."""
 _LEAST = 1e-9
 
