@@ -25,8 +25,9 @@ from polypose.capture.bones import bone_lengths
 from polypose.capture.calibration import cameras_of, read_calibration
 from polypose.capture.detecting import Seen, detect_film
 from polypose.capture.detectors import identity, make_detector
-from polypose.capture.detectors.blazepose import CROP, Network, Region, cut
+from polypose.capture.detectors.blazepose import CROP, Region, cut
 from polypose.capture.detectors.detector import Detections
+from polypose.capture.detectors.network import Network
 from polypose.capture.fetch import cached, landmarks
 from polypose.capture.films import film
 from polypose.capture.motion import Motion

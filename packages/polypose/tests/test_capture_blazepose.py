@@ -11,6 +11,7 @@ from PIL import Image
 from polypose.capture import fetch
 from polypose.capture.detectors import blazepose, make_detector, ssd
 from polypose.capture.detectors.detector import box_around
+from polypose.capture.detectors.network import Network
 from posedata.skeleton import get_skeleton
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/coco"
@@ -223,3 +224,14 @@ def test_a_network_that_is_none(tmp_path):
     (tmp_path / "net.tflite").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"net.tflite: is no whole network; polypose get blazepose"):
         blazepose.BlazePose(tmp_path / "net.tflite", tmp_path / "net.tflite")
+
+
+@pytest.mark.parametrize("size", ["lite", "full"])
+def test_without_the_silhouette_a_network_says_the_same(size):
+    networks(size)
+    path = fetch.cache() / fetch.landmarks(size)
+    picture = np.random.default_rng(0).random((256, 256, 3), np.float32)
+    whole, some = Network(path, 1)(picture), Network(path, 1, (3, 0))(picture)
+    assert [values.shape for values in some] == [(1, 64, 64, 39), (1, 195)]
+    np.testing.assert_array_equal(some[0], whole[3])
+    np.testing.assert_array_equal(some[1], whole[0])

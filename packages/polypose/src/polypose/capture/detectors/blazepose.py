@@ -10,19 +10,19 @@ What is MediaPipe's is told by its graphs (0.10.14): `pose_detection_cpu`, `pose
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from polypose.capture.detectors.detector import Detections, box_around
+from polypose.capture.detectors.network import Network
 from polypose.capture.detectors.ssd import decode, suppressed
 
 INPUT, CROP = 224, 256
+_READ = (0, 1, 3)
+"""Of the landmark network's outputs: landmarks, score and heat maps; not silhouette and world landmarks."""
 _BETTER, _LONG = 1.25, 2.0
 """A crop's side: so much of the circle about the hips that the detector's scale point lies on."""
 _HELD, _NEW = 0.5, 0.75
@@ -61,7 +61,7 @@ class BlazePose:
 
     def __init__(self, detector: Path, landmarks: Path, threads: int = 1, most: int = _MOST) -> None:
         self._detector = Network(detector, threads)
-        self._landmarks = Network(landmarks, threads)
+        self._landmarks = Network(landmarks, threads, _READ)
         self._most = most
         self._regions: list[Region] = []
         self._hidden: list[tuple[Region, int]] = []
@@ -145,7 +145,7 @@ class BlazePose:
             if not 8 < region.side < 8 * max(image.shape):
                 continue
             crop = cut(image, region, CROP)
-            values, score, _, heat, _ = self._landmarks(crop.astype(np.float32) / 255)
+            values, score, heat = self._landmarks(crop.astype(np.float32) / 255)
             if score[0, 0] < least:
                 continue
             marks = values.reshape(39, 5)
@@ -166,42 +166,6 @@ class _Person(NamedTuple):
     def jump(self) -> float:
         """From its crop to where its hips are, in sides of the crop."""
         return float(np.hypot(self.next.x - self.region.x, self.next.y - self.region.y)) / self.region.side
-
-
-class Network:
-    """A network by LiteRT, one picture at a time; its outputs in the file's order."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError:
-            raise ValueError("blazepose needs LiteRT; pip install 'polypose[video]'") from None
-        try:
-            with _silent():
-                self._run: Any = Interpreter(str(path), num_threads=threads)
-                self._run.allocate_tensors()
-        except (ValueError, RuntimeError):
-            raise ValueError(f"{path}: is no whole network; polypose get blazepose") from None
-        self._in = self._run.get_input_details()[0]["index"]
-        self._out = [detail["index"] for detail in self._run.get_output_details()]
-
-    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
-        self._run.set_tensor(self._in, image[None])
-        self._run.invoke()
-        return [self._run.get_tensor(index) for index in self._out]
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without what the runtime writes to the terminal by itself."""
-    keep = os.dup(2)
-    with Path(os.devnull).open("w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(keep, 2)
-        os.close(keep)
 
 
 def _tiles(shape: tuple[int, ...]) -> list[tuple[float, float, float]]:
