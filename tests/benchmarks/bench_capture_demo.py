@@ -8,7 +8,7 @@ cameras together stand for the truth, so that rows tell differences, not errors:
 
 - all cameras and every two of them, triangulated by confidence alone (DLT), and as `solve_multi` does;
 - every film alone (`solve_single`, its lens given), about the pelvis; with its bones brought to the truth's
-  lengths; and how often the truth lies in the stated intervals;
+  lengths; how far its up is from the calibration's; and how often the truth lies in the stated intervals;
 - MediaPipe's own world landmarks of the same pictures, likewise, from the second output of its network.
 """
 
@@ -146,6 +146,7 @@ def alone(model: Model, seen: Seen, camera: Camera, truth: Motion) -> dict[str, 
     row: dict[str, Any] = {"row": f"{seen.name} alone", "apart_mm": apart_mm(pose, true)}
     row["bone_aligned_mm"] = apart_mm(with_bones(pose, lengths, skeleton), true)
     row["acceleration"] = shaking(mine.joints, motion.rate)
+    row["up_off_deg"] = float(np.degrees(np.arccos(np.clip(turns[0][:, 2] @ turns[1][:, 2], -1, 1))))
     return row | {f"inside_{level}": float((off < width).mean()) for level, width in LEVELS.items()}
 
 

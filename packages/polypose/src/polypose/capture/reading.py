@@ -221,11 +221,11 @@ def _chosen(
     frame = np.asarray(table["frame"][rows]) if "frame" in table else np.arange(len(rows))
     who = np.asarray(table["sequence" if together else "subject"][rows]) if "subject" in table else 0 * frame
     rate = float(meta.get("fps") or _RATE)
-    notes = (f"read from {path.name}", str(meta.get("source", "")))
+    notes = [f"read from {path.name}", str(meta.get("source", ""))]
     seen = next((name for name in table if name.startswith("keypoints_")), None)
     if seen is not None and not np.isfinite(joints).all(-1).any():
         joints, who = flat(table[seen][rows]), apart(frame, who)
-        notes += ("2D alone: shown flat, in no true size; polypose capture and lift make 3D of it",)
+        notes.append("2D alone: shown flat, in no true size; polypose capture and lift make 3D of it")
     if not np.isfinite(joints).all(-1).any():
         raise ValueError(f"{path}: {names[picked]}: nobody in it is known; name another with --sequence")
     skeleton = get_skeleton(str(meta["skeleton"]))
