@@ -180,7 +180,7 @@ def _to_segments(points: Tensor, segments: Tensor) -> Tensor:
 
 
 def _walls(points: Tensor, normal: Tensor, seed: int) -> Bool[Tensor, " N"]:
-    """Points of upright planes that are wider than a person and have no gaps but where somebody hides them."""
+    """Points of upright planes that are walls."""
     wall = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     some = torch.arange(0, len(points), max(1, len(points) // _FLOOR_POINTS), device=points.device)
     left = some
