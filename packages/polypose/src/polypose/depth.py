@@ -14,7 +14,7 @@ from posedata.keypoints import convert_keypoints
 from posedata.skeleton import Skeleton, get_skeleton
 from posedata.views.crops import median_depth
 from posedata.views.squares import SQUARE_MARGIN, square
-from poseenc.anchor import A2JTransformer
+from poseenc.anchor import A2J, A2JTransformer
 from poseenc.anchor.depth import depth_picture, to_camera
 from poseenc.attention import quick_attention
 from torch import Tensor, nn
@@ -36,12 +36,20 @@ _LEAST = 20
 
 def anchor_network(
     config: AnchorConfig, skeleton: str, size: int, *, trained: bool = False
-) -> A2JTransformer:
+) -> A2J | A2JTransformer:
     """The network that a config says, for squares of so many pixels.
 
     Args:
         trained: to be filled from a file: the weights that its backbone began from are not looked for.
     """
+    if config.network == "a2j":
+        return A2J(
+            len(get_skeleton(skeleton)),
+            size=size,
+            backbone=config.backbone,
+            weights=None if trained else config.weights,
+            channels=config.channels,
+        )
     return A2JTransformer(
         len(get_skeleton(skeleton)),
         size=size,
@@ -67,7 +75,7 @@ class DepthNetwork(nn.Module):
 
     sd: Tensor
 
-    def __init__(self, net: A2JTransformer, joints: int) -> None:
+    def __init__(self, net: A2J | A2JTransformer, joints: int) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("sd", torch.zeros(joints))
