@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from posedata.geometry.boxes import bounding_box
 from posedata.readers.files.interhand import cut_image
-from posedata.scoring.hands import hand_errors
+from posedata.scoring.hands import hand_errors, swapped_hands
 from posedata.scoring.metrics import epe_px
 from posedata.sharing import shared
 from posedata.terminal import print_line
@@ -29,7 +29,8 @@ _LEAST, _LEAST_INSIDE = 4, 0.1
 
 @torch.no_grad()
 def evaluate(model: A2JTransformer, train: Hands | None, test: Hands) -> Rows:
-    """One row a method: MPJPE in mm over single hands, two hands and all, and the 2D error in px of the crop.
+    """One row a method: MPJPE in mm over single hands, two hands and all; of the network also the 2D error in
+    px of the crop, and the percentage of scenes whose hands are exchanged.
 
     Hands are aligned at their wrists, and placed at their wrists' true depth, as A2J-Transformer is
     evaluated. The baselines: the mean pose of the training hands (where given), in the camera's frame; true
@@ -52,7 +53,11 @@ def errors(model: A2JTransformer, test: Hands) -> dict[str, float]:
     model.eval()
     parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
     predicted = torch.cat(shared(lambda rows: model(test.images(rows)).joints, parts))
-    return {**_errors(_placed(predicted, test), test), "epe_px": _px(predicted, test)}
+    return {
+        **_errors(_placed(predicted, test), test),
+        "epe_px": _px(predicted, test),
+        **_swapped(predicted, test),
+    }
 
 
 def _placed(targets: Float[Tensor, "N 42 3"], test: Hands) -> Float[Tensor, "N 42 3"]:
@@ -72,6 +77,16 @@ def _errors(joints: Float[Tensor, "N 42 3"], test: Hands) -> dict[str, float]:
 def _px(predicted: Tensor, test: Hands) -> float:
     error = epe_px(predicted[..., :2], test.targets[..., :2], test.trained)
     return float(error[test.trained.any(1)].mean())
+
+
+def _swapped(predicted: Tensor, test: Hands) -> dict[str, float]:
+    """Percent of the scenes of one hand, and of two, in which left and right are exchanged in the picture."""
+    wrong = swapped_hands(predicted[..., :2], test.targets[..., :2], test.trained)
+    seen = test.trained.any(1)
+    parts = {"single": seen & ~test.interacting, "two": seen & test.interacting}
+    return {
+        f"{name}_swapped_percent": 100 * float(wrong[rows].float().mean()) for name, rows in parts.items()
+    }
 
 
 def _mean_pose(train: Hands) -> Float[Tensor, "42 3"]:
