@@ -51,7 +51,10 @@ def trained(cache: Path) -> Path:
 
 def test_training_measures_itself_beside_what_costs_nothing(trained: Path, cache: Path) -> None:
     results = json.loads((cache / "r.json").read_text())
-    ours, flat, mean = results["rows"]
+    ours, flat, mean, named = results["rows"]
+    assert named["epe_px"] <= ours["epe_px"]
+    assert named["single_swapped_percent"] == named["two_swapped_percent"] == 0
+    assert 0 <= ours["two_swapped_percent"] <= 100
     for row in (ours, flat, mean):
         low, high = sorted((row["single_mpjpe_mm"], row["two_mpjpe_mm"]))
         assert (

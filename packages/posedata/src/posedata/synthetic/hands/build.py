@@ -66,7 +66,7 @@ def build_hands(
             "seed": seed,
             "interacting": interacting,
             "tilt": tilt,
-            "touching": touching,
+            **({"touching": touching} if touching else {}),
             "rig": asdict(rig),
         },
     }

@@ -144,26 +144,22 @@ def hand_mesh(joints: Float[np.ndarray, "21 3"], skin: Skin, *, left: bool, arm:
     knuckles = np.stack([bones[4:16:4, 1], bones[8::4, 1]], 1)
     web = joints[20] + np.array([0.55, 0.95])[:, None, None, None] * (knuckles - joints[20])
     start, end = arm.sleeve
-    along = np.array([[0.0, start - 0.005], [start, end]], np.float32)
-    forearm = joints[20] + along[..., None] * forearm_direction(joints, arm, left=left)
-    ends = np.concatenate([bones + shift, bones - shift, nails, web.reshape(-1, 2, 3), forearm])
+    along = np.array([[0.0, start - 0.005], [start, end]], np.float32)[..., None]
+    sleeve = joints[20] + along * forearm(joints, arm, left=left) / np.linalg.norm(joints[11] - joints[20])
+    ends = np.concatenate([bones + shift, bones - shift, nails, web.reshape(-1, 2, 3), sleeve])
     colours = np.stack([skin.back, skin.palm, skin.nail, skin.sleeve])[_COLOUR]
     return _capsules(ends.astype(np.float32), _THICK, colours)
 
 
-def forearm_direction(joints: Float[np.ndarray, "21 3"], arm: Arm, *, left: bool) -> Float[np.ndarray, " 3"]:
-    """Unit vector from the wrist to the elbow; of a straight wrist away from the middle finger's knuckle."""
+def forearm(joints: Float[np.ndarray, "21 3"], arm: Arm, *, left: bool) -> Float[np.ndarray, " 3"]:
+    """The way from the wrist towards the elbow, as long as from the wrist to the middle finger's knuckle."""
     forward = joints[11] - joints[20]
-    forward = forward / np.linalg.norm(forward)
+    length = np.linalg.norm(forward)
     back = np.cross(forward, joints[7] - joints[19]) * (-1 if left else 1)
-    back = back / np.linalg.norm(back)
-    thumb = np.cross(back, forward) * (-1 if left else 1)
-    flat = np.cos(arm.deviation)
-    return (
-        -flat * np.cos(arm.flexion) * forward
-        - flat * np.sin(arm.flexion) * back
-        + np.sin(arm.deviation) * thumb
-    ).astype(np.float32)
+    back = length * back / np.linalg.norm(back)
+    thumb = np.cross(back, forward) / length * (-1 if left else 1)
+    bent = np.cos(arm.flexion) * forward + np.sin(arm.flexion) * back
+    return (np.sin(arm.deviation) * thumb - np.cos(arm.deviation) * bent).astype(np.float32)
 
 
 _SIDES = (slice(0, 21), slice(21, 42))
