@@ -3,11 +3,11 @@
     python tests/benchmarks/bench_kinect_poses.py data/mocap/uiprmd_kinect22_joints.npz \
         data/mocap/open_joints.npz --json docs/results/kinect_poses.json
 
-Two people of the test split, the same exercises before both sensors (not synchronised). A pose counts as plausible
-by what the view-invariant weights that polypose ships make of it: the distance from the pose to what its embedding
-is decoded to. Rows tell that of each sensor's poses and of the same poses spoilt, with the share of pairs of a
-sound and a spoilt pose in which the spoilt one lies farther off (area under the ROC curve); and how much bones
-vary within a repetition.
+Two people of the test split, the same exercises before both sensors (not synchronised). A pose counts as
+plausible by what the view-invariant weights that polypose ships make of it: the distance from the pose to what
+its embedding is decoded to. Rows tell that of each sensor's poses and of the same poses spoilt, with the share
+of pairs of a sound and a spoilt pose in which the spoilt one lies farther off (area under the ROC curve); and
+how much bones vary within a repetition.
 """
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def told_apart(sound: np.ndarray, wrong: np.ndarray) -> float:
 
 
 def bone_variation(poses: np.ndarray, sequence: np.ndarray) -> float:
-    """Percent: of a bone's length, its standard deviation within a repetition; median over bones and these."""
+    """Standard deviation of a bone's length within a repetition, percent of it; median over both."""
     child, parent = np.array(H36M.edges).T
     length = np.linalg.norm(poses[:, child] - poses[:, parent], axis=-1)
     each = [length[sequence == one] for one in np.unique(sequence)]
