@@ -4,10 +4,10 @@
         data/mocap/open_joints.npz --json docs/results/kinect_poses.json
 
 Two people of the test split, the same exercises before both sensors (not synchronised). A pose counts as
-plausible by what the view-invariant weights that polypose ships make of it: the distance from the pose to what
-its embedding is decoded to. Rows tell that of each sensor's poses and of the same poses spoilt, with the share
-of pairs of a sound and a spoilt pose in which the spoilt one lies farther off (area under the ROC curve); and
-how much bones vary within a repetition.
+plausible by what the view-invariant weights that polypose ships make of it: how far the pose lies from what
+its embedding is decoded to. Rows tell that of each sensor's poses and of the same poses spoilt, with the
+share of pairs of a sound and a spoilt pose in which the spoilt one lies farther off (area under the ROC
+curve); and how much bones vary within a repetition.
 """
 
 from pathlib import Path
