@@ -100,7 +100,7 @@ def test_a2j_has_the_published_size():
 
 
 def test_a2j_says_as_one_layer_what_it_says():
-    """`estimates` is `forward` with a layer's axis, of the same loss: so that a trainer takes either network."""
+    """`estimates` is `forward` with an axis of layers, of the same loss: a trainer takes either network."""
     network = A2J(3, size=32, backbone="light", channels=16).eval()
     images, target = torch.rand(2, 1, 32, 32), torch.rand(2, 3, 3)
     one, several = network(images), network.estimates(images)
