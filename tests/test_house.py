@@ -17,10 +17,21 @@ PACKAGES: dict[str, set[str]] = {
 }
 """What of the workspace each package may import."""
 ROOMS = (
-    *("lazy", "errors", "terminal", "processes", "sharing", "machine", "ranges", "writing", "html"),
+    *("lazy", "errors", "terminal", "processes", "lock", "sharing", "machine", "ranges", "writing", "html"),
     *("open3d_loader", "_trees", "skeleton", "figures", "arrays", "geometry", "store", "stature"),
     *("orientation", "plausible", "keypoints", "keypoint_files", "views", "readers", "detect", "scoring"),
-    *("metrics", "prepare", "inspection", "synthetic", "source", "splits", "hand_source", "results", "cli"),
+    *(
+        "metrics",
+        "prepare",
+        "inspection",
+        "synthetic",
+        "source",
+        "splits",
+        "hand_source",
+        "results",
+        "records",
+        "cli",
+    ),
 )
 """Of posedata, each of which imports only those before it."""
 TRAINER = "posetrain"

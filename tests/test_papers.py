@@ -21,11 +21,11 @@ from polypose.network import Modality
 from polypose.samples import Sample
 from posedata.cli import app as posedata_app
 from posedata.scoring.protocols import H36M_TEST, H36M_TRAIN, HitProtocol, PoseProtocol, get_protocol
+from posedata.splits import Elsewhere
 from posedata.store import PoseStore
 from posedata.views.recorded import moments
 from posetrain.lifecycle import Trained, open_run
 from posetrain.recipe import load_recipe
-from posetrain.task import Elsewhere
 from typer.testing import CliRunner
 from unihpr.data import POSE, TrainingData
 from unihpr.recipe import RECIPES, Recipe
@@ -139,7 +139,7 @@ def test_a_run_of_the_recipe_paper_trains_and_is_tested_on_the_papers_people(fol
     data = opened(folder).data
     assert isinstance(data, TrainingData)
     assert (plain.data.views, plain.data.keypoints, plain.data.split) == ("recorded", "cpn", None)
-    assert data.recorded_share == 1
+    assert data.views.recorded == 1
     store = data.source.store
 
     def people(rows: np.ndarray) -> set[str]:

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from posetrain.ablation import Variants, ablate, flat, over_keys, spread, summarise
+from posedata.splits import Elsewhere
+from posetrain.ablation import Variants, ablate, over_keys
 from posetrain.commands import add_baseline, task_app
 from posetrain.errors import plain_errors
 from posetrain.lifecycle import measure, measure_beside, open_run, save_results, train
 from posetrain.recipe import changed
 from posetrain.runs import Run
-from posetrain.task import Elsewhere
 from trainer_task import Recipe, Toy, toy, weight
 from typer.testing import CliRunner
 
@@ -133,19 +133,6 @@ def test_a_run_that_diverges_leaves_the_others_finished(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"first\.lr=1e30-seed0: (loss|gradient) is"):
         ablate(Toy(), toy("first.steps=9"), tmp_path, table)
     assert (tmp_path / "first.lr=0.25-seed0/metrics.json").is_file()
-
-
-def test_numbers_of_seeds() -> None:
-    assert spread([3.0, 3.0]) == 3.0
-    assert spread([1.0, 3.0]) == "2.0 ± 1.4"
-    assert spread([0.1, 0.3], "cosine.2d_3d") == "0.200 ± 0.141"
-    assert flat({"rows": [{"a": 1, "name": "x"}], "b": {"c": 2.0}}) == {"rows.0.a": 1, "b.c": 2.0}
-    assert flat({"rows": [{"a": 1}]}, within="rows.0") == {"a": 1}
-    records = [{"method": m, "seed": s, "x": x} for m, s, x in (("a", 0, 1.0), ("b", 0, 5.0), ("a", 1, 3.0))]
-    assert summarise(records, ("method",)) == [
-        {"method": "a", "x": "2.0 ± 1.4"},
-        {"method": "b", "x": 5.0},
-    ]
 
 
 def test_the_commands_of_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

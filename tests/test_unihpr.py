@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from contrastive import Temperature
+from polypose.config import Sampler
 from polypose.network import UniHPR
 from posedata.store import PoseStore
 from posedata.store.digests import write_digests
@@ -29,7 +30,7 @@ from typer.testing import CliRunner
 from unihpr.ablate import COMPONENTS, LOSSES
 from unihpr.cli import app
 from unihpr.data import TrainingData, prepare_stores
-from unihpr.recipe import Recipe, Sampler
+from unihpr.recipe import Recipe
 from unihpr.steps import STEPS
 from unihpr.task import UNIHPR
 from unihpr_tiny import TINY, tiny

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from polypose.standings import pairwise
+from polypose.standings import pairwise, row
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
-from unihpr.board import Board, row
+from unihpr.board import Board
 from unihpr.cli import app
 from unihpr.data import TrainingData, prepare_stores
 from unihpr.lifters import LIFTERS

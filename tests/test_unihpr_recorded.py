@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from polypose.network import UniHPR
-from posedata.splits import evenly
+from posedata.splits import Elsewhere, evenly
 from posedata.store import PoseStore, write_store
 from posedata.synthetic.people.build import build_synthetic
 from posedata.views import RIGS
 from posedata.views.noise import DetectorNoise
-from posetrain.task import Elsewhere
 from typer.testing import CliRunner
 from unihpr.cli import app
 from unihpr.data import TrainingData, open_test, prepare_stores

@@ -28,7 +28,7 @@ def test_views_come_in_the_order_of_their_files_and_poses_from_disk(
     rows = StreamOrder(shards, 8, drawn.config.seed).rows(5)
     generator = torch.Generator().manual_seed(0)
     whole = drawn.draw_images(8, generator, lambda rows: rows, 5)
-    expected = kept.views.views(torch.from_numpy(rows), images=["rgb"])
+    expected = kept.views.rows.views(torch.from_numpy(rows), images=["rgb"])
     assert whole.images is not None
     assert torch.equal(whole.images, expected.image)
     for rank in range(2):

@@ -64,8 +64,8 @@ def test_training_and_test_views_are_those_of_the_stores_cameras(
         assert 7 in frames  # where one camera's detector saw no hip, the moment is left out
         table = table[frames != 7]
     assert data.train_rows.tolist() == table[:, 0].tolist()
-    torch.testing.assert_close(data.views.keypoints, known.keypoints[torch.from_numpy(table)])
-    torch.testing.assert_close(data.views.confidence, known.confidence[torch.from_numpy(table)])
+    torch.testing.assert_close(data.taught.views.keypoints, known.keypoints[torch.from_numpy(table)])
+    torch.testing.assert_close(data.taught.views.confidence, known.confidence[torch.from_numpy(table)])
     tested, _ = moments(store, data.parts["test"])
     torch.testing.assert_close(data.test.same.keypoints, known.keypoints[torch.from_numpy(tested)])
     assert data.test.other.keypoints.shape[1] == 11  # the test rig's cameras stay virtual

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.splits import Elsewhere
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
@@ -20,7 +21,7 @@ from posetrain.loop import Trainer
 from posetrain.recipe import changed
 from posetrain.runs import Run
 from posetrain.stage import LoopConfig, Stage
-from posetrain.task import About, Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain.task import About, Metrics, Row, Say, Scored, Table, Task
 from torch import Tensor, nn
 
 LOOP = LoopConfig(device="cpu", precision="no", clip=None, log_every=1, checkpoint_every=2, trackers=())

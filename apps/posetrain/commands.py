@@ -5,36 +5,16 @@ Nothing heavy is imported before a command's arguments are known to be right.
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 
+from posetrain import options
 from posetrain.errors import plain_errors
-from posetrain.options import (
-    DataOption,
-    JsonOption,
-    KeypointsOption,
-    NameOption,
-    OverOption,
-    Overwrite,
-    PartOption,
-    ProtocolOption,
-    RecipeOption,
-    Resume,
-    RunArgument,
-    RunsOption,
-    SeedsOption,
-    SetOption,
-    SplitOption,
-    ViewsOption,
-    console,
-    existing,
-    print_recipe,
-    print_table,
-)
-from posetrain.task import About, Elsewhere, Metrics, Row, Scored, Table
+from posetrain.task import About, Metrics, Row, Scored, Table
 
 if TYPE_CHECKING:
     from posetrain.lifecycle import Trained
@@ -55,43 +35,44 @@ def task_app(about: About, doc: str | None) -> typer.Typer:
     return app
 
 
-def add_train(app: typer.Typer, about: About) -> None:
-    """`train`."""
+def add_train(app: typer.Typer, about: About, name: str = "train", said: str = "") -> None:
+    """`train`, or by another name what trains something else, and its help."""
     groups = StrEnum("Group", ["all", *about.groups])  # type: ignore[misc]
     stage_help = "train these stages alone; those before them must be trained"
     StageOption = Annotated[groups, typer.Option("--stage", help=stage_help, hidden=not about.groups)]
-    report_help = "write report.html too"
+    report_help = "write report.html too, of the test"
     ReportOption = Annotated[bool, typer.Option(help=report_help, hidden=not about.reports)]
 
     @plain_errors()
     def train(
-        recipe: RecipeOption = about.recipe,
-        set_: SetOption = [],  # noqa: B006
-        name: NameOption = None,
-        runs: RunsOption = Path("runs"),
+        recipe: options.Recipe = about.recipe,
+        set_: options.Set = [],  # noqa: B006
+        name: options.Name = None,
+        runs: options.Runs = Path("runs"),
         stage: StageOption = groups.all,  # type: ignore[attr-defined]
-        resume: Resume = False,
-        overwrite: Overwrite = False,
+        resume: options.Resume = False,
+        overwrite: options.Overwrite = False,
         report: ReportOption = True,
-        json: JsonOption = None,
+        json: options.Json = None,
+        part: options.OfPart = "test",
     ) -> None:
-        loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
+        loaded, found = load_named(about, recipe, set_), options.existing(resume, overwrite)
         folder = runs / (name or about.run_name(recipe))
-        print_recipe(loaded)
+        options.print_recipe(loaded)
         from posetrain.lifecycle import train as run_training
 
-        group = None if stage == "all" else str(stage)
-        trained, metrics = run_training(
-            about.load().of(loaded), loaded, folder, found, group=group, report=report
-        )
+        task, group = about.load().of(loaded), None if stage == "all" else str(stage)
+        report = report and part == "test"
+        trained, metrics = run_training(task, loaded, folder, found, group=group, part=part, report=report)
         if metrics:
-            tell(trained, metrics, json)
+            tell(trained, metrics, json, part=part)
         if metrics or group in about.unmeasured:  # else another process tells
             reports = metrics and report and trained.task.about.reports
             made = f", report {folder / 'report.html'}" if reports else ""
-            console.print(f"run {folder}{made}")
+            options.console.print(f"run {folder}{made}")
 
-    _add(app, train, f"Prepare data, train {about.label}, measure it, and write the report.")
+    train.__name__ = name
+    _add(app, train, said or f"Prepare data, train {about.label}, measure it, and write the report.")
 
 
 def add_evaluate(app: typer.Typer, about: About) -> None:
@@ -101,15 +82,15 @@ def add_evaluate(app: typer.Typer, about: About) -> None:
 
     @plain_errors()
     def evaluate(
-        run: RunArgument,
-        json: JsonOption = None,
+        run: options.Run,
+        json: options.Json = None,
         beside: BesideOption = [],  # noqa: B006
-        protocol: ProtocolOption = None,
-        data: DataOption = None,
-        split: SplitOption = None,
-        keypoints: KeypointsOption = None,
-        views: ViewsOption = None,
-        part: PartOption = "test",
+        protocol: options.Protocol = None,
+        data: options.Data = None,
+        split: options.Split = None,
+        keypoints: options.Keypoints = None,
+        views: options.SeenAs = None,
+        part: options.OfPart = "test",
     ) -> None:
         place = elsewhere(data, split, keypoints, views)
         if protocol is not None:
@@ -128,13 +109,13 @@ def add_report(app: typer.Typer, about: About) -> None:
     """`report`."""
 
     @plain_errors()
-    def report(run: RunArgument) -> None:
+    def report(run: options.Run) -> None:
         from posetrain.lifecycle import measure, open_run
 
         trained = open_run(about.load(), run)
         metrics = measure(trained)
         if _first():
-            console.print(f"report {trained.task.report(trained, metrics)}")
+            options.console.print(f"report {trained.task.report(trained, metrics)}")
 
     _add(app, report, "Measure a finished run and write its report anew.")
 
@@ -148,14 +129,14 @@ def add_ablate(app: typer.Typer, about: About) -> None:
 
     @plain_errors()
     def ablate(
-        recipe: RecipeOption = about.recipe,
-        set_: SetOption = [],  # noqa: B006
-        name: NameOption = None,
-        runs: RunsOption = Path("runs"),
+        recipe: options.Recipe = about.recipe,
+        set_: options.Set = [],  # noqa: B006
+        name: options.Name = None,
+        runs: options.Runs = Path("runs"),
         variants: VariantsOption = None,
-        over: OverOption = [],  # noqa: B006
-        seeds: SeedsOption = 1,
-        json: JsonOption = None,
+        over: options.Over = [],  # noqa: B006
+        seeds: options.Seeds = 1,
+        json: options.Json = None,
     ) -> None:
         loaded = load_named(about, recipe, set_)
         if over and variants is not None:
@@ -171,7 +152,7 @@ def add_ablate(app: typer.Typer, about: About) -> None:
         task = about.load().of(loaded)
         table = over_keys(over) if over else task.comparison(chosen, loaded)
         folder = runs / (name or about.run_name(recipe, table.ending))
-        print_table(*run_ablation(task, loaded, folder, table, seeds, json))
+        options.print_table(*run_ablation(task, loaded, folder, table, seeds, json))
 
     said = "Train variants of a recipe and set them side by side: a named comparison, or any keys (--over)."
     _add(app, ablate, f"{said} Resumes.")
@@ -179,48 +160,29 @@ def add_ablate(app: typer.Typer, about: About) -> None:
 
 def add_baseline(app: typer.Typer, about: About) -> None:
     """`baseline`: trains and measures a method to compare with, which is a task of its own."""
-
-    @plain_errors()
-    def baseline(
-        recipe: RecipeOption = about.recipe,
-        set_: SetOption = [],  # noqa: B006
-        name: NameOption = None,
-        runs: RunsOption = Path("runs"),
-        resume: Resume = False,
-        overwrite: Overwrite = False,
-        json: JsonOption = None,
-        part: PartOption = "test",
-    ) -> None:
-        loaded, found = load_named(about, recipe, set_), existing(resume, overwrite)
-        folder = runs / (name or about.run_name(recipe))
-        from posetrain.lifecycle import train as run_training
-
-        trained, metrics = run_training(about.load(), loaded, folder, found, part=part)
-        if metrics:
-            tell(trained, metrics, json, part=part)
-
-    _add(app, baseline, f"Train {about.label} on a recipe's data and measure it, to compare with.")
+    add_train(
+        app, about, "baseline", f"Train {about.label} on a recipe's data and measure it, to compare with."
+    )
 
 
-def add_release(
-    app: typer.Typer, about: About, name: str, results: str, write: Callable[[Path, Any, Path, Path], Table]
-) -> None:
+def add_release(app: typer.Typer, about: About, name: str, results: str, module: str) -> None:
     """`release`: the weights that polypose ships.
 
     Args:
         name, results: of the weights, and of the file of results.
-        write: given a model's run or file, the recipe, the weights and the results to write; what to show.
+        module: whose `release` writes them, given a model's run or file, the recipe, the weights and the
+            results to write; returns what to show.
     """
     file = Path(f"docs/results/{results}.json")
 
     @plain_errors()
     def release(
-        set_: SetOption = [],  # noqa: B006
-        runs: RunsOption = Path("runs"),
+        set_: options.Set = [],  # noqa: B006
+        runs: options.Runs = Path("runs"),
         weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = Path(
             f"packages/polypose/src/polypose/weights/{name}.safetensors"
         ),
-        json: JsonOption = file,
+        json: options.Json = file,
         from_: Annotated[Path | None, typer.Option("--from", help="a model's file: train nothing")] = None,
     ) -> None:
         from posedata.errors import check_new_file
@@ -231,8 +193,9 @@ def add_release(
         recipe, run = load_named(about, "release", set_), runs / about.run_name("release")
         if from_ is None and not (run / "metrics.json").is_file():
             run_training(about.load(), recipe, run, "resume")
-        print_table(*write(from_ or run, recipe, weights, json or file))
-        console.print(f"{weights}, {json}")
+        write = import_module(module).release
+        options.print_table(*write(from_ or run, recipe, weights, json or file))
+        options.console.print(f"{weights}, {json}")
 
     _add(app, release, "Make the weights that polypose ships: train the recipe `release`, write and measure.")
 
@@ -292,7 +255,7 @@ def tell_scored(scored: Scored, json: Path | None) -> None:
     _show(scored.shown)
     if json:
         write_results(json, scored.rows, **scored.more)
-        console.print(f"results {json}")
+        options.console.print(f"results {json}")
 
 
 def tell(
@@ -315,7 +278,7 @@ def tell(
     _show(trained.task.show(metrics, rows, part))
     if json:
         save_results(json, trained, metrics, rows, part)
-        console.print(f"results {json}")
+        options.console.print(f"results {json}")
 
 
 def _first() -> bool:
@@ -328,9 +291,9 @@ def _first() -> bool:
 def _show(shown: Iterable[Table | str]) -> None:
     for part in shown:
         if isinstance(part, str):
-            console.print(part)
+            options.console.print(part)
         else:
-            print_table(*part)
+            options.print_table(*part)
 
 
 def _add(app: typer.Typer, command: Callable[..., None], said: str) -> None:

@@ -14,13 +14,13 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from posedata.results import write_results
 from posedata.sharing import processes, sharing
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 
 from posetrain.loop import Trainer
 from posetrain.processes import first_alone, join_processes, patient
 from posetrain.recipe import tell_caches, to_plain
 from posetrain.runs import Existing, Run
-from posetrain.task import DataT, Elsewhere, Metrics, ModelT, RecipeT, Row, Scored, Task
+from posetrain.task import DataT, Metrics, ModelT, RecipeT, Row, Scored, Task
 
 SEEN_SECONDS = 90.0
 """So long it may take until a host sees what another one has written to a network's folder."""

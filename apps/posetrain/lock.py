@@ -1,11 +1,10 @@
-"""One training a run folder: a lock that the system takes away when its process dies, however it dies.
+"""One training a run folder, by a lock (`posedata.lock`).
 
 The lock file `.NAME.lock` lies beside the folder `NAME`, since --overwrite replaces the folder itself.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -13,12 +12,11 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from posedata.lock import lock
 from posedata.machine import now
 from posedata.terminal import visible
 
 _held: dict[Path, IO[str]] = {}
-_FAR = 1 << 30
-"""Where Windows locks a byte, which nobody can then read."""
 
 
 def hold(folder: Path) -> None:
@@ -33,7 +31,7 @@ def hold(folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+", encoding="utf-8")
     try:
-        _lock(file)
+        lock(file)
     except BlockingIOError:
         holder = _holder(file)
         file.close()
@@ -53,26 +51,6 @@ def release(folder: Path) -> None:
     file = _held.pop(folder.resolve().with_name(f".{folder.resolve().name}.lock"), None)
     if file is not None:
         file.close()
-
-
-def _lock(file: IO[str]) -> None:
-    """Raise BlockingIOError where another process has locked the file, OSError where none can."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(_FAR)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EDEADLOCK):
-                raise
-            raise BlockingIOError(error.errno, error.strerror) from None
-        finally:
-            file.seek(0)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(file: IO[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the apps' command lines have in common: options, how a run is named and begun, tables."""
+"""What the apps' command lines have in common, as `options.NAME`: options, how a run is begun, tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,46 +27,46 @@ def _new_file(path: Path | None) -> Path | None:
     return path
 
 
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
-SetOption = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
-NameOption = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-JsonOption = Annotated[
+Recipe = Annotated[str, typer.Option("--recipe", "-r", help="a recipe's name, or a YAML file")]
+Set = Annotated[list[str], typer.Option("--set", help="change a value: --set loop.seed=1; repeatable")]
+Name = Annotated[str | None, typer.Option("--name", help="of the run; the recipe's by default")]
+Runs = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+Json = Annotated[
     Path | None, typer.Option("--json", callback=_new_file, help="also write what was measured here")
 ]
-PictureOption = Annotated[
+Picture = Annotated[
     Path | None, typer.Option("--picture", callback=_new_file, help="a PNG of the first poses")
 ]
-PartOption = Annotated[
+OfPart = Annotated[
     Part, typer.Option("--part", help="of the split: the test, or validation, to choose settings by")
 ]
-ProtocolOption = Annotated[
+Protocol = Annotated[
     str | None,
     typer.Option("--protocol", help="score by a published protocol, its numbers beside: h36m-p1, ..."),
 ]
-DataOption = Annotated[
+Data = Annotated[
     Path | None, typer.Option("--data", "--store", help="measure on this store, not on the run's own data")
 ]
-SplitOption = Annotated[Path | None, typer.Option("--split", help="with --data: a JSON file of its people")]
-KeypointsOption = Annotated[
+Split = Annotated[Path | None, typer.Option("--split", help="with --data: a JSON file of its people")]
+Keypoints = Annotated[
     str | None, typer.Option("--keypoints", help="of --data: its column keypoints_NAME, for a detector's")
 ]
-ViewsOption = Annotated[
+SeenAs = Annotated[
     Views | None, typer.Option("--views", help="of --data: as recorded, or by the run's virtual cameras")
 ]
-SeedsOption = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
-OverOption = Annotated[
+Seeds = Annotated[int, typer.Option("--seeds", help="runs of each variant", min=1)]
+Over = Annotated[
     list[str], typer.Option("--over", help="vary a key: --over loop.ema=null,0.99; repeatable: the product")
 ]
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
-ColumnOption = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
-SkeletonOption = Annotated[str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")]
+Run = Annotated[Path, typer.Argument(help="a run folder, runs/NAME")]
+Column = Annotated[str, typer.Option("--keypoints", help="the store's column: keypoints_NAME")]
+Skeleton = Annotated[str, typer.Option(help="of the keypoints: coco17, h36m17, openpose25, ...")]
 FROM, TO = (
     typer.Option(name, help=f"modality of the {whose}")
     for name, whose in (("--from", "queries"), ("--to", "gallery"))
 )
-KOption = Annotated[int, typer.Option("--k", "-k", min=1, help="how many to retrieve")]
-ShowOption = Annotated[int, typer.Option(min=0, help="queries to print")]
+K = Annotated[int, typer.Option("--k", "-k", min=1, help="how many to retrieve")]
+Show = Annotated[int, typer.Option(min=0, help="queries to print")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run where it stopped")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="throw away a run of this name first")]
 

@@ -7,13 +7,11 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from posedata.splits import Part
-    from posedata.store import PoseStore
+    from posedata.splits import Elsewhere, Part
     from torch import nn
 
     from posetrain.ablation import Comparison
@@ -83,37 +81,6 @@ class About:
     def run_name(self, recipe: str, ending: str = "") -> str:
         """The name of a run for which none is given."""
         return f"{self.prefix}{Path(recipe).stem}{self.suffix}{ending}"
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Other data to measure a run on than its own: any labelled store.
-
-    Attributes:
-        store: its folder.
-        split: a JSON file of its people; by default what the data set's reader left in the store, else all.
-        keypoints: the store's column keypoints_NAME that stands for a detector's; a noise model if empty.
-        views: as `recorded`, where the store has cameras, or by the run's own `virtual` ones.
-    """
-
-    store: Path
-    split: Path | None = None
-    keypoints: str = ""
-    views: Literal["recorded", "virtual"] | None = None
-
-    def rows(self, store: PoseStore, part: str) -> np.ndarray:
-        """The rows of a part of the split.
-
-        Raises:
-            ValueError: the split has no such part, or nobody of it.
-        """
-        parts = store.split(self.split) if self.split else store.own_split()
-        if not parts:
-            return store.rows()
-        if part not in parts or not len(parts[part]):
-            known = ", ".join(name for name, rows in parts.items() if len(rows)) or "none"
-            raise ValueError(f"{self.split or self.store}: has no part {part!r}; it has {known}")
-        return parts[part]
 
 
 class Table(NamedTuple):

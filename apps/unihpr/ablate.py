@@ -5,14 +5,15 @@ from typing import Any
 
 import torch
 from polypose.batches import embed
-from polypose.network import UniHPR, pairs
+from polypose.measuring import cosines
+from polypose.network import UniHPR
 from posedata.scoring.retrieval import across
 from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.runs import Run
+from posetrain.task import Metrics
 
-from unihpr.evaluate import Metrics
 from unihpr.recipe import Recipe
 
 _NO_TOKEN = ("model.modality_token=false",)
@@ -60,7 +61,7 @@ def after_alignment(trained: Trained[Any, Any, Any]) -> Metrics:
     embeddings = embed(model.eval(), test, trained.recipe.evaluation.batch)
     return {
         "aligned": {
-            "cosine": {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()},
+            "cosine": cosines(embeddings),
             "retrieval": across(embeddings, test.joints),
         }
     }

@@ -11,14 +11,14 @@ import torch
 from polypose.samples import Sample
 from posedata.scoring.retrieval import relative_errors
 from posedata.skeleton import get_skeleton
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 from poseenc.baseline import Lifter
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, ModelT, RecipeT, Row, Say, Table, Task
+from posetrain.task import Metrics, ModelT, RecipeT, Row, Say, Table, Task
 from torch import Tensor, nn
 
 from unihpr.data import SKELETON, Data, TrainingData, open_test, prepare_stores

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
 from typing import Any
 
 from polypose.peers import PEERS, get_peer
-from polypose.standings import pairwise, spreads, standing
+from polypose.standings import hypotheses, pairwise, row
 from posedata.readers.files.safe_text import read_json
 from posedata.terminal import print_line
 from posedata.writing import write_text
 from posetrain.ablation import Variants, seeds_of
 from posetrain.task import Metrics, Row, Table
-from torch import Tensor
 
 from unihpr.data import TrainingData
 from unihpr.lifters import LIFTER, BoardRecipe, people, step_seconds
@@ -117,17 +116,3 @@ class Board:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_text(file, dumps(known, indent=1))
         return max(1, round(self.seconds / known[key]))
-
-
-def row(name: str, seeds: Sequence[Metrics], whose: Tensor) -> Row:
-    """A lifter's row: what it is, what it was given, what it is worth."""
-    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
-    found: Row = {"lifter": name, "method": entry.label, "source": entry.source, **given}
-    found["views"] = found["steps"] * found["batch"]
-    return found | standing(seeds, whose)
-
-
-def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Row]:
-    """A lifter's rows of what it draws, none where it does not."""
-    about = {"lifter": name, "method": PEERS[name].label, "evaluations": PEERS[name].evaluations}
-    return (about | each for each in spreads(seeds))

@@ -1,31 +1,12 @@
 """The command line: `typer apps/unihpr train`, or `unihpr train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from posetrain import options
 from posetrain.commands import add_baseline, add_release, task_app
 from posetrain.errors import plain_errors
-from posetrain.options import (
-    FROM,
-    TO,
-    ColumnOption,
-    JsonOption,
-    KOption,
-    NameOption,
-    PictureOption,
-    RecipeOption,
-    RunArgument,
-    RunsOption,
-    SeedsOption,
-    SetOption,
-    ShowOption,
-    SkeletonOption,
-    console,
-    print_hits,
-    print_table,
-)
-from posetrain.task import Table
 
 from unihpr.recipe import ABOUT, BASELINE
 
@@ -39,11 +20,11 @@ add_baseline(app, BASELINE)
 @app.command()
 @plain_errors()
 def embed(
-    run: RunArgument,
+    run: options.Run,
     store: StoreArgument,
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     modality: Annotated[str, typer.Option(help="image, 2d, 3d or all")] = "all",
-    keypoints: ColumnOption = "true",
+    keypoints: options.Column = "true",
 ) -> None:
     """Embed the views of a store: `image`, `2d` and `3d`, each (N, D), unit length."""
     from polypose.files import embed_file
@@ -53,20 +34,20 @@ def embed(
 
     check_ending(out)
     shapes = embed_file(open_model(run), store, out, modality=modality, keypoints=keypoints)
-    console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+    options.console.print(f"{out}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
 
 
 @app.command()
 @plain_errors()
 def retrieve(
-    run: RunArgument,
+    run: options.Run,
     queries: StoreArgument,
     gallery: StoreArgument,
-    source: Annotated[str, FROM] = "2d",
-    target: Annotated[str, TO] = "3d",
-    k: KOption = 5,
-    show: ShowOption = 10,
-    json: JsonOption = None,
+    source: Annotated[str, options.FROM] = "2d",
+    target: Annotated[str, options.TO] = "3d",
+    k: options.K = 5,
+    show: options.Show = 10,
+    json: options.Json = None,
 ) -> None:
     """Retrieve the nearest views of a gallery, by embeddings, for every view of another store."""
     from polypose.retrieval import retrieve_views
@@ -74,20 +55,20 @@ def retrieve(
     from unihpr.task import open_model
 
     hits = retrieve_views(open_model(run), queries, gallery, source, target, k)
-    print_hits(hits, f"{source} to {target}", show, json)
+    options.print_hits(hits, f"{source} to {target}", show, json)
 
 
 @app.command()
 @plain_errors()
 def lift(
-    run: RunArgument,
+    run: options.Run,
     keypoints: Annotated[Path, typer.Argument(help=".npy (N, J, 2 or 3) in pixels: x, y and confidence")],
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
     size: Annotated[tuple[int, int], typer.Option(help="width and height of the image")] = (1000, 1000),
     focal: Annotated[float | None, typer.Option(help="pixels; by default a view 60 degrees wide")] = None,
-    skeleton: SkeletonOption = "coco17",
+    skeleton: options.Skeleton = "coco17",
     hypotheses: Annotated[int, typer.Option(min=0, help="0: the mean pose; else poses to draw")] = 0,
-    picture: PictureOption = None,
+    picture: options.Picture = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3), metres, camera frame, relative to the pelvis.
 
@@ -109,13 +90,13 @@ def lift(
         hypotheses=hypotheses,
         picture=picture,
     )
-    console.print(f"{out}: joints {shape}")
+    options.console.print(f"{out}: joints {shape}")
 
 
 @app.command()
 @plain_errors()
 def interpolate(
-    run: RunArgument,
+    run: options.Run,
     store: StoreArgument,
     first: Annotated[int, typer.Argument(help="a row of the store")],
     last: Annotated[int, typer.Argument(help="another")],
@@ -132,22 +113,22 @@ def interpolate(
 
     check_ending(out)
     picture = interpolate_rows(open_model(run), store, first, last, out, steps)
-    console.print(f"{out}, {picture}")
+    options.console.print(f"{out}, {picture}")
 
 
 @app.command()
 @plain_errors()
 def board(
-    recipe: RecipeOption = "quickstart",
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
+    recipe: options.Recipe = "quickstart",
+    set_: options.Set = [],  # noqa: B006
+    name: options.Name = None,
+    runs: options.Runs = Path("runs"),
     lifters: Annotated[str, typer.Option(help="names, comma-separated; all by default")] = "",
     keypoints: Annotated[str, typer.Option(help="exact, detector, or both")] = "exact,detector",
-    seeds: SeedsOption = 1,
+    seeds: options.Seeds = 1,
     tries: Annotated[int, typer.Option(min=1, max=3, help="learning rates of each, on validation")] = 3,
     seconds: Annotated[float, typer.Option(min=0, help="a second table: processor time of each")] = 0.0,
-    json: JsonOption = None,
+    json: options.Json = None,
 ) -> None:
     """Train every lifter on the same views and budget, and set them side by side. Resumes."""
     from posetrain.recipe import load_recipe
@@ -161,16 +142,10 @@ def board(
         raise ValueError(f"--keypoints {keypoints}: choose of {', '.join(KINDS)}")
     folder = runs / (name or LIFTERS.run_name(recipe))
     chosen = tuple(filter(None, lifters.split(","))) or tuple(PEERS)
-    print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries).run(json))
+    options.print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries).run(json))
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from unihpr.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "unihpr", "release", _release)
+add_release(app, ABOUT, "unihpr", "release", "unihpr.release")
 
 
 if __name__ == "__main__":

@@ -1,62 +1,32 @@
 """What a trained UniHPR is worth: estimation, retrieval, alignment, and the trivial baselines beside it."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
+from polypose import measuring
 from polypose.batches import decode, embed
-from polypose.measuring import Metrics, estimation, keypoint_errors
-from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.config import EvaluationConfig
+from polypose.measuring import Metrics
+from polypose.network import MODALITIES, Modality, UniHPR
 from polypose.samples import Sample
 from posedata.scoring.metrics import Neighbours
 from posedata.scoring.published import published_table
 from posedata.scoring.retrieval import across, relative_errors
-from posedata.sharing import shared_out
 from posediff.calibration import LEVELS
 
 from unihpr.data import Data, TrainingData
-from unihpr.recipe import EvaluationConfig
 
-POSES: tuple[Modality, ...] = ("2d", "3d")
+TRAINING = 20_000
+"""Views of which the nearest by its 2D is a baseline."""
 
 
-@torch.no_grad()
 def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
-    """All metrics of the test views, nested by name; docs/pages/metrics.md says what each is.
-
-    Processes may share the work (`posedata.sharing`): batches of embeddings, then measures.
-
-    Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
-    """
-    model.eval()
-    exact, detected = data.test(), data.test(detector=True)
-    modalities = MODALITIES if exact.images is not None else POSES
-    embeddings = embed(model, exact, config.batch, modalities)
-    noisy = embed(model, detected, config.batch, ("2d",))["2d"]
-    measured = partial(
-        estimation,
-        hypotheses=config.hypotheses,
-        steps=config.sampler_steps,
-        sampler=config.sampler,
-        batch=config.batch,
-    )
-    near = neighbours(data, config.neighbours)
-    todo: dict[str, Callable[[], Metrics]] = {
-        "lift": partial(measured, model, embeddings["2d"], "2d", exact.joints),
-        "lift_detector": partial(measured, model, noisy, "2d", exact.joints),
-    }
-    if "image" in embeddings:
-        todo["image"] = partial(measured, model, embeddings["image"], "image", exact.joints)
-    todo["reconstruct"] = partial(measured, model, embeddings["3d"], "3d", exact.joints)
-    if "image" in embeddings:
-        todo["keypoints"] = partial(keypoint_errors, model, embeddings["image"], exact.keypoints)
-    todo["cosine"] = lambda: {
-        name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()
-    }
-    todo["retrieval"] = partial(across, embeddings, exact.joints)
-    todo["retrieval_without_neighbours"] = partial(across, embeddings, exact.joints, near)
-    todo["baselines"] = partial(baselines, model, data, exact)
-    return shared_out(todo)
+    """All metrics of the test views (`polypose.measuring.evaluate`; docs/pages/metrics.md)."""
+    track, training = data.held_out.track, None
+    near = Neighbours(track.recording, track.frame, track.recording, track.frame, config.neighbours)
+    if isinstance(data, TrainingData):
+        training = partial(data.draw_views, TRAINING, share=lambda rows: rows)
+    return measuring.evaluate(model, data.test(), data.test(detector=True), config, near, training)
 
 
 @torch.no_grad()
@@ -72,27 +42,6 @@ def watch(model: UniHPR, held_out: Sample, config: EvaluationConfig, step: str) 
             lifted = decode(model, embeddings[branch], branch, config.batch)
             found[name] = relative_errors(lifted, held_out.joints)
     return {f"{name}.mpjpe_mm": row["mpjpe_mm"] for name, row in found.items()}
-
-
-def neighbours(data: Data, frames: int) -> Neighbours:
-    """Of a test view: the views of its sequence at most `frames` frames away, itself included."""
-    track = data.held_out.track
-    return Neighbours(track.recording, track.frame, track.recording, track.frame, frames)
-
-
-def baselines(model: UniHPR, data: Data, test: Sample) -> Metrics:
-    """Trivial baselines: the mean pose and (with training data at hand) the 3D of the nearest training 2D, a
-    random retrieval."""
-    count, device = len(test), test.joints.device
-    mean = model.mean_pose.to(device).expand(count, -1, -1)
-    found = {"mean_pose": relative_errors(mean, test.joints)}
-    generator = torch.Generator(device).manual_seed(0)
-    if isinstance(data, TrainingData):
-        train = data.draw_views(20_000, generator, lambda rows: rows)
-        nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
-        found["nearest_2d"] = relative_errors(train.joints[nearest], test.joints)
-    shuffled = torch.randperm(count, generator=generator, device=device)
-    return found | {"random_retrieval": relative_errors(test.joints[shuffled], test.joints)}
 
 
 def summary(metrics: Metrics) -> list[tuple[str, str, str]]:

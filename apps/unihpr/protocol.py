@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from polypose.batches import decode, embed
+from polypose.config import EvaluationConfig
+from polypose.measuring import Metrics
 from polypose.network import Modality, UniHPR
 from posedata.scoring import PoseProtocol, Scores
 from posedata.scoring.protocols import get_protocol
 
 from unihpr.data import POSE, Data
-from unihpr.evaluate import Metrics
-from unihpr.recipe import EvaluationConfig
 
 BRANCHES: dict[str, tuple[Modality, bool]] = {
     "UniHPR, true 2D": ("2d", False),
@@ -47,14 +47,7 @@ def score_branches(
     kept = np.arange(len(source))
     if protocol.applies_to(store):
         kept = np.flatnonzero(np.isin(source.rows, protocol.test.rows(store)))
-    rows, picked = source.rows[kept], torch.from_numpy(kept)
-    groups = {
-        column: [store.names(column)[i] for i in store.column(column)[rows]]
-        for column in protocol.by
-        if column in store
-    }
-    columns = store.tensors(["joints", *(["valid"] if "valid" in store else [])], rows=rows)
-    true = store.camera(rows).world_to_camera(columns["joints"])
+    picked = torch.from_numpy(kept)
     found = {}
     for branch, (modality, detector) in BRANCHES.items():
         sample = data.test(detector)[picked]
@@ -62,14 +55,7 @@ def score_branches(
             continue
         embedding = embed(model, sample, config.batch, (modality,))[modality]
         predicted = decode(model, embedding, modality, config.batch) @ sample.rotation
-        found[branch] = protocol.score(
-            predicted.cpu(),
-            true,
-            POSE,
-            true_skeleton=store.skeleton,
-            valid=columns.get("valid"),
-            groups=groups,
-        )
+        found[branch] = protocol.score_rows(predicted.cpu(), POSE, store, source.rows[kept])
     return found
 
 

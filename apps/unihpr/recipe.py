@@ -4,40 +4,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from polypose.config import ModelConfig
+from polypose.config import EvaluationConfig, ModelConfig
 from polypose.senses.config import SpaceConfig
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate, Seed
 from posedata.source import PoseSource
+from posedata.views.bodies import Bodies
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
-Sampler = Literal[
-    "dpmpp_2m_sde",
-    "dpmpp_2m",
-    "heun",
-    "euler",
-    "flow",
-    "euler_maruyama",
-    "reverse_diffusion",
-    "predictor_corrector",
-    "mode_seeking",
-]
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """What training changes in the poses that it draws (`posedata.geometry.shape`). The test is as recorded.
-
-    Attributes:
-        mirror: share of views that are mirrored, image and all.
-        stature: bodies of views without an image are scaled by 1 ± stature.
-        bones: and each of their bones, left like right, by 1 ± bones.
-    """
-
-    mirror: Fraction = 0.0
-    stature: Fraction = 0.0
-    bones: Fraction = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +39,8 @@ class DataConfig(PoseSource):
         order: of training views with an image: `random` from all, or as a `stream` of the store's shards
             (`posedata.views.order`), for pictures that are larger than memory or lie elsewhere.
         mapped: read training poses from disk as they are drawn, instead of keeping them on the device.
-        augment: what training changes in what it draws; SimpleBaseline does without (`baseline.augment`).
+        augment: what training changes in the poses that it draws, and the test does not; SimpleBaseline does
+            without (`baseline.augment`).
     """
 
     views: Literal["virtual", "recorded", "both"] = "virtual"
@@ -82,7 +58,7 @@ class DataConfig(PoseSource):
     workers: Positive = 2
     order: Literal["random", "stream"] = "random"
     mapped: bool = False
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Bodies = field(default_factory=Bodies)
 
 
 @dataclass(frozen=True)
@@ -149,23 +125,6 @@ class SensesConfig:
     left_out: NonNegative = 0.5
     decode: NonNegative = 2.0
     likelihood: NonNegative = 0.5
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """What `evaluate` does besides the posterior mean of every test view.
-
-    Attributes:
-        hypotheses: poses sampled a view for best-of-S.
-        sampler, sampler_steps: of the decoder.
-        neighbours: frames to either side of the true pose left out of the gallery in the second row.
-    """
-
-    hypotheses: Positive = 10
-    sampler: Sampler = "dpmpp_2m_sde"
-    sampler_steps: Positive = 7
-    neighbours: Count = 30
-    batch: Positive = 512
 
 
 @dataclass(frozen=True)

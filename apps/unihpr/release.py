@@ -89,4 +89,4 @@ def measure(model: Model, data: TrainingData) -> Iterator[Metrics]:
     for name, (modality, sample) in branches_of(data).items():
         row = branch_row(model.network, modality, sample, people, model.settings.batch)
         yield {"rig": data.config.rig, "branch": name, **row}
-    yield from anywhere_rows(model, rows["joints"], people, data.virtual.noise, data.config.seed)
+    yield from anywhere_rows(model, rows["joints"], people, data.views.virtual.noise, data.config.seed)

@@ -12,7 +12,7 @@ from polypose.samples import Sample
 from posedata.figures import curves, watched
 from posedata.geometry.align import root_relative
 from posedata.html import Report
-from posedata.scoring.breakdown import by_joint, by_name, by_range, distance, elevation
+from posedata.scoring.breakdown import tables
 from posedata.scoring.metrics import per_joint_mm
 from posedata.scoring.protocols import published_rows
 from posedata.writing import write_png
@@ -105,19 +105,9 @@ def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> No
     """Errors by joint, action, and by how high and how far the camera stood."""
     report.section("Where the error lies", "MPJPE, mm, from exact 2D and from images.")
     views, source = data.held_out.views(), data.source
-    assert views.joints is not None
-    whole = {name: found.mean(-1) for name, found in errors.items()}
-    parts = {"joint": [by_joint(found, POSE.joints) for found in errors.values()]}
-    if "action" in source and (known := source.store.names("action")):
-        actions = [known[i] for i in source.column("action")]
-        parts["action"] = [by_name(found, actions) for found in whole.values()]
-    ranges = {
-        "camera's elevation": (elevation(views.camera), "degrees"),
-        "distance": (distance(views.camera, views.joints), "m"),
-    }
-    for title, (values, unit) in ranges.items():
-        parts[title] = [by_range(found, values, unit) for found in whole.values()]
-    for title, (exact, image) in parts.items():
+    known = source.store.names("action") if "action" in source else []
+    actions = [known[i] for i in source.column("action")] if known else []
+    for title, (exact, image) in tables(list(errors.values()), POSE.joints, views, actions).items():
         beside = {name: error for name, _, error in exact}
         lines = [(name, count, f"{beside[name]:.1f}", f"{error:.1f}") for name, count, error in image]
         report.table((title, "views", "from 2D", "from images"), lines)

@@ -13,8 +13,7 @@ from polypose.senses.measuring import HeldOut, errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses
 from posedata.splits import Part
-from posedata.views.batch import DETECTED, Views
-from posedata.views.noise import DetectorNoise
+from posedata.views.batch import Views
 from posedata.views.surface import with_points
 from posediff import Whole
 from poseenc import Embedded, drop
@@ -46,12 +45,13 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     spreads, gather = Spreads(model.decoders, trainer), many(trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Views]:
-        views = data.draw_pictured(config.batch, generator, trainer.share, step, noise=data.config.noise)
+        noise = data.config.noise
+        views = data.views.draw_pictured(config.batch, generator, trainer.share, step, noise=noise)
         with trainer.whole.draws():
             drawn = {"image": with_points(views, config.points, generator)}
         if config.poses:
             kept = trainer.share(torch.arange(config.poses, device=data.device))
-            drawn["pose"] = data.draw_poses(config.poses, generator, augment=True)[kept]
+            drawn["pose"] = data.views.draw(config.poses, generator, noise=noise, augment=True)[kept]
         return drawn
 
     def loss(views: dict[str, Views], generator: torch.Generator) -> dict[str, Tensor]:
@@ -168,12 +168,7 @@ class SensesTask(ViewTask[Recipe, Senses]):
 
 def held_out_of(data: Data, recipe: Recipe) -> HeldOut:
     """All held-out views, keypoints as a detector's, whose they are."""
-    config = recipe.data
-    pictures = config.pictures if "image" in data.source else ()
-    views, seen = data.held_out.views(images=pictures), data.detector
-    if not seen:
-        generator = torch.Generator().manual_seed(config.seed + 1)
-        views, seen = views.to("cpu").detected(DetectorNoise(), generator).to(data.device), DETECTED
+    views, seen = data.seen(detector=True)
     people = torch.from_numpy(data.source.column("subject").astype("int64"))
     return HeldOut(with_points(views, recipe.senses.points), people, seen)
 

@@ -1,9 +1,10 @@
 """The command line: `typer apps/unipose train`, or `unipose train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from posetrain import options
 from posetrain.commands import (
     add_ablate,
     add_release,
@@ -15,16 +16,6 @@ from posetrain.commands import (
     tell_scored,
 )
 from posetrain.errors import plain_errors
-from posetrain.options import (
-    DataOption,
-    JsonOption,
-    PartOption,
-    ProtocolOption,
-    RunArgument,
-    SplitOption,
-    console,
-)
-from posetrain.task import Table
 
 from unipose.hands_cli import app as hands
 from unipose.recipe import ABOUT
@@ -40,15 +31,15 @@ add_ablate(app, ABOUT)
 @plain_errors()
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="a run folder, runs/NAME")] = None,
-    json: JsonOption = None,
-    protocol: ProtocolOption = None,
+    json: options.Json = None,
+    protocol: options.Protocol = None,
     predictions: Annotated[
         Path | None, typer.Option(help="--protocol: .npz of predict, or A2J's .mat")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="--protocol: pose store, .npz, or ITOP's .mat")] = None,
-    data: DataOption = None,
-    split: SplitOption = None,
-    part: PartOption = "test",
+    data: options.Data = None,
+    split: options.Split = None,
+    part: options.OfPart = "test",
 ) -> None:
     """Measure a finished run on held-out people: a table, and JSON (docs/pages/unipose.md says what).
 
@@ -71,7 +62,7 @@ def evaluate(
 @app.command()
 @plain_errors()
 def predict(
-    run: RunArgument,
+    run: options.Run,
     source: Annotated[Path, typer.Argument(help="RGB-D folder, depth image (.png, .npy) or organised .pcd")],
     out: Annotated[Path, typer.Argument(help="joints to write: .npz or .json")] = Path("joints.npz"),
     keypoints: Annotated[Path | None, typer.Option(help="2D joints: COCO JSON by depth file's name")] = None,
@@ -115,13 +106,13 @@ def predict(
         detector=detector,
         device=device,
         draws=draws,
-        say=console.print,
+        say=options.console.print,
     )
     found.save(out)
-    console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
+    options.console.print(f"{len(found.joints)} people in {len(recording)} frames: {out}")
     if picture:
         write_png(picture, viewer.picture(recording[frame], found, frame))
-        console.print(f"picture {picture}")
+        options.console.print(f"picture {picture}")
     if view:
         viewer.view(recording[frame], found, frame)
 
@@ -136,13 +127,7 @@ def _score(protocol: str, predictions: Path | None, truth: Path | None, json: Pa
     tell_scored(told(evaluate_protocol(protocol, predictions, truth), truth.name), json)
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from unipose.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "depth", "depth_release", _release)
+add_release(app, ABOUT, "depth", "depth_release", "unipose.release")
 
 
 if __name__ == "__main__":

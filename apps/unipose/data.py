@@ -12,14 +12,13 @@ from jaxtyping import Int
 from pointcloud_weak.clips import Clips
 from pointcloud_weak.isolated import open_clips
 from posedata.detect import KeypointSource
-from posedata.source import check_poses, open_poses
-from posedata.splits import PARTS, Part, part_rows, split_poses
+from posedata.source import open_poses
+from posedata.splits import PARTS, Elsewhere, Part, part_rows, split_poses
 from posedata.store import PoseStore
 from posedata.synthetic import film
 from posedata.terminal import print_line
 from posedata.views import choose_clips, windows
 from posedata.views.noise import DetectorNoise
-from posetrain.task import Elsewhere
 
 from unipose.recipe import DataConfig
 
@@ -28,30 +27,22 @@ FILMED = "h36m17"
 
 
 @dataclass(frozen=True)
-class ClipTest:
-    """Clips to measure on, and the data section that gave them."""
+class ClipSplit:
+    """Clips to measure on and, of a run's own data, clips of other people to train on.
+
+    Attributes:
+        config: the data section that gave them.
+    """
 
     config: DataConfig
     test: Clips
+    train: Clips | None = None
 
     @property
     def fingerprint(self) -> str:
         """Of the stores of people that the clips are."""
-        parts = [clips.store.fingerprint for clips in self._clips()]
+        parts = [clips.store.fingerprint for clips in (self.train, self.test) if clips is not None]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
-
-    def _clips(self) -> tuple[Clips, ...]:
-        return (self.test,)
-
-
-@dataclass(frozen=True)
-class ClipSplit(ClipTest):
-    """And clips to train on, of different people."""
-
-    train: Clips
-
-    def _clips(self) -> tuple[Clips, ...]:
-        return (self.train, self.test)
 
 
 def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> ClipSplit:
@@ -66,17 +57,16 @@ def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> Clip
 
 def open_test(
     config: DataConfig, place: Elsewhere, part: Part, say: Callable[[str], None] = print_line
-) -> ClipTest:
+) -> ClipSplit:
     """Clips of recorded RGB-D to measure a run on, with the run's own kind of 2D joints.
 
     Raises:
         ValueError, FileNotFoundError: there is no such store or part, or no clip in it.
     """
     seen = replace(config, format="rgbd", path=place.store, split=place.split)
-    source = PoseStore.open(place.store)
-    check_poses(source, place.store, True, say)
-    clips = windows(source, place.rows(source, part), config.frames, config.test_clips, config.stride)
-    return ClipTest(seen, isolated(source, clips, seen, part, say))
+    source, rows = place.open(part, say=say)
+    clips = windows(source, rows, config.frames, config.test_clips, config.stride)
+    return ClipSplit(seen, isolated(source, clips, seen, part, say))
 
 
 def open_part(

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from posetrain import options
 from posetrain.commands import task_app
 from posetrain.errors import plain_errors
-from posetrain.options import RunArgument, console
 
 from unipose.hands.recipe import ABOUT
 
@@ -25,7 +25,7 @@ class Side(StrEnum):
 @app.command()
 @plain_errors()
 def predict(
-    run: RunArgument,
+    run: options.Run,
     picture: Annotated[Path, typer.Argument(help="an image file")],
     out: Annotated[Path, typer.Argument(help="an .npz to write; a PNG of the same name goes beside it")],
     box: Annotated[
@@ -57,7 +57,7 @@ def predict(
     write_npz(out, **found, **{name: np.array(value) for name, value in about.items()})
     shown = np.asarray(open_picture(picture, lambda text: None))
     draw_hands(shown, found["pixels"], out.with_suffix(".png"), hands.value)
-    console.print(f"{out}, {out.with_suffix('.png')}")
+    options.console.print(f"{out}, {out.with_suffix('.png')}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pointcloud_weak.scores import (
 from pointcloud_weak.teacher import Teacher
 from posedata.scoring.pose_files import Poses, joint_rows, pose_protocol, score_methods, table_rows
 from posedata.sharing import processes
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 from posedata.terminal import print_line
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
@@ -30,19 +30,19 @@ from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
-from unipose.data import ClipSplit, ClipTest, open_part, open_test, prepare
+from unipose.data import ClipSplit, open_part, open_test, prepare
 from unipose.model import build, labels, make_teacher, student_kinds
 from unipose.recipe import ABOUT, Recipe
 from unipose.report import HEADER, LABELS, PSEUDO_LABELS, lines, write_report
 
-UniPoseRun = Trained[Recipe, Models, ClipTest]
+UniPoseRun = Trained[Recipe, Models, ClipSplit]
 
 
-class UniPoseTask(Task[Recipe, Models, ClipTest]):
+class UniPoseTask(Task[Recipe, Models, ClipSplit]):
     """3D joints from RGB-D without 3D labels."""
 
     about = ABOUT
@@ -51,24 +51,24 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
     def open(self, recipe: Recipe, device: torch.device, say: Say) -> ClipSplit:
         return prepare(recipe.data, say)
 
-    def on(self, data: ClipTest, part: Part, say: Say) -> ClipTest:
+    def on(self, data: ClipSplit, part: Part, say: Say) -> ClipSplit:
         return data if part == "test" else replace(data, test=open_part(data.config, part, say))
 
-    def elsewhere(self, trained: UniPoseRun, place: Elsewhere, part: Part) -> ClipTest:
+    def elsewhere(self, trained: UniPoseRun, place: Elsewhere, part: Part) -> ClipSplit:
         if place.keypoints or place.views:
             raise ValueError("UniPose's 2D joints are those of its recipe; leave --keypoints and --views out")
         return open_test(trained.recipe.data, place, part)
 
-    def build(self, recipe: Recipe, data: ClipTest | None, begun: Collection[str]) -> Models:
+    def build(self, recipe: Recipe, data: ClipSplit | None, begun: Collection[str]) -> Models:
         """Teacher and students, with their twins where the recipe has some.
 
         Raises:
             ValueError: twins are to be trained, and no clip has the 3D labels they learn from.
         """
-        if isinstance(data, ClipSplit) and recipe.twins and not len(data.train.labelled()):
+        train = None if data is None else data.train
+        if train is not None and recipe.twins and not len(train.labelled()):
             raise ValueError(
-                f"{data.train.origin}: no clip has its true 3D joints, which twins learn from; set"
-                " twins=false"
+                f"{train.origin}: no clip has its true 3D joints, which twins learn from; set twins=false"
             )
         return build(recipe, trained=data is None)
 
@@ -84,10 +84,10 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
         return {n: count for n, count in self.steps(recipe).items() if every or n.startswith("teacher")}
 
     def stages(
-        self, model: Models, data: ClipTest, recipe: Recipe, trainer: Trainer
+        self, model: Models, data: ClipSplit, recipe: Recipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
         """Students learn from the teacher's pseudo labels, made once; twins from the truth."""
-        assert isinstance(data, ClipSplit)
+        assert data.train is not None
         clips = data.train
         frames = cache(partial(Frames.of, clips))
         pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe.pseudo))
@@ -115,7 +115,7 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
             else:
                 load_weights(run.checkpoint(name), {"model": model[name]})
 
-    def watch(self, model: Models, held_out: ClipTest, recipe: Recipe) -> Callable[[str], dict[str, float]]:
+    def watch(self, model: Models, held_out: ClipSplit, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         clips = held_out.test
         frames, truth = Frames.of(clips), clips.truth().flatten(0, 1)
         if not bool(truth.isfinite().any()):
@@ -131,15 +131,15 @@ class UniPoseTask(Task[Recipe, Models, ClipTest]):
 
         return errors
 
-    def measure(self, trained: UniPoseRun, held_out: ClipTest, part: Part) -> Metrics:
+    def measure(self, trained: UniPoseRun, held_out: ClipSplit, part: Part) -> Metrics:
         """The test, and what pseudo labels and students make of training frames; of others the first."""
         models = trained.model
         metrics: Metrics = {part: evaluate(models, held_out.test), "clips": {part: len(held_out.test)}}
         if not metrics[part] and processes()[0] == 0:
             path = held_out.test.origin
             print_line(f"{path}: has no true 3D joints of these people, so no error is measured")
-        if part == "test" and isinstance(held_out, ClipSplit):
-            clips = held_out.train
+        clips = held_out.train
+        if part == "test" and clips is not None:
             metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
             teacher = models.get_teacher()
             pseudo = labels(teacher, clips, trained.recipe.pseudo)

@@ -1,31 +1,12 @@
 """The command line: `typer apps/vvipe train`, or `vvipe train` where the app is installed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
+from posetrain import options
 from posetrain.commands import add_release, load_named, task_app
 from posetrain.errors import plain_errors
-from posetrain.options import (
-    FROM,
-    TO,
-    ColumnOption,
-    JsonOption,
-    KOption,
-    NameOption,
-    PictureOption,
-    RecipeOption,
-    RunArgument,
-    RunsOption,
-    SeedsOption,
-    SetOption,
-    ShowOption,
-    SkeletonOption,
-    console,
-    print_hits,
-    print_table,
-)
-from posetrain.task import Table
 
 from vvipe.recipe import ABOUT
 
@@ -41,15 +22,15 @@ app = task_app(ABOUT, __doc__)
 @app.command()
 @plain_errors()
 def compare(
-    recipe: RecipeOption = "quickstart",
-    set_: SetOption = [],  # noqa: B006
-    name: NameOption = None,
-    runs: RunsOption = Path("runs"),
-    seeds: SeedsOption = 1,
+    recipe: options.Recipe = "quickstart",
+    set_: options.Set = [],  # noqa: B006
+    name: options.Name = None,
+    runs: options.Runs = Path("runs"),
+    seeds: options.Seeds = 1,
     beside: Annotated[
         str | None, typer.Option(help="another recipe, for rows of its own; --set changes both")
     ] = None,
-    json: JsonOption = None,
+    json: options.Json = None,
 ) -> None:
     """V-VIPE, PR-VIPE, bare keypoints; exact and detector; with and without augmentation. Resumes."""
     folder = runs / (name or ABOUT.run_name(recipe, "-compare"))
@@ -57,18 +38,18 @@ def compare(
     loaded = load_named(ABOUT, recipe, set_)
     from vvipe.compare import compare as run_comparison
 
-    print_table(*run_comparison(loaded, folder, seeds, json, other))
+    options.print_table(*run_comparison(loaded, folder, seeds, json, other))
 
 
 @app.command()
 @plain_errors()
 def embed(
-    run: RunArgument,
+    run: options.Run,
     source: SourceArgument,
     out: Annotated[Path, typer.Argument(help="an .npz or .csv, or NAME.index to retrieve from")],
     modality: Annotated[Modality, typer.Option(help="of the source")] = "2d",
-    keypoints: ColumnOption = "true",
-    skeleton: SkeletonOption = "coco17",
+    keypoints: options.Column = "true",
+    skeleton: options.Skeleton = "coco17",
 ) -> None:
     """Embed views (2d) or poses (3d): `embedding` (N, D), compared by Euclidean distance."""
     from polypose.files import embed_file
@@ -82,22 +63,22 @@ def embed(
     shapes = embed_file(
         model, source, out, modality=modality, keypoints=keypoints, skeleton=skeleton, name=name
     )
-    console.print(f"{out}: {shapes[name]}")
+    options.console.print(f"{out}: {shapes[name]}")
 
 
 @app.command()
 @plain_errors()
 def retrieve(
-    run: RunArgument,
+    run: options.Run,
     queries: SourceArgument,
     gallery: Annotated[Path, typer.Argument(help=f"{SourceHelp}; or NAME.index made by embed")],
-    source: Annotated[Modality, FROM] = "2d",
-    target: Annotated[Modality, TO] = "2d",
-    k: KOption = 5,
-    show: ShowOption = 10,
-    keypoints: ColumnOption = "true",
-    skeleton: SkeletonOption = "coco17",
-    json: JsonOption = None,
+    source: Annotated[Modality, options.FROM] = "2d",
+    target: Annotated[Modality, options.TO] = "2d",
+    k: options.K = 5,
+    show: options.Show = 10,
+    keypoints: options.Column = "true",
+    skeleton: options.Skeleton = "coco17",
+    json: options.Json = None,
 ) -> None:
     """The gallery's poses nearest to every query, whatever camera saw either."""
     from polypose.retrieval import retrieve_views
@@ -106,20 +87,20 @@ def retrieve(
 
     model = open_model(run)
     hits = retrieve_views(model, queries, gallery, source, target, k, keypoints=keypoints, skeleton=skeleton)
-    print_hits(hits, f"{source} to {target}", show, json)
+    options.print_hits(hits, f"{source} to {target}", show, json)
 
 
 @app.command()
 @plain_errors()
 def lift(
-    run: RunArgument,
+    run: options.Run,
     keypoints: Annotated[Path, typer.Argument(help="a file of keypoints: x, y and confidence, pixels")],
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write")],
-    skeleton: SkeletonOption = "coco17",
+    skeleton: options.Skeleton = "coco17",
     size: Annotated[
         tuple[int, int] | None, typer.Option(help="width and height of the image, to check keypoints by")
     ] = None,
-    picture: PictureOption = None,
+    picture: options.Picture = None,
 ) -> None:
     """Lift 2D keypoints to 3D: `joints` (N, 17, 3) of the universal skeleton, metres, body frame.
 
@@ -132,13 +113,13 @@ def lift(
 
     check_ending(out, picture)
     shape = lift_file(open_model(run), keypoints, out, skeleton=skeleton, size=size, picture=picture)
-    console.print(f"{out}: joints {shape}")
+    options.console.print(f"{out}: joints {shape}")
 
 
 @app.command()
 @plain_errors()
 def generate(
-    run: RunArgument,
+    run: options.Run,
     out: Annotated[Path, typer.Argument(help="an .npz or .csv to write; a PNG goes beside it")],
     around: Annotated[Path | None, typer.Option(help="a store or an .npy of joints; none: the prior")] = None,
     row: Annotated[int, typer.Option(help="which of its poses")] = 0,
@@ -154,16 +135,10 @@ def generate(
 
     check_ending(out, out.with_suffix(".png"))
     shape = generate_file(open_model(run), out, around, row, amount, count, seed)
-    console.print(f"{out}: joints {shape}")
+    options.console.print(f"{out}: joints {shape}")
 
 
-def _release(source: Path, recipe: Any, weights: Path, json: Path) -> Table:
-    from vvipe.release import release
-
-    return release(source, recipe, weights, json)
-
-
-add_release(app, ABOUT, "vvipe", "vvipe_release", _release)
+add_release(app, ABOUT, "vvipe", "vvipe_release", "vvipe.release")
 
 
 if __name__ == "__main__":

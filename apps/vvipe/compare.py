@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from posedata.records import Record, flat, summarise
 from poseenc.hits import nearest_2d
-from posetrain.ablation import Record, Variant, Variants, flat, seeds_of, summarise
+from posetrain.ablation import Variant, Variants, seeds_of
 from posetrain.task import Table
 
 from vvipe.recipe import METHODS, Recipe

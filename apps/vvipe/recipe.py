@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from polypose.config import InvariantConfig
 from posedata.ranges import Fraction, NonNegative, Positive, Range, Rate, Seed
 from posedata.source import PoseSource
+from poseenc.camera_ranges import CameraAugmentation
 from poseenc.hit_rules import HitRules
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
 
-Span = tuple[float, float]
 METHODS: dict[Literal["vvipe", "prvipe"], str] = {"vvipe": "V-VIPE", "prvipe": "PR-VIPE"}
 
 
@@ -39,30 +39,6 @@ class DataConfig(PoseSource):
     views: Literal["virtual", "recorded"] = "virtual"
     detector: str = "detector"
     seed: Seed = 0
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Camera augmentation: views that no camera recorded. Angles in degrees.
-
-    Attributes:
-        share: of every batch that is seen by cameras drawn anew instead of the recorded ones.
-        cameras: `near` as in PR-VIPE (`posedata.views.augment`), or `real` with the distances and focal
-            lengths of cameras that see a whole person (`posedata.views.sample_cameras`).
-        elevation, roll: ranges; the azimuth is any.
-        depth: of `near` cameras, in torsos.
-        distance, focal: of `real` cameras, in metres and in pixels of a frame of 1000.
-        noise: share of augmented views with detector noise, where `data.keypoints` is `detector`.
-    """
-
-    share: Fraction = 0.5
-    cameras: Literal["near", "real"] = "near"
-    elevation: Span = (-30.0, 30.0)
-    roll: Span = (-30.0, 30.0)
-    depth: Span = (2.0, 2.0)
-    distance: Span = (3.0, 7.0)
-    focal: Span = (1000.0, 1300.0)
-    noise: Fraction = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +128,7 @@ class Recipe:
     """A whole run: data, cameras, model, stages, evaluation, loop."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: CameraAugmentation = field(default_factory=CameraAugmentation)
     model: InvariantConfig = field(default_factory=InvariantConfig)
     vae: VaeConfig = field(default_factory=VaeConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)

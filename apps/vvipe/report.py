@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from polypose import drawing
-from polypose.drawing import by_key_pose, one_point, upright
+from polypose import invariant_galleries as galleries
+from polypose.drawing import by_key_pose, one_point
 from posedata.figures import curves, gallery, watched
 from posedata.html import Report
-from posedata.scoring.metrics import nearest
 from posedata.views.rigs import CHEST_CAMERAS
 from poseenc.hits import Metrics, TestSet, nearest_2d
-from poseenc.vvipe import VVIPE, around, embed_views
+from poseenc.vvipe import VVIPE, embed_views
 from posetrain.recipe import to_yaml
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from vvipe.trained import VVIPERun, as_model
 
-AMOUNTS = [0.2, 0.3, 0.4, 0.5]
 KEYS = 10
 CLOUD = 800
 
@@ -48,14 +47,14 @@ def write_report(trained: VVIPERun, metrics: Metrics) -> Path:
     )
     _space(report, test, embedded, poses, keys)
     report.section("Retrieval across cameras", "A query from a chest camera, a gallery from a steep one.")
-    report.figure(_retrieved(test, embedded, poses, torso, keys[:6]), "query and the three nearest")
+    report.figure(galleries.retrieved(test, embedded, poses, torso, keys[:6]), "query and the three nearest")
     if isinstance(model, VVIPE):
         report.section("Lifting", "One pose as five cameras see it, and what each view is lifted to.")
-        report.figure(_lifted(model, test, embedded, torso, keys[:4]), "lifted poses, body frame")
+        report.figure(galleries.lifted(model, test, embedded, torso, keys[:4]), "lifted poses, body frame")
         report.section(
             "Generation", "μ + α z in two directions for one pose, then samples of the prior, decoded."
         )
-        report.figure(_generated(model, test, torso, int(keys[1])), "generated poses")
+        report.figure(galleries.generated(model, test, torso, int(keys[1])), "generated poses")
     report.section("Training")
     records = trained.run.curves()
     report.figure(curves(records, ["loss", "mse", "triplet"], "loss"), "losses")
@@ -121,56 +120,3 @@ def _space(report: Report, test: TestSet, embedded: Tensor, poses: Tensor, keys:
     plane = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
     nearest_key = test.distances[rows][:, keys].argmin(1).numpy()
     report.figure(by_key_pose(plane, nearest_key, list(poses[keys])), "t-SNE by key pose")
-
-
-def _retrieved(
-    test: TestSet, embedded: Tensor, poses: Tensor, torso: float, keys: Int[Tensor, " K"]
-) -> object:
-    chest, steep = 0, CHEST_CAMERAS
-    found = nearest(embedded[keys, chest], embedded[:, steep], 3, distance="euclidean")
-    rows = []
-    for query, hits in zip(keys.tolist(), found.tolist(), strict=True):
-        cells: list[tuple[str, object]] = [
-            ("query", drawing.flat(test.other.keypoints[query, chest])),
-            ("its pose", upright(poses[query])),
-        ]
-        for hit in hits:
-            cells.append(("", drawing.flat(test.other.keypoints[hit, steep])))
-            far = float(test.distances[query, hit])
-            cells.append((f"{far:.2f} torsos, {1000 * torso * far:.0f} mm", upright(poses[hit])))
-        rows.append(cells)
-    return gallery(rows)
-
-
-def _lifted(model: VVIPE, test: TestSet, embedded: Tensor, torso: float, keys: Int[Tensor, " K"]) -> object:
-    cameras = [0, 2, 4, CHEST_CAMERAS, CHEST_CAMERAS + 3]
-    rows = []
-    for key in keys.tolist():
-        lifted = torso * model.decode(embedded[key, cameras])
-        cells = [("truth", upright(torso * test.pose[key]))]
-        for camera, pose in zip(cameras, lifted, strict=True):
-            error = float((pose - torso * test.pose[key]).norm(dim=-1).mean() * 1000)
-            cells.append(("", drawing.flat(test.other.keypoints[key, camera])))  # type: ignore[arg-type]
-            cells.append((f"{error:.0f} mm", upright(pose)))
-        rows.append(cells)
-    return gallery(rows)
-
-
-def _generated(model: VVIPE, test: TestSet, torso: float, row: int) -> object:
-    generator = torch.Generator().manual_seed(0)
-    directions = torch.randn(7, model.dim, generator=generator)
-    start: Float[Tensor, "J 3"] = test.pose[row]
-    cells = [
-        [("pose", upright(torso * start)), ("0", upright(torso * line0))]
-        + [(f"{a:g} z{i + 1}", upright(torso * p)) for a, p in zip(AMOUNTS, line, strict=True)]
-        for i, (line, line0) in enumerate(
-            zip(
-                around(model, start, directions[:2], AMOUNTS),
-                around(model, start, directions[:2], [0.0])[:, 0],
-                strict=True,
-            )
-        )
-    ]
-    prior = torso * model.decode(directions[1:])
-    cells.append([("prior", upright(pose)) for pose in prior])
-    return gallery(cells)

@@ -9,13 +9,14 @@ from contrastive.euclidean import distance_info_nce
 from contrastive.whole import ALONE, WholeBatch
 from posedata.scoring.similar import pose_distances, within
 from poseenc.gaussian import Gaussian
+from poseenc.pose_views import PoseBatch
 from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
 from poseenc.vvipe import PRVIPE, VVIPE
 from posetrain.loop import Trainer
 from posetrain.stage import Stage
 from torch import Tensor, nn
 
-from vvipe.data import Batch, TrainingData
+from vvipe.data import TrainingData
 from vvipe.recipe import MappingConfig, Recipe, VaeConfig
 
 Losses = dict[str, Tensor]
@@ -27,7 +28,7 @@ def vae(model: VVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer) -> S
     model.vae.train()
 
     def batch(step: int, generator: torch.Generator) -> Tensor:
-        return data.draw_poses(config.batch, generator, trainer.share, config.align)
+        return data.taught.draw_poses(config.batch, generator, trainer.share, config.align)
 
     def loss(pose: Tensor, generator: torch.Generator) -> Losses:
         return vae_loss(model, pose, config, generator, trainer.whole)
@@ -78,19 +79,19 @@ def mapping(model: VVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     if config.pretrained:
         model.vae.eval()
 
-    def batch(step: int, generator: torch.Generator) -> Batch:
-        return data.draw(
+    def batch(step: int, generator: torch.Generator) -> PoseBatch:
+        return data.taught.draw(
             config.batch, config.views, recipe.augment, generator, trainer.share, recipe.vae.align
         )
 
-    def loss(drawn: Batch, generator: torch.Generator) -> Losses:
+    def loss(drawn: PoseBatch, generator: torch.Generator) -> Losses:
         return mapping_loss(model, drawn, config, trainer.whole)
 
     learnt = [p for p in model.parameters() if p.requires_grad]
     return _stage("mapping", {"model": model}, learnt, config, batch, loss)
 
 
-def mapping_loss(model: VVIPE, batch: Batch, config: MappingConfig, whole: WholeBatch = ALONE) -> Losses:
+def mapping_loss(model: VVIPE, batch: PoseBatch, config: MappingConfig, whole: WholeBatch = ALONE) -> Losses:
     """The mean over views of MSE and triplet, and where wanted the contrast between views.
 
     Args:
@@ -123,17 +124,17 @@ def matching(model: PRVIPE, data: TrainingData, recipe: Recipe, trainer: Trainer
     config = recipe.matching
     model.train()
 
-    def batch(step: int, generator: torch.Generator) -> Batch:
-        return data.draw(config.batch, 2, recipe.augment, generator, trainer.share)
+    def batch(step: int, generator: torch.Generator) -> PoseBatch:
+        return data.taught.draw(config.batch, 2, recipe.augment, generator, trainer.share)
 
-    def loss(drawn: Batch, generator: torch.Generator) -> Losses:
+    def loss(drawn: PoseBatch, generator: torch.Generator) -> Losses:
         return matching_loss(model, drawn, recipe, generator, trainer.whole)
 
     return _stage("matching", {"model": model}, model.parameters(), config, batch, loss)
 
 
 def matching_loss(
-    model: PRVIPE, batch: Batch, recipe: Recipe, generator: torch.Generator, whole: WholeBatch = ALONE
+    model: PRVIPE, batch: PoseBatch, recipe: Recipe, generator: torch.Generator, whole: WholeBatch = ALONE
 ) -> Losses:
     """Triplet ratio + positive pairs + divergence (PR-VIPE, section 3), weighted as the recipe says.
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from polypose.hit_protocols import hit_protocol, score_hits
 from polypose.invariant import ViewInvariant, built
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 from poseenc.hits import evaluate, nearest_2d, rebuilt_mm
 from poseenc.vvipe import VVIPE, Model
 from posetrain import lifecycle
@@ -17,7 +17,7 @@ from posetrain.checkpoint import load_weights
 from posetrain.loop import Trainer
 from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Scored, Table, Task
+from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 
 from vvipe.ablate import COMPONENTS
 from vvipe.data import Data, TrainingData, open_data, open_test

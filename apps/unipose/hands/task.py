@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from posedata.hand_source import HandSource, open_hands
-from posedata.splits import Part
+from posedata.splits import Elsewhere, Part
 from posedata.store import PoseStore
 from posedata.views.hand_pictures import Hands
 from posedata.views.hands import WRISTS
@@ -24,7 +24,7 @@ from posetrain.loop import Trainer
 from posetrain.optimise import scheduled, warm_then
 from posetrain.runs import Run
 from posetrain.stage import Stage
-from posetrain.task import Elsewhere, Metrics, Row, Say, Table, Task
+from posetrain.task import Metrics, Row, Say, Table, Task
 from torch import Tensor
 
 from unipose.hands.recipe import ABOUT, Recipe

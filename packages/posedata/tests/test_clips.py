@@ -9,10 +9,11 @@ from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.views import choose_clips, square, windows
+from posedata.views.bodies import Bodies
 from posedata.views.clips import around
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import RIGS
-from posedata.views.virtual import Bodies, VirtualViews
+from posedata.views.virtual import VirtualViews
 
 
 def recorded(path: Path, sequence: list[int], frame: list[int], camera: list[int]) -> PoseStore:

@@ -19,6 +19,8 @@ from posedata.scoring.protocols import (
 from posedata.scoring.published import published_table, published_tables, published_values
 from posedata.skeleton import SKELETONS
 from posedata.store import PoseStore, write_store
+from posedata.views import RIGS, add_views
+from posedata.views.noise import DetectorNoise
 
 H36M = SKELETONS["h36m17"]
 ITOP = Path(__file__).resolve().parents[3] / "../shared/data/itop"
@@ -228,3 +230,24 @@ def test_ours_stand_above_the_published_ones() -> None:
 def test_an_unknown_protocol_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"protocol 'h36m-p3' is not known; did you mean 'h36m-p2'\?"):
         get_protocol("h36m-p3")
+
+
+def test_a_stores_rows_are_scored_in_their_cameras_frames_by_their_names(tmp_path: Path) -> None:
+    """Two poses by two cameras each, predicted in the camera's frame with all joints but the pelvis away."""
+    joints = poses(2).numpy()
+    columns = {
+        "joints": joints,
+        "subject": np.zeros(2, np.int32),
+        "action": np.array([0, 1], np.int32),
+    }
+    meta = {"skeleton": "h36m17", "fps": 50, "source": "test", "licence": "none", "subjects": ["S9"]}
+    meta["actions"] = ["Walking", "Sitting"]
+    folder = write_store(tmp_path / "poses", columns, meta)
+    seen = PoseStore.open(add_views(folder, tmp_path / "views", RIGS["h36m"], 2, DetectorNoise(), 0))
+    rows = np.array([3, 0, 1])
+    own = torch.from_numpy(np.array(seen.column("joints")[rows]))
+    predicted = seen.camera(rows).world_to_camera(own)
+    predicted[:, 1:, 2] += torch.tensor([0.05, 0.01, 0.02])[:, None]
+    found = pose_protocol("h36m-p1").score_rows(predicted, H36M, seen, rows)
+    assert found["mpjpe_mm"] == pytest.approx(16 / 17 * 80 / 3, rel=1e-4)
+    assert found["mpjpe_mm_by_action"] == pytest.approx({"Walking": 240 / 17, "Sitting": 800 / 17}, rel=1e-4)

@@ -11,9 +11,10 @@ from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore, write_store
 from posedata.views import RIGS, Rig, add_views, sample_cameras
 from posedata.views.batch import Track, Views, given, see
+from posedata.views.bodies import Bodies
 from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews
-from posedata.views.virtual import Bodies, VirtualViews
+from posedata.views.virtual import VirtualViews
 
 H36M, SMPL = get_skeleton("h36m17"), get_skeleton("smpl24")
 

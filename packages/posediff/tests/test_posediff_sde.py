@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from posediff.schedule import draw_levels, geometric, karras, times_of, uniform_time
+from posediff.schedule import draw_levels, geometric, karras, uniform_time
 from posediff.sde import VE, VP, SubVP, score
 
 SDES = [VP(), SubVP(), VE(0.01, 50.0)]
@@ -54,7 +54,7 @@ def test_schedules() -> None:
     assert levels[-1] == 0
     even = geometric(4, 0.01, 10.0)
     torch.testing.assert_close(even[:4], torch.tensor([10.0, 1.0, 0.1, 0.01]))
-    torch.testing.assert_close(SubVP().sigma(times_of(SubVP(), even)), even[:4])
+    torch.testing.assert_close(SubVP().sigma(SubVP().time(even[:4])), even[:4])
     assert uniform_time(1000)[1].item() == pytest.approx(1 - 0.999 / 1000, rel=1e-6)
     for wrong in ((0, 0.1, 1.0), (3, 1.0, 0.1), (3, 0.0, 1.0)):
         with pytest.raises(ValueError, match="sigma_min"):

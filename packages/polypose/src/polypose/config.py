@@ -5,10 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from posedata.ranges import Fraction, Positive
+from posedata.ranges import Count, Fraction, Positive
 
 Frame = Literal["aimed", "crop", "pixels"]
 """Of poses and keypoints, as encoders see them (`polypose.samples.Sample`)."""
+Sampler = Literal[
+    "dpmpp_2m_sde",
+    "dpmpp_2m",
+    "heun",
+    "euler",
+    "flow",
+    "euler_maruyama",
+    "reverse_diffusion",
+    "predictor_corrector",
+    "mode_seeking",
+]
+"""By which a decoder draws poses (`posediff.PoseDecoder.sample`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,23 @@ class Settings:
     batch: int = 512
     decodes: tuple[str, ...] = ("2d", "3d")
     spread: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured besides the posterior mean of every test view (`polypose.measuring.evaluate`).
+
+    Attributes:
+        hypotheses: poses sampled a view for best-of-S.
+        sampler, sampler_steps: of the decoder.
+        neighbours: frames to either side of the true pose left out of the gallery in the second row.
+    """
+
+    hypotheses: Positive = 10
+    sampler: Sampler = "dpmpp_2m_sde"
+    sampler_steps: Positive = 7
+    neighbours: Count = 30
+    batch: Positive = 512
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import typer
 from posedata.errors import one_line
@@ -21,3 +24,27 @@ def faults() -> Iterator[None]:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(visible(f"polypose: {one_line(error)}"), file=sys.stderr)
         raise typer.Exit(2) from None
+
+
+def taking(shared: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, after its own options, the fields of a dataclass that several commands take.
+
+    The command is called with an instance of it first; `faults` are told.
+    """
+    more = list(inspect.signature(shared, eval_str=True).parameters.values())
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            with faults():
+                command(shared(**{each.name: given.pop(each.name) for each in more}), **given)
+
+        del run.__wrapped__  # Typer would read the options of what is within
+        named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *more)]
+        run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in named}
+        return run
+
+    return decorate

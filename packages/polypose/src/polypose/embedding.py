@@ -13,54 +13,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from polypose.batches import embed
-from polypose.cameras import take_camera
-from polypose.config import Frame, Settings
-from polypose.embeddings import Embeddings
-from polypose.inputs import Like, Say, as_array, take_keypoints, take_poses, warn
+from polypose.config import Frame
+from polypose.inputs import as_array
 from polypose.network import Modality, UniHPR
 from polypose.samples import Sample
 
 _AT_THE_PELVIS = 0.2
 """Metres from the camera within which a pelvis is the origin of its pose, not a place."""
 _FOCAL = 1000.0
-
-
-def embed_inputs(
-    network: UniHPR,
-    settings: Settings,
-    *,
-    image: Any = None,
-    keypoints: Any = None,
-    pose: Any = None,
-    intrinsics: Any = None,
-    size: tuple[int, int] | None = None,
-    skeleton: str | None = None,
-    confidence: Any = None,
-    say: Say = warn,
-) -> Embeddings:
-    """`polypose.Model.embed`."""
-    handed = {"image": image, "2d": keypoints, "3d": pose}
-    first = next((value for value in handed.values() if value is not None), None)
-    if first is None:
-        raise ValueError("embed: give image, keypoints or pose, any of them or together")
-    samples: dict[Modality, Sample] = {}
-    if keypoints is not None:
-        points = take_keypoints(keypoints, skeleton, confidence, size, say)
-        camera = take_camera(intrinsics, size, points, say)
-        samples["2d"] = Sample.of(given(points, camera), settings.frame, GIVEN)
-    if pose is not None:
-        samples["3d"] = pose_sample(take_poses(pose, say=say), settings.frame, samples.get("2d"))
-    if image is not None:
-        samples["image"] = image_sample(take_images(image, settings.image_size))
-    counts = {name: len(sample) for name, sample in samples.items()}
-    if len(set(counts.values())) > 1:
-        told = " and ".join(f"{count} of {name}" for name, count in counts.items())
-        raise ValueError(f"embed: {told}; together they must be as many, one a row")
-    found: dict[str, Tensor] = {}
-    for modality in ("image", "2d", "3d"):
-        if modality in samples:
-            found[modality] = embedded(network, samples[modality], modality, settings.batch)
-    return Embeddings.of(found, Like.of(first))
 
 
 @torch.no_grad()

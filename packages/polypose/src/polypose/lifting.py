@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from posedata.geometry.camera import Camera
@@ -12,30 +10,11 @@ from posedata.views.batch import GIVEN, given
 from torch import Tensor
 
 from polypose.batches import decode, embed
-from polypose.cameras import take_camera
 from polypose.config import Settings
-from polypose.inputs import Like, Say, take_keypoints, warn
+from polypose.inputs import Like
 from polypose.network import POSE_SKELETON, UniHPR
 from polypose.poses import Poses
 from polypose.samples import Sample, finite
-
-
-@torch.no_grad()
-def lift(
-    network: UniHPR,
-    settings: Settings,
-    keypoints: Any,
-    intrinsics: Any = None,
-    size: tuple[int, int] | None = None,
-    skeleton: str | None = None,
-    confidence: Any = None,
-    *,
-    say: Say = warn,
-) -> Poses:
-    """`polypose.Model.lift`."""
-    points = take_keypoints(keypoints, skeleton, confidence, size, say)
-    camera = take_camera(intrinsics, size, points, say)
-    return lift_points(network, settings, points, camera, Like.of(keypoints))
 
 
 @torch.no_grad()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from posedata.scoring import breakdown
-from posedata.scoring.metrics import best_of, epe_px, mpjpe_mm, pa_mpjpe_mm, pck
+from posedata.scoring.metrics import Neighbours, best_of, epe_px, mpjpe_mm, pa_mpjpe_mm, pck
 from posedata.scoring.people import interval_by_person
-from posedata.scoring.retrieval import relative_errors
+from posedata.scoring.retrieval import across, relative_errors
+from posedata.sharing import shared_out
 from posedata.views import get_rig, sample_cameras
 from posedata.views.batch import DETECTED, TRUE, see
 from posedata.views.noise import DetectorNoise
@@ -21,11 +22,13 @@ from posediff.hypotheses import coverage
 from torch import Tensor
 
 from polypose.batches import decode, embed
+from polypose.config import EvaluationConfig
 from polypose.model import Model
-from polypose.network import MODALITIES, POSE_SKELETON, Modality, UniHPR
+from polypose.network import MODALITIES, POSE_SKELETON, Modality, UniHPR, pairs
 from polypose.samples import Sample
 from polypose.spread import Estimates
 
+POSES: tuple[Modality, ...] = ("2d", "3d")
 ANYWHERE = "anywhere"
 CROP_PX = 128.0
 """Half the longer side of the papers' 192x256 crop: one unit of normalised keypoints, for `epe_px`."""
@@ -33,6 +36,73 @@ HYPOTHESES, MOST = 50, 1000
 """Of each view, and of how many views at most, evenly spaced, intervals are taken."""
 
 Metrics = dict[str, Any]
+
+
+@torch.no_grad()
+def evaluate(
+    network: UniHPR,
+    exact: Sample,
+    detected: Sample,
+    config: EvaluationConfig,
+    near: Neighbours,
+    training: Callable[[torch.Generator], Sample] | None = None,
+) -> Metrics:
+    """All metrics of test views, nested by name.
+
+    Processes may share the work (`posedata.sharing`): batches of embeddings, then measures.
+    Lengths are in millimetres, relative to the pelvis; pixels are of a 192x256 crop.
+
+    Args:
+        exact, detected: the views with exact keypoints, and with a detector's.
+        near: of a view those that are nearly the same, left out of the gallery in a second retrieval.
+        training: draws views that a lookup, the simplest of the baselines, takes its poses from.
+    """
+    network.eval()
+    modalities = MODALITIES if exact.images is not None else POSES
+    embeddings = embed(network, exact, config.batch, modalities)
+    noisy = embed(network, detected, config.batch, ("2d",))["2d"]
+    measured = partial(
+        estimation,
+        hypotheses=config.hypotheses,
+        steps=config.sampler_steps,
+        sampler=config.sampler,
+        batch=config.batch,
+    )
+    todo: dict[str, Callable[[], Metrics]] = {
+        "lift": partial(measured, network, embeddings["2d"], "2d", exact.joints),
+        "lift_detector": partial(measured, network, noisy, "2d", exact.joints),
+    }
+    if "image" in embeddings:
+        todo["image"] = partial(measured, network, embeddings["image"], "image", exact.joints)
+    todo["reconstruct"] = partial(measured, network, embeddings["3d"], "3d", exact.joints)
+    if "image" in embeddings:
+        todo["keypoints"] = partial(keypoint_errors, network, embeddings["image"], exact.keypoints)
+    todo["cosine"] = partial(cosines, embeddings)
+    todo["retrieval"] = partial(across, embeddings, exact.joints)
+    todo["retrieval_without_neighbours"] = partial(across, embeddings, exact.joints, near)
+    todo["baselines"] = partial(baselines, network, exact, training)
+    return shared_out(todo)
+
+
+def cosines(embeddings: Mapping[Modality, Float[Tensor, "B dim"]]) -> Metrics:
+    """Mean cosine of every pair of modalities."""
+    return {name: float((x * y).sum(-1).mean()) for name, (x, y) in pairs(embeddings).items()}
+
+
+def baselines(
+    network: UniHPR, test: Sample, training: Callable[[torch.Generator], Sample] | None = None
+) -> Metrics:
+    """The mean pose, the 3D of the nearest 2D of training views (where there are any), a random retrieval."""
+    count, device = len(test), test.joints.device
+    mean = network.mean_pose.to(device).expand(count, -1, -1)
+    found = {"mean_pose": relative_errors(mean, test.joints)}
+    generator = torch.Generator(device).manual_seed(0)
+    if training is not None:
+        train = training(generator)
+        nearest = torch.cdist(test.keypoints.flatten(1), train.keypoints.flatten(1)).argmin(dim=1)
+        found["nearest_2d"] = relative_errors(train.joints[nearest], test.joints)
+    shuffled = torch.randperm(count, generator=generator, device=device)
+    return found | {"random_retrieval": relative_errors(test.joints[shuffled], test.joints)}
 
 
 def estimation(

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from posedata.views.batch import GIVEN, given
 from poseenc.interpolate import great_arc
+from torch import Tensor
 
+from polypose.cameras import take_camera
 from polypose.comparing import COSINE
 from polypose.config import ModelConfig, Settings
-from polypose.embedding import embed_inputs
+from polypose.embedding import embedded, image_sample, pose_sample, take_images
 from polypose.embeddings import Embeddings
 from polypose.held import Held
-from polypose.inputs import Like, Say, warn
-from polypose.lifting import lift
+from polypose.inputs import Like, Say, take_keypoints, take_poses, warn
+from polypose.lifting import lift_points
 from polypose.network import MODALITIES, Modality, UniHPR
 from polypose.packed import as_schema, own_tensors, without_weights
 from polypose.poses import Poses
+from polypose.samples import Sample
 
 
 class Model(Held[UniHPR]):
@@ -66,7 +70,9 @@ class Model(Held[UniHPR]):
         Raises:
             ValueError: they are no keypoints of that skeleton in pixels; the message says what to do.
         """
-        return lift(self.network, self.settings, keypoints, intrinsics, size, skeleton, confidence, say=say)
+        points = take_keypoints(keypoints, skeleton, confidence, size, say)
+        camera = take_camera(intrinsics, size, points, say)
+        return lift_points(self.network, self.settings, points, camera, Like.of(keypoints))
 
     def embed(
         self,
@@ -92,18 +98,28 @@ class Model(Held[UniHPR]):
         Raises:
             ValueError: nothing is given, or what is given cannot be what it is called.
         """
-        return embed_inputs(
-            self.network,
-            self.settings,
-            image=image,
-            keypoints=keypoints,
-            pose=pose,
-            intrinsics=intrinsics,
-            size=size,
-            skeleton=skeleton,
-            confidence=confidence,
-            say=say,
-        )
+        handed = {"image": image, "2d": keypoints, "3d": pose}
+        first = next((value for value in handed.values() if value is not None), None)
+        if first is None:
+            raise ValueError("embed: give image, keypoints or pose, any of them or together")
+        samples: dict[Modality, Sample] = {}
+        if keypoints is not None:
+            points = take_keypoints(keypoints, skeleton, confidence, size, say)
+            camera = take_camera(intrinsics, size, points, say)
+            samples["2d"] = Sample.of(given(points, camera), self.settings.frame, GIVEN)
+        if pose is not None:
+            samples["3d"] = pose_sample(take_poses(pose, say=say), self.settings.frame, samples.get("2d"))
+        if image is not None:
+            samples["image"] = image_sample(take_images(image, self.settings.image_size))
+        counts = {name: len(sample) for name, sample in samples.items()}
+        if len(set(counts.values())) > 1:
+            told = " and ".join(f"{count} of {name}" for name, count in counts.items())
+            raise ValueError(f"embed: {told}; together they must be as many, one a row")
+        found: dict[str, Tensor] = {}
+        for modality in ("image", "2d", "3d"):
+            if modality in samples:
+                found[modality] = embedded(self.network, samples[modality], modality, self.settings.batch)
+        return Embeddings.of(found, Like.of(first))
 
     @torch.no_grad()
     def interpolate(self, first: Any, last: Any, steps: int = 9) -> Any:

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polypose.config import Frame
 from polypose.network import POSE_SKELETON
-from polypose.peers import Peer
+from polypose.peers import PEERS, Peer
 from polypose.samples import Sample
 
 Metrics = dict[str, Any]
@@ -130,9 +130,11 @@ def cost(lifter: Peer, sample: Sample) -> Metrics:
     }
 
 
-def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
-    """A lifter's numbers: means over its seeds, and the intervals of its errors by person."""
-    found: Metrics = {}
+def row(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
+    """A lifter's row: what it is, what it was given; means over its seeds, and the intervals by person."""
+    entry, given = PEERS[name], {key: seeds[0][key] for key in ("steps", "batch", "lr")}
+    found: Metrics = {"lifter": name, "method": entry.label, "source": entry.source, **given}
+    found["views"] = found["steps"] * found["batch"]
     for place in ("test", *UNSEEN):
         prefix = "" if place == "test" else f"{place}_"
         for key in ("mpjpe_mm", "pa_mpjpe_mm"):
@@ -141,16 +143,18 @@ def standing(seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
         found |= {f"{prefix}low_mm": low, f"{prefix}high_mm": high}
     if len(seeds) > 1:
         found["seeds_sd_mm"] = float(torch.tensor([m["test"]["mpjpe_mm"] for m in seeds]).std())
-    found |= {key: mean(m[key] for m in seeds) for key in COSTS}
-    return found
+    return found | {key: mean(m[key] for m in seeds) for key in COSTS}
 
 
-def spreads(seeds: Sequence[Metrics]) -> Iterator[Metrics]:
-    """A lifter's hypotheses, `spread` as drawn and calibrated: means over seeds; none that does not draw."""
-    for part, name in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
+def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's rows of what it draws, `spread` as drawn and calibrated, none where it does not: means over
+    its seeds."""
+    entry = PEERS[name]
+    about = {"lifter": name, "method": entry.label, "evaluations": entry.evaluations}
+    for part, told in (("hypotheses", "as drawn"), ("calibrated", "calibrated")):
         if part in seeds[0]:
             scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
-            yield {"spread": name} | scores
+            yield {**about, "spread": told, **scores}
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from posedata.source import PoseSource
+from posedata.source import PoseSource, check_poses, require_skeleton
 from posedata.terminal import print_line
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _whole(
     import numpy as np
 
     valid = np.asarray(store.column("valid"))
-    kept = {part: rows[valid[rows].all(axis=1)] for part, rows in parts.items()}
+    kept = {part: whole_rows(store, rows) for part, rows in parts.items()}
     for part, rows in kept.items():
         if len(parts[part]) and not len(rows):
             never = [store.skeleton.joints[i] for i in np.flatnonzero(~valid.any(axis=0))]
@@ -90,8 +91,63 @@ def part_rows(parts: Mapping[str, np.ndarray], part: Part | Literal["train"]) ->
     return parts[part]
 
 
+def whole_rows(store: PoseStore, rows: np.ndarray) -> np.ndarray:
+    """Those of the rows whose joints are all valid."""
+    return rows[store.column("valid")[rows].all(axis=1)] if "valid" in store else rows
+
+
 def evenly(rows: np.ndarray, wanted: int) -> np.ndarray:
     """At most so many of the rows, evenly spaced."""
     import numpy as np
 
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).round().astype(int))]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Other data to measure a model on than those it was trained for: any labelled store.
+
+    Attributes:
+        store: its folder.
+        split: a JSON file of its people; by default what the data set's reader left in the store, else all.
+        keypoints: the store's column keypoints_NAME that stands for a detector's; a noise model if empty.
+        views: as `recorded`, where the store has cameras, or by the model's own `virtual` ones.
+    """
+
+    store: Path
+    split: Path | None = None
+    keypoints: str = ""
+    views: Literal["recorded", "virtual"] | None = None
+
+    def open(
+        self, part: str, skeleton: str | None = None, say: Callable[[str], None] = print_line
+    ) -> tuple[PoseStore, np.ndarray]:
+        """The store, and the rows of a part of its split; what is wrong with its poses is said.
+
+        Args:
+            skeleton: the only one that will do.
+
+        Raises:
+            ValueError, FileNotFoundError: there is no such store or part.
+        """
+        from posedata.store.pose_store import PoseStore
+
+        store = PoseStore.open(self.store)
+        if skeleton is not None:
+            require_skeleton(store, skeleton)
+        check_poses(store, self.store, True, say)
+        return store, self.rows(store, part)
+
+    def rows(self, store: PoseStore, part: str) -> np.ndarray:
+        """The rows of a part of the split.
+
+        Raises:
+            ValueError: the split has no such part, or nobody of it.
+        """
+        parts = store.split(self.split) if self.split else store.own_split()
+        if not parts:
+            return store.rows()
+        if part not in parts or not len(parts[part]):
+            known = ", ".join(name for name, rows in parts.items() if len(rows)) or "none"
+            raise ValueError(f"{self.split or self.store}: has no part {part!r}; it has {known}")
+        return parts[part]

@@ -92,11 +92,6 @@ class Conditioned(nn.Module):
                 row, joint = wrong.nonzero()[0].tolist()
                 raise ValueError(f"target: row {row}, joint {joint} is not finite; give it weight 0")
 
-    def modality_index(self, modality: str) -> int:
-        """The index of a modality's token by its name."""
-        check_choice("modality", modality, self.modalities)
-        return self.modalities.index(modality)
-
     def _with_token(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         if self.token is None:
             return condition

@@ -34,26 +34,6 @@ class LowRank(NamedTuple):
         normal = LowRankMultivariateNormal(torch.zeros_like(sd), factor, sd**2, validate_args=False)
         return normal.log_prob(residual) - missing
 
-    def marginal_sd(self) -> Tensor:
-        """Of every coordinate: (..., D)."""
-        return (self.sd**2 + self.factor.square().sum(-1)).sqrt()
-
-    def joint_covariance(self, dims: int) -> Tensor:
-        """Of every joint's own coordinates: (..., D) to (..., D / dims, dims, dims)."""
-        factor = self.factor.unflatten(-2, (-1, dims))
-        return torch.diag_embed(self.sd.unflatten(-1, (-1, dims)) ** 2) + factor @ factor.mT
-
-    def joint_levels(self, residual: Tensor, dims: int) -> Tensor:
-        """The probability of each joint's ellipsoid on whose surface it lies: (..., D) to (..., D / dims).
-
-        Even in [0, 1] where the covariances are right (the squared Mahalanobis distance is chi-squared), so
-        that the share of joints at most at 0.9 is what ellipsoids of 90 % hold.
-        """
-        away = residual.unflatten(-1, (-1, dims))
-        factor = torch.linalg.cholesky(self.joint_covariance(dims))
-        square = torch.linalg.solve_triangular(factor, away[..., None], upper=False).square().sum((-2, -1))
-        return torch.special.gammainc(torch.full_like(square, dims / 2), square / 2)
-
     def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Differences to the mean: (count, ..., D)."""
         shape = (count, *self.sd.shape)

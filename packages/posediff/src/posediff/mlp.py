@@ -44,13 +44,10 @@ class MLPDecoder(Conditioned):
         """As ``PoseDecoder.loss``, regression term only; the generator is unused. Returns (B,)."""
         self._check_batch(target, condition, modality, weight)
         weight = self._joint_weight(target, weight)
-        predicted = self._flat_mean(condition, modality)
+        predicted = self.network(self._with_token(condition, modality))
         return self._regression_loss(predicted, self._standardise(target, weight), weight, self.mean_loss)
-
-    def _flat_mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
-        return self.network(self._with_token(condition, modality))
 
     def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
         """(B, D) to (B, J, d)."""
         self._check_condition(condition, modality)
-        return self._restore(self._flat_mean(condition, modality))
+        return self._restore(self.network(self._with_token(condition, modality)))

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from posediff.conditioned import MEAN_LOSSES, MODALITIES, Conditioned, check_choice, check_count
+from posediff.conditioned import MODALITIES, check_count
 from posediff.lowrank import LowRank
+from posediff.mlp import MLPDecoder
 from posediff.regression import Regression
 
 FLOOR = 0.01
 """The least sd of a coordinate, in units of the data's std: what a root that never moves has."""
 
 
-class NormalDecoder(Conditioned):
+class NormalDecoder(MLPDecoder):
     """The mean pose by regression and a low-rank normal about it: ``PoseDecoder``'s cheap twin.
 
     Arguments as of ``PoseDecoder``; rank: how many directions joints move along together, J d for any
@@ -43,13 +44,11 @@ class NormalDecoder(Conditioned):
         rank: int = 8,
         mean_loss: str = "l1",
     ) -> None:
-        super().__init__(joints, dims, condition_dim, modalities, modality_token)
-        check_choice("mean_loss", mean_loss, MEAN_LOSSES)
+        shape = (joints, dims, condition_dim, hidden, blocks)
+        super().__init__(*shape, modalities, modality_token, dropout, mean_loss=mean_loss)
         check_count("rank", rank)
-        self.mean_loss, self.rank = mean_loss, rank
-        width = joints * dims
-        self.network = Regression(condition_dim, hidden, blocks, width, dropout)
-        self.covariance = Regression(condition_dim, hidden, blocks, width * (1 + rank), dropout)
+        self.rank, width = rank, joints * dims * (1 + rank)
+        self.covariance = Regression(condition_dim, hidden, blocks, width, dropout)
         self.register_buffer("spread", torch.ones(len(self.modalities)))
 
     def loss(
@@ -75,11 +74,6 @@ class NormalDecoder(Conditioned):
         known = (weight > 0).repeat_interleave(self.dims, -1)
         nats = self._covariance(condition.detach()).log_density(clean - predicted.detach(), known)
         return total - nats * weight.mean(-1) / clean.shape[-1]
-
-    def mean(self, condition: Tensor, modality: int | Tensor) -> Tensor:
-        """(B, D) to (B, J, d)."""
-        self._check_condition(condition, modality)
-        return self._restore(self.network(self._with_token(condition, modality)))
 
     def distribution(self, condition: Tensor, modality: int | Tensor) -> LowRank:
         """About ``mean``, flat, in the poses' own unit: (B, D) to (B, J d)."""

@@ -50,11 +50,6 @@ def levels_of(sde: SDE, times: Tensor) -> Tensor:
     return torch.cat([sde.sigma(times), times.new_zeros(1)])
 
 
-def times_of(sde: SDE, levels: Tensor) -> Tensor:
-    """The times at which a process passes the levels (a trailing 0 is dropped)."""
-    return sde.time(levels[levels > 0])
-
-
 def _check(n: int, sigma_min: float, sigma_max: float) -> None:
     if n < 1 or not 0 < sigma_min < sigma_max:
         raise ValueError(

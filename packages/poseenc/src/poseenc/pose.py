@@ -1,6 +1,6 @@
 """Encoders of one pose, 2D or 3D, to one embedding: a transformer and an MLP behind one interface."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,28 +17,32 @@ class PoseEncoder(nn.Module):
 
     Args:
         joints: number of joints J.
-        channels: numbers per joint C.
         dim: width of the embedding.
         width, layers, heads, expand, dropout: of the transformer.
-        box: whether it takes a bounding-box token.
+        confidence: whether a joint has one more channel, in [0, 1].
+        box: whether it takes a bounding-box token; by default as the subclass says.
         modalities: how many sources of poses it tells apart by a modality token; 0 for none.
     """
 
+    coordinates: ClassVar[int]
+    boxed: ClassVar[bool]
+
     def __init__(
         self,
-        joints: int,
-        channels: int,
+        joints: int = 17,
         dim: int = 1024,
         width: int = 256,
         layers: int = 3,
         heads: int = 8,
         *,
+        confidence: bool = False,
         expand: int = 4,
         dropout: float = 0.0,
-        box: bool,
+        box: bool | None = None,
         modalities: int = 0,
     ) -> None:
         super().__init__()
+        channels, box = self.coordinates + confidence, self.boxed if box is None else box
         self.dim = dim
         self.tokens = PoseTokens(joints, channels, width, box=box, modalities=modalities)
         self.blocks = nn.ModuleList(
@@ -73,54 +77,17 @@ class PoseEncoder(nn.Module):
 class PoseEncoder2D(PoseEncoder):
     """Encoder of 2D keypoints, normalised in their box (``posedata.geometry.boxes.normalise_keypoints``).
 
-    ``confidence=True`` expects a third channel, in [0, 1]. The box token tells apart 3D poses that
-    look the same in the crop (UniHPE, supplement A); ``box=False`` leaves it out.
+    The box token tells apart 3D poses that look the same in the crop (UniHPE, supplement A); ``box=False``
+    leaves it out.
     """
 
-    def __init__(
-        self,
-        joints: int = 17,
-        dim: int = 1024,
-        width: int = 256,
-        layers: int = 3,
-        heads: int = 8,
-        *,
-        confidence: bool = False,
-        expand: int = 4,
-        dropout: float = 0.0,
-        box: bool = True,
-        modalities: int = 0,
-    ) -> None:
-        super().__init__(
-            joints, 3 if confidence else 2, dim, width, layers, heads,
-            expand=expand, dropout=dropout, box=box, modalities=modalities,
-        )  # fmt: skip
+    coordinates, boxed = 2, True
 
 
 class PoseEncoder3D(PoseEncoder):
-    """Encoder of 3D joints in metres, relative to the root; no box token unless ``box=True``.
+    """Encoder of 3D joints in metres, relative to the root; no box token unless ``box=True``."""
 
-    ``confidence=True`` expects a fourth channel, in [0, 1].
-    """
-
-    def __init__(
-        self,
-        joints: int = 17,
-        dim: int = 1024,
-        width: int = 256,
-        layers: int = 3,
-        heads: int = 8,
-        *,
-        confidence: bool = False,
-        expand: int = 4,
-        dropout: float = 0.0,
-        box: bool = False,
-        modalities: int = 0,
-    ) -> None:
-        super().__init__(
-            joints, 4 if confidence else 3, dim, width, layers, heads,
-            expand=expand, dropout=dropout, box=box, modalities=modalities,
-        )  # fmt: skip
+    coordinates, boxed = 3, False
 
 
 class MLPPoseEncoder(nn.Module):

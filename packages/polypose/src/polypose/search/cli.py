@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from polypose.console import console, faults
+from polypose.console import console, faults, taking
 
 if TYPE_CHECKING:
     from polypose.search.asking import Asked
@@ -23,13 +24,6 @@ InvariantOption = Annotated[
     str | None, typer.Option("--invariant-model", help="a run of V-VIPE; else the package's")
 ]
 CameraOption = Annotated[str | None, typer.Option("--camera-model", help="a run of UniHPR; likewise")]
-FormatOption = Annotated[
-    str | None, typer.Option("--format", help="of posedata prepare, where names do not tell")
-]
-SizeOption = Annotated[
-    tuple[int, int] | None, typer.Option(help="width and height of the images of keypoints, pixels")
-]
-SkeletonOption = Annotated[str | None, typer.Option(help="of keypoints, where the file does not tell")]
 DetectorOption = Annotated[str, typer.Option(help="blazepose or rtmlib")]
 NetworkOption = Annotated[Literal["lite", "full", "heavy"], typer.Option(help="of BlazePose")]
 WhereOption = Annotated[
@@ -38,38 +32,56 @@ WhereOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files are read, and by which models they are embedded: options of `add` and of `search`."""
+
+    form: Annotated[
+        str | None, typer.Option("--format", help="of posedata prepare, where names do not tell")
+    ] = None
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="width and height of the images of keypoints, pixels")
+    ] = None
+    skeleton: Annotated[str | None, typer.Option(help="of keypoints, where the file does not tell")] = None
+    detector: DetectorOption = "blazepose"
+    network: NetworkOption = "full"
+    invariant: InvariantOption = None
+    camera: CameraOption = None
+
+    def options(self, **more: Any) -> Options:
+        """What is read of files, and `more` of it."""
+        from polypose.search.reading import Options
+
+        read = ("form", "size", "skeleton", "detector", "network")
+        return Options(**{name: getattr(self, name) for name in read}, **more)
+
+
 @index_app.command()
+@taking(Reading)
 def add(
+    reading: Reading,
     index: IndexArgument,
     paths: Annotated[
         list[Path], typer.Argument(help="films, pictures, motion capture, stores, keypoints, folders of them")
     ],
     rate: Annotated[float, typer.Option(help="poses a second of everybody that are kept, at most")] = 30.0,
     cameras: Annotated[int, typer.Option(help="virtual ones that see motion capture, for --view camera")] = 0,
-    form: FormatOption = None,
     photos: Annotated[
         float | None, typer.Option(help="a folder of photos is a film of so many a second")
     ] = None,
-    size: SizeOption = None,
-    skeleton: SkeletonOption = None,
-    detector: DetectorOption = "blazepose",
-    network: NetworkOption = "full",
-    invariant: InvariantOption = None,
-    camera: CameraOption = None,
 ) -> None:
     """Add to an index; what has changed replaces what it gave; a run that was stopped goes on."""
-    with faults():
-        from polypose.capture.progress import bars
-        from polypose.search.adding import add as run
-        from polypose.search.reading import Options
+    from polypose.capture.progress import bars
+    from polypose.search.adding import add as run
 
-        options = Options(rate, cameras, form, photos, size, skeleton, detector, network)
-        embedder = _embedder(invariant, camera) if invariant or camera else None
-        with bars(console) as watch:
-            added = run(index, paths, embedder, options, say=console.print, watch=watch)
-        if not added:
-            console.print(f"{index}: nothing is new")
-        _grown(index)
+    options = reading.options(rate=rate, cameras=cameras, photos=photos)
+    models = (reading.invariant, reading.camera)
+    embedder = _embedder(*models) if any(models) else None
+    with bars(console) as watch:
+        added = run(index, paths, embedder, options, say=console.print, watch=watch)
+    if not added:
+        console.print(f"{index}: nothing is new")
+    _grown(index)
 
 
 @index_app.command()
@@ -124,7 +136,9 @@ def build(
         console.print(f"{index}: {about.factory}, {told}")
 
 
+@taking(Reading)
 def search(
+    reading: Reading,
     index: IndexArgument,
     query: Annotated[
         Path | None, typer.Argument(help="a picture, a film, motion capture, keypoints, an .npy of a 3D pose")
@@ -144,41 +158,30 @@ def search(
         bool, typer.Option("--exact", help="look at every pose, however large the index")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="a .csv or .json of what is found")] = None,
-    form: FormatOption = None,
-    size: SizeOption = None,
-    skeleton: SkeletonOption = None,
-    detector: DetectorOption = "blazepose",
-    network: NetworkOption = "full",
-    invariant: InvariantOption = None,
-    camera: CameraOption = None,
 ) -> None:
     """Where in an index a pose is, or with --until a movement."""
-    with faults():
-        from polypose.search.index import PoseIndex
-        from polypose.search.reading import Options
-        from polypose.search.tables import check_out, moments, movements, shown, write
-        from polypose.search.where import Where
+    from polypose.search.index import PoseIndex
+    from polypose.search.tables import check_out, moments, movements, shown, write
+    from polypose.search.where import Where
 
-        check_out(out)
-        chosen = Where.parse(where or ())
-        opened = PoseIndex.open(index)
-        options = Options(form=form, size=size, skeleton=skeleton, detector=detector, network=network)
-        models = (invariant, camera)
-        asked = _asked(opened, query, like, at, until, person, options, models)
-        console.print(f"asked: {asked.told}")
-        if until is not None:
-            from polypose.search.movement import search_movement
+    check_out(out)
+    chosen = Where.parse(where or ())
+    opened = PoseIndex.open(index)
+    asked = _asked(opened, query, like, at, until, person, reading)
+    console.print(f"asked: {asked.told}")
+    if until is not None:
+        from polypose.search.movement import search_movement
 
-            clips = search_movement(opened, asked.places["invariant"], asked.time, k, chosen, method=method)
-            rows = movements(clips)
-        else:
-            from polypose.search.finding import search as find
+        clips = search_movement(opened, asked.places["invariant"], asked.time, k, chosen, method=method)
+        rows = movements(clips)
+    else:
+        from polypose.search.finding import search as find
 
-            place = asked.place(view)
-            rows = moments(find(opened, place, k, view, chosen, gap=gap, exact=exact), view)
-        console.print(shown(rows))
-        if out is not None:
-            write(out, rows)
+        place = asked.place(view)
+        rows = moments(find(opened, place, k, view, chosen, gap=gap, exact=exact), view)
+    console.print(shown(rows))
+    if out is not None:
+        write(out, rows)
 
 
 def serve(
@@ -204,8 +207,7 @@ def _asked(
     at: float | None,
     until: float | None,
     person: str | None,
-    options: Options,
-    models: tuple[str | None, str | None],
+    reading: Reading,
 ) -> Asked:
     from polypose.search.adding import require_own
     from polypose.search.asking import ask, ask_index
@@ -215,8 +217,9 @@ def _asked(
     if like is not None:
         return ask_index(index, like, 0.0 if until is None else until)
     assert query is not None
-    embedder = _embedder(*models)
+    embedder = _embedder(reading.invariant, reading.camera)
     require_own(index.path, index.manifest, embedder)
+    options = reading.options()
     return ask(query, embedder, at=at, until=until, person=person, options=options, say=console.print)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from posedata.lock import lock
 from posedata.writing import write_text
 
 NAME = "manifest.json"
@@ -132,11 +133,7 @@ def writing(index: Path) -> Iterator[None]:
     (index / SEGMENTS).mkdir(parents=True, exist_ok=True)
     with (index / "lock").open("w") as file:
         try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows: two runs at once are the user's to avoid
-            pass
+            lock(file)
         except BlockingIOError:
             raise ValueError(f"{index}: another run is writing it; wait for its end") from None
         yield

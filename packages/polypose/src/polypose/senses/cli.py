@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from posedata.terminal import print_line
 
-from polypose.console import console, faults
+from polypose.console import console, taking
 
 if TYPE_CHECKING:
     from polypose.senses.model import SensesModel, Understood
@@ -23,107 +24,106 @@ READ = {
 }
 """What is read of each sense."""
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="a run of a recipe of senses, or its file")]
 OutArgument = Annotated[Path, typer.Argument(help="an .npz to write")]
-ImageOption = Annotated[Path | None, typer.Option(help=READ["image"])]
-KeypointsOption = Annotated[Path | None, typer.Option(help=READ["keypoints"])]
-PoseOption = Annotated[Path | None, typer.Option(help=READ["pose"])]
-DepthOption = Annotated[Path | None, typer.Option(help=READ["depth"])]
-CloudOption = Annotated[Path | None, typer.Option(help=READ["cloud"])]
-SkeletonOption = Annotated[str | None, typer.Option(help="of the keypoints, where the file does not tell")]
-SizeOption = Annotated[tuple[int, int] | None, typer.Option(help="width and height of the pictures, pixels")]
-IntrinsicsOption = Annotated[
-    tuple[float, float, float, float] | None, typer.Option(help="fx fy cx cy of the pictures, pixels")
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Files of some people, and the model that is shown them: options of every command."""
+
+    model: Annotated[str, typer.Option("--model", "-m", help="a run of a recipe of senses, or its file")]
+    image: Annotated[Path | None, typer.Option(help=READ["image"])] = None
+    keypoints: Annotated[Path | None, typer.Option(help=READ["keypoints"])] = None
+    pose: Annotated[Path | None, typer.Option(help=READ["pose"])] = None
+    depth: Annotated[Path | None, typer.Option(help=READ["depth"])] = None
+    cloud: Annotated[Path | None, typer.Option(help=READ["cloud"])] = None
+    skeleton: Annotated[str | None, typer.Option(help="of the keypoints, where the file does not tell")] = (
+        None
+    )
+    size: Annotated[tuple[int, int] | None, typer.Option(help="width and height of the pictures, pixels")] = (
+        None
+    )
+    intrinsics: Annotated[
+        tuple[float, float, float, float] | None, typer.Option(help="fx fy cx cy of the pictures, pixels")
+    ] = None
+
+    def understood(self, out: Path) -> Understood:
+        """What their files say, once it is known that it can be written; which senses were used is said.
+
+        Raises:
+            FileNotFoundError, ValueError: no file, none that can be read as what it is given for, or another
+                number of people in each.
+        """
+        from polypose.reading import read_people
+
+        model, skeleton = _model(self.model, out), self.skeleton
+        handed: dict[str, Any] = {}
+        for name in READ:
+            path: Path | None = getattr(self, name)
+            if path is None:
+                continue
+            if name == "keypoints":
+                people = read_people(path, skeleton, print_line)
+                handed[name], skeleton = people.values, people.skeleton
+            else:
+                handed[name] = _array(path, name)
+        found = model.understand(
+            **handed, skeleton=skeleton, size=self.size, intrinsics=self.intrinsics, say=print_line
+        )
+        print_line(str(found))
+        return found
 
 
 @app.command()
-def embed(
-    out: OutArgument,
-    model: ModelOption,
-    image: ImageOption = None,
-    keypoints: KeypointsOption = None,
-    pose: PoseOption = None,
-    depth: DepthOption = None,
-    cloud: CloudOption = None,
-    skeleton: SkeletonOption = None,
-    size: SizeOption = None,
-    intrinsics: IntrinsicsOption = None,
-) -> None:
+@taking(People)
+def embed(people: People, out: OutArgument) -> None:
     """Unit embeddings (N, D): `fused` of all that is given, with `concentration`, and each sense's own."""
-    with faults():
-        from posedata.arrays import write_embeddings
+    from posedata.arrays import write_embeddings
 
-        files = _files(image, keypoints, pose, depth, cloud)
-        found = understood(_model(model, out), files, skeleton, size, intrinsics)
-        by = {"fused": found.vectors, **found.by, "concentration": found.concentration}
-        arrays = {name: x.numpy() for name, x in by.items()}
-        write_embeddings(out, arrays, (found.concentration > 0).numpy())
-        console.print(f"{out}: fused {tuple(found.vectors.shape)}")
+    found = people.understood(out)
+    by = {"fused": found.vectors, **found.by, "concentration": found.concentration}
+    arrays = {name: x.numpy() for name, x in by.items()}
+    write_embeddings(out, arrays, (found.concentration > 0).numpy())
+    console.print(f"{out}: fused {tuple(found.vectors.shape)}")
 
 
 @app.command()
-def lift(
-    out: OutArgument,
-    model: ModelOption,
-    image: ImageOption = None,
-    keypoints: KeypointsOption = None,
-    pose: PoseOption = None,
-    depth: DepthOption = None,
-    cloud: CloudOption = None,
-    skeleton: SkeletonOption = None,
-    size: SizeOption = None,
-    intrinsics: IntrinsicsOption = None,
-) -> None:
+@taking(People)
+def lift(people: People, out: OutArgument) -> None:
     """3D poses (N, 17, 3), metres about the pelvis in the camera's frame, and their sd."""
-    with faults():
-        from posedata.arrays import write_poses
+    from posedata.arrays import write_poses
 
-        from polypose.network import POSE_SKELETON
-        from polypose.samples import CAMERA
+    from polypose.network import POSE_SKELETON
+    from polypose.samples import CAMERA
 
-        files = _files(image, keypoints, pose, depth, cloud)
-        found = understood(_model(model, out), files, skeleton, size, intrinsics)
-        valid = (found.concentration > 0).numpy()
-        write_poses(out, found.joints.numpy(), POSE_SKELETON, CAMERA, valid, sd=found.sd.numpy())
-        console.print(f"{out}: joints {tuple(found.joints.shape)}")
+    found = people.understood(out)
+    valid = (found.concentration > 0).numpy()
+    write_poses(out, found.joints.numpy(), POSE_SKELETON, CAMERA, valid, sd=found.sd.numpy())
+    console.print(f"{out}: joints {tuple(found.joints.shape)}")
 
 
 @app.command()
+@taking(People)
 def retrieve(
+    people: People,
     gallery: Annotated[Path, typer.Argument(help="an .npz that embed wrote")],
     out: OutArgument,
-    model: ModelOption,
-    image: ImageOption = None,
-    keypoints: KeypointsOption = None,
-    pose: PoseOption = None,
-    depth: DepthOption = None,
-    cloud: CloudOption = None,
-    skeleton: SkeletonOption = None,
-    size: SizeOption = None,
-    intrinsics: IntrinsicsOption = None,
     target: Annotated[str, typer.Option("--to", help="of the gallery: fused, or a sense by name")] = "fused",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many of each")] = 10,
 ) -> None:
     """The nearest of a gallery for what is given, fused: `row` and `cosine` (N, K), best first."""
-    with faults():
-        import torch
-        from posedata.arrays import write_embeddings
+    import torch
+    from posedata.arrays import write_embeddings
 
-        from polypose.files import embedded_in
-        from polypose.searching import retrieve as search
+    from polypose.files import embedded_in
+    from polypose.searching import retrieve as search
 
-        kept, rule = embedded_in(gallery, target)
-        files = _files(image, keypoints, pose, depth, cloud)
-        found = understood(_model(model, out), files, skeleton, size, intrinsics)
-        near = search(found.vectors, torch.tensor(kept), k, rule)
-        told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
-        write_embeddings(out, told, told["row"][:, 0] >= 0)
-        console.print(f"{out}: rows {told['row'].shape}")
-
-
-def _files(*paths: Path | None) -> dict[str, Path | None]:
-    return dict(zip(READ, paths, strict=True))
+    kept, rule = embedded_in(gallery, target)
+    found = people.understood(out)
+    near = search(found.vectors, torch.tensor(kept), k, rule)
+    told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
+    write_embeddings(out, told, told["row"][:, 0] >= 0)
+    console.print(f"{out}: rows {told['row'].shape}")
 
 
 def _model(source: str, out: Path) -> SensesModel:
@@ -139,35 +139,6 @@ def _model(source: str, out: Path) -> SensesModel:
     if not isinstance(model, SensesModel):
         raise ValueError(f"{source}: is a model of {model.kind}, not of senses; train --recipe senses")
     return model
-
-
-def understood(
-    model: SensesModel,
-    files: dict[str, Path | None],
-    skeleton: str | None,
-    size: tuple[int, int] | None,
-    intrinsics: Any,
-) -> Understood:
-    """What the files of some people say; which senses were used is said.
-
-    Raises:
-        FileNotFoundError, ValueError: no file, none that can be read as what it is given for, or another
-            number of people in each.
-    """
-    from polypose.reading import read_people
-
-    handed: dict[str, Any] = {}
-    for name, path in files.items():
-        if path is None:
-            continue
-        if name == "keypoints":
-            people = read_people(path, skeleton, print_line)
-            handed[name], skeleton = people.values, people.skeleton
-        else:
-            handed[name] = _array(path, name)
-    found = model.understand(**handed, skeleton=skeleton, size=size, intrinsics=intrinsics, say=print_line)
-    print_line(str(found))
-    return found
 
 
 def _array(path: Path, name: str) -> Any:

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from posedata.errors import one_line
+from posedata.lock import lock
 from posedata.prepare.finish import finish
 from posedata.prepare.parts import Part, Reader, checksum, unit_key
 from posedata.processes import can_leave, in_processes
@@ -264,7 +265,10 @@ def _work_folder(out: Path) -> Iterator[Path]:
     parts = work / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as file:
-        _lock(file, out)
+        try:
+            lock(file)
+        except BlockingIOError:
+            raise ValueError(f"{out}: another prepare is writing it; wait, or choose another name") from None
         _remove_unfinished(work)
         (work / "scratch").mkdir(exist_ok=True)
         try:
@@ -278,14 +282,3 @@ def _work_folder(out: Path) -> Iterator[Path]:
 def _remove_unfinished(work: Path) -> None:
     for left in [*work.glob(".*.partial"), *work.glob("*/*.partial")]:
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _lock(file: IO[str], out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs at once are the user's to avoid
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(f"{out}: another prepare is writing it; wait, or choose another name") from None

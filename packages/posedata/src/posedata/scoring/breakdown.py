@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.geometry.camera import Camera
+from posedata.views.batch import Views
 
 Rows = list[tuple[str, int, float]]
 """Name, how many views, mean error in mm."""
@@ -76,3 +77,21 @@ def distance(camera: Camera, joints: Float[Tensor, "N J 3"]) -> Float[Tensor, " 
         joints: world.
     """
     return (camera.position - joints.mean(-2)).norm(dim=-1)
+
+
+def tables(
+    errors: Sequence[Float[Tensor, "N J"]], joints: Sequence[str], views: Views, actions: Sequence[str] = ()
+) -> dict[str, list[Rows]]:
+    """Errors of several methods on the same views, mm, by title: by joint, by each view's action (where they
+    are known), and by how high and how far the camera stood.
+    """
+    whole = [found.mean(-1) for found in errors]
+    parts = {"joint": [by_joint(found, joints) for found in errors]}
+    if actions:
+        parts["action"] = [by_name(found, actions) for found in whole]
+    up = elevation(views.camera)
+    parts["camera's elevation"] = [by_range(found, up, "degrees") for found in whole]
+    if views.joints is not None:
+        away = distance(views.camera, views.joints)
+        parts["distance"] = [by_range(found, away, "m") for found in whole]
+    return parts

@@ -206,6 +206,24 @@ class PoseProtocol(Protocol):
                 out[f"{name}_by_joint"] = _by_joint(metric, predicted, true, valid, names)
         return out
 
+    def score_rows(
+        self,
+        predicted: Float[Tensor, "N J 3"],
+        skeleton: Skeleton,
+        store: PoseStore,
+        rows: Int[np.ndarray, " N"],
+    ) -> Scores:
+        """Poses in the camera's frame against a store's rows, whose names they are split by (`score`)."""
+        groups = {
+            column: [store.names(column)[i] for i in store.column(column)[rows]]
+            for column in self.by
+            if column in store
+        }
+        columns = store.tensors(["joints", *(["valid"] if "valid" in store else [])], rows=rows)
+        true = store.camera(rows).world_to_camera(columns["joints"])
+        valid = columns.get("valid")
+        return self.score(predicted, true, skeleton, true_skeleton=store.skeleton, valid=valid, groups=groups)
+
 
 @dataclass(frozen=True)
 class HitProtocol(Protocol):

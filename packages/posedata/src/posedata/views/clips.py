@@ -24,6 +24,21 @@ def around(
     return np.clip(clip, first[:, None], last[:, None])
 
 
+def clips_about(
+    poses: PoseStore, shown: PoseStore, rows: Int[np.ndarray, " n"], frames: int
+) -> Int[np.ndarray, "n T"]:
+    """Rows of the clips of `poses` in whose middle are the moments, by sequence and frame, that rows of
+    another store of the same recordings show."""
+    moments = [
+        zip(*(np.asarray(store.column(name)).tolist() for name in ("sequence", "frame")), strict=True)
+        for store in (poses, shown)
+    ]
+    place = {moment: row for row, moment in enumerate(moments[0])}
+    wanted = list(moments[1])
+    own = np.array([place[wanted[row]] for row in rows])
+    return around(np.asarray(poses.column("sequence")), own, frames)
+
+
 def windows(
     store: PoseStore, rows: Int[np.ndarray, " n"], frames: int, count: int, stride: int = 1
 ) -> Int[np.ndarray, "K T"]:

@@ -12,6 +12,8 @@ import torch
 from posedata.skeleton import Skeleton
 from posedata.store import PoseStore
 from posedata.terminal import print_line
+from posedata.views.batch import DETECTED, Views
+from posedata.views.noise import DetectorNoise
 from posedata.views.recorded import RecordedViews
 
 
@@ -90,3 +92,16 @@ def recorded_rows(
     if lost := len(rows) - len(kept):
         say(f"{store.path}: {lost} of {len(rows)} views lack a camera, picture, joint or keypoints; left out")
     return StoreRows(store, kept, recorded=True)
+
+
+def by_detector(views: Views, recorded: str, noise: DetectorNoise, seed: int) -> tuple[Views, str]:
+    """Views with a detector's keypoints, and by which name they have them.
+
+    Args:
+        recorded: of keypoints that the views have; where it is empty, the noise model stands for a detector.
+        seed: of the noise, which is the same on every device.
+    """
+    if recorded:
+        return views, recorded
+    noisy = views.to("cpu").detected(noise, torch.Generator().manual_seed(seed))
+    return noisy.to(views.box.device), DETECTED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,41 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from posedata.geometry.camera import Camera
-from posedata.geometry.shape import random_shapes
 from posedata.skeleton import Skeleton
 from posedata.store.mapped import MappedRows
 from posedata.views.batch import DETECTED, Views, see
+from posedata.views.bodies import Bodies
 from posedata.views.clips import around
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import Rig, sample_cameras
-
-
-@dataclass(frozen=True)
-class Bodies:
-    """How poses are changed before they are seen: the same movements, of other people.
-
-    Attributes:
-        mirror: share of poses that are mirrored.
-        stature: bodies are scaled by 1 ± stature.
-        bones: and each of their bones, left like right, by 1 ± bones.
-    """
-
-    mirror: float = 0.0
-    stature: float = 0.0
-    bones: float = 0.0
-
-    def of(
-        self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator, frames: int = 1
-    ) -> Float[Tensor, "B J 3"]:
-        """Poses on bodies drawn for them, one for so many neighbours, which are a clip."""
-        if self.mirror:
-            turned = torch.rand(len(joints) // frames, 1, 1, generator=generator, device=generator.device)
-            turned = turned.repeat_interleave(frames, 0)
-            joints = torch.where(turned < self.mirror, skeleton.flip(joints), joints)
-        if self.stature or self.bones:
-            shape = {"stature": self.stature, "bones": self.bones}
-            joints = random_shapes(joints, skeleton, generator, **shape, frames=frames)
-        return joints
 
 
 @dataclass(frozen=True)
@@ -64,7 +36,7 @@ class VirtualViews:
     skeleton: Skeleton
     rigs: tuple[Rig, ...]
     noise: DetectorNoise
-    bodies: Bodies = Bodies()
+    bodies: Bodies = field(default_factory=Bodies)
     sequence: np.ndarray | None = None
 
     def __len__(self) -> int:
