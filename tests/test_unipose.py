@@ -241,7 +241,7 @@ def test_ablation_leaves_out_one_thing_at_a_time(cache: Path, tmp_path: Path) ->
     assert len({row["mpjpe_mm"] for row in rows}) > 1  # two steps in, the pictures add nothing yet
 
 
-@pytest.mark.parametrize("name", ["quickstart", "mocap", "paper"])
+@pytest.mark.parametrize("name", ["quickstart", "mocap", "paper", "release", "itop", "panoptic", "ntu"])
 def test_recipes_are_whole(name: str) -> None:
     recipe = load_recipe(name, Recipe, (), RECIPES)
     assert recipe.data.points <= recipe.data.stored_points

@@ -13,6 +13,7 @@ import timm
 import torch
 from hands_tiny import TINY
 from PIL import Image
+from posedata.hand_source import open_hands
 from posedata.store import PoseStore
 from posedata.synthetic.hands import build_hands
 from posedata.views.hand_pictures import Hands
@@ -51,7 +52,10 @@ def trained(cache: Path) -> Path:
 
 def test_training_measures_itself_beside_what_costs_nothing(trained: Path, cache: Path) -> None:
     results = json.loads((cache / "r.json").read_text())
-    ours, flat, mean = results["rows"]
+    ours, flat, mean, named = results["rows"]
+    assert named["epe_px"] <= ours["epe_px"]
+    assert named["single_swapped_percent"] == named["two_swapped_percent"] == 0
+    assert 0 <= ours["two_swapped_percent"] <= 100
     for row in (ours, flat, mean):
         low, high = sorted((row["single_mpjpe_mm"], row["two_mpjpe_mm"]))
         assert (
@@ -286,6 +290,14 @@ def test_it_trains_on_interhand_in_its_published_layout(tmp_path: Path, cache: P
     (tmp_path / "annotations" / "val" / "InterHand2.6M_val_data.json").unlink()
     said = command("evaluate", tmp_path / "real", "--part", "validation", code=2)
     assert "InterHand2.6M_val_data.json: no such file" in " ".join(said.split())
+
+
+def test_the_varied_recipe_draws_pairs_that_touch_and_arms(tmp_path: Path) -> None:
+    more = (f"data.cache={tmp_path}", "data.images=6", "data.size=32", "data.workers=1", "data.interacting=1")
+    recipe = load_recipe("varied", Recipe, more, RECIPES)
+    assert recipe.train.augmentation.blur > 0
+    meta = open_hands(recipe.data, "train", lambda text: None).meta
+    assert (meta["synthetic"]["touching"], meta["render"]["arms"]) == (0.5, True)
 
 
 def test_published_recipe_is_the_published_network() -> None:

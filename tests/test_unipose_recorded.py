@@ -114,6 +114,8 @@ def test_crops_that_follow_the_person_are_refused(tmp_path: Path) -> None:
     for number in range(6):
         formats.write_depth_png(folder / f"MDepth-{number + 1:08d}.png", np.full((424, 512), 3000))
     store = PoseStore.open(prepare("ntu", tmp_path / "raw", tmp_path / "store", size="64x64"))
-    config = replace(load_recipe("quickstart", Recipe, [], RECIPES).data, cache=tmp_path / "cache")
+    config = replace(
+        load_recipe("quickstart", Recipe, ["data.rgb=false"], RECIPES).data, cache=tmp_path / "cache"
+    )
     with pytest.raises(ValueError, match="crops move within a clip"):
         isolated(store, np.arange(6).reshape(2, 3), config, "train")

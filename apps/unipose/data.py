@@ -130,6 +130,7 @@ def isolated(
         image_size=config.image_size,
         points=config.points,
         stored_points=config.stored_points,
+        rgb=config.rgb,
         seed=config.seed + PARTS.index(part),
         say=say,
     )

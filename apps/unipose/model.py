@@ -32,7 +32,7 @@ def make_teacher(recipe: Recipe) -> Teacher:
         )
     else:
         net = PointNet2(len(skeleton), neighbours=config.neighbours, radius=config.radius)
-    return Teacher(net, skeleton, recipe.data.image_size if config.image else None)
+    return Teacher(net, skeleton, recipe.data.image_size if config.image and recipe.data.rgb else None)
 
 
 def make_student(recipe: Recipe, kind: Kind, trained: bool = False) -> Student:
@@ -45,6 +45,11 @@ def make_student(recipe: Recipe, kind: Kind, trained: bool = False) -> Student:
     return Student(net, kind)
 
 
+def student_kinds(recipe: Recipe) -> tuple[Kind, ...]:
+    """Students that there are pictures for."""
+    return KINDS if recipe.data.rgb else ("depth",)
+
+
 def build(recipe: Recipe, trained: bool = False) -> Models:
     """All models of a recipe.
 
@@ -54,7 +59,9 @@ def build(recipe: Recipe, trained: bool = False) -> Models:
     torch.manual_seed(recipe.loop.seed)
     models: dict[str, nn.Module] = {name: make_teacher(recipe) for name in ("teacher", "teacher_twin")}
     for twin in ("", "_twin"):
-        models |= {f"student_{kind}{twin}": make_student(recipe, kind, trained) for kind in KINDS}
+        models |= {
+            f"student_{kind}{twin}": make_student(recipe, kind, trained) for kind in student_kinds(recipe)
+        }
     return Models({name: model for name, model in models.items() if recipe.twins or "_twin" not in name})
 
 

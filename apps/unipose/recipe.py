@@ -38,6 +38,8 @@ class DataConfig(PoseSource):
         frames: T, frames of a clip.
         stride: frames of the recording from one of the clip to the next (of an `rgbd` store: its rows).
         image_size: side in pixels of the square that is filmed around a person.
+        rgb: whether pictures are used: points attend to them, and an RGB student learns. Recordings of depth
+            alone (ITOP, NTU) want false.
         detector: `noise`; `coco`: keypoints of COCO JSON files, for `rgbd`; `store`: the store's
             `keypoints_detector`; `mediapipe` or `rtmlib`: live.
         keypoints: the COCO JSON files, one image per row of the store between them.
@@ -54,6 +56,7 @@ class DataConfig(PoseSource):
     frames: Positive = 3
     stride: Positive = 3
     image_size: Positive = 96
+    rgb: bool = True
     detector: Literal["noise", "coco", "store", "mediapipe", "rtmlib"] = "noise"
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     keypoints: tuple[Path, ...] = ()

@@ -128,7 +128,7 @@ def _drawer(
 
 def _predict(model: Teacher, batch: _TeacherBatch) -> Float[Tensor, "B T J 3"]:
     clips = batch.clips
-    if model.interaction is None or not batch.seen.any():
+    if model.interaction is None or clips.images is None or not batch.seen.any():
         return model(clips.points, batch.turn)
     return model(clips.points, batch.turn, clips.images[batch.seen], batch.seen, clips.seen.camera)
 

@@ -19,7 +19,6 @@ from pointcloud_weak.scores import (
     student_errors,
     teacher_errors,
 )
-from pointcloud_weak.students import KINDS
 from pointcloud_weak.teacher import Teacher
 from posedata.scoring.pose_files import Poses, joint_rows, pose_protocol, score_methods, table_rows
 from posedata.sharing import processes
@@ -36,7 +35,7 @@ from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.data import ClipSplit, open_part, open_test, prepare
-from unipose.model import build, labels, make_teacher
+from unipose.model import build, labels, make_teacher, student_kinds
 from unipose.recipe import ABOUT, Recipe
 from unipose.report import HEADER, LABELS, PSEUDO_LABELS, lines, write_report
 
@@ -76,7 +75,8 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
     def steps(self, recipe: Recipe) -> dict[str, int]:
         twins = ("", "_twin") if recipe.twins else ("",)
         teachers = {f"teacher{twin}": recipe.teacher.steps for twin in twins}
-        return teachers | {f"student_{kind}{twin}": recipe.student.steps for twin in twins for kind in KINDS}
+        kinds = student_kinds(recipe)
+        return teachers | {f"student_{kind}{twin}": recipe.student.steps for twin in twins for kind in kinds}
 
     def needed(self, recipe: Recipe, begun: Collection[str]) -> dict[str, int]:
         """Of a run without a student, only its teachers."""

@@ -23,7 +23,8 @@ import torch
 import typer
 from polypose.capture.detecting import Seen, detect_film
 from polypose.capture.detectors import make_detector
-from polypose.capture.detectors.blazepose import CROP, Network
+from polypose.capture.detectors.blazepose import CROP
+from polypose.capture.detectors.network import Network
 from polypose.capture.fetch import cached, landmarks
 from polypose.capture.films import WHOLE, Film, ahead, open_films
 from polypose.capture.looks import colours

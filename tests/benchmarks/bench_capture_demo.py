@@ -8,7 +8,7 @@ cameras together stand for the truth, so that rows tell differences, not errors:
 
 - all cameras and every two of them, triangulated by confidence alone (DLT), and as `solve_multi` does;
 - every film alone (`solve_single`, its lens given), about the pelvis; with its bones brought to the truth's
-  lengths; and how often the truth lies in the stated intervals;
+  lengths; how far its up is from the calibration's; and how often the truth lies in the stated intervals;
 - MediaPipe's own world landmarks of the same pictures, likewise, from the second output of its network.
 """
 
@@ -25,8 +25,9 @@ from polypose.capture.bones import bone_lengths
 from polypose.capture.calibration import cameras_of, read_calibration
 from polypose.capture.detecting import Seen, detect_film
 from polypose.capture.detectors import identity, make_detector
-from polypose.capture.detectors.blazepose import CROP, Network, Region, cut
+from polypose.capture.detectors.blazepose import CROP, Region, cut
 from polypose.capture.detectors.detector import Detections
+from polypose.capture.detectors.network import Network
 from polypose.capture.fetch import cached, landmarks
 from polypose.capture.films import film
 from polypose.capture.motion import Motion
@@ -74,7 +75,7 @@ class WithWorld:
         """Everybody."""
         found = self._detector.detect(image)
         worlds = [np.zeros((0, 33, 3))]
-        for region in (Region(*row) for row in self.memory[1:].tolist()):
+        for region in (Region(*row) for *row, waits in self.memory[1:].tolist() if not waits):
             crop = cut(image, region, CROP).astype(np.float32) / 255
             x, y, z = self._landmarks(crop)[4].reshape(39, 3)[:33].T
             cos, sin = np.cos(region.turn), np.sin(region.turn)
@@ -145,6 +146,7 @@ def alone(model: Model, seen: Seen, camera: Camera, truth: Motion) -> dict[str, 
     row: dict[str, Any] = {"row": f"{seen.name} alone", "apart_mm": apart_mm(pose, true)}
     row["bone_aligned_mm"] = apart_mm(with_bones(pose, lengths, skeleton), true)
     row["acceleration"] = shaking(mine.joints, motion.rate)
+    row["up_off_deg"] = float(np.degrees(np.arccos(np.clip(turns[0][:, 2] @ turns[1][:, 2], -1, 1))))
     return row | {f"inside_{level}": float((off < width).mean()) for level, width in LEVELS.items()}
 
 

@@ -31,6 +31,7 @@ from unipose.hands.recipe import ABOUT, Recipe
 
 STAGE = "hands"
 HEADER = {"single_mpjpe_mm": "single", "two_mpjpe_mm": "two", "all_mpjpe_mm": "all", "epe_px": "2D, px"}
+HEADER |= {"single_swapped_percent": "single swapped, %", "two_swapped_percent": "two swapped, %"}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pointcloud_weak import DepthUnprojector
-from pointcloud_weak.people import Person, doubt_people, doubt_size, find_people, nearest_body
+from pointcloud_weak.people import Person, doubt_people, doubt_size, find_floor, find_people, nearest_body
 from posedata import Camera
 from torch import Tensor
 
@@ -14,17 +14,18 @@ LENS = 1.2
 """Metres from the floor to the camera."""
 
 
-def _scene(pillars: list[tuple[float, float, float]], floor: bool = True) -> tuple[Tensor, Tensor]:
-    """Depth (240, 320) of round pillars (x, z, height), 20 cm in radius, and which one a pixel shows (-1)."""
+def _scene(pillars: list[tuple[float, ...]], floor: bool = True) -> tuple[Tensor, Tensor]:
+    """Depth (240, 320) of round pillars (x, z, height), 20 cm in radius or their own, and which one a pixel
+    shows (-1)."""
     rays = DepthUnprojector(CAMERA).rays
     a, b = rays[..., 0], rays[..., 1]
     depth = torch.full((240, 320), 5.0)
     if floor:
         depth = torch.where(b > 0, torch.minimum(depth, LENS / b.clamp(min=1e-6)), depth)
     shown = torch.full((240, 320), -1)
-    for number, (x, z, height) in enumerate(pillars):
-        # (a t - x)² + (t - z)² = 0.2²
-        p, q, r = a * a + 1, a * x + z, x * x + z * z - 0.04
+    for number, (x, z, height, *radius) in enumerate(pillars):
+        # (a t - x)² + (t - z)² = radius²
+        p, q, r = a * a + 1, a * x + z, x * x + z * z - (radius or [0.2])[0] ** 2
         root = q * q - p * r
         t = (q - root.clamp(min=0).sqrt()) / p
         y = b * t
@@ -46,6 +47,27 @@ def test_people_are_found_by_height_and_form() -> None:
         rows, columns = torch.nonzero(person.mask, as_tuple=True)
         expected = [columns.min(), rows.min(), columns.max(), rows.max()]
         assert person.box.tolist() == [float(edge) for edge in expected]
+
+
+def test_five_people_shoulder_to_shoulder_and_no_pole() -> None:
+    """A group of five, 15 cm between neighbours, two half hidden; a pole of a person's height is nobody."""
+    group = [(-0.9, 2.0, 1.8), (-0.45, 2.4, 1.7), (-0.05, 2.9, 1.75), (0.5, 2.6, 1.65), (0.95, 1.9, 1.85)]
+    depth, shown = _scene([*group, (1.5, 4.0, 1.7, 0.04)])
+    people = find_people(depth, DepthUnprojector(CAMERA))
+    assert len(people) == 5
+    order = sorted(range(5), key=lambda number: group[number][1])
+    for number, person in zip(order, people, strict=True):
+        assert person.height == pytest.approx(group[number][2], abs=0.03)
+        true = shown == number
+        assert (person.mask & true).sum() / (person.mask | true).sum() > 0.9
+
+
+def test_the_floor_is_found_with_its_normal_up() -> None:
+    """The camera is LENS above it: the plane is -y + LENS = 0, and a wall is no floor."""
+    unproject = DepthUnprojector(CAMERA)
+    depth, _ = _scene([(0.0, 2.5, 1.7)])
+    plane = find_floor(unproject(depth), depth > 0)
+    torch.testing.assert_close(plane, torch.tensor([0.0, -1.0, 0.0, LENS]), atol=0.01, rtol=0)
 
 
 def test_millimetres_and_metres_agree() -> None:

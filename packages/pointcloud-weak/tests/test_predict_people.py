@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from pillars import CAMERA, coco, recording
 from pointcloud_weak.networks import ClipTransformer
 from pointcloud_weak.predict import Prediction, predict_people
-from pointcloud_weak.recorded import see_people
+from pointcloud_weak.recorded import Seen, see_people
 from pointcloud_weak.teacher import Teacher
 from posedata.readers import RgbdSequence, open_rgbd
 from posedata.skeleton import get_skeleton
@@ -114,6 +115,29 @@ def test_five_people_before_a_real_kinect() -> None:
         low, high = np.percentile(found.points[i], [1, 99], axis=0)
         assert 0.9 < high[1] - low[1] < 2.0
         assert 0.3 < high[0] - low[0] < 0.9
+
+
+def test_2d_joints_tell_left_from_right(tmp_path: Path) -> None:
+    """Keypoints where the images of the pose's other side lie: the same places, with sides exchanged."""
+    (one,) = see_people(open_rgbd(recording(tmp_path, [[(0.3, 2.5)]])), SIZE)
+
+    def asked(seen: Seen) -> torch.Tensor:
+        given = {"frames": FRAMES, "points": POINTS, "draws": 1}
+        found = predict_people(make_teacher(), [seen], ("000",), ITOP, lambda said: said[0], **given)
+        return torch.from_numpy(found.joints[0])
+
+    plain, coco = asked(one), get_skeleton("coco17")
+    pixels = one.camera.project_camera(plain).numpy()
+    told = np.zeros((17, 3), np.float32)
+    for side, other in (("left", "right"), ("right", "left")):
+        for part in ("shoulder", "elbow", "hip", "knee"):
+            told[coco.index(f"{side}_{part}")] = *pixels[ITOP.index(f"{other}_{part}")], 1
+    torch.testing.assert_close(asked(replace(one, keypoints=told)), plain[list(ITOP.mirror)])
+    told[:, 0] = 0
+    for name in ITOP.joints:
+        if name in coco.joints:
+            told[coco.index(name)] = *pixels[ITOP.index(name)], 1
+    torch.testing.assert_close(asked(replace(one, keypoints=told)), plain)
 
 
 def test_without_2d_joints_the_middle_pose_is_the_callers(tmp_path: Path) -> None:

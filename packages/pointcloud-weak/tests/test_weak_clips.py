@@ -73,6 +73,23 @@ def test_everything_in_a_clip_agrees_with_its_camera(store: PoseStore, clips: Cl
     assert clips.mask[0, 1][pixels[0, 1, :, 1], pixels[0, 1, :, 0]].all()
 
 
+def test_clips_of_depth_alone_are_the_same_without_pictures(
+    store: PoseStore, clips: Clips, cache: Path
+) -> None:
+    rows = windows(store, store.rows(), 3, 99)
+    given: dict[str, Any] = {"image_size": SIZE, "points": 64, "stored_points": 128, "rgb": False}
+    bare = open_clips(store, rows, EXACT, cache, "bare", **given, say=lambda text: None)
+    assert bare.store.image_kinds == ("depth", "mask")
+    assert torch.equal(bare.points, clips.points)
+    assert torch.equal(bare.depth, clips.depth)
+    some = torch.arange(2)
+    assert bare.batch(some).images is None
+    frames, shown = Frames.of(bare), Frames.of(clips)
+    assert torch.equal(frames[some].pictures("depth", some), shown.pictures("depth", some))
+    with pytest.raises(ValueError, match=r"an RGB student needs pictures, set data\.rgb=false"):
+        frames.pictures("rgb", some)
+
+
 def test_recorded_frames_are_cut_to_squares_around_the_person(store: PoseStore, cache: Path) -> None:
     """Frames of another size than the squares: cut and resampled, with the camera to match."""
     clips = opened(store, windows(store, store.rows(), 3, 2), cache, size=48)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from polypose.capture.aside import ASIDE
 from polypose.capture.rays import box_size, standing
 from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
@@ -30,6 +31,7 @@ class Detector:
         drifting: share of the jitter's variance that drifts.
         seconds: how long drift and faults last, on average.
         standing: of what never changes, in units of what `polypose.capture.rays` takes it for.
+        aside: likewise of what is the same for all joints, in units of `polypose.capture.aside.ASIDE`.
         outlier, inversion, flip, miss, occluded: shares of frames of a joint, pair, body, joint, limb.
     """
 
@@ -37,6 +39,7 @@ class Detector:
     drifting: float = 0.6
     seconds: float = 0.3
     standing: float = 1.0
+    aside: float = 0.0
     outlier: float = 0.01
     inversion: float = 0.01
     flip: float = 0.01
@@ -90,6 +93,8 @@ class Detector:
         if self.standing:
             stands = self.standing * standing(H36M)[:, None] * rng.normal(size=(count, 2))
             found = found + stands * size[..., None]
+        if self.aside:
+            found = found + self.aside * ASIDE * rng.normal(size=2) * size[..., None]
         return np.concatenate([found, sure[..., None]], -1)
 
 

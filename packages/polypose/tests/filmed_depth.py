@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from capture_people import Detector, watched
+from capture_people import H36M, Detector, watched
+from PIL import Image
 from polypose.capture.detecting import Seen
 from polypose.capture.tracks import Track
 from posedata.geometry.camera import Camera
@@ -25,7 +28,7 @@ class Filmed:
 
     Attributes:
         joints: (T, 17, 3) metres in the world. keypoints: (T, 17, 3) as a detector finds them.
-        images: (T, H, W) depth in millimetres.
+        images: (T, H, W) depth in millimetres. rgb: (T, H, W, 3). masks: (T, H, W) 1 on the person.
     """
 
     camera: Camera
@@ -33,6 +36,7 @@ class Filmed:
     keypoints: np.ndarray
     images: np.ndarray
     rgb: np.ndarray
+    masks: np.ndarray
 
     def seen(self, depth: bool) -> Seen:
         """What capture is given, with its depth or without."""
@@ -42,13 +46,39 @@ class Filmed:
         images: Callable[[float], np.ndarray] = lambda time: self.images[round(time * RATE)]  # noqa: E731
         return Seen("kinect", None, SIZE, times, "h36m17", (track,), depth=images if depth else None)
 
+    def write(self, folder: Path) -> Path:
+        """A folder of an RGB-D recording; the keypoints lie beside it as NAME.npz."""
+        (folder / "depth").mkdir(parents=True)
+        (folder / "rgb").mkdir()
+        for number, (depth, rgb) in enumerate(zip(self.images, self.rgb, strict=True)):
+            Image.fromarray(depth).save(folder / "depth" / f"{number}.png")
+            Image.fromarray(rgb).save(folder / "rgb" / f"{number}.png", compress_level=1)
+        cx, cy = self.camera.centre.tolist()
+        table = {
+            "width": SIZE[0],
+            "height": SIZE[1],
+            "fx": FOCAL,
+            "fy": FOCAL,
+            "cx": cx,
+            "cy": cy,
+            "fps": RATE,
+        }
+        (folder / "intrinsics.json").write_text(json.dumps(table))
+        np.savez(folder.with_suffix(".npz"), keypoints=self.keypoints, skeleton="h36m17")
+        return folder
 
-def filmed(seed: int, frames: int = 30, distance: float = 3.0, detector: Detector | None = None) -> Filmed:
-    """Somebody of the synthetic people, of some stature and girth, in a room."""
+
+def synthetic(seed: int, frames: int = 30) -> np.ndarray:
+    """(T, 17, 3) somebody of the synthetic people."""
+    return generate_motion(1, 1, frames, seed=100 + seed).joints.astype(np.float64)
+
+
+def filmed(seed: int, joints: np.ndarray, distance: float = 3.0, detector: Detector | None = None) -> Filmed:
+    """A person of some girth in a room, whose joints are (T, 17, 3), metres, z up, seen from before them."""
     rng = np.random.default_rng(seed)
-    joints = generate_motion(1, 1, frames, seed=100 + seed).joints.astype(np.float64)
     middle = torch.from_numpy(joints[:, 0].mean(0))
-    turn = rng.uniform(-1.2, 1.2)
+    right = (joints[:, H36M.index("right_hip")] - joints[:, H36M.index("left_hip")]).mean(0)
+    turn = np.arctan2(right[0], -right[1]) + rng.uniform(-1, 1)  # up x right is where they face
     at = middle + distance * torch.tensor([np.cos(turn), np.sin(turn), 0.1], dtype=torch.float64)
     camera = Camera.look_at(at, middle, FOCAL, SIZE)
     flesh = Flesh.sample(torch.Generator().manual_seed(seed))
@@ -63,5 +93,6 @@ def filmed(seed: int, frames: int = 30, distance: float = 3.0, detector: Detecto
             )
         )  # fmt: skip
     keypoints = watched(joints, [camera], detector or Detector(flip=0), seed=seed)[0]
-    images, rgb = (np.stack([getattr(p, name) for p in pictures]) for name in ("depth", "rgb"))
-    return Filmed(camera, joints, keypoints, images, rgb)
+    parts = ("depth", "rgb", "mask")
+    images, rgb, masks = (np.stack([getattr(p, name) for p in pictures]) for name in parts)
+    return Filmed(camera, joints, keypoints, images, rgb, masks)

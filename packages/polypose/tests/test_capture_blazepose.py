@@ -11,6 +11,7 @@ from PIL import Image
 from polypose.capture import fetch
 from polypose.capture.detectors import blazepose, make_detector, ssd
 from polypose.capture.detectors.detector import box_around
+from polypose.capture.detectors.network import Network
 from posedata.skeleton import get_skeleton
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/coco"
@@ -173,7 +174,49 @@ def test_with_its_memory_it_goes_on_alike(skier):
     other.memory = one.memory
     for frame in frames[4:]:
         np.testing.assert_array_equal(one.detect(frame).keypoints, other.detect(frame).keypoints)
-    assert one.memory.shape == (2, 4)
+    assert one.memory.shape == (2, 5)
+
+
+def person(points, region, then):
+    marks = np.concatenate([points, np.ones((33, 1))], axis=1)
+    return blazepose._Person(1.0, blazepose.Region(*region, 0.0), marks, blazepose.Region(*then, 0.0))
+
+
+def test_one_person_read_twice_and_two_who_share_limbs():
+    """Of two crops on one person the one that jumped there goes; whose hips are elsewhere stays."""
+    rng = np.random.default_rng(0)
+    body = rng.uniform(0, 400, (33, 2))
+    stayed, jumped = (200.0, 200, 500), (280.0, 200, 500)
+    own = person(body, stayed, (202.0, 200, 500))
+    other = person(body + rng.normal(0, 5, (33, 2)), jumped, (204.0, 200, 500))
+    assert blazepose._mistaken([own, other]) == {1}
+    assert blazepose._mistaken([other, own]) == {0}
+    assert blazepose._mistaken([own, other, other]) == {1, 2}
+    shared = body.copy()
+    shared[:17] += 60  # his arms and her legs
+    mixed = person(shared, jumped, (280.0, 200, 500))
+    apart = np.linalg.norm(shared - body, axis=1).mean() / 500
+    assert apart < blazepose._CLOSE
+    assert blazepose._mistaken([own, mixed]) == set()
+    behind = person(body + 100, stayed, (202.0, 200, 500))
+    assert blazepose._mistaken([own, behind]) == set()
+
+
+def test_who_was_read_for_another_is_looked_for_where_they_were(skier):
+    detector = networks()
+    image, _ = skier
+    both = np.concatenate([image, image[:, ::-1]], axis=1)
+    detector.detect(both)
+    _, *rows = detector.memory
+    left, right = sorted(rows, key=lambda row: row[0])
+    waits = [*right[:4], blazepose._EVERY]
+    detector.memory = np.array([[0, 0, 0, 0, 0], left, waits])  # in this picture no newcomer is looked for
+    assert len(detector.detect(both).keypoints) == 2
+    np.testing.assert_allclose(sorted(detector.memory[1:, 0]), [left[0], right[0]], atol=3)
+    assert (detector.memory[1:, 4] == 0).all()
+    detector.memory = np.array([[0, 0, 0, 0, 0], left, [*left[:4], 1]])
+    assert len(detector.detect(both).keypoints) == 1
+    assert len(detector.memory) == 2  # and does not wait for good
 
 
 def test_a_network_that_is_none(tmp_path):
@@ -181,3 +224,14 @@ def test_a_network_that_is_none(tmp_path):
     (tmp_path / "net.tflite").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"net.tflite: is no whole network; polypose get blazepose"):
         blazepose.BlazePose(tmp_path / "net.tflite", tmp_path / "net.tflite")
+
+
+@pytest.mark.parametrize("size", ["lite", "full"])
+def test_without_the_silhouette_a_network_says_the_same(size):
+    networks(size)
+    path = fetch.cache() / fetch.landmarks(size)
+    picture = np.random.default_rng(0).random((256, 256, 3), np.float32)
+    whole, some = Network(path, 1)(picture), Network(path, 1, (3, 0))(picture)
+    assert [values.shape for values in some] == [(1, 64, 64, 39), (1, 195)]
+    np.testing.assert_array_equal(some[0], whole[3])
+    np.testing.assert_array_equal(some[1], whole[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,12 @@ import polypose
 import pytest
 import torch
 from capture_people import EXACT, H36M
-from filmed_depth import FOCAL, RATE, SIZE, Filmed, filmed
-from PIL import Image
-from polypose.capture.depth import Reach, measure
+from filmed_depth import RATE, Filmed, filmed, synthetic
+from polypose.capture.depth import FLESH, Reach, measure
 from polypose.capture.motion import Motion
 from polypose.capture.single import solve_single
 from polypose.model import Model
+from posedata.geometry.camera import Camera
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def weights() -> Model:
 
 @pytest.fixture(scope="module")
 def walk() -> Filmed:
-    return filmed(3, 20)
+    return filmed(3, synthetic(3, 20))
 
 
 def in_camera(motion: Motion, film: Filmed) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +42,7 @@ def errors(motion: Motion, film: Filmed) -> tuple[float, float]:
 
 
 def test_joints_lie_beneath_the_surface(walk: Filmed) -> None:
-    exact = filmed(0, 3, detector=EXACT)
+    exact = filmed(0, synthetic(0, 3), detector=EXACT)
     reach = measure(
         lambda time: exact.images[round(time * RATE)],
         exact.camera,
@@ -85,8 +84,19 @@ def test_what_stands_before_a_joint_is_not_its_surface() -> None:
     np.testing.assert_array_equal(kept.distance[0][~lost], measured[0][~lost])
 
 
+def test_at_a_step_in_depth_the_surface_is_one_of_its_sides() -> None:
+    """Of 25 pixels the nearest third is half a metre before the rest: the quantile lies in the step."""
+    image = np.full((5, 5), 3000, np.uint16)
+    image.flat[:8] = 2500
+    eye, target = torch.tensor([0.0, -3, 1]), torch.tensor([0.0, 0, 1])
+    camera = Camera.look_at(eye, target, 100.0, (5, 5))
+    points = np.tile([2.0, 2, 1], (1, len(H36M), 1))
+    found = measure(lambda time: image, camera, points, np.zeros(1), H36M).distance
+    np.testing.assert_allclose(found[0, 0, 0], 2.5 + FLESH["pelvis"], atol=0.01)
+
+
 def test_nothing_measured_is_as_without_depth(weights: Model, walk: Filmed) -> None:
-    blind = Filmed(walk.camera, walk.joints, walk.keypoints, np.zeros_like(walk.images), walk.rgb)
+    blind = Filmed(walk.camera, walk.joints, walk.keypoints, np.zeros_like(walk.images), walk.rgb, walk.masks)
     one = solve_single(weights, blind.seen(depth=True), walk.camera, say=lambda text: None)
     other = solve_single(weights, walk.seen(depth=False), walk.camera, say=lambda text: None)
     np.testing.assert_allclose(one.people[0].joints, other.people[0].joints)
@@ -94,26 +104,13 @@ def test_nothing_measured_is_as_without_depth(weights: Model, walk: Filmed) -> N
     assert set(other.notes) < set(one.notes)  # that sizes are assumed, for one
     mostly = walk.images.copy()
     mostly[6:] = 0
-    some = Filmed(walk.camera, walk.joints, walk.keypoints, mostly, walk.rgb)
+    some = Filmed(walk.camera, walk.joints, walk.keypoints, mostly, walk.rgb, walk.masks)
     notes = solve_single(weights, some.seen(depth=True), walk.camera, say=lambda text: None).notes
     assert [note for note in notes if "of the joints alone" in note], notes
 
 
-def write_recording(folder: Path, film: Filmed) -> Path:
-    (folder / "depth").mkdir(parents=True)
-    (folder / "rgb").mkdir()
-    for number, (depth, rgb) in enumerate(zip(film.images, film.rgb, strict=True)):
-        Image.fromarray(depth).save(folder / "depth" / f"{number}.png")
-        Image.fromarray(rgb).save(folder / "rgb" / f"{number}.png")
-    cx, cy = film.camera.centre.tolist()
-    table = {"width": SIZE[0], "height": SIZE[1], "fx": FOCAL, "fy": FOCAL, "cx": cx, "cy": cy, "fps": RATE}
-    (folder / "intrinsics.json").write_text(json.dumps(table))
-    return folder
-
-
 def test_a_folder_from_end_to_end(weights: Model, walk: Filmed, tmp_path: Path) -> None:
-    folder = write_recording(tmp_path / "room", walk)
-    np.savez(tmp_path / "room.npz", keypoints=walk.keypoints, skeleton="h36m17")
+    folder = walk.write(tmp_path / "room")
     motion = polypose.capture(
         folder, model=weights, detector=tmp_path / "room.npz", every=2, say=lambda text: None
     )

@@ -1,5 +1,7 @@
 """Clocks, cameras, floors and who is who, against scenes whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from polypose.capture.extrinsics import find_extrinsics
 from polypose.capture.floor import find_floor, turn_between
 from polypose.capture.intrinsics import lens_of
 from polypose.capture.matching import Sighting, gap_of, match, passing
-from polypose.capture.placing import size_of, widened
-from polypose.capture.rays import Rays, cast
+from polypose.capture.placing import size_of, standing_place, widened
+from polypose.capture.rays import Rays, cast, with_standing
 from polypose.capture.synchronise import offset_between, offset_by, offsets, speeds
 from posedata.geometry.camera import Camera
 from posedata.stature import standing
@@ -227,10 +229,27 @@ def test_a_person_of_known_height_is_scaled_to_it() -> None:
 
 def test_what_is_as_wrong_as_its_distance() -> None:
     places = np.array([[3.0, 0, 0], [0, 4.0, 1.0]])
-    wide = widened(places, np.tile(np.eye(3) * 1e-4, (2, 1, 1)), np.array([0, 0, 1.0]), 0.1)
-    np.testing.assert_allclose(wide[1], np.diag([1e-4, 1e-4 + 0.16, 1e-4]))
+    stands = np.array([0.0, 4e-4])
+    wide = widened(places, np.tile(np.eye(3) * 1e-4, (2, 1, 1)), np.array([0, 0, 1.0]), 0.1, stands)
+    np.testing.assert_allclose(wide[1], np.diag([5e-4, 1e-4 + 0.16, 5e-4]))
     ray = np.array([3.0, 0, -1]) / np.sqrt(10)
     assert ray @ wide[0] @ ray == pytest.approx(1e-4 + 0.01 * 10)
+
+
+def test_what_stands_comes_through_by_what_each_ray_counts() -> None:
+    """Of J rays that are as good a J-th of the variance; of the pelvis' alone all of its own."""
+    joints = walker(2)
+    cameras = ring(1, joints[0, 0])
+    points = watched(joints, cameras, EXACT)
+    rays, lasting = with_standing(cast(cameras, points, H36M), points, H36M)
+    alike = replace(rays, sd=np.full_like(rays.sd, 0.02))
+    away = joints[:, 0] - rays.origin[0]
+    square = (away**2).sum(-1)
+    sure, unsure = (np.tile(np.eye(3) * sd**2, (2, 17, 1, 1)) for sd in (1e-9, 1e3))
+    half = np.full_like(lasting, 0.5)
+    np.testing.assert_allclose(standing_place(alike, half, away, sure, 0), 0.5 * 0.02**2 * square / 17)
+    own = rays.sd[0, :, 0] ** 2 * lasting[0, :, 0] * square
+    np.testing.assert_allclose(standing_place(rays, lasting, away, unsure, 0), own, rtol=1e-5)
 
 
 def test_one_exact_camera_needs_no_lens() -> None:

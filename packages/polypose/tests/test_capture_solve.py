@@ -198,16 +198,18 @@ def test_several_cameras_give_the_joints_themselves(count: int, least: float, we
     assert 1000 * off.mean() < least
     assert set(person.keypoints) == {f"cam{i}" for i in range(count)}
     square = ((off / person.sd) ** 2)[off < 0.1].mean()
-    assert 0.5 < square / 3 < 2
+    assert 0.4 < square / 3 < 2  # these cameras stand where their calibration says, which the sd doubts
     for view, camera in zip(motion.views, CAMERAS, strict=False):
         torch.testing.assert_close(view.camera.position, camera.position)
 
 
-def test_what_each_camera_sees_elsewhere_all_the_time_is_in_the_interval(weights: Model) -> None:
-    """Errors that stand, of six detectors: no number of frames makes them less."""
+@pytest.mark.parametrize("aside", [0.0, 1.0])
+def test_what_each_camera_sees_elsewhere_all_the_time_is_inside(weights: Model, aside: float) -> None:
+    """Errors that stand, of six detectors and calibrations: no number of frames makes them less."""
     held, sd = [], []
+    detector = Detector(outlier=0, flip=0, inversion=0, miss=0, aside=aside)
     for seed in range(6):
-        keypoints = watched(JOINTS, CAMERAS[:2], Detector(outlier=0, flip=0, inversion=0, miss=0), seed=seed)
+        keypoints = watched(JOINTS, CAMERAS[:2], detector, seed=seed)
         found = solve_person(weights, CAMERAS[:2], keypoints, np.arange(60) / RATE)
         spread = np.sqrt(np.diagonal(found.covariance, axis1=-2, axis2=-1))
         held.append(np.abs(found.joints - JOINTS) < 1.645 * spread)

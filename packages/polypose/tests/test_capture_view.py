@@ -171,7 +171,7 @@ def test_a_glb_that_is_cut_short_is_one_line(tmp_path, keep):
         ("a.csv", b"\xff\xfe\x00", "is no table of joints"),
         ("a.csv", b"frame,pelvis_x_m,pelvis_y_m,pelvis_z_m\n0,1,2,x\n", "is no table of joints"),
         ("a.csv", b"", "is no table of joints"),
-        ("a.txt", b"", "say --format"),
+        ("a.txt", b"", "no format of posedata prepare reads it"),
         ("a.npz", b"PK", "a.npz"),
         ("a.bvh", b"no", "a.bvh"),
     ],

@@ -7,7 +7,9 @@ import polypose
 import pytest
 import torch
 from polypose.config import AnchorConfig, DepthSettings
-from polypose.depth import DepthLifter, DepthNetwork, anchor_network
+from polypose.depth import DepthLifter, DepthNetwork, anchor_network, name_sides
+from posedata.geometry.camera import Camera
+from posedata.skeleton import get_skeleton
 from torch import Tensor, nn
 
 SMALL = AnchorConfig(dim=32, hidden=32, heads=2, decoder_layers=1, points=2)
@@ -70,6 +72,42 @@ def test_what_is_seen_comes_back_to_where_it_is_in_the_camera() -> None:
     again = model.lift(torch.from_numpy(millimetres.astype(np.int32)), matrix, torch.from_numpy(mask))
     assert isinstance(again.joints, Tensor)
     np.testing.assert_allclose(again.placed.numpy(), poses.placed, atol=2e-3)
+
+
+def test_keypoints_tell_left_from_right() -> None:
+    """A wide T pose seen from before and from behind: names follow the keypoints, places stay."""
+    skeleton, coco = get_skeleton("itop15"), get_skeleton("coco17")
+    focal, centre = torch.tensor([[200.0, 210.0]]), torch.tensor([[79.5, 59.5]])
+    camera = Camera(focal, centre, torch.eye(3), torch.zeros(3), size=(160, 120))
+    across = {"left": 0.3, "right": -0.3}
+    joints = torch.zeros(3, 15, 3)
+    for at, name in enumerate(skeleton.joints):
+        joints[:, at] = torch.tensor([across.get(name.partition("_")[0], 0.0), 0.1 * at, 2.5])
+    points = torch.zeros(3, 17, 3)
+    for at, name in enumerate(coco.joints):
+        side = across.get(name.partition("_")[0], 0.0)
+        points[:, at] = torch.tensor([79.5 + 200 * side / 2.5, 70.0, 0.9])
+    points[1, :, 0] = 159 - points[1, :, 0]  # seen from behind
+    points[2, :, 2] = 0  # nobody was detected
+    named = name_sides(joints, camera, points, skeleton)
+    left, right = skeleton.index("left_hand"), skeleton.index("right_hand")
+    assert named[:, left, 0].tolist() == pytest.approx([0.3, -0.3, 0.3])
+    assert named[:, right, 0].tolist() == pytest.approx([-0.3, 0.3, -0.3])
+    torch.testing.assert_close(named[1, list(skeleton.mirror)], joints[1])
+
+    model, depth = small(), disc(80, 60, 30, 2.0)[None]
+    plain = model.lift(depth, CAMERA)
+    pixels = camera.project_camera(torch.from_numpy(plain.placed))[0]
+    told = np.zeros((1, 17, 3), np.float32)
+    for side in ("left", "right"):
+        for part in ("shoulder", "elbow", "hip", "knee"):
+            other = "left" if side == "right" else "right"
+            told[0, coco.index(f"{side}_{part}"), :2] = pixels[skeleton.index(f"{other}_{part}")]
+            told[0, coco.index(f"{side}_{part}"), 2] = 1
+    turned = model.lift(depth, CAMERA, keypoints=told)
+    np.testing.assert_array_equal(turned.placed[:, list(skeleton.mirror)], plain.placed)
+    with pytest.raises(ValueError, match=r"keypoints: shape is \(17, 3\); give \(1, 17, 3\)"):
+        model.lift(depth, CAMERA, keypoints=told[0])
 
 
 def test_nobody_is_no_pose_and_draws_spread_as_is_said() -> None:

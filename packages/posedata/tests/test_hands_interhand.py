@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from posedata.geometry.camera import Camera
 from posedata.readers.files.interhand import cut, read_interhand, write_interhand
-from posedata.scoring.hands import hand_errors
+from posedata.scoring.hands import hand_errors, swapped_hands
 from posedata.store import PoseStore
 from posedata.views.hand_augment import augment_hands
 from posedata.views.hand_ranges import HandAugmentation
@@ -106,6 +106,20 @@ def test_cutting_beyond_a_picture_is_black_and_inside_it_exact(tmp_path) -> None
         cut(tmp_path / "no.png", (0.0, 0.0, 4.0, 4.0), 4)
 
 
+def test_hands_are_exchanged_where_the_other_one_lies_nearer() -> None:
+    """Two hands exchanged; a lone right hand said as the left one; two that are right, one in few joints."""
+    true = torch.rand(4, 42, 2, generator=torch.Generator().manual_seed(0))
+    true[:, 21:] += 3
+    mirror = [*range(21, 42), *range(21)]
+    predicted = true + 0.01
+    predicted[0] = true[0, mirror]
+    predicted[1, 21:], predicted[1, :21] = true[1, :21], 9.0
+    valid = torch.ones(4, 42, dtype=torch.bool)
+    valid[1, 21:] = False
+    predicted[3, :5], valid[3, :5] = 1e6, False
+    assert swapped_hands(predicted, true, valid).tolist() == [True, True, False, False]
+
+
 def scene(count: int = 3) -> tuple[torch.Tensor, torch.Tensor, Camera]:
     generator = torch.Generator().manual_seed(0)
     joints = 0.1 * torch.randn(count, 42, 3, generator=generator) + torch.tensor([0.0, 0.0, 1.0])
@@ -190,3 +204,26 @@ def test_augmentation_moves_pictures_and_targets_alike(flip) -> None:
     assert torch.equal(
         kept, valid[:, order] & ((placed[..., :2] >= -0.5) & (placed[..., :2] < side - 0.5)).all(-1)
     )
+
+
+def test_blur_spreads_a_point_by_its_deviation_and_noise_has_its_own() -> None:
+    """A point of light becomes a Gaussian of as much light in all; each direction has its own width."""
+    side, count, still = 41, 60, {"shift": 0.0, "scale": 0.0, "rotation": 0.0, "flip": 0.0, "colour": 0.0}
+    point = torch.zeros(count, 3, side, side)
+    point[:, :, 20, 20] = 1
+    targets, valid = torch.zeros(count, 42, 3), torch.ones(count, 42, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    blurred, placed, _ = augment_hands(point, targets, valid, generator, HandAugmentation(**still, blur=3.0))
+    torch.testing.assert_close(blurred.sum((2, 3)), torch.ones(count, 3), rtol=1e-3, atol=0)
+    torch.testing.assert_close(placed, targets)
+    at = torch.arange(side) - 20.0
+    wide = torch.stack([(blurred[:, 0].sum(axis) * at**2).sum(-1).sqrt() for axis in (1, 2)])
+    assert wide.max() < 3.0
+    assert wide.mean() == pytest.approx(1.5, abs=0.2)  # uniform from 0 to 3
+    assert (wide[0] - wide[1]).abs().mean() > 0.5
+    torch.testing.assert_close(blurred[:, 0], blurred[:, 2])
+    grey = torch.full((count, 3, 32, 32), 0.5)
+    noisy = augment_hands(grey, targets, valid, generator, HandAugmentation(**still, noise=0.1))[0]
+    spread = noisy[:, :, 8:-8, 8:-8].std((1, 2, 3))
+    assert spread.max() < 0.11
+    assert spread.mean() == pytest.approx(0.05, abs=0.01)

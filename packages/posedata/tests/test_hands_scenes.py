@@ -12,6 +12,7 @@ from posedata.readers.files.interhand import read_interhand
 from posedata.skeleton import get_skeleton
 from posedata.store import PoseStore
 from posedata.synthetic.hands import HAND_RIG, HandRenderer, build_hands, sample_scenes
+from posedata.synthetic.hands.flesh import WRIST_DEGREES, Arm, forearm, sample_arm
 from posedata.synthetic.hands.hand import (
     FINGERS,
     LENGTHS_MM,
@@ -24,6 +25,7 @@ from posedata.synthetic.hands.hand import (
     segments,
     self_collides,
 )
+from posedata.synthetic.hands.scene import touch
 
 SAMPLE = Path(__file__).resolve().parents[3] / "../shared/data/interhand/test_interhand2.6m_data.json"
 needs_interhand = pytest.mark.skipif(
@@ -102,6 +104,75 @@ def test_hands_of_a_pair_meet_and_do_not_run_through_each_other() -> None:
     assert torch.equal(scenes.valid[:, 20], scenes.kind != 1)
     assert torch.equal(scenes.valid[:, 41], scenes.kind != 0)
     assert (scenes.joints[~scenes.valid] == 0).all()
+
+
+def test_hands_that_touch_give_by_two_millimetres_and_keep_bones_and_limits() -> None:
+    """At most 2.2 mm of overlap; the right hand is the one that was given, the left one moved as it is."""
+    right, left = sample_hands(200, generator()), sample_hands(200, generator(1)) * torch.tensor([1.0, -1, 1])
+    pairs = touch(right, left, generator(2))
+    depth = penetration(pairs[:, :21], pairs[:, 21:])
+    assert depth.max() <= 0.0022 + 1e-6
+    touching = depth > 0.0015
+    assert touching.float().mean() > 0.9  # the others were put where nothing meets
+    assert torch.equal(pairs[:, :21], right)
+    torch.testing.assert_close(
+        torch.cdist(pairs[:, 21:], pairs[:, 21:]), torch.cdist(left, left), atol=1e-5, rtol=0
+    )
+    scenes = sample_scenes(300, generator(), interacting=1.0, touching=1.0)
+    bones = segments(scenes.joints.view(300, 2, 21, 3))
+    length = (bones[..., 1, :] - bones[..., 0, :]).norm(dim=-1).view(600, 5, 4).mean(0) * 1000
+    expected = torch.tensor([LENGTHS_MM[finger] for finger in FINGERS])
+    torch.testing.assert_close(length, expected, rtol=0.02, atol=0)
+
+
+def test_touching_pairs_meet_in_more_ways() -> None:
+    """Palm on back as well as palm to palm."""
+
+    def backs(share: float) -> torch.Tensor:
+        hands = sample_scenes(400, generator(), interacting=1.0, touching=share).joints.view(400, 2, 21, 3)
+        forward, across = hands[:, :, 11] - hands[:, :, 20], hands[:, :, 7] - hands[:, :, 19]
+        out = torch.linalg.cross(forward, across) * torch.tensor([1.0, -1.0])[:, None]
+        out = torch.nn.functional.normalize(out, dim=-1)
+        return (out[:, 0] * out[:, 1]).sum(-1)
+
+    assert (backs(0.0) > 0).float().mean() < 0.02
+    assert 0.4 < (backs(1.0) > 0).float().mean() < 0.6
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_forearm_leaves_the_wrist_by_its_angles(left: bool) -> None:
+    """Straight: along -x; flexed by 30 degrees: towards the palm (-z); deviated: towards the thumb."""
+    lengths = torch.tensor([LENGTHS_MM[finger] for finger in FINGERS]) / 1000
+    thumb = -1.0 if left else 1.0
+    hand = (forward_kinematics(lengths, torch.zeros(5, 4)) * torch.tensor([1.0, thumb, 1.0])).numpy()
+    hand[19, 2] = hand[7, 2]  # knuckles in one plane
+    angle = math.radians(30)
+    for arm, expected in (
+        (Arm(), (-1, 0, 0)),
+        (Arm(flexion=angle), (-math.cos(angle), 0, -math.sin(angle))),
+        (Arm(deviation=angle), (-math.cos(angle), thumb * math.sin(angle), 0)),
+    ):
+        found = forearm(hand, arm, left=left)
+        np.testing.assert_allclose(found / 0.0836, expected, atol=1e-5)
+    arms = [sample_arm(np.random.default_rng(seed)) for seed in range(300)]
+    bends = np.rad2deg([(arm.flexion, arm.deviation) for arm in arms])
+    low, high = np.array(WRIST_DEGREES).T
+    assert (bends >= low).all()
+    assert (bends <= high).all()
+    assert bends.std(0) == pytest.approx([25, 10], rel=0.15)
+
+
+def test_arms_are_drawn_where_they_are_asked_for() -> None:
+    """A forearm to the elbow covers more of the picture than a short sleeve."""
+    joints, valid = flat_hand(), torch.arange(42) < 21
+    camera = Camera.look_at(torch.tensor([0.0, 0.0, 0.8]), torch.zeros(3), 200.0, (160, 160))
+    short, long = (
+        HandRenderer((160, 160), arms=arms).render(
+            joints, valid, camera, generator=generator(), background="noise"
+        ).mask.sum()
+        for arms in (False, True)
+    )  # fmt: skip
+    assert long > 1.15 * short
 
 
 def test_left_hands_are_mirrored_right_hands() -> None:

@@ -14,7 +14,14 @@ from posedata.synthetic.people.body import (
     sample_bodies,
 )
 from posedata.synthetic.people.collision import segment_distance
-from posedata.synthetic.people.kinematics import ball, forward_kinematics, leg_angles, root_rotation, unball
+from posedata.synthetic.people.kinematics import (
+    ball,
+    forward_kinematics,
+    leg_angles,
+    mean_bones,
+    root_rotation,
+    unball,
+)
 
 H36M = get_skeleton("h36m17")
 
@@ -35,6 +42,20 @@ def test_mean_lengths_are_those_measured_by_motion_capture(name, measured):
     people = sample_bodies(2000, torch.Generator().manual_seed(0))
     assert people.length(name).mean() == pytest.approx(measured, abs=0.03)
     assert 0.01 < people.length(name).std() < 0.04
+
+
+def test_the_mean_body_has_the_lengths_of_the_table():
+    """Thighs and shanks by hand; a hand lies a quarter of the forearm beyond the wrist."""
+    itop = get_skeleton("itop15")
+    found = dict(zip([itop.joints[child] for child, _ in itop.edges], mean_bones(itop).tolist(), strict=True))
+    woman, man = 1.629, 1.756
+    thigh = (woman * (0.3685 / 1.735 + 0.245) + man * (0.4222 / 1.741 + 0.245)) / 4
+    shank = (woman * 0.4323 / 1.735 + man * 0.4340 / 1.741) / 2
+    forearm = (woman * 0.2643 / 1.735 + man * 0.2689 / 1.741) / 2
+    for side in ("left", "right"):
+        assert found[f"{side}_knee"] == pytest.approx(thigh, abs=1e-4)
+        assert found[f"{side}_foot"] == pytest.approx(shank, abs=1e-4)
+        assert found[f"{side}_hand"] == pytest.approx(1.25 * forearm, abs=1e-4)
 
 
 def test_statures_follow_ansur():

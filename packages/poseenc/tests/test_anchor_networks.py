@@ -99,6 +99,16 @@ def test_a2j_has_the_published_size():
     assert [tuple(m.shape[1:]) for m in maps] == [(512, 36, 36), (1024, 18, 18), (2048, 18, 18)]
 
 
+def test_a2j_says_as_one_layer_what_it_says():
+    """`estimates` is `forward` with an axis of layers, of the same loss: a trainer takes either network."""
+    network = A2J(3, size=32, backbone="light", channels=16).eval()
+    images, target = torch.rand(2, 1, 32, 32), torch.rand(2, 3, 3)
+    one, several = network(images), network.estimates(images)
+    assert several.joints.shape == (1, 2, 3, 3)
+    torch.testing.assert_close(several.joints[0], one.joints)
+    torch.testing.assert_close(network.loss(several, target)["loss"], network.loss(one, target)["loss"])
+
+
 def test_the_transformer_begins_at_the_middle_of_its_anchors():
     """The last layers begin at zero: all anchors alike, no offsets, in every decoder layer."""
     network = small(5, depth_range=(-1.0, 1.0), depths=(-0.5, 0.0, 0.5)).eval()

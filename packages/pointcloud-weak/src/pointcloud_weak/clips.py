@@ -21,13 +21,13 @@ class ClipBatch:
 
     Attributes:
         points: (B, T, N, 3) camera frame, metres.
-        images: (B, T, 3, S, S) uint8.
+        images: (B, T, 3, S, S) uint8, or None of clips without pictures.
         seen: 2D detections and depth.
         index: (B,) which clips; all lie on its device.
     """
 
     points: Tensor
-    images: Tensor
+    images: Tensor | None
     seen: Evidence
     index: Tensor
 
@@ -37,8 +37,8 @@ class Clips:
 
     Args:
         store: of isolated people (`pointcloud_weak.isolated`).
-        views: all that is in it, clip by clip, each of one person in one camera's square: with image, depth,
-            mask, points and what a detector found.
+        views: all that is in it, clip by clip, each of one person in one camera's square: with depth, mask,
+            points, what a detector found and, where there are some, pictures.
         frames: T.
         count: N, points of a frame that a network is given.
         origin: the store that the people were isolated in, for messages.
@@ -47,7 +47,7 @@ class Clips:
         dropped: how many clips were left out because a frame's person could not be isolated.
         keypoints: (K, T, J, 3) px of the squares, and confidence.
         points: (K, T, P, 3) metres, from which `count` a frame are drawn.
-        depth: (K, T, S, S) metres; mask: (K, T, S, S); image: (K, T, 3, S, S).
+        depth: (K, T, S, S) metres; mask: (K, T, S, S); image: (K, T, 3, S, S), or None.
         surface: depth at the 2D joints.
         camera: (K,) of the squares.
     """
@@ -56,7 +56,8 @@ class Clips:
         self.store, self._views, self.origin = store, views, origin
         self.frames, self.count, self.skeleton = frames, count, views.skeleton
         self.dropped: int = store.meta["dropped"]
-        self.image, self.depth = _clipped(views.image, frames), _clipped(views.depth, frames)
+        self.image = None if views.image is None else _clipped(views.image, frames)
+        self.depth = _clipped(views.depth, frames)
         self.mask, self.points = _clipped(views.mask, frames), _clipped(views.points, frames)
         size = (self.depth.shape[-1],) * 2
         self.camera = views.camera[::frames].crop(views.box[::frames], size)
@@ -88,7 +89,8 @@ class Clips:
             surface=self.person_depth(rows).to(device),
             camera=self.camera[rows].to(device),
         )
-        return ClipBatch(seen.points, self.image[rows].to(device), seen, index)
+        images = None if self.image is None else self.image[rows].to(device)
+        return ClipBatch(seen.points, images, seen, index)
 
     def labelled(self) -> Int[Tensor, " k"]:
         """Which clips have all true joints known in all frames."""
@@ -107,5 +109,5 @@ class Clips:
 def _clipped(values: Tensor | None, frames: int) -> Tensor:
     """(K, T, ...) of (K T, ...)."""
     if values is None:
-        raise ValueError("clips need image, depth, mask and points; isolate the people first (open_clips)")
+        raise ValueError("clips need depth, mask and points; isolate the people first (open_clips)")
     return values.unflatten(0, (-1, frames))

@@ -24,11 +24,11 @@ SHIFT, SCALE = 0.06, 0.1
 
 @dataclass(frozen=True)
 class Frames:
-    """F frames, in host memory: the person's depth (F, S, S) metres, pictures (F, 3, S, S) uint8, cameras
-    (F,), the person's median depth (F,) metres."""
+    """F frames, in host memory: the person's depth (F, S, S) metres, pictures (F, 3, S, S) uint8 or None,
+    cameras (F,), the person's median depth (F,) metres."""
 
     person: Float[Tensor, "F S S"]
-    image: Shaped[Tensor, "F 3 S S"]
+    image: Shaped[Tensor, "F 3 S S"] | None
     camera: Camera
     middle: Float[Tensor, " F"]
     skeleton: Skeleton
@@ -41,7 +41,7 @@ class Frames:
         index = torch.arange(len(clips)).repeat_interleave(frames)
         return cls(
             person,
-            clips.image.flatten(0, 1),
+            None if clips.image is None else clips.image.flatten(0, 1),
             clips.camera[index],
             median_depth(person, person),
             clips.skeleton,
@@ -52,16 +52,23 @@ class Frames:
 
     def __getitem__(self, rows: Int[Tensor, " B"]) -> Frames:
         """Some of the frames."""
-        return Frames(
-            self.person[rows], self.image[rows], self.camera[rows], self.middle[rows], self.skeleton
-        )
+        image = None if self.image is None else self.image[rows]
+        return Frames(self.person[rows], image, self.camera[rows], self.middle[rows], self.skeleton)
 
     def pictures(
         self, kind: Kind, rows: Int[Tensor, " B"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "B C S S"]:
-        """What a student of this kind is given, on a device."""
+        """What a student of this kind is given, on a device.
+
+        Raises:
+            ValueError: the frames have no pictures for an RGB student.
+        """
         if kind == "depth":
             return depth_picture(self.person[rows].to(device), self.middle[rows].to(device))
+        if self.image is None:
+            raise ValueError(
+                "these frames are depth alone; an RGB student needs pictures, set data.rgb=false"
+            )
         return self.image[rows].to(device).float() / 255
 
     def reference(self, kind: Kind, joints: Float[Tensor, "F J 3"]) -> Float[Tensor, " F"]:

@@ -39,13 +39,17 @@ def clip_gallery(models: Models, clips: Clips) -> Any:
     rows: list[dict[str, Any]] = []
     for clip in torch.linspace(0, len(clips) - 1, min(SHOWN, len(clips))).round().long().tolist():
         at = (clip, middle)
-        row = {
-            "rgb": clips.image[at].permute(1, 2, 0),
-            "depth": clips.person_depth(slice(clip, clip + 1))[0, middle],
-            "keypoints": clips.keypoints[at],
-            "points": clips.points[at],
-            "truth": truth[at],
-        } | {name: joints[at] for name, joints in shown.items()}
+        picture = {} if clips.image is None else {"rgb": clips.image[at].permute(1, 2, 0)}
+        row = (
+            picture
+            | {
+                "depth": clips.person_depth(slice(clip, clip + 1))[0, middle],
+                "keypoints": clips.keypoints[at],
+                "points": clips.points[at],
+                "truth": truth[at],
+            }
+            | {name: joints[at] for name, joints in shown.items()}
+        )
         rows.append({name: value.numpy() for name, value in row.items()})
     return gallery(rows, list(shown), clips.skeleton)
 
@@ -55,16 +59,16 @@ def gallery(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], skeleton:
     the front and from the side.
 
     Args:
-        rows: `rgb` (S, S, 3), `depth` (S, S) metres, `keypoints` (J, 3), `points` (N, 3), `truth` (J, 3), and
-            joints (J, 3) by method.
+        rows: `rgb` (S, S, 3) where there are pictures, `depth` (S, S) metres, `keypoints` (J, 3), `points`
+            (N, 3), `truth` (J, 3), and joints (J, 3) by method.
     """
     count = 2 + 2 * len(methods)
     figure, axes = plt.subplots(len(rows), count, figsize=(1.7 * count, 2.0 * len(rows)), squeeze=False)
     for row, line in zip(rows, axes, strict=True):
-        line[0].imshow(row["rgb"])
-        skeleton_2d(line[0], row["keypoints"], skeleton)
-        line[0].set_title("picture, detected 2D", fontsize=7)
         depth = np.where(row["depth"] > 0, row["depth"], np.nan)
+        line[0].imshow(row.get("rgb", depth))
+        skeleton_2d(line[0], row["keypoints"], skeleton)
+        line[0].set_title(f"{'picture' if 'rgb' in row else 'depth'}, detected 2D", fontsize=7)
         line[1].imshow(depth, cmap="viridis_r")
         line[1].set_title("isolated depth", fontsize=7)
         for i, method in enumerate(methods):

@@ -38,23 +38,30 @@ def open_clips(
     image_size: int,
     points: int,
     stored_points: int,
+    rgb: bool = True,
     seed: int = 0,
     say: Callable[[str], None] = print_line,
 ) -> Clips:
     """Detect, cut out and isolate the people of a store's clips, or find that in the cache.
 
     Args:
-        store: with depth and RGB images, and cameras.
+        store: with depth images, RGB where `rgb` wants them, and cameras.
         clips: rows, clip by clip.
         source: of the 2D joints.
         cache, name: the folder that keeps them, and how the name in it begins.
         image_size: side of the squares around people, pixels.
         points: N, of a frame that a network is given; drawn from `stored_points`.
+        rgb: whether the clips have pictures too.
         seed: of the detector's noise and of the choice of points.
 
     Raises:
-        ValueError, FileNotFoundError: no clip can be used, or the detector cannot be had.
+        ValueError, FileNotFoundError: the store lacks such images, no clip can be used, or the detector
+            cannot be had.
     """
+    lacking = [kind for kind in ("depth", *(["rgb"] if rgb else [])) if kind not in store.image_kinds]
+    if lacking:
+        cure = "; of depth alone set data.rgb=false" if lacking == ["rgb"] else "; prepare it with depth"
+        raise ValueError(f"{store.path}: has no {lacking[0]} images{cure}")
     if "boxes" in store:
         boxes = np.asarray(store.column("boxes"))[clips]
         if not np.allclose(boxes, boxes[:, :1], atol=0.01):
@@ -62,7 +69,7 @@ def open_clips(
                 f"{store.path}: crops move within a clip; prepare it with whole images (posedata --size full)"
             )
     code = code_key(__name__, packages=("posedata", "pointcloud_weak"))
-    key = [store.fingerprint, clips.tolist(), source.key, image_size, stored_points, seed, code]
+    key = [store.fingerprint, clips.tolist(), source.key, image_size, stored_points, rgb, seed, code]
 
     def isolate(path: Path) -> None:
         say(f"isolating people in {clips.size} frames: {path}")
@@ -73,7 +80,10 @@ def open_clips(
             for rows, seen in zip(clips, keypoints, strict=True):
                 person = _isolated(store, rows, seen, image_size, stored_points, generator)
                 if person is not None:
-                    writer.add_images(rgb=person.rgb, depth=person.depth, mask=person.mask.astype(np.uint8))
+                    images = {"depth": person.depth, "mask": person.mask.astype(np.uint8)}
+                    if rgb:
+                        images["rgb"] = square(store.images(rows, "rgb"), person.box, image_size)
+                    writer.add_images(**images)
                     writer.append_columns({"points": person.points})
                     kept.append((rows, seen, person.box))
             if not kept:
@@ -90,7 +100,7 @@ def open_clips(
 def views_of(people: PoseStore) -> Views:
     """All of a store of isolated people."""
     recorded = RecordedViews(people, people.skeleton, detectors=(DETECTED,), say=lambda text: None)
-    return recorded.views(images=("rgb", "depth", "mask", "points"))
+    return recorded.views(images=(*people.image_kinds, "points"))
 
 
 def image_camera(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Camera:
@@ -104,7 +114,6 @@ def image_camera(store: PoseStore, rows: Int[np.ndarray, " n"]) -> Camera:
 class _Person(NamedTuple):
     """One clip: pictures (T, S, S, ...), points (T, P, 3), and the square (4,) in the store's images."""
 
-    rgb: np.ndarray
     depth: np.ndarray
     mask: np.ndarray
     points: np.ndarray
@@ -118,7 +127,7 @@ def _isolated(
     box = _box(store, keypoints, size)
     if box is None:
         return None
-    depth, rgb = (square(store.images(rows, kind), box, size) for kind in ("depth", "rgb"))
+    depth = square(store.images(rows, "depth"), box, size)
     camera = image_camera(store, rows[:1])
     unproject = DepthUnprojector(camera.crop(box, (size, size))[0])
     pixels = crop_keypoints(keypoints, box.expand(len(rows), 4), (size, size))
@@ -131,7 +140,7 @@ def _isolated(
             return None
         masks.append(mask.numpy())
         clouds.append(subsample(unproject(values)[mask], points, generator).numpy())
-    return _Person(rgb, depth, np.stack(masks), np.stack(clouds), box)
+    return _Person(depth, np.stack(masks), np.stack(clouds), box)
 
 
 def _meta(store: PoseStore, skeleton: str) -> dict[str, object]:

@@ -20,7 +20,11 @@ _NEAREST = 0.3
 _TILE = 0.1
 _WIDE = 1.2
 _CUT = 0.1
+_PLANES, _WALLS, _BARE, _FEW_BEHIND = 12, 6, 0.35, 0.03
 _FEW, _SMALL, _LARGE = 50, 0.25, 2.6
+_BROAD = 0.07
+"""Least area that the camera sees of a person, over the squared height. Five people before a real Kinect had
+0.15 to 0.19 from behind, a pillar of half the shoulders' breadth has 0.11; a strip of curtain had 0.05."""
 
 
 class Person(NamedTuple):
@@ -54,7 +58,8 @@ def find_people(
 
     The floor is the plane that most points of the image's lower half lie on. Peaks of height above it,
     `shortest` to `tallest` and at least `reach` apart, are heads; a person is what stands within `reach` of a
-    head's plumb line, if it reaches down most of the way and ends there: walls and furniture go on beside it.
+    head's plumb line, if it reaches down most of the way and ends there (walls and furniture go on beside it)
+    and shows as much of itself as a half hidden person does.
 
     Args:
         depth: metres, or millimetres as uint16; 0 where nothing was measured.
@@ -69,15 +74,16 @@ def find_people(
     metres = unproject.metres(depth)
     known = (metres > _NEAREST) & (metres < farthest)
     cloud = unproject(metres)
-    plane = _floor(cloud, known, up, seed)
+    plane = find_floor(cloud, known, up=up, seed=seed)
     height = cloud @ plane[:3] + plane[3]
     across = torch.linalg.cross(plane[:3], plane.new_tensor([0.0, 0.0, 1.0]))
     across = across / across.norm()
     ground = torch.stack([cloud @ across, cloud @ torch.linalg.cross(plane[:3], across)], dim=-1)
     standing = known & (height > 0.05) & (height < tallest)
-    standing[standing.clone()] = ~_walls(cloud[standing], height[standing], plane[:3], seed)
+    standing[standing.clone()] = ~_walls(cloud[standing], plane[:3], seed)
     rows = torch.nonzero(standing)
     at, above = ground[standing], height[standing]
+    seen = (unproject.footprint * metres[standing]) ** 2  # area of each pixel there
     heads = _heads(at, above, shortest, reach)
     people = []
     nearest = torch.cdist(at, at.new_tensor(heads).view(-1, 3)[:, :2]) if heads else at.new_zeros(len(at), 0)
@@ -85,9 +91,47 @@ def find_people(
         near = nearest[:, number]
         mine = (near < reach) & (nearest.argmin(1) == number)
         beside = (near >= reach + 0.05) & (near < reach + 0.25) & (nearest.amin(1) >= reach)
-        if _is_person(above, mine, beside, top):
+        if _is_person(above, mine, beside, top) and float(seen[mine].sum()) > _BROAD * top**2:
             people.append(_person(metres, rows[mine], top))
     return sorted(people, key=lambda person: person.distance)
+
+
+def find_floor(
+    cloud: Float[Tensor, "H W 3"],
+    known: Bool[Tensor, "H W"],
+    *,
+    up: tuple[float, float, float] = (0.0, -1.0, 0.0),
+    seed: int = 0,
+) -> Float[Tensor, " 4"]:
+    """The floor (a, b, c, d), its unit normal up: ``a x + b y + c z + d`` is a point's height in metres.
+
+    Args:
+        cloud: of a whole image.
+        known: where something was measured.
+        up, seed: as of `find_people`.
+
+    Raises:
+        ValueError: no floor is seen in the lower half of the image.
+    """
+    low = known.clone()
+    low[: len(low) // 2] = False
+    points = cloud[low]
+    if len(points) < 100:
+        raise ValueError(
+            "depth: too little was measured in the lower half of the image to find a floor in it"
+        )
+    points = points[:: max(1, len(points) // _FLOOR_POINTS)]
+    for attempt in range(_PLANES):  # the largest may be a wall, or a row of people: take it away, look again
+        plane, on = fit_plane(points, 0.03, seed=seed + attempt)
+        across = float(plane[:3] @ plane.new_tensor(up))
+        if abs(across) > _UPRIGHT:
+            return plane if across > 0 else -plane
+        kept = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        kept[on] = False
+        points = points[kept]
+        if len(points) < 100:
+            break
+    raise ValueError("depth: no floor is seen in the lower half of the image; give the people's 2D joints")
 
 
 def doubt_people(people: list[Person], *, tallest: float = 2.2) -> str | None:
@@ -135,47 +179,51 @@ def _to_segments(points: Tensor, segments: Tensor) -> Tensor:
     return (offset - share.clamp(0, 1)[..., None] * along).norm(dim=-1)
 
 
-def _floor(cloud: Tensor, known: Tensor, up: tuple[float, float, float], seed: int) -> Tensor:
-    low = known.clone()
-    low[: len(low) // 2] = False
-    points = cloud[low]
-    if len(points) < 100:
-        raise ValueError(
-            "depth: too little was measured in the lower half of the image to find a floor in it"
-        )
-    points = points[:: max(1, len(points) // _FLOOR_POINTS)]
-    for attempt in range(4):  # the largest plane may be a wall: take it away and look again
-        plane, on = fit_plane(points, 0.03, seed=seed + attempt)
-        across = float(plane[:3] @ plane.new_tensor(up))
-        if abs(across) > _UPRIGHT:
-            return plane if across > 0 else -plane
-        kept = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        kept[on] = False
-        points = points[kept]
-        if len(points) < 100:
-            break
-    raise ValueError("depth: no floor is seen in the lower half of the image; give the people's 2D joints")
-
-
-def _walls(points: Tensor, height: Tensor, normal: Tensor, seed: int) -> Bool[Tensor, " N"]:
-    """Points of upright planes that are wider than a person and have no gaps."""
+def _walls(points: Tensor, normal: Tensor, seed: int) -> Bool[Tensor, " N"]:
+    """Points of upright planes that are walls."""
     wall = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    for attempt in range(3):
-        left = torch.nonzero(~wall).flatten()
-        left = left[:: max(1, len(left) // _FLOOR_POINTS)]
+    some = torch.arange(0, len(points), max(1, len(points) // _FLOOR_POINTS), device=points.device)
+    left = some
+    for attempt in range(_WALLS):
         if len(left) < 500:
             break
         plane, on = fit_plane(points[left], 0.04, seed=seed + attempt)
-        if abs(float(plane[:3] @ normal)) > 0.3 or len(on) < 0.1 * len(left):
+        if len(on) < 0.1 * len(left):
             break
-        along = torch.linalg.cross(plane[:3], normal)
-        flat = torch.stack([points[left][on] @ (along / along.norm()), height[left][on]], dim=-1)
-        low, high = flat.quantile(0.02, dim=0), flat.quantile(0.98, dim=0)
-        cells = torch.div(flat, _TILE, rounding_mode="floor").unique(dim=0)
-        extent = (high - low).clamp(min=_TILE)
-        if extent[0] > _WIDE and len(cells) * _TILE**2 > 0.6 * extent.prod():
+        if abs(float(plane[:3] @ normal)) < 0.3 and _is_wall(points[some], points[left[on]], plane, normal):
             wall |= (points @ plane[:3] + plane[3]).abs() < 0.08
+        kept = torch.ones_like(left, dtype=torch.bool)
+        kept[on] = False
+        left = left[kept]
     return wall
+
+
+def _is_wall(points: Tensor, on: Tensor, plane: Tensor, normal: Tensor) -> bool:
+    """Whether `on` fills a rectangle in the plane, wider than a person.
+
+    Of a plane with nothing behind it, where the room ends, what people before it hide is no gap.
+    """
+    along = torch.linalg.cross(plane[:3], normal)
+    axes = torch.stack([along / along.norm(), normal], dim=-1)
+    flat = on @ axes
+    low, high = flat.quantile(0.02, dim=0), flat.quantile(0.98, dim=0)
+    extent = (high - low).clamp(min=_TILE)
+    if extent[0] <= _WIDE:
+        return False
+    seen, whole = len(_tiles(flat)), float(extent.prod()) / _TILE**2
+    off = points @ plane[:3] + plane[3]
+    off = off * plane[3].sign()  # positive on the camera's side
+    if float((off < -_TILE).float().mean()) > _FEW_BEHIND:
+        return seen > 0.75 * whole
+    before = points[off > 0]
+    shadow = before * (-plane[3] / (before @ plane[:3]))[:, None] @ axes
+    shadow = shadow[((shadow > low) & (shadow < high)).all(1)]
+    hidden = len(_tiles(torch.cat([flat, shadow]))) - seen
+    return seen > max(0.6 * (whole - hidden), _BARE * whole)
+
+
+def _tiles(flat: Tensor) -> Tensor:
+    return torch.div(flat, _TILE, rounding_mode="floor").unique(dim=0)
 
 
 def _heads(at: Tensor, above: Tensor, shortest: float, reach: float) -> list[tuple[float, float, float]]:

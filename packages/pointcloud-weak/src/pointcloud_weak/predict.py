@@ -101,8 +101,9 @@ def predict_people(
     """Everybody's joints in every frame.
 
     A network that has not made up its mind, e.g. which way somebody faces, says another thing of another
-    choice of points. So it is asked `draws` times, and of what it said the pose is taken that lies nearest to
-    the lines of sight of the 2D joints, or, without these, the `middle` one.
+    choice of points. So it is asked `draws` times, and of what it said, as it is and with left and right
+    exchanged, the pose is taken that lies nearest to the lines of sight of the 2D joints; without these, the
+    `middle` one.
 
     Args:
         teacher: of clips of `frames` frames, with `points` points each.
@@ -159,7 +160,8 @@ def _chosen(
     for i, one in enumerate(seen):
         if (one.keypoints[:, 2] >= CONFIDENT).any():
             joints2d = convert_keypoints(torch.from_numpy(one.keypoints)[None], COCO, skeleton)[0]
-            rays = one.camera.rays(joints2d[:, :2]).expand(len(said), -1, -1)
-            off = ray_loss(said[:, i], rays, joints2d[:, 2].expand(len(said), -1))
-            found[i] = said[off.argmin(), i]
+            both = torch.cat([said[:, i], said[:, i, list(skeleton.mirror)]])
+            rays = one.camera.rays(joints2d[:, :2]).expand(len(both), -1, -1)
+            off = ray_loss(both, rays, joints2d[:, 2].expand(len(both), -1))
+            found[i] = both[off.argmin()]
     return found

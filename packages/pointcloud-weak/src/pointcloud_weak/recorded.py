@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, UInt8
 from posedata.detect import Detector
 from posedata.geometry.boxes import bounding_box, crop_keypoints
 from posedata.geometry.camera import Camera
@@ -116,12 +116,14 @@ def _people(
             yield np.zeros((17, 3), np.float32), person
             continue
         assert frame.rgb is not None
-        joints = _look(detector, frame.rgb, person.box)
+        joints = look_at(detector, frame.rgb, person.box)
         if (joints[:, 2] >= CONFIDENT).any():
             yield joints, person
 
 
-def _look(detector: Detector, rgb: np.ndarray, box: Float[Tensor, " 4"]) -> np.ndarray:
+def look_at(
+    detector: Detector, rgb: UInt8[np.ndarray, "H W 3"], box: Float[Tensor, " 4"]
+) -> Float32[np.ndarray, "17 3"]:
     """A detector's joints in the part of an image around a person, in pixels of the image."""
     height, width = rgb.shape[:2]
     low, high = box.view(2, 2).numpy()

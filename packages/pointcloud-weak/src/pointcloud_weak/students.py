@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jaxtyping import Float
-from poseenc.anchor import A2JTransformer, Estimate
+from poseenc.anchor import A2J, A2JTransformer, Estimate
 from poseenc.attention import quick_attention
 from poseenc.tokens import exact
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Student(nn.Module):
         kind: which pictures it is given.
     """
 
-    def __init__(self, net: A2JTransformer, kind: Kind) -> None:
+    def __init__(self, net: A2J | A2JTransformer, kind: Kind) -> None:
         super().__init__()
         self.net, self.kind = net, kind
 

@@ -132,15 +132,20 @@ class InvariantSettings:
 
 @dataclass(frozen=True)
 class AnchorConfig:
-    """The anchor-to-joint network (`poseenc.anchor.A2JTransformer`).
+    """The anchor-to-joint network (`poseenc.anchor`).
 
     Attributes:
+        network: `transformer` is A2J-Transformer, `a2j` its forerunner without attention, of which only
+            `backbone`, `weights` and `channels` are told.
+        channels: width of A2J's three branches.
         depths: depth anchors, metres about the reference depth.
         depth_range: metres about it that the depth axis spans.
     """
 
+    network: Literal["transformer", "a2j"] = "transformer"
     backbone: str = "light"
     weights: str | None = None
+    channels: Positive = 256
     dim: Positive = 96
     hidden: Positive = 192
     heads: Positive = 4

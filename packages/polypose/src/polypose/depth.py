@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
-from posedata.skeleton import get_skeleton
+from posedata.keypoints import convert_keypoints
+from posedata.skeleton import Skeleton, get_skeleton
 from posedata.views.crops import median_depth
 from posedata.views.squares import SQUARE_MARGIN, square
-from poseenc.anchor import A2JTransformer
+from poseenc.anchor import A2J, A2JTransformer
 from poseenc.anchor.depth import depth_picture, to_camera
 from poseenc.attention import quick_attention
 from torch import Tensor, nn
@@ -35,12 +36,20 @@ _LEAST = 20
 
 def anchor_network(
     config: AnchorConfig, skeleton: str, size: int, *, trained: bool = False
-) -> A2JTransformer:
+) -> A2J | A2JTransformer:
     """The network that a config says, for squares of so many pixels.
 
     Args:
         trained: to be filled from a file: the weights that its backbone began from are not looked for.
     """
+    if config.network == "a2j":
+        return A2J(
+            len(get_skeleton(skeleton)),
+            size=size,
+            backbone=config.backbone,
+            weights=None if trained else config.weights,
+            channels=config.channels,
+        )
     return A2JTransformer(
         len(get_skeleton(skeleton)),
         size=size,
@@ -66,7 +75,7 @@ class DepthNetwork(nn.Module):
 
     sd: Tensor
 
-    def __init__(self, net: A2JTransformer, joints: int) -> None:
+    def __init__(self, net: A2J | A2JTransformer, joints: int) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("sd", torch.zeros(joints))
@@ -102,7 +111,9 @@ class DepthLifter(Kept[DepthNetwork]):
         self.config, self.settings = config, settings or DepthSettings()
 
     @torch.no_grad()
-    def lift(self, depth: Any, intrinsics: Any, mask: Any = None, *, say: Say = warn) -> Poses:
+    def lift(
+        self, depth: Any, intrinsics: Any, mask: Any = None, keypoints: Any = None, *, say: Say = warn
+    ) -> Poses:
         """3D poses of people in depth images, one a picture, where they stand.
 
         Args:
@@ -111,6 +122,8 @@ class DepthLifter(Kept[DepthNetwork]):
             intrinsics: fx, fy, cx, cy of the depth camera in pixels, or a 3x3 matrix; of all, or one each.
             mask: (N, H, W) which pixels are the person. Without it all that was measured is: cut the person
                 out first (`pointcloud_weak.isolate_person` does by keypoints).
+            keypoints: (N, 17, 3) COCO joints, pixels of the depth image and confidence, by which left is told
+                from right: from behind, a surface looks much as it does from before.
             say: told what is probably wrong; Python's warnings by default.
 
         Returns:
@@ -130,6 +143,8 @@ class DepthLifter(Kept[DepthNetwork]):
             focal, centre = (x.expand(count, 2) for x in (camera.focal, camera.centre))
             each = Camera(focal, centre, torch.eye(3), torch.zeros(3), size=(width, height))
             joints[rows] = self._joints(person[rows], each[rows])
+            if keypoints is not None:
+                joints = name_sides(joints, camera, _keypoints(keypoints, count), self.skeleton)
         root = joints[:, self.skeleton.root]
         sd = torch.where(valid[:, None], self.network.sd.cpu(), torch.nan)
         relative, like = joints - root[:, None], Like.of(depth)
@@ -198,6 +213,34 @@ def take_depth(depth: Any) -> Float[Tensor, "N H W"]:
         cure = "divide by 1000: they look like millimetres" if not whole else "give millimetres as integers"
         raise ValueError(f"depth: half of it is beyond {middle:.0f} m; {cure}")
     return torch.from_numpy(metres)
+
+
+def name_sides(
+    joints: Float[Tensor, "N J 3"], camera: Camera, keypoints: Float[Tensor, "N 17 3"], skeleton: Skeleton
+) -> Float[Tensor, "N J 3"]:
+    """The same places, left and right exchanged where their images are then nearer to the keypoints.
+
+    Args:
+        joints: metres, camera frame.
+        camera: one, or one a pose.
+        keypoints: COCO-17, pixels and confidence.
+    """
+    seen = convert_keypoints(keypoints, get_skeleton("coco17"), skeleton)
+    both = torch.stack([joints, joints[:, list(skeleton.mirror)]])
+    off = (camera.project_camera(both) - seen[..., :2]).norm(dim=-1)
+    off = torch.where(seen[..., 2] > 0, off, 0) * seen[..., 2]
+    exchanged = off[1].sum(-1) < off[0].sum(-1)
+    return torch.where(exchanged[:, None, None], both[1], both[0])
+
+
+def _keypoints(keypoints: Any, count: int) -> Float[Tensor, "N 17 3"]:
+    values = as_array(keypoints, "keypoints")
+    if values.shape != (count, 17, 3):
+        raise ValueError(
+            f"keypoints: shape is {values.shape}; give ({count}, 17, 3), COCO joints of each picture with a"
+            " confidence"
+        )
+    return torch.from_numpy(np.nan_to_num(values.astype(np.float32)))
 
 
 def _mask(mask: Any, depth: Tensor) -> Bool[Tensor, "N H W"]:

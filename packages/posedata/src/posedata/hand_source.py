@@ -30,6 +30,8 @@ class HandSource:
         size: side of the square crops, px.
         interacting: share of rendered scenes with two hands.
         tilt: of rendered hands from upright at most, radians.
+        touching: share of rendered pairs that touch at a fingertip or another joint; the others' palms meet.
+        arms: whether rendered wrists are bent and forearms are seen.
         background: of rendered scenes (`posedata.synthetic.background.KINDS`).
         seed: of the rendered scenes.
         workers: rendering processes.
@@ -44,6 +46,8 @@ class HandSource:
     size: Positive = 256
     interacting: Fraction = 0.5
     tilt: NonNegative = TILT
+    touching: Fraction = 0.0
+    arms: bool = False
     background: Literal["any", "gradient", "noise", "checkers", "room", "floor"] = "any"
     seed: Seed = 0
     workers: Positive = 2
@@ -70,6 +74,7 @@ def _rendered(config: HandSource, part: str, say: Callable[[str], None]) -> Path
     count = config.images if part == "train" else config.test_images
     seed = 2 * config.seed + {"train": 0, "test": 1, "validation": 1_000_000}[part]
     chosen = [count, seed, config.size, config.interacting, config.tilt, config.background]
+    chosen += [config.touching, config.arms]
 
     def render(path: Path) -> None:
         from posedata.synthetic.hands import build_hands
@@ -77,6 +82,7 @@ def _rendered(config: HandSource, part: str, say: Callable[[str], None]) -> Path
         say(f"rendering {count} {part} pictures of hands, {config.size}x{config.size}: {path}")
         build_hands(
             path, count, seed=seed, interacting=config.interacting, tilt=config.tilt, size=config.size,
+            touching=config.touching, arms=config.arms,
             background=None if config.background == "any" else config.background, workers=config.workers,
         )  # fmt: skip
 

@@ -96,16 +96,22 @@ _RULES = {
     "spine3": {"spine": 0.5, "thorax": 0.5}, "spine4": {"spine": 0.25, "thorax": 0.75},
     "clavicle": {"thorax": 0.7, "shoulder": 0.3}, "hand": {"wrist": 1.25, "elbow": -0.25},
     "foot": {"ankle": 1.1, "knee": -0.1}, "toe": {"ankle": 1.2, "knee": -0.2},
+    "hand_tip": {"wrist": 1.4, "elbow": -0.4}, "thumb": {"wrist": 1.2, "elbow": -0.2},
+    "shoulder_centre": {"left_shoulder": 0.5, "right_shoulder": 0.5},
+    "head_centre": {"neck": 0.5, "head": 0.5},
+    "torso": {"left_shoulder": 0.25, "right_shoulder": 0.25, "left_hip": 0.25, "right_hip": 0.25},
+    "nose": {"neck": 1}, "eye": {"neck": 0.6, "head": 0.3, "shoulder": 0.1},
+    "ear": {"neck": 0.4, "head": 0.4, "shoulder": 0.2},
 }  # fmt: skip
 """Joints that Human3.6M's 17 lack, by those that it has; sided ones of their own side."""
 
 
 def as_skeleton(joints: np.ndarray, name: str) -> np.ndarray:
-    """(T, 17, 3) with the further joints of "smpl24" or "mpi_inf_3dhp28", made up; those it has are kept."""
+    """(T, 17, 3) as "smpl24", "mpi_inf_3dhp28", "ntu25", "itop15" or "panoptic19", further joints made up."""
     known = get_skeleton("h36m17")
     made = []
     for joint in get_skeleton(name).joints:
-        side, _, part = joint.rpartition("_") if joint.startswith(("left_", "right_")) else ("", "", joint)
+        side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("", "", joint)
         rule = {joint: 1} if joint in known.joints else _RULES[part]
         sided = {f"{side}_{p}" if side and p in _SIDED else p: share for p, share in rule.items()}
         made.append(sum(share * joints[:, known.index(p)] for p, share in sided.items()))

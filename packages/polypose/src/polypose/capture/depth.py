@@ -110,7 +110,7 @@ def _surface(image: np.ndarray, place: np.ndarray, focal: float) -> tuple[float,
         return np.nan, np.nan
     radius = int(np.clip(focal * _AROUND / np.median(middle), 2, 24))
     values = middle if radius == 2 else _about(image, place, radius)
-    near = np.quantile(values, _NEARER)
+    near = np.quantile(values, _NEARER, method="lower")  # one of them, or a step in depth has nothing near
     mine = values[np.abs(values - near) < _THICK]
     found = float(np.median(mine))
     return found, 1.4826 * float(np.median(np.abs(mine - found)))

@@ -32,7 +32,7 @@ PART = 256
 """Frames of a part."""
 _SECONDS = 20.0
 """After which a part is written however short it is."""
-_VERSION = 1
+_VERSION = 2
 
 Progress = Callable[[float], None]
 """Called with the time of each frame that was seen, seconds of the film."""

@@ -17,8 +17,8 @@ from polypose.capture.bearings import smooth_way, usual_distance
 from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmetric
 from polypose.capture.depth import COMMON, Images, Reach, measure, size_by
 from polypose.capture.lifted import Lifted, lift_track
-from polypose.capture.placing import size_of, widened
-from polypose.capture.rays import Rays, cast
+from polypose.capture.placing import size_of, standing_place, widened
+from polypose.capture.rays import Rays, cast, with_standing
 from polypose.capture.smoothing import Process, agility, smooth
 from polypose.capture.stretches import sampled, stretches
 from polypose.capture.triangulate import Joints, Prior, in_pieces, triangulate
@@ -50,12 +50,14 @@ class _Body:
 
 @dataclass(frozen=True)
 class _Moved:
-    """pose: (T, J, 3) about the pelvis. spread: (T, J, 3, 3) of it. place: (T, 3). wide: (T, 3, 3) of it."""
+    """pose: (T, J, 3) about the pelvis. spread: (T, J, 3, 3) of it. place: (T, 3). wide: (T, 3, 3) of it.
+    stands: (T,) variance of the place across the view that frames have in common."""
 
     pose: np.ndarray
     spread: np.ndarray
     place: np.ndarray
     wide: np.ndarray
+    stands: np.ndarray
 
 
 def solve_one(
@@ -92,6 +94,7 @@ def solve_one(
         np.empty((*shape, 3, 3), np.float32),
         np.empty((shape[0], 3)),
         np.empty((shape[0], 3, 3)),
+        np.empty(shape[0]),
     )
     for part in stretches(shape[0], stretch):
         mine = None if reach is None else reach.within(part.wide)
@@ -99,7 +102,7 @@ def solve_one(
         if len(rows) < shape[0]:
             lifted = lift_track(model, camera, points, clock)
             rays = cast([camera], points[None], skeleton)
-        placed = _placed(rays, lifted, body, skeleton, mine)
+        placed = _placed(rays, lifted, body, skeleton, mine, points)
         moved = _smooth(clock, placed, camera, skeleton, body.usual) if smoothed else placed
         for name, values in vars(out).items():
             values[part.own] = getattr(moved, name)[part.inside]
@@ -132,7 +135,9 @@ def _body(
     return _Body(lengths, factor, share, usual if part else None)
 
 
-def _placed(rays: Rays, lifted: Lifted, body: _Body, skeleton: Skeleton, reach: Reach | None) -> _Moved:
+def _placed(
+    rays: Rays, lifted: Lifted, body: _Body, skeleton: Skeleton, reach: Reach | None, points: np.ndarray
+) -> _Moved:
     """Every frame by itself."""
     factor, root = body.factor, skeleton.root
     if reach is not None:
@@ -141,10 +146,12 @@ def _placed(rays: Rays, lifted: Lifted, body: _Body, skeleton: Skeleton, reach: 
         reach = reach.of_the_body(away, np.sqrt(along) * factor)
     found = _fit(rays, lifted, body.lengths, factor, skeleton, reach)
     spread = lifted.covariance * factor**2
+    place = np.where(lifted.valid[:, None], found.joints[:, root], np.nan)
+    lasting = with_standing(rays, points[None], skeleton)
+    stands = standing_place(*lasting, place - rays.origin[0], spread, root)
     if reach is not None:
         spread = np.where(np.isfinite(spread), found.relative, np.nan)
-    place = np.where(lifted.valid[:, None], found.joints[:, root], np.nan)
-    return _Moved(found.joints - found.joints[:, [root]], spread, place, found.covariance[:, root])
+    return _Moved(found.joints - found.joints[:, [root]], spread, place, found.covariance[:, root], stands)
 
 
 def _smooth(
@@ -157,7 +164,7 @@ def _smooth(
     found = smooth(times, moved.pose[:, others], moved.spread[:, others], process)
     pose, spread = np.zeros_like(moved.pose), np.zeros_like(moved.spread)
     pose[:, others], spread[:, others] = found.mean, found.covariance
-    return _Moved(pose, spread, place, wide)
+    return _Moved(pose, spread, place, wide, moved.stands)
 
 
 def _whole(
@@ -172,7 +179,7 @@ def _whole(
     joints = np.empty(moved.pose.shape)
     for own, _, _ in stretches(len(joints), stretch):
         place, spread = moved.place[own], moved.spread[own].astype(np.float64)
-        wide = widened(place, moved.wide[own], origin, body.share)
+        wide = widened(place, moved.wide[own], origin, body.share, moved.stands[own])
         pose = keep_lengths(moved.pose[own].astype(np.float64), spread, lengths, skeleton)
         joints[own] = pose - pose[:, [skeleton.root]] + place[:, None]
         moved.spread[own] = spread + foreign + wide[:, None]

@@ -12,6 +12,7 @@ from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 from posedata.terminal import print_line
 
 from polypose.capture.motion import Motion, Person, View
+from polypose.capture.telling import apart, flat, tell_format
 
 _BY_SUFFIX = {".bvh": "bvh", ".trc": "trc", ".c3d": "c3d", ".amc": "asf_amc", ".asf": "asf_amc"}
 _RATE = 30.0
@@ -49,9 +50,9 @@ def read_motion(
         return _csv(path)
     if suffix == ".glb":
         return _glb(path)
-    if suffix in _BY_SUFFIX:
-        return _of_posedata(path, _BY_SUFFIX[suffix], sequence, say)
-    raise ValueError(f"{path}: what it holds is not told by its name; say --format (posedata prepare --help)")
+    if (form := _BY_SUFFIX.get(suffix) or tell_format(path)) is None:
+        raise ValueError(f"{path}: no format of posedata prepare reads it (posedata prepare --help)")
+    return _of_posedata(path, form, sequence, say)
 
 
 def _npz(path: Path, sequence: str | None, say: Say) -> Motion:
@@ -59,11 +60,18 @@ def _npz(path: Path, sequence: str | None, say: Say) -> Motion:
 
     from polypose.capture.write.npz import holds_motion
 
-    arrays = load_npz_arrays(path)
+    try:
+        arrays = load_npz_arrays(path)
+    except ValueError:
+        if (form := tell_format(path)) is None:
+            raise
+        return _of_posedata(path, form, sequence, say)
     if holds_motion(arrays):
         return Motion.load(path)
     if "seq_names" in arrays:
         return _of_posedata(path, "joints", sequence, say)
+    if {"poses", "trans"} <= arrays.keys():
+        return _of_posedata(path, "amass", sequence, say)
     if "joints" not in arrays:
         raise ValueError(
             f"{path}: holds no joints ({', '.join(arrays)[:80]}); write poses with polypose lift"
@@ -176,7 +184,12 @@ def _of_posedata(path: Path, form: str, sequence: str | None, say: Say) -> Motio
     from posedata.readers.registry import get_format
 
     options = {"missing": "mark"} if form in ("trc", "c3d") else {}
-    read = collect(get_format(form, **options), path, lambda text: say(f"note: {text}"))
+    try:
+        read = collect(get_format(form, **options), path, lambda text: say(f"note: {text}"))
+    except ValueError as error:
+        if "give --" not in str(error):
+            raise
+        raise ValueError(f"{error} to posedata prepare {form}, and view the store that it writes") from None
     together = form == "c3d" and path.is_file() and sequence is None
     return _chosen(read.columns, read.meta, path, sequence, say, together)
 
@@ -208,6 +221,12 @@ def _chosen(
     frame = np.asarray(table["frame"][rows]) if "frame" in table else np.arange(len(rows))
     who = np.asarray(table["sequence" if together else "subject"][rows]) if "subject" in table else 0 * frame
     rate = float(meta.get("fps") or _RATE)
-    notes = (f"read from {path.name}", str(meta.get("source", "")))
+    notes = [f"read from {path.name}", str(meta.get("source", ""))]
+    seen = next((name for name in table if name.startswith("keypoints_")), None)
+    if seen is not None and not np.isfinite(joints).all(-1).any():
+        joints, who = flat(table[seen][rows]), apart(frame, who)
+        notes.append("2D alone: shown flat, in no true size; polypose capture and lift make 3D of it")
+    if not np.isfinite(joints).all(-1).any():
+        raise ValueError(f"{path}: {names[picked]}: nobody in it is known; name another with --sequence")
     skeleton = get_skeleton(str(meta["skeleton"]))
     return _gathered(frame, who, joints, None, frame / rate, skeleton, tuple(filter(None, notes)))

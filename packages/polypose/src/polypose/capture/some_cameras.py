@@ -12,6 +12,7 @@ import numpy as np
 from posedata.geometry.camera import Camera
 from posedata.skeleton import Skeleton
 
+from polypose.capture.aside import aside
 from polypose.capture.bones import bone_lengths, height_of, keep_lengths, symmetric
 from polypose.capture.lifted import lift_track
 from polypose.capture.rays import Rays, cast, with_standing
@@ -103,6 +104,7 @@ def solve_some(
             process = Process(_WORLD * agility(skeleton), 0.6, 0.3)
             moved = smooth(times[part.wide], places, spread * (1 - stands), process)
             places, spread = moved.mean, moved.covariance + spread * stands
+        spread = spread + aside(looks.rays, looks.lasting, factors, found, skeleton)[:, None]
         out[:, part.own] = looks.keypoints[:, part.inside]
         joints[part.own], covariance[part.own] = places[part.inside], spread[part.inside]
     rows = sampled(np.asarray(np.isfinite(joints).any((1, 2))), stretch)

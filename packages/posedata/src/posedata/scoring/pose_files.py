@@ -138,7 +138,7 @@ def score_methods(
     rows += [{**row, "mpjpe_mm": None, "source": "published"} for row in protocol.published()]
     joints = [{"method": m, **_sides_together(s["map_percent_by_joint"])} for m, s in scores.items()]
     if "itop" in protocol.formats:
-        joints += [dict(row) for row in published_table("unipose/itop-joints").rows]
+        joints = [row | _halves(row) for row in (*joints, *published_table("unipose/itop-joints").rows)]
     return {"protocol": protocol.title, "frames": scores[first]["frames"], "rows": rows, "joints": joints}
 
 
@@ -263,6 +263,10 @@ def _free(true: Poses) -> dict[str, Float[Tensor, "N J 3"]]:
     }
 
 
+_HALVES = (
+    ("upper body", ("head", "neck"), ("shoulders", "elbows", "hands")),
+    ("lower body", (), ("hips", "knees", "feet")),
+)
 _PLURALS = {"foot": "feet", "head_centre": "head", "shoulder_centre": "neck"}
 
 
@@ -275,6 +279,16 @@ def _sides_together(by_joint: dict[str, float]) -> dict[str, float]:
         name = _PLURALS.get(part, f"{part}s") if sided else _PLURALS.get(joint, joint)
         found.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _halves(row: Mapping[str, Any]) -> dict[str, float]:
+    """Means over the joints of the upper and of the lower body, each side of a pair counted; the torso is of
+    neither, as in Haque et al.'s table."""
+    halves = {}
+    for half, single, paired in _HALVES:
+        total = sum(row[name] for name in single) + 2 * sum(row[name] for name in paired)
+        halves[half] = total / (len(single) + 2 * len(paired))
+    return halves
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -203,13 +203,18 @@ class PoseStore:
         """A column, or some rows of it, read from disk as they are asked for; ValueError as of `column`."""
         return MappedRows(self.column(name), None if rows is None else self.checked(rows), device)
 
+    @property
+    def image_kinds(self) -> tuple[str, ...]:
+        """Which images its rows have: of "rgb", "depth" and "mask"."""
+        return tuple(self.meta.get("images", {}).get("kinds", ()))
+
     def images(self, rows: Integer[np.ndarray, " n"], kind: str = "rgb") -> np.ndarray:
         """Images of these rows, read across shards into memory.
 
         Returns: rgb (n, H, W, 3) uint8; depth (n, H, W) uint16 millimetres (0: none); mask (n, H, W) uint8.
         """
         rows = self.checked(rows)
-        if kind not in self.meta.get("images", {}).get("kinds", []):
+        if kind not in self.image_kinds:
             raise ValueError(f"{self.path}: has no {kind} images; make them with 'posedata render'")
         index = np.asarray(self.column("image")[rows])
         if (index < 0).any():

@@ -42,6 +42,7 @@ def render_store(
     kinds: tuple[str, ...] = KINDS,
     alike: np.ndarray | None = None,
     background: str | None = None,
+    arms: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -62,6 +63,7 @@ def render_store(
         kinect: depth as a Kinect would measure it.
         background: one of `posedata.synthetic.background.KINDS`; for each picture a random one if None.
         kinds: which of rgb, depth, mask to keep.
+        arms: of hands, whether wrists are bent and sleeves long (`HandRenderer`).
         alike: a number for every row of the store: rows of equal number show one person in the same clothes,
             light and background, as the frames of a clip do; the sensor's noise stays each row's own.
         overwrite: replace `out` if it is a store.
@@ -83,12 +85,13 @@ def render_store(
     boxes = _boxes(source, picked, size)
     if alike is not None and alike.shape != (len(source),):
         raise ValueError(f"alike has shape {alike.shape}; give a number for each of {len(source)} rows")
-    task = _Task(source.path, source.fingerprint, size, seed, kinect, kinds, alike, background)
+    task = _Task(source.path, source.fingerprint, size, seed, kinect, kinds, alike, background, arms)
     visible = np.zeros((len(source), len(source.skeleton)), dtype=bool)
     image = np.full(len(source), -1, dtype=np.int32)
     image[picked] = np.arange(len(picked))
     made_by = {"size": list(size), "seed": seed, "kinect": kinect, "of": source.fingerprint}
     made_by |= {} if background is None else {"background": background}
+    made_by |= {"arms": True} if arms else {}
     with StoreWriter(out, source.meta | {"render": made_by}, overwrite=overwrite) as writer:
         done = 0
         for chunk in _rendered(task, picked, boxes[picked], workers):
@@ -115,6 +118,7 @@ class _Task:
     kinds: tuple[str, ...]
     alike: np.ndarray | None = None
     background: str | None = None
+    arms: bool = False
 
 
 class _Chunk(NamedTuple):
@@ -170,7 +174,7 @@ def _body_painter(task: _Task) -> Painter:
 def _hand_painter(task: _Task) -> Painter:
     from posedata.synthetic.hands.flesh import HandRenderer
 
-    renderer = HandRenderer(size=task.size)
+    renderer = HandRenderer(size=task.size, arms=task.arms)
 
     def paint(joints: Tensor, valid: Tensor, camera: Camera, generator: Chance, noise: Chance | None) -> Any:
         return renderer.render(

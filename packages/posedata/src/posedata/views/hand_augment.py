@@ -1,4 +1,6 @@
-"""Training pictures of hands moved, turned, resized, mirrored and recoloured, and their targets with them."""
+"""Training pictures of hands moved, turned, resized, mirrored, recoloured and blurred; targets with them."""
+
+import math
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,8 +41,9 @@ def augment_hands(
     valid = torch.where(flip, valid[:, swapped], valid)
     pixels = (targets[..., :2] - middle) @ linear.mT + middle + (moved * side)[:, None]
     inside = ((pixels >= -0.5) & (pixels < side - 0.5)).all(-1)
+    pictures = _recolour(_resample(images, linear, moved), ranges.colour, generator)
     return (
-        _recolour(_resample(images, linear, moved), ranges.colour, generator),
+        _noised(_blurred(pictures, ranges.blur, generator), ranges.noise, generator),
         torch.cat([pixels, targets[..., 2:]], -1),
         valid & inside,
     )
@@ -73,3 +76,28 @@ def _resample(images: Tensor, linear: Tensor, moved: Tensor) -> Tensor:
 def _recolour(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:
     drawn = torch.rand(len(images), 3, 1, 1, generator=generator, device=generator.device)
     return (images * (1 + spread * (2 * drawn - 1))).clamp(0, 1)
+
+
+def _blurred(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """By a Gaussian of its own for each picture and direction; edges go on beyond the picture."""
+    if not most:
+        return images
+    count, channels = images.shape[:2]
+    spread = most * torch.rand(2, count, 1, generator=generator, device=generator.device)
+    reach = max(1, math.ceil(2.5 * most))
+    steps = torch.arange(-reach, reach + 1, device=images.device)
+    weight = torch.exp(-0.5 * (steps / spread.clamp(min=1e-3)) ** 2)
+    weight = (weight / weight.sum(-1, keepdim=True)).repeat_interleave(channels, dim=1)[:, :, None]
+    flat = torch.nn.functional.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[None]
+    for one in (weight[0][:, :, None], weight[1][..., None]):  # along rows, along columns
+        flat = torch.nn.functional.conv2d(flat, one, groups=len(one))
+    return flat[0].unflatten(0, (count, channels))
+
+
+def _noised(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    if not most:
+        return images
+    device = generator.device
+    spread = most * torch.rand(len(images), 1, 1, 1, generator=generator, device=device)
+    noise = torch.randn(images.shape, generator=generator, device=device)
+    return (images + spread * noise).clamp(0, 1)

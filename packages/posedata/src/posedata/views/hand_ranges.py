@@ -17,6 +17,9 @@ class HandAugmentation:
         rotation: radians; normal with this spread, clipped at twice, for ``rotated`` of the pictures.
         flip: share mirrored, hands swapped.
         colour: every channel times a uniform number within this of 1.
+        blur: largest standard deviation of a Gaussian blur, px; drawn for each direction, so that some
+            pictures are smeared as by motion.
+        noise: largest standard deviation of noise in every pixel and channel, white being 1.
     """
 
     shift: float = 0.15
@@ -25,3 +28,5 @@ class HandAugmentation:
     rotated: float = 0.6
     flip: float = 0.5
     colour: float = 0.2
+    blur: float = 0.0
+    noise: float = 0.0

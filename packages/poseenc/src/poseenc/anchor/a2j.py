@@ -77,6 +77,10 @@ class A2J(nn.Module):
         offsets = torch.cat([plane.float(), depth.float() * self.depth_unit + self.depth_centre], -1)
         return ensemble(self.anchors, offsets, logits.float())
 
+    def estimates(self, images: Shaped[Tensor, "B channels H W"]) -> Estimate:
+        """`forward` as the one layer (1, B, J, 3) of a network that has several (`A2JTransformer`)."""
+        return Estimate(*(values[None] for values in self(images)))
+
     def loss(
         self,
         estimate: Estimate,

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 from posedata.geometry.boxes import bounding_box
 from posedata.readers.files.interhand import cut_image
-from posedata.scoring.hands import hand_errors
+from posedata.scoring.hands import hand_errors, swapped_hands
 from posedata.scoring.metrics import epe_px
 from posedata.sharing import shared
+from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from posedata.views.hand_pictures import Hands
 from posedata.views.hands import WRISTS, decode, own_wrist
@@ -29,30 +30,47 @@ _LEAST, _LEAST_INSIDE = 4, 0.1
 
 @torch.no_grad()
 def evaluate(model: A2JTransformer, train: Hands | None, test: Hands) -> Rows:
-    """One row a method: MPJPE in mm over single hands, two hands and all, and the 2D error in px of the crop.
+    """One row a method: MPJPE in mm over single hands, two hands and all; of the network also the 2D error in
+    px of the crop, and the percentage of scenes whose hands are exchanged.
 
     Hands are aligned at their wrists, and placed at their wrists' true depth, as A2J-Transformer is
     evaluated. The baselines: the mean pose of the training hands (where given), in the camera's frame; true
-    pixels at the wrist's depth, which is what a perfect 2D detector knows.
+    pixels at the wrist's depth, which is what a perfect 2D detector knows. And what the network would err
+    by if somebody put right which hand is which.
     """
+    said = _said(model, test)
     flat = torch.cat([test.targets[..., :2], torch.zeros_like(test.targets[..., 2:])], -1)
     rows = [
-        {"method": METHOD, **errors(model, test)},
+        {"method": METHOD, **_row(said, test)},
         {"method": "true 2D, depth of the wrist", **_errors(_placed(flat, test), test)},
     ]
     if train is not None:
         mean = _mean_pose(train) + own_wrist(test.joints)
         rows.append({"method": "mean pose", **_errors(mean, test)})
-    return rows
+    other = said[:, list(get_skeleton("interhand42").mirror)]
+    named = torch.where(_exchanged(said, test)[:, None, None], other, said)
+    return [*rows, {"method": f"{METHOD}, exchanged hands put right", **_row(named, test)}]
 
 
 @torch.no_grad()
 def errors(model: A2JTransformer, test: Hands) -> dict[str, float]:
     """The row of a network in `evaluate`, without its name."""
+    return _row(_said(model, test), test)
+
+
+def _said(model: A2JTransformer, test: Hands) -> Float[Tensor, "N 42 3"]:
+    """Pixels of the crop, and metres from the own wrist."""
     model.eval()
     parts = torch.arange(len(test), device=test.targets.device).split(_BATCH)
-    predicted = torch.cat(shared(lambda rows: model(test.images(rows)).joints, parts))
-    return {**_errors(_placed(predicted, test), test), "epe_px": _px(predicted, test)}
+    return torch.cat(shared(lambda rows: model(test.images(rows)).joints, parts))
+
+
+def _row(predicted: Float[Tensor, "N 42 3"], test: Hands) -> dict[str, float]:
+    return {
+        **_errors(_placed(predicted, test), test),
+        "epe_px": _px(predicted, test),
+        **_swapped(predicted, test),
+    }
 
 
 def _placed(targets: Float[Tensor, "N 42 3"], test: Hands) -> Float[Tensor, "N 42 3"]:
@@ -72,6 +90,20 @@ def _errors(joints: Float[Tensor, "N 42 3"], test: Hands) -> dict[str, float]:
 def _px(predicted: Tensor, test: Hands) -> float:
     error = epe_px(predicted[..., :2], test.targets[..., :2], test.trained)
     return float(error[test.trained.any(1)].mean())
+
+
+def _swapped(predicted: Tensor, test: Hands) -> dict[str, float]:
+    """Percent of the scenes of one hand, and of two, in which left and right are exchanged in the picture."""
+    wrong = _exchanged(predicted, test)
+    seen = test.trained.any(1)
+    parts = {"single": seen & ~test.interacting, "two": seen & test.interacting}
+    return {
+        f"{name}_swapped_percent": 100 * float(wrong[rows].float().mean()) for name, rows in parts.items()
+    }
+
+
+def _exchanged(predicted: Tensor, test: Hands) -> Bool[Tensor, " N"]:
+    return swapped_hands(predicted[..., :2], test.targets[..., :2], test.trained)
 
 
 def _mean_pose(train: Hands) -> Float[Tensor, "42 3"]:

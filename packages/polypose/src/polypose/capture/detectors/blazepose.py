@@ -10,27 +10,30 @@ What is MediaPipe's is told by its graphs (0.10.14): `pose_detection_cpu`, `pose
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from polypose.capture.detectors.detector import Detections, box_around
+from polypose.capture.detectors.network import Network
 from polypose.capture.detectors.ssd import decode, suppressed
 
 INPUT, CROP = 224, 256
+_READ = (0, 1, 3)
+"""Of the landmark network's outputs: landmarks, score and heat maps; not silhouette and world landmarks."""
 _BETTER, _LONG = 1.25, 2.0
 """A crop's side: so much of the circle about the hips that the detector's scale point lies on."""
 _HELD, _NEW = 0.5, 0.75
 """Score of the landmark network above which a crop holds a person, and one who was not there before."""
 _SAME = 0.15
 """Distance of two crops' centres, in sides, below which they are of one person."""
-_CLOSE = 0.12
-"""Mean distance of landmarks, in sides of the crop, below which two are one person."""
+_CLOSE, _HIPS = 0.12, 0.1
+"""Mean distance of landmarks, and that of hips, in sides of crops, below which two readings are of one person
+(of two people who hide each other: hips 0.095 apart and more; of one person read from two crops: 0.09)."""
+_WAITS = 32
+"""Pictures for which a crop that read somebody else is tried again where it was."""
 _EVERY = 4
 """Pictures from one look for newcomers to the next."""
 _MOST = 12
@@ -58,27 +61,39 @@ class BlazePose:
 
     def __init__(self, detector: Path, landmarks: Path, threads: int = 1, most: int = _MOST) -> None:
         self._detector = Network(detector, threads)
-        self._landmarks = Network(landmarks, threads)
+        self._landmarks = Network(landmarks, threads, _READ)
         self._most = most
         self._regions: list[Region] = []
+        self._hidden: list[tuple[Region, int]] = []
         self._since = -1
 
     @property
     def memory(self) -> np.ndarray:
-        """(1 + P, 4): how long ago newcomers were looked for, then the regions."""
-        return np.array([(self._since, 0, 0, 0), *self._regions], np.float64)
+        """(1 + P, 5): how long ago newcomers were looked for; the regions, and how long each still waits."""
+        known = [(*region, 0) for region in self._regions]
+        hidden = [(*region, waits) for region, waits in self._hidden]
+        return np.array([(self._since, 0, 0, 0, 0), *known, *hidden], np.float64)
 
     @memory.setter
     def memory(self, values: np.ndarray) -> None:
-        first, *regions = values.tolist() if len(values) else [(-1.0, 0, 0, 0)]
-        self._since, self._regions = int(first[0]), [Region(*region) for region in regions]
+        first, *rows = values.tolist() if len(values) else [[-1.0]]
+        self._since = int(first[0])
+        self._regions = [Region(*row) for *row, waits in rows if not waits]
+        self._hidden = [(Region(*row), int(waits)) for *row, waits in rows if waits]
 
     def detect(self, image: np.ndarray) -> Detections:
         """Everybody in the next picture of a film, (H, W, 3) uint8 RGB."""
         known = self._read(image, self._regions)
         lost = len(known) < len(self._regions)
-        people = known + self._read(image, self._newcomers(image, known, lost), _NEW)
-        people = _distinct(people)[: self._most]
+        new = self._read(image, self._newcomers(image, known, lost), _NEW)
+        back = self._read(image, [region for region, waits in self._hidden if waits % _EVERY == 0], _NEW)
+        people = [*known, *new, *back]
+        gone = _mistaken(people)
+        self._hidden = [(region, waits - 1) for region, waits in self._hidden if waits > 1]
+        self._hidden += [(one.region, _WAITS) for i, one in enumerate(known) if i in gone]
+        people = [person for i, person in enumerate(people) if i not in gone][: self._most]
+        seen = [person.region for person in people]
+        self._hidden = [(region, waits) for region, waits in self._hidden if region not in seen]
         self._regions = [person.next for person in people]
         if not people:
             return Detections.none(33)
@@ -130,7 +145,7 @@ class BlazePose:
             if not 8 < region.side < 8 * max(image.shape):
                 continue
             crop = cut(image, region, CROP)
-            values, score, _, heat, _ = self._landmarks(crop.astype(np.float32) / 255)
+            values, score, heat = self._landmarks(crop.astype(np.float32) / 255)
             if score[0, 0] < least:
                 continue
             marks = values.reshape(39, 5)
@@ -147,41 +162,10 @@ class _Person(NamedTuple):
     points: np.ndarray
     next: Region
 
-
-class Network:
-    """A network by LiteRT, one picture at a time; its outputs in the file's order."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError:
-            raise ValueError("blazepose needs LiteRT; pip install 'polypose[video]'") from None
-        try:
-            with _silent():
-                self._run: Any = Interpreter(str(path), num_threads=threads)
-                self._run.allocate_tensors()
-        except (ValueError, RuntimeError):
-            raise ValueError(f"{path}: is no whole network; polypose get blazepose") from None
-        self._in = self._run.get_input_details()[0]["index"]
-        self._out = [detail["index"] for detail in self._run.get_output_details()]
-
-    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
-        self._run.set_tensor(self._in, image[None])
-        self._run.invoke()
-        return [self._run.get_tensor(index) for index in self._out]
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without what the runtime writes to the terminal by itself."""
-    keep = os.dup(2)
-    with Path(os.devnull).open("w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(keep, 2)
-        os.close(keep)
+    @property
+    def jump(self) -> float:
+        """From its crop to where its hips are, in sides of the crop."""
+        return float(np.hypot(self.next.x - self.region.x, self.next.y - self.region.y)) / self.region.side
 
 
 def _tiles(shape: tuple[int, ...]) -> list[tuple[float, float, float]]:
@@ -253,20 +237,28 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(values, -60, 60)))
 
 
-def _alike(one: Region, other: Region) -> bool:
+def _alike(one: Region, other: Region, least: float = _SAME) -> bool:
     """Whether two crops are about the same hips."""
-    return float(np.hypot(one.x - other.x, one.y - other.y)) < _SAME * max(one.side, other.side)
+    return float(np.hypot(one.x - other.x, one.y - other.y)) < least * max(one.side, other.side)
 
 
-def _distinct(people: list[_Person]) -> list[_Person]:
-    """Of crops that read the same person, the surest; in the order they came."""
+def _mistaken(people: list[_Person]) -> set[int]:
+    """Of crops that read the same person those that jumped there from farther, by number; late ones before.
+
+    Two who stand in each other's way may share limbs and are still two while their hips are apart.
+    """
     gone: set[int] = set()
     for i, one in enumerate(people):
         for j in range(i + 1, len(people)):
             other = people[j]
-            weight = one.points[:, 2] * other.points[:, 2]
-            apart = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1)
-            mean = (weight * apart).sum() / max(weight.sum(), 1e-9)
-            if mean < _CLOSE * min(one.next.side, other.next.side):
-                gone.add(j if one.score >= other.score else i)
-    return [person for i, person in enumerate(people) if i not in gone]
+            if not gone & {i, j} and _alike(one.next, other.next, _HIPS) and _together(one, other):
+                gone.add(j if one.jump <= other.jump else i)
+    return gone
+
+
+def _together(one: _Person, other: _Person) -> bool:
+    """Whether the landmarks of two are in the same places."""
+    weight = one.points[:, 2] * other.points[:, 2]
+    apart = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1)
+    mean = (weight * apart).sum() / max(weight.sum(), 1e-9)
+    return bool(mean < _CLOSE * min(one.next.side, other.next.side))

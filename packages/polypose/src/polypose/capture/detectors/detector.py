@@ -26,7 +26,7 @@ class Detector(Protocol):
 
     Attributes:
         skeleton: of the keypoints, by `posedata.skeleton`'s name.
-        memory: (n, 4) all that it keeps from one picture for the next; what goes on with it goes on alike.
+        memory: (n, k) all that it keeps from one picture for the next; what goes on with it goes on alike.
     """
 
     skeleton: str

@@ -23,6 +23,8 @@ def build_hands(
     seed: int = 0,
     interacting: float = 0.5,
     tilt: float = TILT,
+    touching: float = 0.0,
+    arms: bool = False,
     rig: Rig = HAND_RIG,
     size: int = 256,
     background: str | None = None,
@@ -39,7 +41,8 @@ def build_hands(
     Args:
         out: the store to make.
         count: scenes; each has hands of a size of its own, and one camera.
-        interacting, tilt: as of `posedata.synthetic.hands.sample_scenes`.
+        interacting, tilt, touching: as of `posedata.synthetic.hands.sample_scenes`.
+        arms: as of `posedata.synthetic.rendering.render_store`.
         rig: the cameras.
         size: side of the square pictures, px.
         background, kinds, workers, progress: as of `posedata.synthetic.rendering.render_store`.
@@ -48,7 +51,7 @@ def build_hands(
     out = Path(out)
     refuse_existing(out, overwrite)
     generator = torch.Generator().manual_seed(seed)
-    scenes = sample_scenes(count, generator, interacting, tilt)
+    scenes = sample_scenes(count, generator, interacting, tilt, touching)
     camera = sample_cameras(filled(scenes.joints, scenes.valid), rig, generator)
     columns = hand_columns(scenes.joints, scenes.valid, camera)
     columns["action"] = scenes.kind.numpy()
@@ -63,6 +66,7 @@ def build_hands(
             "seed": seed,
             "interacting": interacting,
             "tilt": tilt,
+            **({"touching": touching} if touching else {}),
             "rig": asdict(rig),
         },
     }
@@ -70,5 +74,5 @@ def build_hands(
         views = write_store(steps / "views", columns, meta)
         return render_store(
             views, out, size=(size, size), seed=seed, workers=workers, kinds=kinds, overwrite=overwrite,
-            background=background, progress=progress,
+            background=background, arms=arms, progress=progress,
         )  # fmt: skip

@@ -26,8 +26,9 @@ _FLOOR = 1.0
 _SLACK = 0.004
 _RADII: Array = radii().numpy()
 _TIPS = np.arange(3, 20, 4)
-_ARM: Array = np.array([[0.0, 0.03], [0.035, 0.15]], np.float32)
-"""How far behind the wrist skin and sleeve begin and end, metres."""
+WRIST_DEGREES = ((-70.0, 80.0), (-30.0, 20.0))
+"""Flexion (towards the palm), and deviation (towards the thumb): AAOS, Joint Motion, 1965."""
+_WRIST_SPREAD, _FOREARM = (25.0, 10.0), 0.25
 
 _THICK: Array = np.concatenate(
     [np.tile(_RADII * (1 - 0.5 * _SIDE_SHIFT), 2), 0.5 * _RADII[_TIPS], np.full(6, 0.009), [0.022, 0.031]]
@@ -57,11 +58,35 @@ def sample_skin(rng: np.random.Generator) -> Skin:
     return Skin(*(colour.astype(np.float32) for colour in (back, palm, nail, sleeve)))
 
 
-class HandRenderer:
-    """Renders one hand or two at one image size, (width, height) in pixels."""
+class Arm(NamedTuple):
+    """How a forearm goes on behind a hand: wrist angles, radians, and where the sleeve begins and ends, m."""
 
-    def __init__(self, size: tuple[int, int] = (256, 256)) -> None:
-        self._renderer = Renderer(size)
+    flexion: float = 0.0
+    deviation: float = 0.0
+    sleeve: tuple[float, float] = (0.035, 0.15)
+
+
+STRAIGHT = Arm()
+
+
+def sample_arm(rng: np.random.Generator) -> Arm:
+    """A wrist bent within `WRIST_DEGREES`, and a forearm to the elbow, bare for up to 15 cm."""
+    bend = [
+        float(np.deg2rad(np.clip(spread * rng.standard_normal(), low, high)))
+        for spread, (low, high) in zip(_WRIST_SPREAD, WRIST_DEGREES, strict=True)
+    ]
+    return Arm(bend[0], bend[1], (float(rng.uniform(0.035, 0.15)), _FOREARM))
+
+
+class HandRenderer:
+    """Renders one hand or two at one image size, (width, height) in pixels.
+
+    Args:
+        arms: whether wrists are bent and forearms end at the elbow; else sleeves are short and straight.
+    """
+
+    def __init__(self, size: tuple[int, int] = (256, 256), arms: bool = False) -> None:
+        self._renderer, self._arms = Renderer(size), arms
 
     def render(
         self,
@@ -87,7 +112,11 @@ class HandRenderer:
         if not any(whole):
             raise ValueError("neither hand has all of its 21 joints: leave such frames out")
         skin = sample_skin(rng)
-        meshes = [hand_mesh(seen[side], skin, left=i == 1) for i, side in enumerate(_SIDES) if whole[i]]
+        meshes = [
+            hand_mesh(seen[side], skin, left=i == 1, arm=sample_arm(rng) if self._arms else STRAIGHT)
+            for i, side in enumerate(_SIDES)
+            if whole[i]
+        ]
         there = np.concatenate([np.arange(42)[side] for i, side in enumerate(_SIDES) if whole[i]])
         made = self._renderer.picture(
             _join(meshes),
@@ -104,7 +133,7 @@ class HandRenderer:
         return Rendered(made.rgb, made.depth, made.mask, visible)
 
 
-def hand_mesh(joints: Float[np.ndarray, "21 3"], skin: Skin, *, left: bool) -> Surface:
+def hand_mesh(joints: Float[np.ndarray, "21 3"], skin: Skin, *, left: bool, arm: Arm = STRAIGHT) -> Surface:
     """The surface of one hand, in the frame and unit (metres) of its joints."""
     bones = segments(torch.from_numpy(joints)).numpy()
     out = _outwards(joints, bones, left)
@@ -114,12 +143,23 @@ def hand_mesh(joints: Float[np.ndarray, "21 3"], skin: Skin, *, left: bool) -> S
     nails = nails + np.array([0, 0.3])[:, None] * (tips[:, :1] - tips[:, 1:])
     knuckles = np.stack([bones[4:16:4, 1], bones[8::4, 1]], 1)
     web = joints[20] + np.array([0.55, 0.95])[:, None, None, None] * (knuckles - joints[20])
-    arm = joints[20] + _ARM[..., None] * (bones[8, 0] - bones[8, 1]) / np.linalg.norm(
-        bones[8, 1] - joints[20]
-    )
-    ends = np.concatenate([bones + shift, bones - shift, nails, web.reshape(-1, 2, 3), arm])
+    start, end = arm.sleeve
+    along = np.array([[0.0, start - 0.005], [start, end]], np.float32)[..., None]
+    sleeve = joints[20] + along * forearm(joints, arm, left=left) / np.linalg.norm(joints[11] - joints[20])
+    ends = np.concatenate([bones + shift, bones - shift, nails, web.reshape(-1, 2, 3), sleeve])
     colours = np.stack([skin.back, skin.palm, skin.nail, skin.sleeve])[_COLOUR]
     return _capsules(ends.astype(np.float32), _THICK, colours)
+
+
+def forearm(joints: Float[np.ndarray, "21 3"], arm: Arm, *, left: bool) -> Float[np.ndarray, " 3"]:
+    """The way from the wrist towards the elbow, as long as from the wrist to the middle finger's knuckle."""
+    forward = joints[11] - joints[20]
+    length = np.linalg.norm(forward)
+    back = np.cross(forward, joints[7] - joints[19]) * (-1 if left else 1)
+    back = length * back / np.linalg.norm(back)
+    thumb = np.cross(back, forward) / length * (-1 if left else 1)
+    bent = np.cos(arm.flexion) * forward + np.sin(arm.flexion) * back
+    return (np.sin(arm.deviation) * thumb - np.cos(arm.deviation) * bent).astype(np.float32)
 
 
 _SIDES = (slice(0, 21), slice(21, 42))

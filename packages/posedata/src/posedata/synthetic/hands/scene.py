@@ -26,6 +26,7 @@ HAND_RIG = Rig(
 _TURN = math.radians(75)
 _TOUCH = 0.002
 _GAP = 0.02
+_STEP = 0.0002
 
 
 class Scenes(NamedTuple):
@@ -38,7 +39,11 @@ class Scenes(NamedTuple):
 
 
 def sample_scenes(
-    count: int, generator: torch.Generator, interacting: float = 0.5, tilt: float = TILT
+    count: int,
+    generator: torch.Generator,
+    interacting: float = 0.5,
+    tilt: float = TILT,
+    touching: float = 0.0,
 ) -> Scenes:
     """Scenes of one person's hands about the world's origin, fingers upwards by and large.
 
@@ -47,6 +52,7 @@ def sample_scenes(
         generator: of every draw.
         interacting: share of two hands; the rest is right and left alike.
         tilt: radians; how far from upright a lone hand, or the right one of two, is at most.
+        touching: share of the pairs that `touch` at some joint; the others `meet` palm towards palm.
     """
     kind = torch.where(
         torch.rand(count, generator=generator) < interacting,
@@ -55,7 +61,11 @@ def sample_scenes(
     )
     right, left = sample_hands(count, generator), _mirror(sample_hands(count, generator))
     alone = torch.cat([right, left], 1)
-    pairs = torch.where((kind == 2)[:, None, None], meet(right, left, generator), alone)
+    met = meet(right, left, generator)
+    if touching:
+        chosen = torch.rand(count, generator=generator) < touching
+        met = torch.where(chosen[:, None, None], touch(right, left, generator), met)
+    pairs = torch.where((kind == 2)[:, None, None], met, alone)
     there = torch.stack([kind != 1, kind != 0], 1).repeat_interleave(21, dim=1)
     middle = _middle(pairs, there)
     turned = (pairs - middle) @ _upright(count, tilt, generator).mT
@@ -85,6 +95,37 @@ def meet(
     apart = touching + (_GAP * torch.rand(count, generator=generator))[:, None, None] * away
     free = penetration(right, apart) <= _TOUCH  # further along there may be another finger
     return torch.cat([right, torch.where(free[:, None, None], apart, touching)], 1)
+
+
+def touch(
+    right: Float[Tensor, "N 21 3"], left: Float[Tensor, "N 21 3"], generator: torch.Generator
+) -> Float[Tensor, "N 42 3"]:
+    """A left hand that touches a right one, a joint of its own at a joint of the other's: half of its joints
+    are fingertips.
+
+    Its palm faces the right hand's palm or its back, turned away from that by up to `_TURN`. It is backed off
+    until flesh gives by `_TOUCH`, to `_STEP`: no part of a hand sinks in by more than it is moved.
+    """
+    count = len(right)
+    rows = torch.arange(count)
+    tip = 4 * torch.randint(5, (count,), generator=generator)
+    at = torch.where(torch.rand(count, generator=generator) < 0.5, tip, _any_joint(count, generator))
+    faces = torch.stack([torch.eye(3), right.new_tensor([1.0, -1.0, -1.0]).diag()])
+    facing = faces[torch.randint(2, (count,), generator=generator)]
+    left = left @ (_random_turn(count, _TURN, generator) @ facing).mT
+    left = left + (right[rows, _any_joint(count, generator)] - left[rows, at])[:, None]
+    away = _palm(left) - _palm(right) + 0.05 * torch.randn(count, 1, 3, generator=generator)
+    away = torch.nn.functional.normalize(away, dim=-1)
+    inside = rows
+    while len(inside):
+        depth = penetration(right[inside], left[inside]) - _TOUCH
+        inside, depth = inside[depth > _STEP], depth[depth > _STEP]
+        left[inside] += depth[:, None, None] * away[inside]
+    return torch.cat([right, left], 1)
+
+
+def _any_joint(count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+    return torch.randint(21, (count,), generator=generator)
 
 
 def _mirror(hands: Tensor) -> Tensor:

@@ -135,6 +135,11 @@ def body_of(male: Int[Tensor, " people"], stature: Float[Tensor, " people"]) -> 
     return Body(male, stature, _RATIOS[male] * stature[:, None])
 
 
+def average_bodies() -> Body:
+    """The average woman and the average man, of ANSUR II's mean statures."""
+    return body_of(torch.tensor([0, 1]), _STATURE[:, 0])
+
+
 def sample_bodies(count: int, generator: torch.Generator) -> Body:
     """`count` people: sex by a fair coin, stature by ANSUR II held within `STATURE_RANGE`, segments spread by
     `SEGMENT_SPREAD` about their ratios (both sides of a person alike)."""

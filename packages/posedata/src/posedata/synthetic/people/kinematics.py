@@ -9,8 +9,8 @@ from jaxtyping import Float
 from roma import rotvec_to_rotmat
 from torch import Tensor
 
-from posedata.skeleton import get_skeleton
-from posedata.synthetic.people.body import DOF, Body
+from posedata.skeleton import Skeleton, get_skeleton
+from posedata.synthetic.people.body import DOF, Body, average_bodies
 
 CLAVICLE_SHARE = 1 / 6
 """Inman, Saunders and Abbott, J. Bone Joint Surg. 26, 1944: of an arm's 180 degrees of elevation the clavicle
@@ -100,6 +100,20 @@ def forward_kinematics(
             f"{side}_ankle": knee + bone(shank, "shank", z=-1.0),
         }
     return torch.stack([place[name] for name in get_skeleton("h36m17").joints], -2)
+
+
+def mean_bones(skeleton: Skeleton) -> Float[Tensor, " bones"]:
+    """Lengths of a skeleton's `edges` in the mean of the average woman and the average man, metres.
+
+    They stand with hanging arms; joints that the h36m17 set lacks are made by `Skeleton.convert`.
+    """
+    still = torch.zeros(2, 1, 3)
+    standing = forward_kinematics(
+        average_bodies(), torch.zeros(2, 1, len(DOF)), torch.eye(3).expand(2, 1, 3, 3), still
+    )
+    joints = get_skeleton("h36m17").convert(standing[:, 0], skeleton, lossy=True)
+    child, parent = torch.tensor(skeleton.edges).unbind(1)
+    return torch.linalg.vector_norm(joints[:, child] - joints[:, parent], dim=-1).mean(0)
 
 
 def leg_angles(
