@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from polypose.peers import JOINTS, Peer
+from polypose.peer import JOINTS, Peer
 from polypose.samples import Sample
 from polypose.standings import cost, errors, measured, unseen_views
 from torch import Tensor

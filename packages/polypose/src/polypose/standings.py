@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polypose.config import Frame
 from polypose.network import POSE_SKELETON
-from polypose.peers import PEERS, Peer
+from polypose.peer import Peer
+from polypose.peers import PEERS
 from polypose.samples import Sample
 
 Metrics = dict[str, Any]
@@ -92,6 +93,7 @@ def measured(
 @torch.no_grad()
 def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int) -> Metrics:
     """`hypotheses` and `calibrated` of `measured`; nothing of a lifter that does not draw."""
+    hypotheses = min(hypotheses, lifter.most or hypotheses)
 
     def draw(views: Sample) -> Tensor | None:
         return lifter.draw(views, hypotheses, torch.Generator(views.joints.device).manual_seed(0))
