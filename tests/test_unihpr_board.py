@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unihpr.board import Board
 from unihpr.cli import app
-from unihpr.data import TrainingData, prepare_stores
-from unihpr.lifters import LIFTERS
+from unihpr.data import POSE, TrainingData, prepare_stores
+from unihpr.lifters import LIFTERS, views
 
 TINY = (
     "data.test_images=40",
@@ -74,6 +75,22 @@ def test_clips_are_the_test_s_views_with_what_is_around_them(tmp_path: Path) -> 
     assert len(drawn) == 10
     step = drawn.keypoints.unflatten(0, (2, 5)).diff(dim=1).abs().mean()
     assert float(step) < 0.2 * float((drawn.keypoints[0] - drawn.keypoints[5]).abs().mean())
+
+
+def test_half_of_poseaug_s_views_are_of_poses_nobody_took(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
+    config = replace(recipe.lifter, name="poseaug", batch=400)
+    drawn = views(data, config, lambda rows: rows, 0, torch.Generator().manual_seed(0))
+    assert len(drawn) == 400
+
+    def of_thighs(joints: torch.Tensor) -> torch.Tensor:
+        hips = joints[:, POSE.index("left_hip")], joints[:, POSE.index("right_hip")]
+        return torch.cosine_similarity(*hips, dim=-1)  # about the pelvis: on one line in whoever lives
+
+    apart = of_thighs(drawn.joints)
+    assert float(apart[:200].max()) < -0.9
+    assert float((apart[200:] > -0.9).float().mean()) > 0.4
 
 
 def metrics(errors: list[float]) -> dict[str, object]:

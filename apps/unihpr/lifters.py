@@ -7,7 +7,8 @@ from time import process_time
 from typing import Literal
 
 import torch
-from polypose.peers import Peer, get_peer
+from polypose.peer import Peer
+from polypose.peers import get_peer
 from polypose.samples import Sample
 from polypose.standings import UNSEEN, errors, measured, unseen_views
 from posedata.ranges import Fraction, Positive, Rate
@@ -146,9 +147,17 @@ def views(
     step: int,
     generator: torch.Generator,
 ) -> Sample:
-    """A batch to train on."""
-    noise, frames = float(config.keypoints == "detector"), get_peer(config.name).frames
-    return data.draw_views(config.batch, generator, share, noise=noise, augment=True, frames=frames)
+    """A batch to train on, half of it on bodies of the lifter's own, if it has any."""
+    entry, noise = get_peer(config.name), float(config.keypoints == "detector")
+
+    def draw(data: TrainingData, count: int) -> Sample:
+        return data.draw_views(count, generator, share, noise=noise, augment=True, frames=entry.frames)
+
+    if entry.bodies is None:
+        return draw(data, config.batch)
+    own = config.batch // 2
+    parts = [draw(data, config.batch - own), draw(data.with_bodies(entry.bodies), own)]
+    return Sample.cat([part for part in parts if len(part)])
 
 
 def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> float:

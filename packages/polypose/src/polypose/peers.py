@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from posedata.views.bodies import Bodies
 from posediff import Denoiser, NoisePrediction, NormalDecoder, PoseDecoder, ResidualMLP, Velocity
 from posediff.convert import RelativeCondition
 from posediff.sampler import dpmpp_2m_sde, euler, euler_maruyama, randn_like
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from polypose.network import POSE_SKELETON
 from polypose.peer import JOINTS, MEAN_OF, Peer
 from polypose.peer_d3dp import d3dp
+from polypose.peer_vvipe import Embedded
 from polypose.samples import Sample
 
 
@@ -207,6 +209,7 @@ class Entry:
         lr: that its tries begin from.
         evaluations: of its network for a hypothesis.
         frames: of the clips that it lifts.
+        bodies: that half of its training views are seen on instead of the board's.
     """
 
     label: str
@@ -215,6 +218,7 @@ class Entry:
     lr: float = 1e-3
     evaluations: int = 1
     frames: int = 1
+    bodies: Bodies | None = None
 
 
 def _decoded(kind: str) -> Ours:
@@ -246,6 +250,12 @@ PEERS: dict[str, Entry] = {
     "simple_baseline": Entry(
         "SimpleBaseline", "Martinez et al., ICCV 2017", lambda: Regressor(SimpleBaseline(JOINTS), "l2")
     ),
+    "poseaug": Entry(
+        "SimpleBaseline, PoseAug's ranges drawn evenly",
+        "Gong et al., CVPR 2021",
+        lambda: Regressor(SimpleBaseline(JOINTS), "l2"),
+        bodies=Bodies(mirror=0.5, bones=0.1, turn=37.0),  # 1 - cos 37° is the authors' 0.2
+    ),
     "videopose3d": Entry(
         "VideoPose3D, 1 frame",
         "Pavllo et al., CVPR 2019",
@@ -269,6 +279,7 @@ PEERS: dict[str, Entry] = {
     "fmpose3d": Entry(
         "FMPose3D, 3 steps", "Wang et al., 2026", lambda: Denoised(FMPose3D(POSE_SKELETON), True, 3), 5e-4, 3
     ),
+    "vvipe": Entry("V-VIPE's networks, as a lifter", "Levy and Shrivastava, 2024", Embedded),
     "residual_mlp": Entry("Ours: residual MLP, L1", "ours", lambda: Ours(None, 3 * JOINTS, 1024, 3)),
     "normal": Entry("Ours: with a normal", "ours", lambda: _decoded("normal")),
     "flow": Entry("Ours: with flow matching", "ours", lambda: _decoded("flow"), 1e-3, 3),

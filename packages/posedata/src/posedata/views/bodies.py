@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from posedata.ranges import Fraction
+from posedata.ranges import Fraction, NonNegative
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +23,13 @@ class Bodies:
         mirror: share of poses that are mirrored; of views with a picture, picture and all.
         stature: bodies of views without a picture are scaled by 1 ± stature.
         bones: and each of their bones, left like right, by 1 ± bones.
+        turn: degrees by which each bone of the limbs is turned at most: other poses, taken by nobody.
     """
 
     mirror: Fraction = 0.0
     stature: Fraction = 0.0
     bones: Fraction = 0.0
+    turn: NonNegative = 0.0
 
     def of(
         self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator, frames: int = 1
@@ -35,7 +37,7 @@ class Bodies:
         """Poses on bodies drawn for them, one for so many neighbours, which are a clip."""
         import torch
 
-        from posedata.geometry.shape import random_shapes
+        from posedata.geometry.shape import random_shapes, turn_bones
 
         if self.mirror:
             turned = torch.rand(len(joints) // frames, 1, 1, generator=generator, device=generator.device)
@@ -44,4 +46,6 @@ class Bodies:
         if self.stature or self.bones:
             shape = {"stature": self.stature, "bones": self.bones}
             joints = random_shapes(joints, skeleton, generator, **shape, frames=frames)
+        if self.turn:
+            joints = turn_bones(joints, skeleton, generator, most=self.turn, frames=frames)
         return joints
