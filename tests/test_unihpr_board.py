@@ -43,6 +43,10 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     for each in drawn:
         assert each["best_of_5_mpjpe_mm"] < each["best_of_1_mpjpe_mm"]
     assert 1 / 8 <= drawn[1]["stretch"] <= 8
+    (again,) = (r for r in first["rows"] if r["part"] == "refined")
+    assert again["lifter"] == "normal"
+    assert again["mean_mpjpe_mm"] == drawn[0]["mean_mpjpe_mm"]
+    assert again["hypotheses"] == 6
     assert rows["semgcn"]["low_mm"] <= rows["semgcn"]["mpjpe_mm"] <= rows["semgcn"]["high_mm"]
     pair = next(r for r in first["rows"] if r["part"] == "pairs")
     expected = rows["semgcn"]["mpjpe_mm"] - rows["normal"]["mpjpe_mm"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polypose.peers import PEERS, get_peer
-from polypose.standings import hypotheses, pairwise, row
+from polypose.standings import hypotheses, pairwise, refinement, row
 from posedata.readers.files.safe_text import read_json
 from posedata.terminal import print_line
 from posedata.writing import write_text
@@ -54,7 +54,7 @@ class Board:
         """
         for name in self.lifters:
             get_peer(name)
-        runs, rows, pairs, drawn = Variants(LIFTER), [], [], []
+        runs, rows, pairs, drawn, again = Variants(LIFTER), [], [], [], []
         for budget in ("views", "time")[: 2 if self.seconds else 1]:
             for kind in self.kinds:
                 found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
@@ -63,8 +63,9 @@ class Board:
                 rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
                 pairs += [about | pair for pair in pairwise(found, whose)]
                 drawn += [about | each for name, seeds in found.items() for each in hypotheses(name, seeds)]
+                again += [about | each for name, seeds in found.items() for each in refinement(name, seeds)]
         if json:
-            parts = {"rows": rows, "pairs": pairs, "hypotheses": drawn}
+            parts = {"rows": rows, "pairs": pairs, "hypotheses": drawn, "refined": again}
             told = [{"part": part, **each} for part, all_of_it in parts.items() for each in all_of_it]
             more = {"tries": self.tries, "processor_seconds": self.seconds}
             seeds = list(seeds_of(self.recipe, self.seeds))

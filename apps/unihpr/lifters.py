@@ -108,7 +108,7 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         places = {"test": test} | {name: sample.to(data.device) for name, sample in places.items()}
         return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
-            **measured(lifter, places, kept, config.hypotheses, config.drawn),
+            **measured(lifter, places, kept, config.hypotheses, config.drawn, recipe.frame == "aimed"),
             "training_seconds": trained.run.seconds()["lifter"],
         }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from polypose.peer import JOINTS, Peer
 from polypose.samples import Sample
-from polypose.standings import cost, errors, measured, unseen_views
+from polypose.standings import cost, errors, measured, refinement, unseen_views
 from torch import Tensor
 
 
@@ -41,6 +41,20 @@ def test_spread_is_fitted_on_validation_people_and_measured_on_the_test() -> Non
     assert found["calibrated"]["energy_score_mm"] < found["hypotheses"]["energy_score_mm"]
     wider = found["calibrated"]["sharpness_mm"] / found["hypotheses"]["sharpness_mm"]
     assert wider == pytest.approx(found["calibrated"]["stretch"], rel=1e-4)
+
+
+def test_refinement_is_told_where_it_is_asked_for() -> None:
+    sample = views(40, 0)
+    sample.token[:] = torch.tensor([0, 0, 0.5])
+    found = measured(Nothing(), {"test": sample}, sample, 50, 30, refine=True)["refined"]
+    some = sample[torch.linspace(0, 39, 30).long()]
+    assert found["mean_mpjpe_mm"] == pytest.approx(1000 * float(some.joints.norm(dim=-1).mean()), rel=1e-5)
+    assert found["weighted_mpjpe_mm"] <= found["draws_mpjpe_mm"] + 1e-3  # it was fitted on the same views
+    seeds = [{"refined": found}, {"refined": found | {"noise": None, "weighted_mpjpe_mm": 0.0}}]
+    (told,) = refinement("normal", seeds)
+    assert told["noise"] == found["noise"]
+    assert told["weighted_mpjpe_mm"] == pytest.approx(found["weighted_mpjpe_mm"] / 2)
+    assert list(refinement("normal", [{}])) == []
 
 
 class Twice(Peer):

@@ -26,6 +26,7 @@ from polypose.config import Frame
 from polypose.network import POSE_SKELETON
 from polypose.peer import Peer
 from polypose.peers import PEERS
+from polypose.refining import refined
 from polypose.samples import Sample
 
 Metrics = dict[str, Any]
@@ -66,17 +67,24 @@ def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Float[Tensor
 
 
 def measured(
-    lifter: Peer, places: Mapping[str, Sample], kept: Sample, hypotheses: int, drawn: int
+    lifter: Peer,
+    places: Mapping[str, Sample],
+    kept: Sample,
+    hypotheses: int,
+    drawn: int,
+    refine: bool = False,
 ) -> Metrics:
     """A lifter by the place of the cameras, its hypotheses at the first of them, and its cost.
 
     Args:
         kept: views of people held out for validation, to which the spread of hypotheses is fitted.
         hypotheses, drawn: so many of each of so many views, evenly spaced.
+        refine: them by their keypoints, all views being in the person-centred camera.
 
     Returns:
         by place `mpjpe_mm` and `pa_mpjpe_mm`, `errors_mm` of every view; of lifters that draw `hypotheses`
-        and, stretched about the pose as validation people ask for, `calibrated`; `parameters`, `mflops` of a
+        and, stretched about the pose as validation people ask for, `calibrated`, and where wanted `refined`
+        (`polypose.refining`); `parameters`, `mflops` of a
         pose, `poses_per_second` of processor time, in batches.
     """
     found: Metrics = {"errors_mm": {}}
@@ -86,13 +94,13 @@ def measured(
         found["errors_mm"][name] = [round(value, 2) for value in error.tolist()]
     sample = next(iter(places.values()))
     if lifter.frames == 1:
-        found |= spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses)
+        found |= spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses, refine)
     return found | cost(lifter, sample)
 
 
 @torch.no_grad()
-def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int) -> Metrics:
-    """`hypotheses` and `calibrated` of `measured`; nothing of a lifter that does not draw."""
+def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int, refine: bool = False) -> Metrics:
+    """What `measured` says of hypotheses; nothing of a lifter that does not draw."""
     hypotheses = min(hypotheses, lifter.most or hypotheses)
 
     def draw(views: Sample) -> Tensor | None:
@@ -105,10 +113,13 @@ def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int) -> Metri
     by = fitted_scale(others[..., moves, :], lifter(kept)[..., moves, :], kept.joints[..., moves, :])
     centre = lifter(sample)
     mean = {"mean_mpjpe_mm": float(mpjpe_mm(centre, sample.joints).mean())}
-    return {
+    found = {
         "hypotheses": mean | scores_mm(drawn, sample.joints),
         "calibrated": {"stretch": by} | scores_mm(centre + by * (drawn - centre), sample.joints),
     }
+    if refine:
+        found["refined"] = mean | {"hypotheses": hypotheses} | refined(drawn, sample, others, kept)
+    return found
 
 
 def _some(sample: Sample, count: int) -> Sample:
@@ -157,6 +168,18 @@ def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
         if part in seeds[0]:
             scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
             yield {**about, "spread": told, **scores}
+
+
+def refinement(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's row of what its hypotheses come to by their keypoints, none where it does not draw: means
+    over its seeds; `noise` of those that have one."""
+    found = [m["refined"] for m in seeds if "refined" in m]
+    if found:
+        told: Metrics = {"lifter": name, "method": PEERS[name].label}
+        for key in found[0]:
+            values = [m[key] for m in found if m[key] is not None]
+            told[key] = mean(values) if values else None
+        yield told
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:
