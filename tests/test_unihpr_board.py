@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from polypose.standings import pairwise, row
+from posedata.splits import Elsewhere
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unihpr.board import Board
@@ -31,7 +32,10 @@ TINY = (
 def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
     folder, json_file = tmp_path / "board", tmp_path / "board.json"
-    board = Board(recipe, folder, ("semgcn", "normal"), ("detector",), seeds=2, tries=2)
+    place = Elsewhere(
+        prepare_stores(recipe.data).test_views.store.path
+    )  # its own test, as if it were another
+    board = Board(recipe, folder, ("semgcn", "normal"), ("detector",), seeds=2, tries=2, place=place)
     board.run(json_file)
     first = json.loads(json_file.read_text())
     rows = {r["lifter"]: r for r in first["rows"] if r["part"] == "rows"}
@@ -48,9 +52,20 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     assert again["mean_mpjpe_mm"] == drawn[0]["mean_mpjpe_mm"]
     assert again["hypotheses"] == 6
     assert rows["semgcn"]["low_mm"] <= rows["semgcn"]["mpjpe_mm"] <= rows["semgcn"]["high_mm"]
+    where = [r for r in first["rows"] if r["part"] == "breakdown" and r["lifter"] == "semgcn"]
+    assert {r["by"] for r in where} == {"joint", "action", "elevation", "distance"}
+    for by in {r["by"] for r in where}:
+        own = [r for r in where if r["by"] == by]
+        whole = sum(r["views"] * r["mpjpe_mm"] for r in own) / sum(r["views"] for r in own)
+        assert whole == pytest.approx(rows["semgcn"]["mpjpe_mm"], rel=1e-4)
     pair = next(r for r in first["rows"] if r["part"] == "pairs")
     expected = rows["semgcn"]["mpjpe_mm"] - rows["normal"]["mpjpe_mm"]
     assert pair["difference_mm"] == pytest.approx(expected, abs=0.02)
+    for away in (r for r in first["rows"] if r["part"] == "elsewhere"):
+        same = rows[away["lifter"]]
+        for key in ("mpjpe_mm", "pa_mpjpe_mm", "low_mm", "high_mm"):
+            assert away[key] == pytest.approx(same[key], rel=0.1), key  # the noise is drawn anew
+        assert (away["views"], away["people"]) == (40, 2)
     kept = folder / "views-semgcn-detector-seed0"
     before = (kept / "metrics.json").read_bytes()
     shutil.rmtree(folder / "views-normal-detector-seed1")

@@ -10,7 +10,7 @@ import torch
 from polypose.peer import Peer
 from polypose.peers import get_peer
 from polypose.samples import Sample
-from polypose.standings import UNSEEN, errors, measured, unseen_views
+from polypose.standings import UNSEEN, breakdown, errors, measured, unseen_views
 from posedata.ranges import Fraction, Positive, Rate
 from posedata.splits import Part
 from posetrain.checkpoint import load_weights
@@ -109,6 +109,7 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
             **measured(lifter, places, kept, config.hypotheses, config.drawn, recipe.frame == "aimed"),
+            "breakdown": breakdown(lifter, test, data.held_out.views(), data.actions),
             "training_seconds": trained.run.seconds()["lifter"],
         }
 
@@ -177,7 +178,9 @@ def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> fl
 
 
 def people(data: Data) -> Tensor:
-    """Whose view each of the test's is."""
+    """Whose view each of the test's is; one person's where the store does not say."""
+    if "subject" not in data.source:
+        return torch.zeros(len(data.source.rows), dtype=torch.long)
     return data.source.store.tensors(["subject"], "cpu", data.source.rows)["subject"].long()
 
 

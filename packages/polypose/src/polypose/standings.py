@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from posedata.geometry.camera import Camera
-from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.scoring.breakdown import tables
+from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm, per_joint_mm
 from posedata.scoring.people import interval_by_person
 from posedata.views import get_rig, sample_cameras
-from posedata.views.batch import DETECTED, TRUE, see
+from posedata.views.batch import DETECTED, TRUE, Views, see
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import CHEST, STEEP
 from posediff.calibration import fitted_scale
@@ -58,12 +59,31 @@ def seen_clips(
 
 
 @torch.no_grad()
+def lift(lifter: Peer, sample: Sample, batch: int = 500) -> Float[Tensor, "B J 3"]:
+    """The pose of each view, or of each clip's middle one, in batches."""
+    rows = max(1, batch // lifter.frames) * lifter.frames
+    return torch.cat([lifter(sample[start : start + rows]) for start in range(0, len(sample), rows)])
+
+
 def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
-    rows = max(1, batch // lifter.frames) * lifter.frames
-    lifted = torch.cat([lifter(sample[start : start + rows]) for start in range(0, len(sample), rows)])
-    truth = lifter.truth(sample)
+    lifted, truth = lift(lifter, sample, batch), lifter.truth(sample)
     return mpjpe_mm(lifted, truth), pa_mpjpe_mm(lifted, truth)
+
+
+def breakdown(lifter: Peer, sample: Sample, views: Views, actions: Sequence[str] = ()) -> list[Metrics]:
+    """Where a lifter errs: rows of `by` (joint, action, elevation, distance), `range`, `views`, `mpjpe_mm`.
+
+    Args:
+        views: those of the sample, or of its clips' middles, with their cameras and joints in the world.
+        actions: of each view, where they are known.
+    """
+    apart = per_joint_mm(lift(lifter, sample), lifter.truth(sample)).cpu()
+    return [
+        {"by": title.rpartition(" ")[2], "range": name, "views": count, "mpjpe_mm": error}
+        for title, (found,) in tables([apart], POSE_SKELETON.joints, views, actions).items()
+        for name, count, error in found
+    ]
 
 
 def measured(
@@ -84,8 +104,8 @@ def measured(
     Returns:
         by place `mpjpe_mm` and `pa_mpjpe_mm`, `errors_mm` of every view; of lifters that draw `hypotheses`
         and, stretched about the pose as validation people ask for, `calibrated`, and where wanted `refined`
-        (`polypose.refining`); `parameters`, `mflops` of a
-        pose, `poses_per_second` of processor time, in batches.
+        (`polypose.refining`); `parameters`, `mflops` of a pose, `poses_per_second` of processor time, in
+        batches.
     """
     found: Metrics = {"errors_mm": {}}
     for name, sample in places.items():
@@ -180,6 +200,19 @@ def refinement(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
             values = [m[key] for m in found if m[key] is not None]
             told[key] = mean(values) if values else None
         yield told
+
+
+def parts(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's rows of where it errs (`breakdown`), means over its seeds."""
+    told = {(each["by"], each["range"]): each for each in seeds[0].get("breakdown", ())}
+    for place, first in told.items():
+        same = [each for m in seeds for each in m["breakdown"] if (each["by"], each["range"]) == place]
+        yield {
+            "lifter": name,
+            "method": PEERS[name].label,
+            **first,
+            "mpjpe_mm": mean(e["mpjpe_mm"] for e in same),
+        }
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:
