@@ -138,6 +138,7 @@ def stage(lifter: Peer, data: TrainingData, recipe: BoardRecipe, trainer: Traine
         loss,
         scheduler,
         after_step=lifter.after_step,
+        apart=lifter.apart(),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -56,6 +58,10 @@ class Peer(nn.Module):
     def draw(self, sample: Sample, count: int, generator: torch.Generator) -> Float[Tensor, "S B J 3"] | None:
         """Hypotheses; None of a lifter that has none."""
         return None
+
+    def apart(self) -> Sequence[nn.Module]:
+        """Networks with a loss of their own, whose gradients are clipped by their own norms."""
+        return ()
 
     def after_step(self) -> None:
         """What follows an optimiser's step."""

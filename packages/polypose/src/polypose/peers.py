@@ -6,7 +6,7 @@ camera and the same standardisation; published ones see keypoints alone, ours th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -189,6 +189,12 @@ class Ours(Peer):
             )
             drawn = self.decoder.sample(found, 0, hypotheses=count, generator=generator, **how)
         return drawn - drawn[..., :1, :]
+
+    def apart(self) -> Sequence[nn.Module]:
+        if self.decoder is None:
+            return ()
+        normal = isinstance(self.decoder, NormalDecoder)
+        return (self.decoder.covariance if normal else self.decoder.network,)
 
     def after_step(self) -> None:
         if isinstance(self.decoder, PoseDecoder) and self._residual is not None:
