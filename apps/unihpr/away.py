@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from json import dumps
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import torch
 from polypose.peers import get_peer
-from polypose.standings import errors
+from polypose.standings import elsewhere, errors
 from posedata.readers.files.safe_text import read_json
-from posedata.scoring.people import interval_by_person
 from posedata.splits import Elsewhere
 from posedata.writing import write_text
 from posetrain.lifecycle import open_run
@@ -44,24 +41,9 @@ class Away:
 
         None of lifters of clips, whose frames the views of a store need not have beside them.
         """
-        entry = get_peer(name)
-        if entry.frames > 1:
-            return
-        found = [self._errors(run, kind) for run in runs]
-        each = torch.tensor([m["errors_mm"] for m in found]).mean(0)
-        whose = people(self.data)
-        low, high = interval_by_person(each, whose)
-        yield {
-            "lifter": name,
-            "method": entry.label,
-            "data": self.place.store.name,
-            "views": len(each),
-            "people": len(whose.unique()),
-            "mpjpe_mm": float(each.mean()),
-            "low_mm": low,
-            "high_mm": high,
-            "pa_mpjpe_mm": mean(m["pa_mpjpe_mm"] for m in found),
-        }
+        if get_peer(name).frames == 1:
+            found = [self._errors(run, kind) for run in runs]
+            yield {"data": self.place.store.name, **elsewhere(name, found, people(self.data))}
 
     def _errors(self, run: Path, kind: str) -> dict[str, Any]:
         """Of every view, kept in the run's folder by the data's fingerprint."""

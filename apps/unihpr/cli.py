@@ -160,7 +160,7 @@ def board_figures(
     ending: Annotated[str, typer.Option("--format", help="png or svg")] = "png",
 ) -> None:
     """Draw a board: error by joint, elevation and distance, and error against time a pose."""
-    from unihpr.board_figures import draw
+    from polypose.standing_figures import draw
 
     for path in draw(results, folder, ending):
         options.console.print(str(path))

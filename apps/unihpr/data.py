@@ -138,12 +138,6 @@ class Data:
         """Of everything that is measured on."""
         return self.source.fingerprint[:16]
 
-    @property
-    def actions(self) -> list[str]:
-        """What is done in each view; empty where the store does not say."""
-        known = self.source.store.names("action") if "action" in self.source else []
-        return [known[i] for i in self.source.column("action")] if known else []
-
     def seen(self, detector: bool = False, images: bool = True) -> tuple[Views, str]:
         """The views, and by which name they have exact keypoints, or a `detector`'s.
 

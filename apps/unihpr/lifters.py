@@ -109,7 +109,7 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
             **measured(lifter, places, kept, config.hypotheses, config.drawn, recipe.frame == "aimed"),
-            "breakdown": breakdown(lifter, test, data.held_out.views(), data.actions),
+            "breakdown": breakdown(lifter, test, data.held_out.views(), data.source.names("action")),
             "training_seconds": trained.run.seconds()["lifter"],
         }
 

@@ -193,8 +193,9 @@ class Ours(Peer):
     def apart(self) -> Sequence[nn.Module]:
         if self.decoder is None:
             return ()
-        normal = isinstance(self.decoder, NormalDecoder)
-        return (self.decoder.covariance if normal else self.decoder.network,)
+        if isinstance(self.decoder, NormalDecoder):
+            return (self.decoder.covariance,)
+        return (self.decoder.network,)
 
     def after_step(self) -> None:
         if isinstance(self.decoder, PoseDecoder) and self._residual is not None:

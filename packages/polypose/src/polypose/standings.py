@@ -215,6 +215,15 @@ def parts(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
         }
 
 
+def elsewhere(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
+    """A lifter's row on another store: means over its seeds of each view's `errors_mm`."""
+    each = torch.tensor([m["errors_mm"] for m in seeds]).mean(0)
+    low, high = interval_by_person(each, whose)
+    found: Metrics = {"lifter": name, "method": PEERS[name].label, "views": len(each)}
+    found |= {"people": len(whose.unique()), "mpjpe_mm": float(each.mean()), "low_mm": low, "high_mm": high}
+    return found | {"pa_mpjpe_mm": mean(m["pa_mpjpe_mm"] for m in seeds)}
+
+
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:
     """For every two lifters by how much the first errs more on the same views, and whether that is chance."""
     for one, other in combinations(found, 2):

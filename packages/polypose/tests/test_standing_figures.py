@@ -7,9 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from matplotlib import pyplot
-from typer.testing import CliRunner
-from unihpr.board_figures import against_time, broken_down, frontier, milliseconds
-from unihpr.cli import app
+from polypose.standing_figures import against_time, broken_down, draw, frontier, milliseconds
 
 
 def lifter(name: str, speed: float, error: float, kind: str = "exact") -> dict[str, Any]:
@@ -47,29 +45,27 @@ def test_error_over_ranges() -> None:
     assert [text.get_text() for text in panel.get_xticklabels()] == ["head", "knee"]
 
 
-def test_one_command_draws_what_there_is(tmp_path: Path) -> None:
+def test_one_call_draws_what_there_is(tmp_path: Path) -> None:
     noisy = [lifter("slow", 10, 70, "detector")]
     results = tmp_path / "board.json"
     results.write_text(json.dumps({"rows": [*LIFTERS, *noisy, *WHERE]}))
-    found = CliRunner().invoke(app, ["board-figures", str(results), str(tmp_path / "png")])
-    assert found.exit_code == 0, found.output
+    written = list(draw(results, tmp_path / "png"))
     names = ["board_elevation.png", "board_frontier.png", "board_joint.png"]
-    assert sorted(path.name for path in (tmp_path / "png").iterdir()) == names
+    assert sorted(path.name for path in written) == names
+    assert sorted((tmp_path / "png").iterdir()) == sorted(written)
     wide, narrow = (pyplot.imread(tmp_path / "png" / name).shape[1] for name in names[1:])
     assert (wide, narrow) == (round(11.5 * 110), 7 * 110)  # two kinds of keypoints, and one
-    CliRunner().invoke(app, ["board-figures", str(results), str(tmp_path / "svg"), "--format", "svg"])
+    assert len(list(draw(results, tmp_path / "svg", "svg"))) == 3
     drawn = ElementTree.parse(tmp_path / "svg" / "board_joint.svg").getroot()
     assert drawn.tag.endswith("svg")
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "said"),
-    [([], (), "has no rows of lifters"), (LIFTERS, ("--format", "gif"), "png, svg")],
+    ("rows", "ending", "said"), [([], "png", "has no rows of lifters"), (LIFTERS, "gif", "png, svg")]
 )
-def test_what_cannot_be_drawn(tmp_path: Path, rows: list[Any], options: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_drawn(tmp_path: Path, rows: list[Any], ending: str, said: str) -> None:
     results = tmp_path / "board.json"
     results.write_text(json.dumps({"rows": rows}))
-    found = CliRunner().invoke(app, ["board-figures", str(results), str(tmp_path / "out"), *options])
-    assert found.exit_code == 2
-    assert said in " ".join(found.output.split())
+    with pytest.raises(ValueError, match=said):
+        list(draw(results, tmp_path / "out", ending))
     assert not (tmp_path / "out").exists()

@@ -67,6 +67,7 @@ def against_time(rows: Rows) -> Any:
         panel.plot(
             [milliseconds(r) for r in best], [r["mpjpe_mm"] for r in best], color="grey", linewidth=0.8
         )
+        panel.margins(x=0.3)
         panel.set(xscale="log", xlabel="ms a pose, in batches, one thread")
     panels[0][0].set_ylabel("MPJPE, mm")
     return figure
@@ -92,7 +93,7 @@ def _panels(rows: Rows) -> tuple[Any, list[tuple[Any, Rows]]]:
     figure, axes = plt.subplots(
         1, len(groups), figsize=(2.5 + 4.5 * len(groups), 4), squeeze=False, layout="constrained"
     )
-    found = []
+    found: list[tuple[Any, Rows]] = []
     for panel, (budget, kind) in zip(axes[0], groups, strict=True):
         panel.set_title(f"{kind} keypoints, equal {budget}", fontsize=9)
         found.append((panel, [r for r in rows if (r["budget"], r["keypoints"]) == (budget, kind)]))
