@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from polypose.peers import PEERS
 from polypose.standings import pairwise, row
 from posedata.splits import Elsewhere
+from posetrain.ablation import Variants
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unihpr.board import Board
 from unihpr.cli import app
 from unihpr.data import POSE, TrainingData, prepare_stores
-from unihpr.lifters import LIFTERS, views
+from unihpr.lifters import LIFTER, LIFTERS, views
 
 TINY = (
     "data.test_images=40",
@@ -94,6 +96,22 @@ def test_clips_are_the_test_s_views_with_what_is_around_them(tmp_path: Path) -> 
     assert len(drawn) == 10
     step = drawn.keypoints.unflatten(0, (2, 5)).diff(dim=1).abs().mean()
     assert float(step) < 0.2 * float((drawn.keypoints[0] - drawn.keypoints[5]).abs().mean())
+
+
+def test_what_differs_in_drawing_alone_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEERS, "twin", replace(PEERS["semgcn"], trained_as="semgcn"))
+    monkeypatch.setitem(PEERS, "apart", PEERS["semgcn"])
+    recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
+    runs, found = Variants(LIFTER), {}
+    for name in ("semgcn", "twin", "apart"):
+        found[name] = runs.metrics(replace(recipe, lifter=replace(recipe.lifter, name=name)), tmp_path / name)
+    assert found["twin"]["test"] == found["apart"]["test"] == found["semgcn"]["test"]
+    assert found["twin"]["training_seconds"] == found["semgcn"]["training_seconds"]
+    assert found["apart"]["training_seconds"] != found["semgcn"]["training_seconds"]
+    same = [replace(recipe, lifter=replace(recipe.lifter, name=name)) for name in ("gfpose", "gfpose_1000")]
+    assert LIFTER.shared(same[0]) == LIFTER.shared(same[1])
 
 
 def test_half_of_poseaug_s_views_are_of_poses_nobody_took(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A lifter of the board as a task: trained like all others on the recipe's views, exact or noisy."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import process_time
 from typing import Literal
@@ -13,7 +13,7 @@ from polypose.samples import Sample
 from polypose.standings import UNSEEN, breakdown, errors, measured, unseen_views
 from posedata.ranges import Fraction, Positive, Rate
 from posedata.splits import Part
-from posetrain.checkpoint import load_weights
+from posetrain.checkpoint import load_checkpoint, load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
 from posetrain.optimise import adamw, scheduled, warm_cosine
@@ -83,6 +83,11 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
     def steps(self, recipe: BoardRecipe) -> dict[str, int]:
         return {"lifter": recipe.lifter.steps}
 
+    def shared(self, recipe: BoardRecipe) -> dict[str, Hashable]:
+        """The training of lifters that differ in how they draw alone."""
+        name = get_peer(recipe.lifter.name).trained_as or recipe.lifter.name
+        return {"lifter": (recipe.data, replace(recipe.lifter, name=name), recipe.loop)}
+
     def stages(
         self, model: Peer, data: Data, recipe: BoardRecipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
@@ -110,7 +115,7 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
             **measured(lifter, places, kept, config.hypotheses, config.drawn, recipe.frame == "aimed"),
             "breakdown": breakdown(lifter, test, data.held_out.views(), data.source.names("action")),
-            "training_seconds": trained.run.seconds()["lifter"],
+            "training_seconds": load_checkpoint(trained.run.checkpoint("lifter")).card["seconds"],
         }
 
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:

@@ -104,10 +104,8 @@ def _ranked(errors: Tensor) -> list[int]:
 def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> None:
     """Errors by joint, action, and by how high and how far the camera stood."""
     report.section("Where the error lies", "MPJPE, mm, from exact 2D and from images.")
-    views = data.held_out.views()
-    for title, (exact, image) in tables(
-        list(errors.values()), POSE.joints, views, data.source.names("action")
-    ).items():
+    views, actions = data.held_out.views(), data.source.names("action")
+    for title, (exact, image) in tables(list(errors.values()), POSE.joints, views, actions).items():
         beside = {name: error for name, _, error in exact}
         lines = [(name, count, f"{beside[name]:.1f}", f"{error:.1f}") for name, count, error in image]
         report.table((title, "views", "from 2D", "from images"), lines)

@@ -216,6 +216,7 @@ class Entry:
         lr: that its tries begin from.
         evaluations: of its network for a hypothesis.
         frames: of the clips that it lifts.
+        trained_as: the lifter whose weights it draws with, if another's.
         bodies: that half of its training views are seen on instead of the board's.
     """
 
@@ -225,6 +226,7 @@ class Entry:
     lr: float = 1e-3
     evaluations: int = 1
     frames: int = 1
+    trained_as: str = ""
     bodies: Bodies | None = None
 
 
@@ -281,7 +283,14 @@ PEERS: dict[str, Entry] = {
     "semgcn": Entry("SemGCN", "Zhao et al., CVPR 2019", lambda: Regressor(SemGCN(POSE_SKELETON), "l2")),
     "dcgct": Entry("DC-GCT", "Kang et al., 2023", lambda: Regressor(DCGCT(POSE_SKELETON), "mpjpe")),
     "gfpose": Entry("GFPose, 10 steps", "Ci et al., CVPR 2023", lambda: _gfpose(10), 2e-4, 10),
-    "gfpose_1000": Entry("GFPose, 1000 steps", "Ci et al., CVPR 2023", lambda: _gfpose(1000, 5), 2e-4, 1000),
+    "gfpose_1000": Entry(
+        "GFPose, 1000 steps",
+        "Ci et al., CVPR 2023",
+        lambda: _gfpose(1000, 5),
+        2e-4,
+        1000,
+        trained_as="gfpose",
+    ),
     "d3dp": Entry("D3DP, 1 frame, 5 steps", "Shan et al., ICCV 2023", d3dp, 6e-5, 5),
     "fmpose3d": Entry(
         "FMPose3D, 3 steps", "Wang et al., 2026", lambda: Denoised(FMPose3D(POSE_SKELETON), True, 3), 5e-4, 3
