@@ -156,6 +156,12 @@ def test_differences_beyond_chance_are_those_that_all_people_share() -> None:
     assert told["seeds_sd_mm"] == pytest.approx(50**0.5)
 
 
+def test_the_synthetic_human_s_board_has_people_to_try_rates_on() -> None:
+    made = load_recipe("quickstart", LIFTERS.schema, [], LIFTERS.recipes).data.synthetic
+    assert made.validation_subjects > 0
+    assert made.subjects > made.validation_subjects + made.test_subjects
+
+
 def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     for wrong, said in ((("--lifters", "nosuch"), "nosuch"), (("--keypoints", "seen"), "seen")):
         found = CliRunner().invoke(app, ["board", "--runs", str(tmp_path), *wrong])
