@@ -74,6 +74,25 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     assert net.weight.item() == pytest.approx(0.75, abs=1e-6)
 
 
+def test_what_learns_apart_is_clipped_by_its_own_norm(tmp_path: Path) -> None:
+    """Of gradients 3 and 8 the first, below the bound, is whole; together both would be shorter."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = line(), line()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.one(3 * x) + self.other(8 * x)
+
+    for apart, expected in ((True, (-2.0, -3.0)), (False, (1 - 4 * 3 / 73**0.5, 1 - 4 * 8 / 73**0.5))):
+        net = Two()
+        trainer = open_trainer(tmp_path / f"{apart}", replace(CONFIG, clip=4.0))
+        more = {"apart": [net.other]} if apart else {}
+        trainer.fit(stage(net, lambda step, g: torch.ones(4, 1), **more))
+        assert (net.one.weight.item(), net.other.weight.item()) == pytest.approx(expected, abs=1e-5)
+
+
 def test_averages_follow_the_recursion_and_are_what_is_evaluated(tmp_path: Path) -> None:
     net = line()
     net.eval()

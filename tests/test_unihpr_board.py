@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from polypose.peers import PEERS
 from polypose.standings import pairwise, row
+from posedata.splits import Elsewhere
+from posetrain.ablation import Variants
 from posetrain.recipe import load_recipe
 from typer.testing import CliRunner
 from unihpr.board import Board
 from unihpr.cli import app
-from unihpr.data import TrainingData, prepare_stores
-from unihpr.lifters import LIFTERS
+from unihpr.data import POSE, TrainingData, prepare_stores
+from unihpr.lifters import LIFTER, LIFTERS, views
 
 TINY = (
     "data.test_images=40",
@@ -30,7 +34,10 @@ TINY = (
 def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
     folder, json_file = tmp_path / "board", tmp_path / "board.json"
-    board = Board(recipe, folder, ("semgcn", "normal"), ("detector",), seeds=2, tries=2)
+    place = Elsewhere(
+        prepare_stores(recipe.data).test_views.store.path
+    )  # its own test, as if it were another
+    board = Board(recipe, folder, ("semgcn", "normal"), ("detector",), seeds=2, tries=2, place=place)
     board.run(json_file)
     first = json.loads(json_file.read_text())
     rows = {r["lifter"]: r for r in first["rows"] if r["part"] == "rows"}
@@ -42,10 +49,25 @@ def test_rows_resume_and_repeat_to_the_digit(tmp_path: Path) -> None:
     for each in drawn:
         assert each["best_of_5_mpjpe_mm"] < each["best_of_1_mpjpe_mm"]
     assert 1 / 8 <= drawn[1]["stretch"] <= 8
+    (again,) = (r for r in first["rows"] if r["part"] == "refined")
+    assert again["lifter"] == "normal"
+    assert again["mean_mpjpe_mm"] == drawn[0]["mean_mpjpe_mm"]
+    assert again["hypotheses"] == 6
     assert rows["semgcn"]["low_mm"] <= rows["semgcn"]["mpjpe_mm"] <= rows["semgcn"]["high_mm"]
+    where = [r for r in first["rows"] if r["part"] == "breakdown" and r["lifter"] == "semgcn"]
+    assert {r["by"] for r in where} == {"joint", "action", "elevation", "distance"}
+    for by in {r["by"] for r in where}:
+        own = [r for r in where if r["by"] == by]
+        whole = sum(r["views"] * r["mpjpe_mm"] for r in own) / sum(r["views"] for r in own)
+        assert whole == pytest.approx(rows["semgcn"]["mpjpe_mm"], rel=1e-4)
     pair = next(r for r in first["rows"] if r["part"] == "pairs")
     expected = rows["semgcn"]["mpjpe_mm"] - rows["normal"]["mpjpe_mm"]
     assert pair["difference_mm"] == pytest.approx(expected, abs=0.02)
+    for away in (r for r in first["rows"] if r["part"] == "elsewhere"):
+        same = rows[away["lifter"]]
+        for key in ("mpjpe_mm", "pa_mpjpe_mm", "low_mm", "high_mm"):
+            assert away[key] == pytest.approx(same[key], rel=0.1), key  # the noise is drawn anew
+        assert (away["views"], away["people"]) == (40, 2)
     kept = folder / "views-semgcn-detector-seed0"
     before = (kept / "metrics.json").read_bytes()
     shutil.rmtree(folder / "views-normal-detector-seed1")
@@ -76,6 +98,38 @@ def test_clips_are_the_test_s_views_with_what_is_around_them(tmp_path: Path) -> 
     assert float(step) < 0.2 * float((drawn.keypoints[0] - drawn.keypoints[5]).abs().mean())
 
 
+def test_what_differs_in_drawing_alone_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEERS, "twin", replace(PEERS["semgcn"], trained_as="semgcn"))
+    monkeypatch.setitem(PEERS, "apart", PEERS["semgcn"])
+    recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
+    runs, found = Variants(LIFTER), {}
+    for name in ("semgcn", "twin", "apart"):
+        found[name] = runs.metrics(replace(recipe, lifter=replace(recipe.lifter, name=name)), tmp_path / name)
+    assert found["twin"]["test"] == found["apart"]["test"] == found["semgcn"]["test"]
+    assert found["twin"]["training_seconds"] == found["semgcn"]["training_seconds"]
+    assert found["apart"]["training_seconds"] != found["semgcn"]["training_seconds"]
+    same = [replace(recipe, lifter=replace(recipe.lifter, name=name)) for name in ("gfpose", "gfpose_1000")]
+    assert LIFTER.shared(same[0]) == LIFTER.shared(same[1])
+
+
+def test_half_of_poseaug_s_views_are_of_poses_nobody_took(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", LIFTERS.schema, [*TINY, f"data.cache={tmp_path}"], LIFTERS.recipes)
+    data = TrainingData(prepare_stores(recipe.data), recipe.data)
+    config = replace(recipe.lifter, name="poseaug", batch=400)
+    drawn = views(data, config, lambda rows: rows, 0, torch.Generator().manual_seed(0))
+    assert len(drawn) == 400
+
+    def of_thighs(joints: torch.Tensor) -> torch.Tensor:
+        hips = joints[:, POSE.index("left_hip")], joints[:, POSE.index("right_hip")]
+        return torch.cosine_similarity(*hips, dim=-1)  # about the pelvis: on one line in whoever lives
+
+    apart = of_thighs(drawn.joints)
+    assert float(apart[:200].max()) < -0.9
+    assert float((apart[200:] > -0.9).float().mean()) > 0.4
+
+
 def metrics(errors: list[float]) -> dict[str, object]:
     places = ("test", "anywhere", "steep", "chest")
     score = {"mpjpe_mm": sum(errors) / len(errors), "pa_mpjpe_mm": 1.0}
@@ -100,6 +154,12 @@ def test_differences_beyond_chance_are_those_that_all_people_share() -> None:
     told = row("semgcn", [metrics([10.0] * 8), metrics([20.0] * 8)], people)  # type: ignore[list-item]
     assert (told["mpjpe_mm"], told["views"], told["low_mm"], told["high_mm"]) == (15, 15, 15, 15)
     assert told["seeds_sd_mm"] == pytest.approx(50**0.5)
+
+
+def test_the_synthetic_human_s_board_has_people_to_try_rates_on() -> None:
+    made = load_recipe("quickstart", LIFTERS.schema, [], LIFTERS.recipes).data.synthetic
+    assert made.validation_subjects > 0
+    assert made.subjects > made.validation_subjects + made.test_subjects
 
 
 def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:

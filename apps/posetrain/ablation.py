@@ -126,7 +126,8 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
     ) -> Metrics | None:
         run, names = Run(folder), self.task.about.groups.get(self.group or "")
         steps = {n: count for n, count in self.task.steps(recipe).items() if names is None or n in names}
-        if not run.finished(steps, self.task.fingerprint(data)):
+        begun = (folder / "recipe.yaml").is_file()  # or all that is there was shared
+        if not begun or not run.finished(steps, self.task.fingerprint(data)):
             return None
         before = load_recipe(folder / "recipe.yaml", type(recipe))
         Run.start(folder, recipe, "resume")  # or says that it is another recipe's

@@ -77,6 +77,9 @@ class Fitting:
         objective = _Objective(stage)
         self.model = objective.modules_of_stage.to(trainer.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        apart = [[p for p in module.parameters() if p.requires_grad] for module in stage.apart]
+        away = {id(p) for group in apart for p in group}
+        self.clipped = [[p for p in self.parameters if id(p) not in away], *apart]
         self.objective = self.accelerator.prepare(objective)
         self.optimizer = self.accelerator.prepare(stage.optimizer)
         self.ema = EMA(self.model, trainer.config.ema) if trainer.config.ema is not None else None
@@ -117,7 +120,7 @@ class Fitting:
                 self._require_finite(values["loss"], "loss", batch)
                 self.accelerator.backward(values["loss"])
                 if self.accelerator.sync_gradients and self.config.clip is not None:
-                    norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip)
+                    norm = self._clip(self.config.clip)
                     if self.precision != "fp16":  # whose scaler skips steps that overflow
                         self._require_finite(norm, "gradient", batch)
                 self.optimizer.step()
@@ -130,6 +133,13 @@ class Fitting:
             self.stage.after_step()
         if self.ema:
             self.ema.update()
+
+    def _clip(self, most: float) -> Tensor:
+        """Bound the gradient's norm, of what is apart by itself; the largest norm that there was."""
+        first, *apart = self.clipped
+        norms = [self.accelerator.clip_grad_norm_(first, most)]  # which undoes fp16's scale, of all
+        norms += [nn.utils.clip_grad_norm_(group, most) for group in apart]
+        return torch.stack(norms).max()
 
     def _draw(self, part: int) -> tuple[Any, torch.Generator]:
         """The batch of this step, and the generator for the loss; every source of chance seeded.

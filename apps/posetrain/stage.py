@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from posedata.ranges import Count, Positive, Range, Seed
@@ -69,6 +69,8 @@ class Stage:
             without gradient. They share what goes by `posedata.sharing`; what the first finds counts.
         after_step: called after every optimizer step and before the weights are averaged, to put a parameter
             back into its range for instance.
+        apart: modules of `modules` that learn nothing together with the others, which are clipped by their
+            own norms: a large gradient of theirs does not shorten the others' steps.
     """
 
     name: str
@@ -80,3 +82,4 @@ class Stage:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
     evaluate: Callable[[], dict[str, float]] | None = None
     after_step: Callable[[], None] | None = None
+    apart: Sequence[nn.Module] = ()

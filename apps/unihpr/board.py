@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from polypose.peers import PEERS, get_peer
-from polypose.standings import hypotheses, pairwise, row
+from polypose.standings import hypotheses, pairwise, parts, refinement, row
 from posedata.readers.files.safe_text import read_json
+from posedata.splits import Elsewhere
 from posedata.terminal import print_line
 from posedata.writing import write_text
 from posetrain.ablation import Variants, seeds_of
 from posetrain.task import Metrics, Row, Table
 
+from unihpr.away import Away
 from unihpr.data import TrainingData
 from unihpr.lifters import LIFTER, BoardRecipe, people, step_seconds
 
 KINDS = ("exact", "detector")
 TRIED = (1.0, 3.0, 1 / 3)
 """Learning rates over a lifter's usual one, in the order in which they are tried."""
+PARTS = {"hypotheses": hypotheses, "refined": refinement, "breakdown": parts}
+"""What else is said of each lifter, by the rows' `part`."""
 TRY = 0.25
 """The share of a row's steps that a try has."""
 
@@ -36,6 +40,7 @@ class Board:
         kinds: of `KINDS`.
         seconds: of processor time, the budget of the second table; 0 for none.
         tries: learning rates tried on validation, of each lifter and kind.
+        place: other data to measure all rows on as well.
     """
 
     recipe: BoardRecipe
@@ -45,6 +50,7 @@ class Board:
     seeds: int = 3
     seconds: float = 0.0
     tries: int = 3
+    place: Elsewhere | None = None
 
     def run(self, json: Path | None = None) -> Table:
         """Train what is missing, write the results file and return the table.
@@ -54,18 +60,25 @@ class Board:
         """
         for name in self.lifters:
             get_peer(name)
-        runs, rows, pairs, drawn = Variants(LIFTER), [], [], []
+        runs, rows, told = Variants(LIFTER), [], []
+        away = Away(self.place, self.recipe) if self.place else None
         for budget in ("views", "time")[: 2 if self.seconds else 1]:
             for kind in self.kinds:
                 found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
                 whose = people(runs.data(self.recipe))
                 about: Row = {"budget": budget, "keypoints": kind}
                 rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
-                pairs += [about | pair for pair in pairwise(found, whose)]
-                drawn += [about | each for name, seeds in found.items() for each in hypotheses(name, seeds)]
+                told += [{"part": "pairs"} | about | pair for pair in pairwise(found, whose)]
+                for name, own in found.items():
+                    for part, of in PARTS.items():
+                        told += [{"part": part} | about | each for each in of(name, own)]
+                    if away is not None:
+                        folders = [self._folder(budget, name, kind, m["seed"]) for m in own]
+                        told += [
+                            {"part": "elsewhere"} | about | each for each in away.row(name, folders, kind)
+                        ]
         if json:
-            parts = {"rows": rows, "pairs": pairs, "hypotheses": drawn}
-            told = [{"part": part, **each} for part, all_of_it in parts.items() for each in all_of_it]
+            told = [{"part": "rows"} | each for each in rows] + told
             more = {"tries": self.tries, "processor_seconds": self.seconds}
             seeds = list(seeds_of(self.recipe, self.seeds))
             runs.write(json, told, self.recipe, self.folder, seeds=seeds, **more)
@@ -84,8 +97,12 @@ class Board:
             print_line(
                 f"{budget}: {name}, {kind} keypoints, seed {seed}, {steps} steps at {recipe.lifter.lr:g}"
             )
-            metrics = runs.metrics(seeded, self.folder / f"{budget}-{name}-{kind}-seed{seed}")
-            yield metrics | {"steps": steps, "batch": recipe.lifter.batch, "lr": recipe.lifter.lr}
+            metrics = runs.metrics(seeded, self._folder(budget, name, kind, seed))
+            given = {"steps": steps, "batch": recipe.lifter.batch, "lr": recipe.lifter.lr, "seed": seed}
+            yield metrics | given
+
+    def _folder(self, budget: str, name: str, kind: str, seed: int) -> Path:
+        return self.folder / f"{budget}-{name}-{kind}-seed{seed}"
 
     def _rate(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str, steps: int) -> float:
         """The best of the rates tried, on validation, by the first seed."""

@@ -128,9 +128,15 @@ def board(
     seeds: options.Seeds = 1,
     tries: Annotated[int, typer.Option(min=1, max=3, help="learning rates of each, on validation")] = 3,
     seconds: Annotated[float, typer.Option(min=0, help="a second table: processor time of each")] = 0.0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="a second domain: measure on this store too")
+    ] = None,
+    split: options.Split = None,
+    views: options.SeenAs = None,
     json: options.Json = None,
 ) -> None:
     """Train every lifter on the same views and budget, and set them side by side. Resumes."""
+    from posetrain.commands import elsewhere
     from posetrain.recipe import load_recipe
 
     from unihpr.board import KINDS, PEERS, Board
@@ -142,7 +148,22 @@ def board(
         raise ValueError(f"--keypoints {keypoints}: choose of {', '.join(KINDS)}")
     folder = runs / (name or LIFTERS.run_name(recipe))
     chosen = tuple(filter(None, lifters.split(","))) or tuple(PEERS)
-    options.print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries).run(json))
+    place = elsewhere(data, split, None, views)
+    options.print_table(*Board(loaded, folder, chosen, kinds, seeds, seconds, tries, place).run(json))
+
+
+@app.command()
+@plain_errors()
+def board_figures(
+    results: Annotated[Path, typer.Argument(help="a board's results file (board --json)")],
+    folder: Annotated[Path, typer.Argument(help="where the pictures go")],
+    ending: Annotated[str, typer.Option("--format", help="png or svg")] = "png",
+) -> None:
+    """Draw a board: error by joint, elevation and distance, and error against time a pose."""
+    from polypose.standing_figures import draw
+
+    for path in draw(results, folder, ending):
+        options.console.print(str(path))
 
 
 add_release(app, ABOUT, "unihpr", "release", "unihpr.release")

@@ -19,6 +19,7 @@ from posedata.synthetic.filming import photograph
 from posedata.terminal import print_line
 from posedata.views import get_rig
 from posedata.views.batch import MIXED, TRUE, Views
+from posedata.views.bodies import Bodies
 from posedata.views.clips import clips_about
 from posedata.views.mixed import MixedViews, Share
 from posedata.views.noise import DetectorNoise
@@ -202,6 +203,12 @@ class TrainingData(Data):
         other.source = _held_out(self.config, self.stores.poses, part, say)
         other.stores = replace(self.stores, test_views=other.source)
         other.held_out = other.source.views(POSE, self.detector, self.device)
+        return other
+
+    def with_bodies(self, bodies: Bodies) -> TrainingData:
+        """The same training data, whose views that nobody took are of other bodies."""
+        other = copy.copy(self)
+        other.views = replace(self.views, virtual=replace(self.views.virtual, bodies=bodies))
         return other
 
     def draw_views(

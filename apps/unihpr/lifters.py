@@ -1,18 +1,19 @@
 """A lifter of the board as a task: trained like all others on the recipe's views, exact or noisy."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import process_time
 from typing import Literal
 
 import torch
-from polypose.peers import Peer, get_peer
+from polypose.peer import Peer
+from polypose.peers import get_peer
 from polypose.samples import Sample
-from polypose.standings import UNSEEN, errors, measured, unseen_views
+from polypose.standings import UNSEEN, breakdown, errors, measured, unseen_views
 from posedata.ranges import Fraction, Positive, Rate
 from posedata.splits import Part
-from posetrain.checkpoint import load_weights
+from posetrain.checkpoint import load_checkpoint, load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
 from posetrain.optimise import adamw, scheduled, warm_cosine
@@ -82,6 +83,11 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
     def steps(self, recipe: BoardRecipe) -> dict[str, int]:
         return {"lifter": recipe.lifter.steps}
 
+    def shared(self, recipe: BoardRecipe) -> dict[str, Hashable]:
+        """The training of lifters that differ in how they draw alone."""
+        name = get_peer(recipe.lifter.name).trained_as or recipe.lifter.name
+        return {"lifter": (recipe.data, replace(recipe.lifter, name=name), recipe.loop)}
+
     def stages(
         self, model: Peer, data: Data, recipe: BoardRecipe, trainer: Trainer
     ) -> dict[str, Callable[[], Stage]]:
@@ -107,8 +113,9 @@ class LifterTask(ViewTask[BoardRecipe, Peer]):
         places = {"test": test} | {name: sample.to(data.device) for name, sample in places.items()}
         return {
             "validation": {"mpjpe_mm": float(errors(lifter, kept)[0].mean())},
-            **measured(lifter, places, kept, config.hypotheses, config.drawn),
-            "training_seconds": trained.run.seconds()["lifter"],
+            **measured(lifter, places, kept, config.hypotheses, config.drawn, recipe.frame == "aimed"),
+            "breakdown": breakdown(lifter, test, data.held_out.views(), data.source.names("action")),
+            "training_seconds": load_checkpoint(trained.run.checkpoint("lifter")).card["seconds"],
         }
 
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
@@ -136,6 +143,7 @@ def stage(lifter: Peer, data: TrainingData, recipe: BoardRecipe, trainer: Traine
         loss,
         scheduler,
         after_step=lifter.after_step,
+        apart=lifter.apart(),
     )
 
 
@@ -146,9 +154,17 @@ def views(
     step: int,
     generator: torch.Generator,
 ) -> Sample:
-    """A batch to train on."""
-    noise, frames = float(config.keypoints == "detector"), get_peer(config.name).frames
-    return data.draw_views(config.batch, generator, share, noise=noise, augment=True, frames=frames)
+    """A batch to train on, half of it on bodies of the lifter's own, if it has any."""
+    entry, noise = get_peer(config.name), float(config.keypoints == "detector")
+
+    def draw(data: TrainingData, count: int) -> Sample:
+        return data.draw_views(count, generator, share, noise=noise, augment=True, frames=entry.frames)
+
+    if entry.bodies is None:
+        return draw(data, config.batch)
+    own = config.batch // 2
+    parts = [draw(data, config.batch - own), draw(data.with_bodies(entry.bodies), own)]
+    return Sample.cat([part for part in parts if len(part)])
 
 
 def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> float:
@@ -168,7 +184,9 @@ def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> fl
 
 
 def people(data: Data) -> Tensor:
-    """Whose view each of the test's is."""
+    """Whose view each of the test's is; one person's where the store does not say."""
+    if "subject" not in data.source:
+        return torch.zeros(len(data.source.rows), dtype=torch.long)
     return data.source.store.tensors(["subject"], "cpu", data.source.rows)["subject"].long()
 
 

@@ -104,9 +104,7 @@ def _ranked(errors: Tensor) -> list[int]:
 def _breakdown(report: Report, data: Data, errors: dict[Modality, Tensor]) -> None:
     """Errors by joint, action, and by how high and how far the camera stood."""
     report.section("Where the error lies", "MPJPE, mm, from exact 2D and from images.")
-    views, source = data.held_out.views(), data.source
-    known = source.store.names("action") if "action" in source else []
-    actions = [known[i] for i in source.column("action")] if known else []
+    views, actions = data.held_out.views(), data.source.names("action")
     for title, (exact, image) in tables(list(errors.values()), POSE.joints, views, actions).items():
         beside = {name: error for name, _, error in exact}
         lines = [(name, count, f"{beside[name]:.1f}", f"{error:.1f}") for name, count, error in image]

@@ -2,9 +2,13 @@
 
 import pytest
 import torch
-from polypose.peers import JOINTS, Peer
+from polypose.network import POSE_SKELETON
+from polypose.peer import JOINTS, Peer
 from polypose.samples import Sample
-from polypose.standings import cost, errors, measured, unseen_views
+from polypose.standings import breakdown, cost, errors, measured, parts, refinement, unseen_views
+from posedata.views import sample_cameras
+from posedata.views.batch import see
+from posedata.views.rigs import STEEP
 from torch import Tensor
 
 
@@ -41,6 +45,50 @@ def test_spread_is_fitted_on_validation_people_and_measured_on_the_test() -> Non
     assert found["calibrated"]["energy_score_mm"] < found["hypotheses"]["energy_score_mm"]
     wider = found["calibrated"]["sharpness_mm"] / found["hypotheses"]["sharpness_mm"]
     assert wider == pytest.approx(found["calibrated"]["stretch"], rel=1e-4)
+
+
+def test_refinement_is_told_where_it_is_asked_for() -> None:
+    sample = views(40, 0)
+    sample.token[:] = torch.tensor([0, 0, 0.5])
+    found = measured(Nothing(), {"test": sample}, sample, 50, 30, refine=True)["refined"]
+    some = sample[torch.linspace(0, 39, 30).long()]
+    assert found["mean_mpjpe_mm"] == pytest.approx(1000 * float(some.joints.norm(dim=-1).mean()), rel=1e-5)
+    assert found["weighted_mpjpe_mm"] <= found["draws_mpjpe_mm"] + 1e-3  # it was fitted on the same views
+    seeds = [{"refined": found}, {"refined": found | {"noise": None, "weighted_mpjpe_mm": 0.0}}]
+    (told,) = refinement("normal", seeds)
+    assert told["noise"] == found["noise"]
+    assert told["weighted_mpjpe_mm"] == pytest.approx(found["weighted_mpjpe_mm"] / 2)
+    assert list(refinement("normal", [{}])) == []
+
+
+class Off(Peer):
+    """Right but for one joint, 17 mm away."""
+
+    def forward(self, sample: Sample) -> Tensor:
+        lifted = sample.joints.clone()
+        lifted[:, 5, 1] += 0.017
+        return lifted
+
+
+def test_where_a_lifter_errs() -> None:
+    world = views(80, 0).joints + torch.tensor([0, 0, 1.0])
+    seen = see(world, sample_cameras(world, STEEP, torch.Generator().manual_seed(0)), POSE_SKELETON)
+    found = breakdown(Off(), Sample.of(seen), seen, ["walk"] * 30 + ["sit"] * 50)
+    by = {
+        kind: [r for r in found if r["by"] == kind] for kind in ("joint", "action", "elevation", "distance")
+    }
+    assert sum(map(len, by.values())) == len(found)
+    worst, *others = by["joint"]
+    assert worst["range"] == POSE_SKELETON.joints[5]
+    assert worst["mpjpe_mm"] == pytest.approx(17, abs=0.01)
+    assert max(r["mpjpe_mm"] for r in others) < 0.01
+    assert {r["range"]: r["views"] for r in by["action"]} == {"walk": 30, "sit": 50}
+    for kind in ("action", "elevation", "distance"):
+        assert sum(r["views"] for r in by[kind]) == 80
+        assert [r["mpjpe_mm"] for r in by[kind]] == pytest.approx([1.0] * len(by[kind]), abs=0.01)
+    again = [r | {"mpjpe_mm": 3 * r["mpjpe_mm"]} for r in found]
+    told = list(parts("semgcn", [{"breakdown": found}, {"breakdown": again}]))
+    assert told[0] == {"lifter": "semgcn", "method": "SemGCN", **worst, "mpjpe_mm": 2 * worst["mpjpe_mm"]}
 
 
 class Twice(Peer):

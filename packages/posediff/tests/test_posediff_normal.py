@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from posediff.lowrank import LowRank
+from posediff.mlp import MLPDecoder
 from posediff.normal import FLOOR, NormalDecoder
 from torch import Tensor
 from torch.distributions import MultivariateNormal
@@ -96,6 +99,46 @@ def test_the_covariance_teaches_nothing_but_itself() -> None:
     for x, grad in zip((*decoder.network.parameters(), condition), own, strict=True):
         torch.testing.assert_close(x.grad, grad)
     assert float(decoder.distribution(condition.detach(), 0).sd.detach().min()) > FLOOR
+
+
+def skewed(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Poses off their condition by an exponential law of 0.3, whose median is 0.3 ln 2."""
+    condition = torch.randn(count, 4, generator=generator)
+    own = -0.3 * torch.log1p(-torch.rand(count, 4, generator=generator))
+    return (condition + own).unflatten(1, (2, 2)), condition
+
+
+def test_the_mean_is_the_plain_regression_s_to_the_digit() -> None:
+    """Trained with the likelihood or without, clipped apart; of a skewed law both are the median, and the
+    covariance is about it."""
+    torch.manual_seed(0)
+    decoder, plain = (
+        NormalDecoder(2, 2, 4, 32, 1, ("2d",), False, 0.0, rank=1),
+        MLPDecoder(2, 2, 4, 32, 1, ("2d",), False, 0.0, mean_loss="l1"),
+    )
+    plain.network.load_state_dict(decoder.network.state_dict())
+    for one in (decoder, plain):
+        generator = torch.Generator().manual_seed(0)
+        one.fit_scale(skewed(4000, generator)[0])
+        optimiser = torch.optim.Adam(one.parameters(), 3e-3)
+        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 500)
+        for _ in range(500):
+            optimiser.zero_grad()
+            one.loss(*skewed(256, generator), 0).mean().backward()
+            torch.nn.utils.clip_grad_norm_(one.network.parameters(), 0.1)
+            if isinstance(one, NormalDecoder):
+                torch.nn.utils.clip_grad_norm_(one.covariance.parameters(), 0.1)
+            optimiser.step()
+            fall.step()
+    condition = skewed(4000, torch.Generator().manual_seed(1))[1]
+    mean = decoder.eval().mean(condition, 0)
+    assert torch.equal(mean, plain.eval().mean(condition, 0))
+    median = 0.3 * math.log(2)
+    off = (mean.flatten(1) - condition).mean(0).detach()
+    torch.testing.assert_close(off, torch.full((4,), median), atol=0.03, rtol=0)
+    moment = 0.09 * (1 + (1 - math.log(2)) ** 2)
+    found = full(decoder.distribution(condition, 0)).diagonal(dim1=-2, dim2=-1).mean(0).detach()
+    torch.testing.assert_close(found, torch.full((4,), moment), atol=0.02, rtol=0)
 
 
 def test_missing_joints_and_bad_arguments() -> None:

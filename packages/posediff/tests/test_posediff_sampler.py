@@ -10,6 +10,7 @@ from posediff.sampler import (
     LEVEL_SDE_SAMPLERS,
     ODE_SAMPLERS,
     SDE_SAMPLERS,
+    ancestral,
     dpmpp_2m,
     dpmpp_2m_sde,
     euler,
@@ -17,7 +18,7 @@ from posediff.sampler import (
     mode_seeking,
     predictor_corrector,
 )
-from posediff.schedule import geometric, karras, levels_of, uniform_time
+from posediff.schedule import cosine_levels, geometric, karras, levels_of, uniform_time
 from posediff.sde import VE, VP, Denoise, SubVP, score
 from torch import Tensor
 
@@ -312,3 +313,48 @@ def test_callback_sees_every_step() -> None:
             end = sampler(gaussian(0.0, 1.0), normal(2), levels, callback=callback)
             assert torch.equal(end, shown[-1])
         assert seen == [0, 1, 2, 3], name
+
+
+def test_ancestral_is_ddim_with_eta_one_in_its_own_variables() -> None:
+    """Song et al. 2020, eqs. 12 and 16, written with the signal's shares of variance."""
+    signal = 1 / (1 + cosine_levels().double() ** 2)
+    visited = [999, 799, 599, 399, 199]
+    denoise = gaussian(0.3, 0.5)
+    start = normal(50).double()
+    generator, x = torch.Generator().manual_seed(3), start
+    for step, after in zip(visited, [*visited[1:], None], strict=True):
+        now = signal[step]
+        clean = denoise(x / now.sqrt(), ((1 - now) / now).sqrt())
+        if after is None:
+            x = clean
+            continue
+        then = signal[after]
+        noise = (x - now.sqrt() * clean) / (1 - now).sqrt()
+        deviation = ((1 - now / then) * (1 - then) / (1 - now)).sqrt()
+        fresh = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        x = then.sqrt() * clean + (1 - then - deviation**2).sqrt() * noise + deviation * fresh
+    levels = torch.cat([cosine_levels().double()[visited], torch.zeros(1)])
+    found = ancestral(
+        denoise, start * (1 + levels[0] ** 2).sqrt(), levels, generator=torch.Generator().manual_seed(3)
+    )
+    torch.testing.assert_close(found, x, atol=1e-6, rtol=1e-6)
+
+
+def test_ancestral_draws_the_law_given_steps_enough() -> None:
+    levels = geometric(500, 0.01, 20.0)
+    drawn = ancestral(
+        gaussian(0.3, 0.5), 20 * normal(40_000), levels, generator=torch.Generator().manual_seed(1)
+    )
+    assert float(drawn.mean()) == pytest.approx(0.3, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(0.5, rel=0.02)
+
+
+def test_the_cosine_schedule() -> None:
+    """The middle of a thousand steps has the angle's cosine; the last loses 99.9 % of what is left."""
+    signal = 1 / (1 + cosine_levels().double() ** 2)
+    angle = (0.5 + 0.008) / 1.008 * math.pi / 2
+    expected = math.cos(angle) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    assert float(signal[499]) == pytest.approx(expected, rel=1e-5)
+    assert float(signal[999] / signal[998]) == pytest.approx(1e-3, rel=1e-4)
+    assert len(signal) == 1000
+    assert bool((signal.diff() < 0).all())

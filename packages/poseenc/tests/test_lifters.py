@@ -4,6 +4,7 @@ import pytest
 import torch
 from posedata.skeleton import get_skeleton
 from poseenc import SimpleBaseline
+from poseenc.lifters.d3dp import D3DP
 from poseenc.lifters.dcgct import DCGCT
 from poseenc.lifters.fmpose import FMPose3D
 from poseenc.lifters.layers import Attention, PartitionConv, adjacent, hops, partitions
@@ -27,6 +28,8 @@ def parameters(network):
         (MotionAGFormer, 2.2, 2_241_531),  # README, XS
         (DCGCT, 2.07, 2_069_827),  # its code, counted layer by layer with the options' defaults
         (FMPose3D, 16.05, 16_045_837),  # fmpose3d 0.0.10 from the registry, in the sizes it tries itself with
+        (D3DP, 34.8, 34_835_459),  # its code, with the options' defaults: 243 frames
+        (lambda: D3DP(frames=1), 34.7, 34_711_555),  # 242 places fewer, of 512
     ],
 )
 def test_networks_are_as_large_as_stated(network, millions, exact):
@@ -158,3 +161,47 @@ def test_velocities_of_hypotheses_are_those_of_each_alone():
     each = network(x[0], label, keypoints)
     torch.testing.assert_close(each[3:], network(x[0, 3:], label[3:], keypoints[3:]), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(each[1:], together[0, 1:])
+
+
+def test_d3dp_s_hypotheses_are_those_of_each_alone():
+    torch.manual_seed(0)
+    network = D3DP(5, 3, width=16, layers=2, heads=2).eval()
+    torch.nn.init.normal_(network.frame)
+    x, keypoints = torch.randn(4, 2, 3, 5, 3), torch.randn(2, 3, 5, 2)
+    together = network(x, torch.tensor(100.0), keypoints)
+    torch.testing.assert_close(together[2], network(x[2], torch.tensor(100.0), keypoints))
+    each = network(x[0], torch.tensor([100.0, 700]), keypoints)
+    torch.testing.assert_close(each[:1], together[0, :1])
+    torch.testing.assert_close(each[1:], network(x[0, 1:], torch.tensor([700.0]), keypoints[1:]))
+    assert float((each[1] - together[0, 1]).detach().abs().max()) > 1e-3
+
+
+def test_d3dp_s_first_layer_against_torch_s():
+    """Attention over joints in each frame, then over frames at each joint, with one norm for each."""
+    torch.manual_seed(0)
+    network = D3DP(4, 3, width=8, layers=1, heads=2).eval()
+    torch.nn.init.normal_(network.frame)
+    torch.nn.init.normal_(network.joint)
+    x, keypoints = torch.randn(1, 3, 4, 3), torch.randn(1, 3, 4, 2)
+
+    def block(ours, tokens):
+        attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        attention.load_state_dict(
+            {
+                "in_proj_weight": ours.attention.qkv.weight,
+                "in_proj_bias": ours.attention.qkv.bias,
+                "out_proj.weight": ours.attention.out.weight,
+                "out_proj.bias": ours.attention.out.bias,
+            }
+        )
+        normal = ours.norm_attention(tokens)
+        tokens = tokens + attention(normal, normal, normal)[0]
+        return tokens + ours.mlp(ours.norm_mlp(tokens))
+
+    angles = 7 * 10_000.0 ** -(torch.arange(4) / 3)
+    time = network.time(torch.cat([angles.sin(), angles.cos()]))
+    tokens = network.embed(torch.cat([keypoints, x], -1))[0] + network.joint + time
+    tokens = network.norm_spatial(block(network.spatial[0], tokens)) + network.frame
+    tokens = network.norm_temporal(block(network.temporal[0], tokens.transpose(0, 1))).transpose(0, 1)
+    found = network(x, torch.tensor(7.0), keypoints)
+    torch.testing.assert_close(found[0], network.out(tokens), atol=1e-5, rtol=1e-4)

@@ -81,13 +81,20 @@ def place(
         keypoints: pixels and confidence.
     """
     rays = camera.rays(keypoints[..., :2])[..., :2]
-    weight = keypoints[..., 2:] * finite(rays)[..., None]
-    rays = torch.where(weight > 0, rays, 0)
-    share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-9)).mT
+    weight = keypoints[..., 2] * finite(rays)
+    return place_along(joints, torch.where(weight[..., None] > 0, rays, 0), weight)
+
+
+def place_along(
+    joints: Float[Tensor, "*N J 3"], rays: Float[Tensor, "*N J 2"], weight: Float[Tensor, "*N J"]
+) -> Float[Tensor, "*N 3"]:
+    """`place` of rays, x and y where z is 1, each with its weight."""
+    weight = weight[..., None]
+    share = (weight / weight.sum(-2, keepdim=True).clamp(min=1e-9)).mT
     off = rays * joints[..., 2:] - joints[..., :2]
     middle, shift = share @ rays, share @ off
     apart = rays - middle
-    heavy = (weight * apart).flatten(1)
-    across = (heavy * apart.flatten(1)).sum(1, keepdim=True).clamp(min=1e-12)
-    depth = -(heavy * off.flatten(1)).sum(1, keepdim=True) / across
-    return torch.cat([middle[:, 0] * depth + shift[:, 0], depth], dim=-1)
+    heavy = (weight * apart).flatten(-2)
+    across = (heavy * apart.flatten(-2)).sum(-1, keepdim=True).clamp(min=1e-12)
+    depth = -(heavy * off.flatten(-2)).sum(-1, keepdim=True) / across
+    return torch.cat([middle[..., 0, :] * depth + shift[..., 0, :], depth], dim=-1)

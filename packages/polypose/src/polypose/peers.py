@@ -6,16 +6,17 @@ camera and the same standardisation; published ones see keypoints alone, ours th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from posedata.views.bodies import Bodies
 from posediff import Denoiser, NoisePrediction, NormalDecoder, PoseDecoder, ResidualMLP, Velocity
 from posediff.convert import RelativeCondition
-from posediff.sampler import dpmpp_2m_sde, euler, randn_like
-from posediff.schedule import draw_straight, draw_times, geometric, straight
+from posediff.sampler import dpmpp_2m_sde, euler, euler_maruyama, randn_like
+from posediff.schedule import draw_straight, draw_times, geometric, straight, uniform_time
 from posediff.sde import SubVP
 from poseenc import MLPPoseEncoder, SimpleBaseline
 from poseenc.lifters.dcgct import DCGCT
@@ -26,63 +27,10 @@ from poseenc.lifters.videopose import VideoPose3D
 from torch import Tensor, nn
 
 from polypose.network import POSE_SKELETON
+from polypose.peer import JOINTS, MEAN_OF, Peer
+from polypose.peer_d3dp import d3dp
+from polypose.peer_vvipe import Embedded
 from polypose.samples import Sample
-
-JOINTS = len(POSE_SKELETON)
-MEAN_OF = 20
-"""Draws whose mean is the pose of a lifter that has no other."""
-
-
-class Peer(nn.Module):
-    """A lifter of views; joints are relative to the root. Buffers have the training data's scale.
-
-    ``frames``: T, so many rows of a sample are one clip, side by side, whose middle one is lifted.
-    """
-
-    frames = 1
-    seen_mean: Tensor
-    seen_std: Tensor
-    joints_mean: Tensor
-    joints_std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, dims in (("seen", 2), ("joints", 3)):
-            self.register_buffer(f"{name}_mean", torch.zeros(JOINTS, dims))
-            self.register_buffer(f"{name}_std", torch.ones(JOINTS, dims))
-
-    @torch.no_grad()
-    def fit_scale(self, sample: Sample) -> None:
-        """Take mean and deviation of each coordinate from training views."""
-        for name, values in (("seen", sample.keypoints), ("joints", sample.joints)):
-            getattr(self, f"{name}_mean").copy_(values.mean(0))
-            getattr(self, f"{name}_std").copy_(values.std(0).clamp(min=1e-6))
-
-    def loss(self, sample: Sample, generator: torch.Generator) -> Float[Tensor, ""]:
-        """Of a batch, as the authors have it."""
-        raise NotImplementedError
-
-    def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        """The pose of each view, or of each clip's middle one, metres."""
-        raise NotImplementedError
-
-    def truth(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        """What `forward` should give."""
-        return sample.joints[self.frames // 2 :: self.frames]
-
-    def draw(self, sample: Sample, count: int, generator: torch.Generator) -> Float[Tensor, "S B J 3"] | None:
-        """Hypotheses; None of a lifter that has none."""
-        return None
-
-    def after_step(self) -> None:
-        """What follows an optimiser's step."""
-
-    def _seen(self, sample: Sample) -> Float[Tensor, "B J 2"]:
-        return (sample.keypoints - self.seen_mean) / self.seen_std
-
-    def _restored(self, joints: Tensor) -> Tensor:
-        joints = joints * self.joints_std + self.joints_mean
-        return joints - joints[..., :1, :]
 
 
 class Regressor(Peer):
@@ -93,7 +41,7 @@ class Regressor(Peer):
         self.network, self.kind = network, loss
 
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        return self._restored(self.network(self._seen(sample)))
+        return self.restored(self.network(self.seen(sample)))
 
     def loss(self, sample: Sample, generator: torch.Generator) -> Float[Tensor, ""]:
         away = self(sample) - self.truth(sample)
@@ -110,7 +58,7 @@ class Video(Regressor):
         self.frames = network.frames
 
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
-        return self._restored(self.network(self._seen(sample).unflatten(0, (-1, self.frames))))
+        return self.restored(self.network(self.seen(sample).unflatten(0, (-1, self.frames))))
 
 
 class Motion(Peer):
@@ -134,8 +82,8 @@ class Motion(Peer):
         return place + self.VELOCITY * velocity
 
     def _clips(self, sample: Sample) -> Float[Tensor, "B T J 3"]:
-        seen = torch.cat([self._seen(sample), sample.confidence[..., None]], -1)
-        return self._restored(self.network(seen.unflatten(0, (-1, self.frames))))
+        seen = torch.cat([self.seen(sample), sample.confidence[..., None]], -1)
+        return self.restored(self.network(seen.unflatten(0, (-1, self.frames))))
 
 
 class Denoised(Peer):
@@ -144,6 +92,7 @@ class Denoised(Peer):
     Args:
         network: of `posediff.Denoiser`, whose condition is what ``given`` makes of standardised keypoints.
         steps: network evaluations of a draw.
+        few: draws at most, whose mean is the pose, by Euler-Maruyama's many steps.
     """
 
     def __init__(
@@ -152,24 +101,25 @@ class Denoised(Peer):
         flow: bool,
         steps: int,
         given: Callable[[Tensor], Any] = lambda seen: seen,
+        few: int | None = None,
     ) -> None:
         super().__init__()
-        self.flow, self.steps, self.given = flow, steps, given
+        self.flow, self.steps, self.given, self.most = flow, steps, given, few
         self.denoiser = Denoiser(network, Velocity() if flow else NoisePrediction())
 
     def loss(self, sample: Sample, generator: torch.Generator) -> Float[Tensor, ""]:
         clean = ((sample.joints - self.joints_mean) / self.joints_std).flatten(1)
         sigma = self._levels(len(clean), generator).to(clean)
         noise = randn_like(clean, generator)
-        return self.denoiser.loss(clean, sigma, noise, self.given(self._seen(sample))).mean()
+        return self.denoiser.loss(clean, sigma, noise, self.given(self.seen(sample))).mean()
 
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
         generator = torch.Generator(sample.keypoints.device).manual_seed(0)
-        return self.draw(sample, MEAN_OF, generator).mean(0)
+        return self.draw(sample, self.most or MEAN_OF, generator).mean(0)
 
     def draw(self, sample: Sample, count: int, generator: torch.Generator) -> Float[Tensor, "S B J 3"]:
         noise = randn_like(sample.joints.new_empty(count, len(sample), 3 * JOINTS), generator)
-        given = self.given(self._seen(sample))
+        given = self.given(self.seen(sample))
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             found: Tensor = self.denoiser(x, sigma, given)
@@ -178,10 +128,13 @@ class Denoised(Peer):
         if self.flow:
             levels = straight(self.steps, 80.0).to(noise)
             drawn = euler(denoise, levels[0] * noise, levels)
+        elif self.most:
+            times, sde = uniform_time(self.steps).to(noise), SubVP()
+            drawn = euler_maruyama(denoise, sde.std(times[0]) * noise, times, sde, generator=generator)
         else:
             levels = geometric(self.steps, 0.01, 80.0).to(noise)
             drawn = dpmpp_2m_sde(denoise, levels[0] * noise, levels, generator=generator)
-        return self._restored(drawn.unflatten(-1, (JOINTS, 3)))
+        return self.restored(drawn.unflatten(-1, (JOINTS, 3)))
 
     def _levels(self, count: int, generator: torch.Generator) -> Tensor:
         if self.flow:
@@ -210,7 +163,7 @@ class Ours(Peer):
     def forward(self, sample: Sample) -> Float[Tensor, "B J 3"]:
         found = self.encoder(*self._inputs(sample))
         if self.decoder is None:
-            return self._restored(found.unflatten(-1, (JOINTS, 3)))
+            return self.restored(found.unflatten(-1, (JOINTS, 3)))
         mean = self.decoder.mean(found, 0)
         return mean - mean[:, :1]
 
@@ -237,6 +190,13 @@ class Ours(Peer):
             drawn = self.decoder.sample(found, 0, hypotheses=count, generator=generator, **how)
         return drawn - drawn[..., :1, :]
 
+    def apart(self) -> Sequence[nn.Module]:
+        if self.decoder is None:
+            return ()
+        if isinstance(self.decoder, NormalDecoder):
+            return (self.decoder.covariance,)
+        return (self.decoder.network,)
+
     def after_step(self) -> None:
         if isinstance(self.decoder, PoseDecoder) and self._residual is not None:
             self.decoder.follow(self._residual)
@@ -256,6 +216,8 @@ class Entry:
         lr: that its tries begin from.
         evaluations: of its network for a hypothesis.
         frames: of the clips that it lifts.
+        trained_as: the lifter whose weights it draws with, if another's.
+        bodies: that half of its training views are seen on instead of the board's.
     """
 
     label: str
@@ -264,6 +226,8 @@ class Entry:
     lr: float = 1e-3
     evaluations: int = 1
     frames: int = 1
+    trained_as: str = ""
+    bodies: Bodies | None = None
 
 
 def _decoded(kind: str) -> Ours:
@@ -281,19 +245,25 @@ def _decoded(kind: str) -> Ours:
     return Ours(decoder, 512, 1024, 3)
 
 
-def _gfpose() -> Denoised:
+def _gfpose(steps: int, few: int | None = None) -> Denoised:
     def given(seen: Tensor) -> tuple[Tensor, Tensor]:
         known = seen.new_tensor([1.0, 1.0, 0.0]).repeat(JOINTS)
         return torch.nn.functional.pad(seen, (0, 1)).flatten(-2), known
 
     width = 3 * JOINTS
     network = RelativeCondition(ResidualMLP(width, width, dropout=0.25, groups=32))
-    return Denoised(network, False, 10, given)
+    return Denoised(network, False, steps, given, few)
 
 
 PEERS: dict[str, Entry] = {
     "simple_baseline": Entry(
         "SimpleBaseline", "Martinez et al., ICCV 2017", lambda: Regressor(SimpleBaseline(JOINTS), "l2")
+    ),
+    "poseaug": Entry(
+        "SimpleBaseline, PoseAug's ranges drawn evenly",
+        "Gong et al., CVPR 2021",
+        lambda: Regressor(SimpleBaseline(JOINTS), "l2"),
+        bodies=Bodies(mirror=0.5, bones=0.1, turn=37.0),  # 1 - cos 37° is the authors' 0.2
     ),
     "videopose3d": Entry(
         "VideoPose3D, 1 frame",
@@ -312,10 +282,20 @@ PEERS: dict[str, Entry] = {
     ),
     "semgcn": Entry("SemGCN", "Zhao et al., CVPR 2019", lambda: Regressor(SemGCN(POSE_SKELETON), "l2")),
     "dcgct": Entry("DC-GCT", "Kang et al., 2023", lambda: Regressor(DCGCT(POSE_SKELETON), "mpjpe")),
-    "gfpose": Entry("GFPose, 10 steps", "Ci et al., CVPR 2023", _gfpose, 2e-4, 10),
+    "gfpose": Entry("GFPose, 10 steps", "Ci et al., CVPR 2023", lambda: _gfpose(10), 2e-4, 10),
+    "gfpose_1000": Entry(
+        "GFPose, 1000 steps",
+        "Ci et al., CVPR 2023",
+        lambda: _gfpose(1000, 5),
+        2e-4,
+        1000,
+        trained_as="gfpose",
+    ),
+    "d3dp": Entry("D3DP, 1 frame, 5 steps", "Shan et al., ICCV 2023", d3dp, 6e-5, 5),
     "fmpose3d": Entry(
         "FMPose3D, 3 steps", "Wang et al., 2026", lambda: Denoised(FMPose3D(POSE_SKELETON), True, 3), 5e-4, 3
     ),
+    "vvipe": Entry("V-VIPE's networks, as a lifter", "Levy and Shrivastava, 2024", Embedded),
     "residual_mlp": Entry("Ours: residual MLP, L1", "ours", lambda: Ours(None, 3 * JOINTS, 1024, 3)),
     "normal": Entry("Ours: with a normal", "ours", lambda: _decoded("normal")),
     "flow": Entry("Ours: with flow matching", "ours", lambda: _decoded("flow"), 1e-3, 3),

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from posedata.geometry.camera import Camera
-from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm
+from posedata.scoring.breakdown import tables
+from posedata.scoring.metrics import mpjpe_mm, pa_mpjpe_mm, per_joint_mm
 from posedata.scoring.people import interval_by_person
 from posedata.views import get_rig, sample_cameras
-from posedata.views.batch import DETECTED, TRUE, see
+from posedata.views.batch import DETECTED, TRUE, Views, see
 from posedata.views.noise import DetectorNoise
 from posedata.views.rigs import CHEST, STEEP
 from posediff.calibration import fitted_scale
@@ -24,7 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from polypose.config import Frame
 from polypose.network import POSE_SKELETON
-from polypose.peers import PEERS, Peer
+from polypose.peer import Peer
+from polypose.peers import PEERS
+from polypose.refining import refined
 from polypose.samples import Sample
 
 Metrics = dict[str, Any]
@@ -56,27 +59,53 @@ def seen_clips(
 
 
 @torch.no_grad()
+def lift(lifter: Peer, sample: Sample, batch: int = 500) -> Float[Tensor, "B J 3"]:
+    """The pose of each view, or of each clip's middle one, in batches."""
+    rows = max(1, batch // lifter.frames) * lifter.frames
+    return torch.cat([lifter(sample[start : start + rows]) for start in range(0, len(sample), rows)])
+
+
 def errors(lifter: Peer, sample: Sample, batch: int = 500) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """MPJPE and PA-MPJPE of every view, mm, relative to the root."""
-    rows = max(1, batch // lifter.frames) * lifter.frames
-    lifted = torch.cat([lifter(sample[start : start + rows]) for start in range(0, len(sample), rows)])
-    truth = lifter.truth(sample)
+    lifted, truth = lift(lifter, sample, batch), lifter.truth(sample)
     return mpjpe_mm(lifted, truth), pa_mpjpe_mm(lifted, truth)
 
 
+def breakdown(lifter: Peer, sample: Sample, views: Views, actions: Sequence[str] = ()) -> list[Metrics]:
+    """Where a lifter errs: rows of `by` (joint, action, elevation, distance), `range`, `views`, `mpjpe_mm`.
+
+    Args:
+        views: those of the sample, or of its clips' middles, with their cameras and joints in the world.
+        actions: of each view, where they are known.
+    """
+    apart = per_joint_mm(lift(lifter, sample), lifter.truth(sample)).cpu()
+    return [
+        {"by": title.rpartition(" ")[2], "range": name, "views": count, "mpjpe_mm": error}
+        for title, (found,) in tables([apart], POSE_SKELETON.joints, views, actions).items()
+        for name, count, error in found
+    ]
+
+
 def measured(
-    lifter: Peer, places: Mapping[str, Sample], kept: Sample, hypotheses: int, drawn: int
+    lifter: Peer,
+    places: Mapping[str, Sample],
+    kept: Sample,
+    hypotheses: int,
+    drawn: int,
+    refine: bool = False,
 ) -> Metrics:
     """A lifter by the place of the cameras, its hypotheses at the first of them, and its cost.
 
     Args:
         kept: views of people held out for validation, to which the spread of hypotheses is fitted.
         hypotheses, drawn: so many of each of so many views, evenly spaced.
+        refine: them by their keypoints, all views being in the person-centred camera.
 
     Returns:
         by place `mpjpe_mm` and `pa_mpjpe_mm`, `errors_mm` of every view; of lifters that draw `hypotheses`
-        and, stretched about the pose as validation people ask for, `calibrated`; `parameters`, `mflops` of a
-        pose, `poses_per_second` of processor time, in batches.
+        and, stretched about the pose as validation people ask for, `calibrated`, and where wanted `refined`
+        (`polypose.refining`); `parameters`, `mflops` of a pose, `poses_per_second` of processor time, in
+        batches.
     """
     found: Metrics = {"errors_mm": {}}
     for name, sample in places.items():
@@ -85,13 +114,14 @@ def measured(
         found["errors_mm"][name] = [round(value, 2) for value in error.tolist()]
     sample = next(iter(places.values()))
     if lifter.frames == 1:
-        found |= spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses)
+        found |= spread(lifter, _some(sample, drawn), _some(kept, drawn), hypotheses, refine)
     return found | cost(lifter, sample)
 
 
 @torch.no_grad()
-def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int) -> Metrics:
-    """`hypotheses` and `calibrated` of `measured`; nothing of a lifter that does not draw."""
+def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int, refine: bool = False) -> Metrics:
+    """What `measured` says of hypotheses; nothing of a lifter that does not draw."""
+    hypotheses = min(hypotheses, lifter.most or hypotheses)
 
     def draw(views: Sample) -> Tensor | None:
         return lifter.draw(views, hypotheses, torch.Generator(views.joints.device).manual_seed(0))
@@ -103,10 +133,13 @@ def spread(lifter: Peer, sample: Sample, kept: Sample, hypotheses: int) -> Metri
     by = fitted_scale(others[..., moves, :], lifter(kept)[..., moves, :], kept.joints[..., moves, :])
     centre = lifter(sample)
     mean = {"mean_mpjpe_mm": float(mpjpe_mm(centre, sample.joints).mean())}
-    return {
+    found = {
         "hypotheses": mean | scores_mm(drawn, sample.joints),
         "calibrated": {"stretch": by} | scores_mm(centre + by * (drawn - centre), sample.joints),
     }
+    if refine:
+        found["refined"] = mean | {"hypotheses": hypotheses} | refined(drawn, sample, others, kept)
+    return found
 
 
 def _some(sample: Sample, count: int) -> Sample:
@@ -155,6 +188,40 @@ def hypotheses(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
         if part in seeds[0]:
             scores = {key: mean(m[part][key] for m in seeds) for key in seeds[0][part]}
             yield {**about, "spread": told, **scores}
+
+
+def refinement(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's row of what its hypotheses come to by their keypoints, none where it does not draw: means
+    over its seeds; `noise` of those that have one."""
+    found = [m["refined"] for m in seeds if "refined" in m]
+    if found:
+        told: Metrics = {"lifter": name, "method": PEERS[name].label}
+        for key in found[0]:
+            values = [m[key] for m in found if m[key] is not None]
+            told[key] = mean(values) if values else None
+        yield told
+
+
+def parts(name: str, seeds: Sequence[Metrics]) -> Iterator[Metrics]:
+    """A lifter's rows of where it errs (`breakdown`), means over its seeds."""
+    told = {(each["by"], each["range"]): each for each in seeds[0].get("breakdown", ())}
+    for place, first in told.items():
+        same = [each for m in seeds for each in m["breakdown"] if (each["by"], each["range"]) == place]
+        yield {
+            "lifter": name,
+            "method": PEERS[name].label,
+            **first,
+            "mpjpe_mm": mean(e["mpjpe_mm"] for e in same),
+        }
+
+
+def elsewhere(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:
+    """A lifter's row on another store: means over its seeds of each view's `errors_mm`."""
+    each = torch.tensor([m["errors_mm"] for m in seeds]).mean(0)
+    low, high = interval_by_person(each, whose)
+    found: Metrics = {"lifter": name, "method": PEERS[name].label, "views": len(each)}
+    found |= {"people": len(whose.unique()), "mpjpe_mm": float(each.mean()), "low_mm": low, "high_mm": high}
+    return found | {"pa_mpjpe_mm": mean(m["pa_mpjpe_mm"] for m in seeds)}
 
 
 def pairwise(found: Mapping[str, Sequence[Metrics]], whose: Int[Tensor, " N"]) -> Iterator[Metrics]:

@@ -22,7 +22,8 @@ class NormalDecoder(MLPDecoder):
 
     Arguments as of ``PoseDecoder``; rank: how many directions joints move along together, J d for any
     covariance there is. The covariance has a network of its own, learns by the likelihood of what the mean
-    leaves, and teaches neither the mean nor the encoder, whose error it cannot raise.
+    leaves, and teaches neither the mean nor the encoder, whose error it cannot raise: where gradients are
+    clipped, clip ``covariance``'s by themselves.
 
     Buffer ``spread`` (modalities,): what all standard deviations are multiplied by, 1 until calibrated
     (`posediff.calibration`).

@@ -99,6 +99,29 @@ def dpmpp_2m_sde(
     return x
 
 
+def ancestral(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    callback: Callback | None = None,
+) -> Tensor:
+    """DDIM with eta 1 (Song et al. 2020, eqs. 12 and 16): DDPM's posterior on fewer steps, as D3DP draws.
+
+    len(sigmas) - 1 evaluations; `dpmpp_2m_sde` of first order.
+    """
+    for i in range(len(sigmas) - 1):
+        kept = sigmas[i + 1] / sigmas[i]
+        denoised = denoise(x, sigmas[i])
+        x = denoised + kept**2 * (x - denoised)
+        if sigmas[i + 1] > 0:
+            x = x + sigmas[i + 1] * torch.sqrt(1 - kept**2) * randn_like(x, generator)
+        if callback:
+            callback(i, x)
+    return x
+
+
 def euler_maruyama(
     denoise: Denoise,
     x: Tensor,

@@ -45,6 +45,17 @@ def uniform_time(n: int, *, start: float = 1.0, end: float = 1e-3) -> Tensor:
     return torch.linspace(start, end, n + 1, dtype=torch.float64).float()
 
 
+def cosine_levels(count: int = 1000, *, offset: float = 0.008, most: float = 0.999) -> Tensor:
+    """Levels of the cosine schedule's steps, rising (Nichol and Dhariwal 2021, eq. 17). Returns (count,).
+
+    The share of the signal's variance falls as a squared cosine, in no step by more than ``most``.
+    """
+    t = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+    signal = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    signal = (signal[1:] / signal[:-1]).clamp(min=1 - most).cumprod(0)
+    return ((1 - signal) / signal).sqrt().float()
+
+
 def levels_of(sde: SDE, times: Tensor) -> Tensor:
     """The noise levels at those times, then 0: an ODE sampler on an SDE's own grid."""
     return torch.cat([sde.sigma(times), times.new_zeros(1)])

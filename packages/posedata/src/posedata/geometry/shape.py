@@ -62,3 +62,43 @@ def random_shapes(
     mirror = torch.tensor(skeleton.mirror, device=joints.device)
     own = torch.where(mirror < torch.arange(n, device=joints.device), own[:, mirror], own)
     return scale_bones(joints, skeleton, (1 + bones * own) * (1 + stature * drawn[:, n:]))
+
+
+def turn_bones(
+    joints: Float[Tensor, "B J 3"],
+    skeleton: Skeleton,
+    generator: torch.Generator,
+    *,
+    most: float,
+    frames: int = 1,
+) -> Float[Tensor, "B J 3"]:
+    """Each bone of the limbs in a direction drawn about its own, its length kept.
+
+    The angle is drawn evenly from 0 to most degrees, about an axis across the bone, so that poses come about
+    which nobody took: bone angles as PoseAug changes them (Gong et al., CVPR 2021, section 3.2), drawn where
+    the authors learn them. Bones that end in the middle (spine, neck) keep their directions.
+
+    Args:
+        frames: so many neighbours in the batch are one person's clip, whose bones turn alike.
+
+    Raises:
+        ValueError: an angle outside [0, 180].
+    """
+    if not 0 <= most <= 180:
+        raise ValueError(f"most is {most:g}; give an angle from 0 to 180 degrees, e.g. 37")
+    count, n = joints.shape[:2]
+    shape = (count // frames, n, 4)
+    drawn = torch.rand(shape, generator=generator, device=generator.device).to(joints)
+    angle, away = torch.deg2rad(most * drawn[..., :1]), 2 * drawn[..., 1:] - 1
+    angle, away = (x.repeat_interleave(frames, 0) for x in (angle, away))
+    out, before = list(joints.unbind(-2)), joints.unbind(-2)
+    for child in skeleton.root_first[1:]:
+        parent = skeleton.parents[child]
+        bone = before[child] - before[parent]
+        if skeleton.mirror[child] != child:
+            length = bone.norm(dim=-1, keepdim=True)
+            along = bone / length.clamp(min=1e-9)
+            across = torch.nn.functional.normalize(torch.linalg.cross(along, away[:, child]), dim=-1)
+            bone = length * (angle[:, child].cos() * along + angle[:, child].sin() * across)
+        out[child] = out[parent] + bone
+    return torch.stack(out, dim=-2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from posedata.ranges import Fraction
+from posedata.ranges import Fraction, NonNegative
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +25,14 @@ class Bodies:
         bones: and each of their bones, left like right, by 1 ± bones.
         limbs: share of views without a picture whose poses get limbs of others, each with a chance of a half
             (`posedata.geometry.limbs`).
+        turn: degrees by which each bone of the limbs is turned at most: other poses, taken by nobody.
     """
 
     mirror: Fraction = 0.0
     stature: Fraction = 0.0
     bones: Fraction = 0.0
     limbs: Fraction = 0.0
+    turn: NonNegative = 0.0
 
     def of(
         self, joints: Float[Tensor, "B J 3"], skeleton: Skeleton, generator: torch.Generator, frames: int = 1
@@ -39,7 +41,7 @@ class Bodies:
         import torch
 
         from posedata.geometry.limbs import random_limbs
-        from posedata.geometry.shape import random_shapes
+        from posedata.geometry.shape import random_shapes, turn_bones
 
         if self.limbs:
             joints = random_limbs(joints, skeleton, generator, share=self.limbs, frames=frames)
@@ -50,4 +52,6 @@ class Bodies:
         if self.stature or self.bones:
             shape = {"stature": self.stature, "bones": self.bones}
             joints = random_shapes(joints, skeleton, generator, **shape, frames=frames)
+        if self.turn:
+            joints = turn_bones(joints, skeleton, generator, most=self.turn, frames=frames)
         return joints

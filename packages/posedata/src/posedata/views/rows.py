@@ -39,6 +39,11 @@ class StoreRows:
         """A column's values in these rows."""
         return self.store.column(name)[self.rows]
 
+    def names(self, column: str) -> list[str]:
+        """What these rows hold in a column of names (`action`); empty where the store does not say."""
+        known = self.store.names(column) if column in self.store else []
+        return [known[i] for i in self.column(column)] if known else []
+
     @property
     def fingerprint(self) -> str:
         """Of the store, and of which rows where they are not all."""
