@@ -9,7 +9,9 @@ import torch
 from contrastive import Temperature, multimodal_info_nce
 from polypose.config import Settings
 from polypose.samples import Sample
-from polypose.senses.measuring import HeldOut, errors, evaluate, lines
+from polypose.senses.held_out import HeldOut
+from polypose.senses.invariance import alike
+from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses
 from posedata.splits import Part
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from unihpr.baseline import ViewTask
 from unihpr.data import Data, TrainingData
+from unihpr.invariance import CAMERAS, across_cameras
 from unihpr.recipe import SENSES as ABOUT
 from unihpr.recipe import Recipe
 from unihpr.steps import Spreads, make_stage, many
@@ -38,7 +41,8 @@ STAGE = "senses"
 def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Every sense with every other; what is kept of a view with what is left out; both decoded.
 
-    A batch is views with pictures and further ones without, in which all but 2D and 3D are missing.
+    A batch is views with pictures and further ones without, in which all but 2D and 3D are missing. Where the
+    space has a part of the pose alone (`space.invariant`), also poses before two cameras each.
     """
     config = recipe.senses
     model.train()
@@ -52,6 +56,12 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         if config.poses:
             kept = trainer.share(torch.arange(config.poses, device=data.device))
             drawn["pose"] = data.draw_poses(config.poses, generator, augment=True)[kept]
+        if config.space.invariant:
+            pairs = data.virtual.draw(
+                config.pairs, generator, noise=data.config.noise, augment=True, cameras=CAMERAS
+            )
+            rows = torch.arange(len(pairs), device=data.device).view(-1, CAMERAS)
+            drawn["pair"] = pairs[trainer.share(rows).flatten()]
         return drawn
 
     def loss(views: dict[str, Views], generator: torch.Generator) -> dict[str, Tensor]:
@@ -83,7 +93,7 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
             "likelihood": model.surprise(found, kept),
         }
         truth = Sample.cat([Sample.of(replace(some, image=None)) for some in views.values()])
-        for target in ("3d", "2d"):
+        for target in model.targets:
             terms = [
                 model.decoder_terms(target, truth, half, generator, None if rows is None else Whole(*rows))
                 for half in halves.values()
@@ -94,6 +104,13 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         total = values["contrast"] + config.left_out * values["left_out"]
         total = total + config.likelihood * values["likelihood"]
         total = total + config.decode * (values["3d"] + values["2d"])
+        if config.space.invariant:
+            joints = views["pair"].joints
+            assert joints is not None
+            near = trainer.share(alike(trainer.whole.gather(joints[::CAMERAS])))
+            pairs = found.at(slice(-len(joints), None))
+            values["invariance"] = across_cameras(pairs, near, tau, gather=gather)
+            total = total + config.invariance * values["invariance"] + config.decode * values["body"]
         return {"loss": total, **values, "temperature": tau.detach()}
 
     modules = {"model": model, "temperature": temperature}

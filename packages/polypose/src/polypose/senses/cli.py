@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from posedata.terminal import print_line
@@ -35,6 +35,10 @@ SizeOption = Annotated[tuple[int, int] | None, typer.Option(help="width and heig
 IntrinsicsOption = Annotated[
     tuple[float, float, float, float] | None, typer.Option(help="fx fy cx cy of the pictures, pixels")
 ]
+ViewOption = Annotated[
+    Literal["invariant", "camera"],
+    typer.Option("--view", help="invariant: the pose alone, whoever saw it; camera: as a camera sees it"),
+]
 
 
 @app.command()
@@ -49,13 +53,14 @@ def embed(
     skeleton: SkeletonOption = None,
     size: SizeOption = None,
     intrinsics: IntrinsicsOption = None,
+    view: ViewOption = "camera",
 ) -> None:
     """Unit embeddings (N, D): `fused` of all that is given, with `concentration`, and each sense's own."""
     with faults():
         from posedata.arrays import write_embeddings
 
         files = _files(image, keypoints, pose, depth, cloud)
-        found = understood(_model(model, out), files, skeleton, size, intrinsics)
+        found = understood(_model(model, out), files, skeleton, size, intrinsics, view)
         by = {"fused": found.vectors, **found.by, "concentration": found.concentration}
         arrays = {name: x.numpy() for name, x in by.items()}
         write_embeddings(out, arrays, (found.concentration > 0).numpy())
@@ -104,6 +109,7 @@ def retrieve(
     intrinsics: IntrinsicsOption = None,
     target: Annotated[str, typer.Option("--to", help="of the gallery: fused, or a sense by name")] = "fused",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many of each")] = 10,
+    view: ViewOption = "camera",
 ) -> None:
     """The nearest of a gallery for what is given, fused: `row` and `cosine` (N, K), best first."""
     with faults():
@@ -115,7 +121,12 @@ def retrieve(
 
         kept, rule = embedded_in(gallery, target)
         files = _files(image, keypoints, pose, depth, cloud)
-        found = understood(_model(model, out), files, skeleton, size, intrinsics)
+        found = understood(_model(model, out), files, skeleton, size, intrinsics, view)
+        if kept.shape[1] != found.vectors.shape[1]:
+            raise ValueError(
+                f"{gallery}: {target} has {kept.shape[1]} numbers a row, embeddings of --view {view} by this"
+                f" model {found.vectors.shape[1]}; embed the gallery by the same model and --view"
+            )
         near = search(found.vectors, torch.tensor(kept), k, rule)
         told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
         write_embeddings(out, told, told["row"][:, 0] >= 0)
@@ -147,6 +158,7 @@ def understood(
     skeleton: str | None,
     size: tuple[int, int] | None,
     intrinsics: Any,
+    view: Literal["invariant", "camera"] = "camera",
 ) -> Understood:
     """What the files of some people say; which senses were used is said.
 
@@ -165,7 +177,8 @@ def understood(
             handed[name], skeleton = people.values, people.skeleton
         else:
             handed[name] = _array(path, name)
-    found = model.understand(**handed, skeleton=skeleton, size=size, intrinsics=intrinsics, say=print_line)
+    camera = {"size": size, "intrinsics": intrinsics}
+    found = model.understand(**handed, **camera, skeleton=skeleton, view=view, say=print_line)
     print_line(str(found))
     return found
 

@@ -1,0 +1,45 @@
+"""What teaches a part of the space the pose alone: two views of one pose, found among those of others."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+from contrastive import info_nce
+from jaxtyping import Bool
+from poseenc import Embedded
+from torch import Tensor
+
+CAMERAS = 2
+SENSES = ("2d", "3d")
+"""What views without pictures have."""
+
+
+def across_cameras(
+    found: Embedded,
+    near: Bool[Tensor, "b B"],
+    temperature: float | Tensor,
+    senses: Sequence[str] = SENSES,
+    *,
+    gather: bool = False,
+) -> Tensor:
+    """InfoNCE between the pose's parts of two views of each pose: mean over senses and across them.
+
+    V-VIPE's and PR-VIPE's positives, other cameras' views; poses too alike to tell are no negatives.
+
+    Args:
+        found: views of b poses, those of one side by side.
+        near: which poses, of this process's and of all, are alike (`polypose.senses.invariance.alike`).
+
+    Raises:
+        ValueError: the space has no part of the pose alone, or none of the senses.
+    """
+    pose = found.of_pose()
+    pairs = list(product([name for name in senses if name in pose.beliefs], repeat=2))
+    if not pairs:
+        raise ValueError(f"senses.space: has none of {', '.join(senses)}, which invariant needs; add one")
+    terms = []
+    for one, other in pairs:
+        x, y = pose.beliefs[one].mean[::CAMERAS], pose.beliefs[other].mean[1::CAMERAS]
+        there = [pose.present[one][::CAMERAS], pose.present[other][1::CAMERAS]]
+        terms.append(info_nce(x, y, temperature, present=there, positives=near, gather=gather))
+    return torch.stack(terms).mean()
