@@ -47,8 +47,8 @@ def fuse(parts: Sequence[VonMisesFisher], invariant: int = 0) -> VonMisesFisher:
     in which nothing is left has direction zero and concentration 0.
 
     Args:
-        invariant: of directions that are [P | V] (`poseenc.parts`): each of the two has its own direction, and
-            the concentration is the sum's component along both.
+        invariant: of directions that are [P | V] (`poseenc.parts`): each of the two has its own direction,
+            and the concentration is the sum's component along both.
 
     Raises:
         ValueError: there are no parts.

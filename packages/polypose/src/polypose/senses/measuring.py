@@ -217,8 +217,10 @@ def lines(tables: Mapping[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...
     }
     for name, (title, header) in shown.items():
         if name in tables:
-            yield title, header, [tuple(_told(row.get(key, "")) for key in header) for row in tables[name]]
+            rows = [tuple(_told(key, row.get(key, "")) for key in header) for row in tables[name]]
+            yield title, header, rows
 
 
-def _told(value: Any) -> Any:
-    return f"{value:.0%}" if isinstance(value, float) and value <= 1 else value
+def _told(key: str, value: Any) -> Any:
+    share = key.startswith(("top", "inside", "azimuth_r2")) and isinstance(value, float)
+    return f"{value:.0%}" if share else value
