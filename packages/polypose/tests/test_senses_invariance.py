@@ -14,7 +14,7 @@ from posedata.geometry.align import procrustes
 from posedata.geometry.camera import Camera
 from posedata.geometry.canonical import to_body_frame
 from posedata.skeleton import get_skeleton
-from posedata.views.batch import TRUE, Views, see
+from posedata.views.batch import TRUE, see
 from poseenc.canonical import Body
 from torch import Tensor
 
@@ -121,7 +121,7 @@ def test_ridge_is_least_squares_with_a_penalty() -> None:
 def test_hits_are_counted_over_pairs_of_cameras() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, gallery = (torch.randn(ROWS, c, 8, generator=generator) for c in (2, 3))
-    same = torch.rand(ROWS, ROWS, generator=generator) < 0.2
+    same = torch.rand(ROWS, ROWS, generator=generator) < 0.3
     pairs = [(0, 1), (1, 2), (1, 0)]
     found = invariance.rates(queries, gallery, pairs, same, torch.arange(ROWS) // 3)
     for k in (1, 10):
@@ -131,18 +131,15 @@ def test_hits_are_counted_over_pairs_of_cameras() -> None:
                 cosine = torch.cosine_similarity(queries[row, a], gallery[:, b], dim=1)
                 hit += bool(same[row, cosine.argsort(descending=True)[:k]].any())
         assert found[f"hit{k}"] == pytest.approx(100 * hit / ROWS / len(pairs))
-    assert found["low"] <= found["hit1"] <= found["high"]
+    assert found["low"] < found["hit1"] < found["high"]
 
 
 def test_further_cameras_stand_side_by_side_about_each_pose(network: Senses, test: HeldOut) -> None:
     around = invariance.further(network, test.views, 64)
     assert len(around.present["2d"]) == 11 * ROWS
     assert not around.present["depth"].any()
-    # a pose before its cameras differs in the view, and in P until that is trained, not in the body
-    rows = {
-        (r["view"], r["from"], r["to"], r["cameras"]): r
-        for r in invariance.hits(network, embedded(network, test.views, 64), test, 64)
-    }
+    table = invariance.hits(network, embedded(network, test.views, 64), test, 64)
+    rows = {(row["view"], row["from"], row["to"], row["cameras"]): row for row in table}
     assert len(rows) == 2 * (3 * 2 + 4 * 2)
     kept = rows["invariant", "3d", "3d", "own"]["gallery"]
     assert kept == ROWS  # no two within 0.02 torsos
@@ -189,8 +186,6 @@ def test_without_it_nothing_is_added(test: HeldOut) -> None:
     plain = Senses(SMALL, SpaceConfig(NAMES)).eval()
     assert plain.targets == ("3d", "2d")
     assert "body" not in plain.decoders
-    assert "body_mpjpe_mm" not in measuring.estimate(
-        plain, embedded(plain, test.views, 64), test, ("2d",), {}
-    )
-    views: Views = test.views
-    torch.testing.assert_close(plain(views).beliefs["2d"].mean.norm(dim=1), torch.ones(ROWS))
+    found = embedded(plain, test.views, 64)
+    assert found.invariant == 0
+    assert "body_mpjpe_mm" not in measuring.estimate(plain, found, test, ("2d",), {})

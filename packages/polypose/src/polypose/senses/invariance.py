@@ -102,7 +102,7 @@ def rates(
     person of the first."""
     ks = [k for k in RANKS if k <= len(same)]
     first = [same.gather(1, nearest(queries[:, a], gallery[:, b], max(ks))) for a, b in pairs]
-    each = {k: 100 * torch.stack([hit[:, :k].any(1) for hit in first]).float().mean(0) for k in ks}
+    each = {k: 100 * torch.stack([hit[:, :k].any(1) for hit in first]).double().mean(0) for k in ks}
     low, high = interval_by_person(each[1].cpu(), people)
     return {f"hit{k}": float(values.mean()) for k, values in each.items()} | {"low": low, "high": high}
 
