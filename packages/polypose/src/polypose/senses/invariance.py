@@ -58,7 +58,8 @@ def hits(network: Senses, found: Embedded, test: HeldOut, batch: int) -> list[Ro
 
     Queries of every sense are as the views have them, galleries as V-VIPE's eleven cameras see the same
     poses; queries of 2D and 3D also as those see them: over all ordered pairs, and over those of a camera at
-    chest height and a steep one. Keypoints are exact.
+    chest height and a steep one. Keypoints are exact. By the whole embedding, and by the pose's part if the
+    space has one.
 
     Args:
         found: of the test's views.
@@ -71,7 +72,7 @@ def hits(network: Senses, found: Embedded, test: HeldOut, batch: int) -> list[Ro
     rows, same = there[kept], alike(joints[kept])
     around = further(network, test.views[rows], batch)
     queries, people, table = found.at(rows), test.people[rows.cpu()], []
-    for view in ("camera", "invariant"):
+    for view in ("camera", "invariant") if found.invariant else ("camera",):
         asked, kept_by = (x.of_pose() if view == "invariant" else x for x in (queries, around))
         galleries = {
             name: kept_by.beliefs[name].mean.unflatten(0, (len(rows), -1))

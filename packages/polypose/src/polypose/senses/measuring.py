@@ -42,10 +42,11 @@ def evaluate(network: Senses, test: HeldOut, batch: int, **drawing: Any) -> dict
         "corrupted": corrupted(network, seen, test, batch),
         "calibration": calibration(network, seen),
         "gap": gaps(exact),
+        "hits": hits(network, exact, test, batch),
     }
     if network.space.invariant:
         tables["retrieval_invariant"] = retrieval(exact.of_pose(), test, body=True)
-        tables |= {"hits": hits(network, exact, test, batch), "leakage": leakage(network, exact, test, batch)}
+        tables["leakage"] = leakage(network, exact, test, batch)
     return {"tables": tables, "views": len(test.people), "people": len(test.people.unique())}
 
 
