@@ -136,6 +136,6 @@ def test_what_is_measured_of_both_parts_is_documented(cache: Path) -> None:
 
 def test_pairs_are_needed_to_teach_it(cache: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"senses\.pairs: 0, but space\.invariant is taught by pairs of views"
+        ValueError, match=r"senses\.pairs: 0, but space\.invariant is taught by"
     ):
         replace(tiny(cache).senses, space=replace(tiny(cache).senses.space, invariant=16), pairs=0)
