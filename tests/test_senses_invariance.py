@@ -110,11 +110,23 @@ def test_a_step_teaches_the_pose_alone_beside_the_rest(cache: Path, tmp_path: Pa
     assert values["loss"].item() == pytest.approx(total.item(), rel=1e-5)
     values["loss"].backward()
     assert any(p.grad is not None and p.grad.any() for p in model.decoders["body"].parameters())
-    model.zero_grad()
-    stage.loss(views, torch.Generator().manual_seed(1))["invariance"].backward()
-    last = model.space.encoders["3d"].out.weight.grad
-    assert last[:16].any()
-    assert not last[16:].any()  # of V nothing
+    for head in model.space.heads.values():  # they begin with no say
+        torch.nn.init.normal_(head.out.weight)
+    for term, sense, pose, view in (
+        ("invariance", "3d", True, False),
+        ("contrast", "3d", False, True),  # which else would tell views apart by P
+        ("contrast", "depth", True, True),
+        ("left_out", "2d", False, True),
+        ("left_out", "depth", True, True),
+        ("3d", "3d", False, True),
+        ("2d", "depth", False, True),
+        ("likelihood", "2d", False, True),
+    ):
+        model.zero_grad()
+        stage.loss(views, torch.Generator().manual_seed(1))[term].backward()
+        *_, last = (m for m in model.space.encoders[sense].modules() if getattr(m, "out_features", 0) == 32)
+        parts = last.weight.grad[:16], last.weight.grad[16:]
+        assert [bool(part.any()) for part in parts] == [pose, view], (term, sense)
     trainer.close()
 
 
@@ -135,7 +147,5 @@ def test_what_is_measured_of_both_parts_is_documented(cache: Path) -> None:
 
 
 def test_pairs_are_needed_to_teach_it(cache: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"senses\.pairs: 0, but space\.invariant is taught by"
-    ):
+    with pytest.raises(ValueError, match=r"senses\.pairs: 0, but space\.invariant is taught by"):
         replace(tiny(cache).senses, space=replace(tiny(cache).senses.space, invariant=16), pairs=0)

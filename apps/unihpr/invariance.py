@@ -10,15 +10,15 @@ from poseenc import Embedded
 from torch import Tensor
 
 CAMERAS = 2
-SENSES = ("2d", "3d")
-"""What views without pictures have."""
+PAIRED = ("2d", "3d")
+"""The senses that views without pictures have: pairs of views teach them the pose alone."""
 
 
 def across_cameras(
     found: Embedded,
     near: Bool[Tensor, "b B"],
     temperature: float | Tensor,
-    senses: Sequence[str] = SENSES,
+    senses: Sequence[str] = PAIRED,
     *,
     gather: bool = False,
 ) -> Tensor:

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from unihpr.baseline import ViewTask
 from unihpr.data import Data, TrainingData
-from unihpr.invariance import CAMERAS, across_cameras
+from unihpr.invariance import CAMERAS, PAIRED, across_cameras
 from unihpr.recipe import SENSES as ABOUT
 from unihpr.recipe import Recipe
 from unihpr.steps import Spreads, make_stage, many
@@ -73,10 +73,14 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
             kept = drop(found.present, generator)
         left = {name: there & ~kept[name] for name, there in found.present.items()}
         halves = {"kept": model.fuse(found, kept), "left": model.fuse(found, left)}
+        aligned, sides = found, halves
+        if config.space.invariant:  # P of these is taught by pairs alone; that of others is drawn to it
+            aligned = found.pose_held(PAIRED)
+            sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         tau = temperature()
         values = {
             "contrast": multimodal_info_nce(
-                found.directions(),
+                aligned.directions(),
                 found.present,
                 tau,
                 config.terms,
@@ -84,8 +88,8 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
                 gather=gather,
             ),
             "left_out": multimodal_info_nce(
-                {name: half.belief.mean for name, half in halves.items()},
-                {name: half.there for name, half in halves.items()},
+                {name: side.belief.mean for name, side in sides.items()},
+                {name: side.there for name, side in sides.items()},
                 tau,
                 {"pairwise": 1.0},
                 gather=gather,

@@ -122,3 +122,16 @@ def test_what_makes_the_view_does_not_move_the_pose() -> None:
 def test_some_numbers_are_left_for_the_view() -> None:
     with pytest.raises(ValueError, match="invariant: 32 of 32 numbers; leave some for the view"):
         Space(["2d", "3d"], 32, invariant=32)
+
+
+def test_what_is_held_is_the_same_without_a_gradient_by_the_pose() -> None:
+    means = {name: unit(random(ROWS, DIM, seed=seed), D).requires_grad_() for seed, name in enumerate("ab")}
+    k = torch.ones(ROWS)
+    found = Embedded({n: VonMisesFisher(m, k) for n, m in means.items()}, dict.fromkeys("ab", k > 0), D)
+    held = found.pose_held(["a"])
+    assert torch.equal(held.fused().mean, found.fused().mean)
+    (held.fused().mean * random(ROWS, DIM, seed=5)).sum().backward()
+    for name, mean in means.items():
+        assert mean.grad is not None
+        assert bool(mean.grad[:, :D].any()) == (name == "b")
+        assert mean.grad[:, D:].any()

@@ -34,6 +34,14 @@ def unit(x: Float[Tensor, "*batch D"], invariant: int = 0) -> Float[Tensor, "*ba
     return torch.cat([normalize(p, dim=-1) * share(p, x) for p in split(x, invariant)], dim=-1)
 
 
+def pose_held(x: Float[Tensor, "*batch D"], invariant: int) -> Float[Tensor, "*batch D"]:
+    """The same vector, whose P has no gradient."""
+    if not invariant:
+        return x
+    pose, view = split(x, invariant)
+    return torch.cat([pose.detach(), view], dim=-1)
+
+
 def pose_part(x: Float[Tensor, "*batch D"], invariant: int) -> Float[Tensor, "*batch d"]:
     """P as a unit vector; zero of a row that says nothing.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from posedata.views.batch import Views
 from torch import Tensor, nn
 
 from .modality import Modality, get_modality
-from .parts import pose_part, unit
+from .parts import pose_held, pose_part, unit
 from .vmf import VonMisesFisher, fuse
 
 FAULTY = 0.02
@@ -95,6 +95,14 @@ class Embedded(NamedTuple):
             beliefs={name: of_pose(belief, self.invariant) for name, belief in self.beliefs.items()},
             invariant=0,
         )
+
+    def pose_held(self, names: Collection[str]) -> Embedded:
+        """The same, but no gradient reaches what depends on the pose alone of the modalities named."""
+        beliefs = {
+            name: belief._replace(mean=pose_held(belief.mean, self.invariant)) if name in names else belief
+            for name, belief in self.beliefs.items()
+        }
+        return self._replace(beliefs=beliefs)
 
     def fused(self, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> VonMisesFisher:
         """What modalities say together, all or those `kept` in each row; zeros where none is there."""
@@ -216,7 +224,8 @@ class Space(nn.Module):
                 inputs = modality.augment(inputs, generator)
             features = self.encoders[name](**inputs)
             mean = mean.index_put((rows,), unit(features.float(), self.invariant).to(like))
-            concentration = concentration.index_put((rows,), self.heads[name](features).to(like))
+            seen = pose_held(features, self.invariant)  # how sure a sense is depends on the view
+            concentration = concentration.index_put((rows,), self.heads[name](seen).to(like))
         return VonMisesFisher(mean, concentration)
 
 

@@ -14,7 +14,7 @@ from posedata.views.batch import MIXED, Views
 from posediff import PoseDecoder, Whole
 from poseenc import Embedded, MLPPoseEncoder, Modality, Space, VonMisesFisher, get_modality, image_encoder
 from poseenc.modality import keypoints
-from poseenc.parts import pose_part
+from poseenc.parts import pose_held, pose_part
 from torch import Tensor, nn
 
 from polypose.config import ModelConfig
@@ -157,10 +157,11 @@ class Senses(nn.Module):
         return found
 
     def _asked(self, target: Target, fused: Fused) -> tuple[Tensor, Tensor | int]:
-        """A decoder's condition and token."""
+        """A decoder's condition and token. What the camera sees is taught to V: P would learn the view."""
+        mean, invariant = fused.belief.mean, self.space.invariant
         if target == "body":
-            return condition(pose_part(fused.belief.mean, self.space.invariant)), 0
-        return condition(fused.belief.mean), fused.subset
+            return condition(pose_part(mean, invariant)), 0
+        return condition(pose_held(mean, invariant)), fused.subset
 
     def fit_scale(self, sample: Sample) -> None:
         """Take the data's scale from training data with exact keypoints."""
