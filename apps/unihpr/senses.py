@@ -64,6 +64,10 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
             drawn["pair"] = pairs[trainer.share(rows).flatten()]
         return drawn
 
+    def counted(rows: Tensor) -> Tensor:
+        """A count of rows as its mean over processes, so that means are those of the whole batch."""
+        return trainer.whole.total(rows) / trainer.whole.processes
+
     def loss(views: dict[str, Views], generator: torch.Generator) -> dict[str, Tensor]:
         parts = tuple(map(len, views.values()))
         rows = trainer.whole.own(*parts)
@@ -94,12 +98,13 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
                 {"pairwise": 1.0},
                 gather=gather,
             ),
-            "likelihood": model.surprise(found, kept),
+            "likelihood": model.surprise(found, kept, counted),
         }
         truth = Sample.cat([Sample.of(replace(some, image=None)) for some in views.values()])
         for target in model.targets:
+            whole = None if rows is None else Whole(*rows)
             terms = [
-                model.decoder_terms(target, truth, half, generator, None if rows is None else Whole(*rows))
+                model.decoder_terms(target, truth, half, generator, whole, counted)
                 for half in halves.values()
             ]
             for _, residual in terms:

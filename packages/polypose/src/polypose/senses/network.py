@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,13 @@ TRUTH = "3d"
 
 Target = Literal["2d", "3d", "body"]
 """What is decoded: 2D and 3D as the camera sees them; 3D in the body's own frame, of P alone."""
+
+
+Counted = Callable[[Tensor], Tensor]
+
+
+def _as_it_is(count: Tensor) -> Tensor:
+    return count
 
 
 class Fused(NamedTuple):
@@ -103,11 +110,16 @@ class Senses(nn.Module):
         there = concentration > 0
         return Fused(VonMisesFisher(mean, concentration * discount), subset.clamp_min(0), there)
 
-    def surprise(self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]]) -> Float[Tensor, ""]:
+    def surprise(
+        self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]], counted: Counted = _as_it_is
+    ) -> Float[Tensor, ""]:
         """What concentrations are taught by: nats a dimension, of where the pose truly is in the space.
 
         The vMF likelihood of the 3D's direction by each other sense, of the others' by the 3D; and by what is
         kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions.
+
+        Args:
+            counted: a count of rows to its mean over the processes that share the batch.
         """
         others = {name: there & (name != TRUTH) for name, there in found.present.items()}
         pose, rest = found.beliefs[TRUTH].mean.detach(), found.fused(others)
@@ -117,10 +129,10 @@ class Senses(nn.Module):
         for name, belief in still.items():
             target, known = (rest.mean.detach(), rest.concentration > 0) if name == TRUTH else (pose, True)
             there = found.present[name] & found.present[TRUTH] & known
-            values.append(_mean_where(belief.nll(target), there))
+            values.append(_mean_where(belief.nll(target), there, counted))
         fixed = {name: VonMisesFisher(*(x.detach() for x in belief)) for name, belief in still.items()}
         fused = self.fuse(found._replace(beliefs=fixed), seen)
-        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH]))
+        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH], counted))
         return torch.stack(values).mean() / self.config.dim
 
     def decode(self, target: Target, fused: Fused) -> Float[Tensor, "B J d"]:
@@ -140,15 +152,21 @@ class Senses(nn.Module):
         return decoder.sample(condition(fused.belief.mean), fused.subset, generator=generator, **how)
 
     def decoder_terms(
-        self, target: Target, truth: Sample, fused: Fused, generator: torch.Generator, whole: Whole | None
+        self,
+        target: Target,
+        truth: Sample,
+        fused: Fused,
+        generator: torch.Generator,
+        whole: Whole | None,
+        counted: Counted = _as_it_is,
     ) -> tuple[Float[Tensor, ""], Tensor]:
         """Mean training loss over the rows in which anything was fused, and the residual that the decoder's
-        spread follows (`posediff.PoseDecoder.terms`)."""
+        spread follows (`posediff.PoseDecoder.terms`); `counted` as of `surprise`."""
         poses, weight = _wanted(target, truth), fused.there.to(truth.joints)
         terms = self.decoder(target).terms(
             poses, *self._asked(target, fused), generator=generator, weight=weight, whole=whole
         )
-        return terms.loss.sum() / weight.sum().clamp_min(1), terms.residual
+        return terms.loss.sum() / counted(weight.sum()).clamp_min(1), terms.residual
 
     def decoder(self, target: Target) -> PoseDecoder:
         """The decoder of 2D, of 3D or of the body's own frame."""
@@ -181,8 +199,10 @@ def _wanted(target: Target, truth: Sample) -> Float[Tensor, "B J d"]:
     return to_body_frame(truth.joints, POSE_SKELETON) if target == "body" else truth.joints
 
 
-def _mean_where(values: Float[Tensor, " B"], there: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
-    return torch.where(there, values, 0).sum() / there.sum().clamp_min(1)
+def _mean_where(
+    values: Float[Tensor, " B"], there: Bool[Tensor, " B"], counted: Counted
+) -> Float[Tensor, ""]:
+    return torch.where(there, values, 0).sum() / counted(there.sum()).clamp_min(1)
 
 
 def subset_names(modalities: tuple[str, ...]) -> tuple[str, ...]:
