@@ -37,7 +37,6 @@ from torch import nn
 
 DAMPED = {
     "unihpr": ("align_image={lr: 3e-5, warmup: 20}", "finetune={lr: 3e-5, warmup: 20}"),
-    "senses": ("senses={lr: 3e-5, warmup: 0}",),
     "unipose": ("student={lr: 3e-5, warmup: 0}",),
     "hands": ("train={lr: 3e-5, warmup: 0}",),
 }
@@ -55,7 +54,11 @@ UNIHPR = (
 )
 """Runs of rows that share a noise level fall across the processes' shares: 24 + 12 rows, 12 + 6 each."""
 
-SENSES = ("senses={steps: 10, batch: 8, poses: 8, pairs: 6}", "senses.space.invariant=16")
+SENSES = (
+    *("senses={steps: 10, batch: 8, poses: 8, pairs: 6}", "senses.space.invariant=16"),
+    *("senses.space.modalities=[2d, 3d]", "data.pictures=[rgb]"),
+)
+"""Networks of pictures and clouds, fresh and at once with all others, would be chaotic."""
 VVIPE = ("vae.steps=10", "mapping={steps: 10, batch: 16, views: 2, contrast: 0.5}", "augment.share=0.5")
 UNPRETRAINED = ("mapping={steps: 10, batch: 16, views: 2, pretrained: false}",)
 PRVIPE = ("model.method=prvipe", "matching={steps: 10, batch: 16, dim: 4, draws: 3}")
@@ -90,7 +93,7 @@ def senses(cache: Path, folder: Path, how: str = "damped") -> None:
     from unihpr.senses import SENSES as TASK
     from unihpr.senses import senses as stage
 
-    recipe = senses_tiny.tiny(cache, *SENSES, *damping("senses", how))
+    recipe = senses_tiny.tiny(cache, *SENSES, *LOOP)
     data = open_data(TASK, recipe)
     trainer = open_trainer(folder / "senses", recipe)
     torch.manual_seed(0)
