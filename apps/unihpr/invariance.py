@@ -6,12 +6,32 @@ from itertools import product
 import torch
 from contrastive import info_nce
 from jaxtyping import Bool
+from polypose.senses.invariance import alike
+from posedata.views.batch import Views
 from poseenc import Embedded
+from posetrain.loop import Trainer
 from torch import Tensor
+
+from unihpr.data import TrainingData
 
 CAMERAS = 2
 PAIRED = ("2d", "3d")
 """The senses that views without pictures have: pairs of views teach them the pose alone."""
+
+
+def draw_pairs(data: TrainingData, count: int, generator: torch.Generator, trainer: Trainer) -> Views:
+    """Training poses at random, as the recipe changes them, before two virtual cameras each: side by side, of
+    the whole batch what is this process's."""
+    noise = data.config.noise
+    views = data.virtual.draw(count, generator, noise=noise, augment=True, cameras=CAMERAS)
+    rows = torch.arange(len(views), device=data.device).view(-1, CAMERAS)
+    return views[trainer.share(rows).flatten()]
+
+
+def alike_in_batch(pairs: Views, trainer: Trainer) -> Bool[Tensor, "b B"]:
+    """Which of this process's poses are `alike` which of the whole batch's."""
+    assert pairs.joints is not None
+    return trainer.share(alike(trainer.whole.gather(pairs.joints[::CAMERAS])))
 
 
 def across_cameras(

@@ -10,7 +10,6 @@ from contrastive import Temperature, multimodal_info_nce
 from polypose.config import Settings
 from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
-from polypose.senses.invariance import alike
 from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from unihpr.baseline import ViewTask
 from unihpr.data import Data, TrainingData
-from unihpr.invariance import CAMERAS, PAIRED, across_cameras
+from unihpr.invariance import PAIRED, across_cameras, alike_in_batch, draw_pairs
 from unihpr.recipe import SENSES as ABOUT
 from unihpr.recipe import Recipe
 from unihpr.steps import Spreads, make_stage, many
@@ -57,11 +56,7 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
             kept = trainer.share(torch.arange(config.poses, device=data.device))
             drawn["pose"] = data.draw_poses(config.poses, generator, augment=True)[kept]
         if config.space.invariant:
-            pairs = data.virtual.draw(
-                config.pairs, generator, noise=data.config.noise, augment=True, cameras=CAMERAS
-            )
-            rows = torch.arange(len(pairs), device=data.device).view(-1, CAMERAS)
-            drawn["pair"] = pairs[trainer.share(rows).flatten()]
+            drawn["pair"] = draw_pairs(data, config.pairs, generator, trainer)
         return drawn
 
     def counted(rows: Tensor) -> Tensor:
@@ -114,11 +109,11 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         total = total + config.likelihood * values["likelihood"]
         total = total + config.decode * (values["3d"] + values["2d"])
         if config.space.invariant:
-            joints = views["pair"].joints
-            assert joints is not None
-            near = trainer.share(alike(trainer.whole.gather(joints[::CAMERAS])))
-            pairs = found.at(slice(-len(joints), None))
-            values["invariance"] = across_cameras(pairs, near, tau, gather=gather)
+            pairs = views["pair"]
+            near = alike_in_batch(pairs, trainer)
+            values["invariance"] = across_cameras(
+                found.at(slice(-len(pairs), None)), near, tau, gather=gather
+            )
             total = total + config.invariance * values["invariance"] + config.decode * values["body"]
         return {"loss": total, **values, "temperature": tau.detach()}
 
