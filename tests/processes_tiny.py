@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import hands_tiny
+import senses_tiny
 import torch
 import unihpr_tiny
 import unipose_tiny
@@ -53,6 +54,11 @@ UNIHPR = (
 )
 """Runs of rows that share a noise level fall across the processes' shares: 24 + 12 rows, 12 + 6 each."""
 
+SENSES = (
+    *("senses={steps: 10, batch: 8, poses: 8, pairs: 6}", "senses.space.invariant=16"),
+    *("senses.space.modalities=[2d, 3d]", "data.pictures=[rgb]"),
+)
+"""Networks of pictures and clouds, fresh and at once with all others, would be chaotic."""
 VVIPE = ("vae.steps=10", "mapping={steps: 10, batch: 16, views: 2, contrast: 0.5}", "augment.share=0.5")
 UNPRETRAINED = ("mapping={steps: 10, batch: 16, views: 2, pretrained: false}",)
 PRVIPE = ("model.method=prvipe", "matching={steps: 10, batch: 16, dim: 4, draws: 3}")
@@ -81,6 +87,18 @@ def unihpr(cache: Path, folder: Path, how: str = "damped") -> None:
     fresh.fit_scale(data.scale())
     few = replace(recipe.evaluation, batch=16)
     measure(folder, "unihpr", data.fingerprint, lambda: evaluate(fresh, data, few))
+
+
+def senses(cache: Path, folder: Path, how: str = "damped") -> None:
+    from unihpr.senses import SENSES as TASK
+    from unihpr.senses import senses as stage
+
+    recipe = senses_tiny.tiny(cache, *SENSES, *LOOP)
+    data = open_data(TASK, recipe)
+    trainer = open_trainer(folder / "senses", recipe)
+    torch.manual_seed(0)
+    fit(trainer, stage(TASK.build(recipe, data, ()), data, recipe, trainer), how)
+    trainer.close()
 
 
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:
@@ -198,6 +216,7 @@ def fit(trainer: Trainer, stage: Stage, how: str) -> None:
 
 APPS: dict[str, Callable[..., None]] = {
     "unihpr": unihpr,
+    "senses": senses,
     "baseline": baseline,
     "vvipe": vvipe,
     "unipose": unipose,

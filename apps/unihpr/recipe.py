@@ -109,6 +109,8 @@ class SensesConfig:
         left_out: weight of the alignment of what is kept of a view, fused, with what is left out of it.
         decode: weight of the decoders' losses, of both halves.
         likelihood: weight of the concentrations' likelihood.
+        pairs: with `space.invariant`, further poses without images, each before two virtual cameras.
+        invariance: weight of finding the one view by the other among them, by the pose's part alone.
     """
 
     space: SpaceConfig = field(default_factory=SpaceConfig)
@@ -125,6 +127,14 @@ class SensesConfig:
     left_out: NonNegative = 0.5
     decode: NonNegative = 2.0
     likelihood: NonNegative = 0.5
+    pairs: Count = 48
+    invariance: NonNegative = 0.5
+
+    def __post_init__(self) -> None:
+        if self.space.invariant and not self.pairs:
+            raise ValueError(
+                "senses.pairs: 0, but space.invariant is taught by pairs of views; set it above 0"
+            )
 
 
 @dataclass(frozen=True)

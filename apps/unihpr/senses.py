@@ -9,7 +9,8 @@ import torch
 from contrastive import Temperature, multimodal_info_nce
 from polypose.config import Settings
 from polypose.samples import Sample
-from polypose.senses.measuring import HeldOut, errors, evaluate, lines
+from polypose.senses.held_out import HeldOut
+from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses
 from posedata.splits import Part
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from unihpr.baseline import ViewTask
 from unihpr.data import Data, TrainingData
+from unihpr.invariance import PAIRED, across_cameras, alike_in_batch, draw_pairs
 from unihpr.recipe import SENSES as ABOUT
 from unihpr.recipe import Recipe
 from unihpr.steps import Spreads, make_stage, many
@@ -37,7 +39,8 @@ STAGE = "senses"
 def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
     """Every sense with every other; what is kept of a view with what is left out; both decoded.
 
-    A batch is views with pictures and further ones without, in which all but 2D and 3D are missing.
+    A batch is views with pictures and further ones without, in which all but 2D and 3D are missing. Where the
+    space has a part of the pose alone (`space.invariant`), also poses before two cameras each.
     """
     config = recipe.senses
     model.train()
@@ -52,7 +55,13 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         if config.poses:
             kept = trainer.share(torch.arange(config.poses, device=data.device))
             drawn["pose"] = data.views.draw(config.poses, generator, noise=noise, augment=True)[kept]
+        if config.space.invariant:
+            drawn["pair"] = draw_pairs(data, config.pairs, generator, trainer)
         return drawn
+
+    def counted(rows: Tensor) -> Tensor:
+        """A count of rows as its mean over processes, so that means are those of the whole batch."""
+        return trainer.whole.total(rows) / trainer.whole.processes
 
     def loss(views: dict[str, Views], generator: torch.Generator) -> dict[str, Tensor]:
         parts = tuple(map(len, views.values()))
@@ -63,10 +72,14 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
             kept = drop(found.present, generator)
         left = {name: there & ~kept[name] for name, there in found.present.items()}
         halves = {"kept": model.fuse(found, kept), "left": model.fuse(found, left)}
+        aligned, sides = found, halves
+        if config.space.invariant:  # P of these is taught by pairs alone; that of others is drawn to it
+            aligned = found.pose_held(PAIRED)
+            sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         tau = temperature()
         values = {
             "contrast": multimodal_info_nce(
-                found.directions(),
+                aligned.directions(),
                 found.present,
                 tau,
                 config.terms,
@@ -74,18 +87,19 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
                 gather=gather,
             ),
             "left_out": multimodal_info_nce(
-                {name: half.belief.mean for name, half in halves.items()},
-                {name: half.there for name, half in halves.items()},
+                {name: side.belief.mean for name, side in sides.items()},
+                {name: side.there for name, side in sides.items()},
                 tau,
                 {"pairwise": 1.0},
                 gather=gather,
             ),
-            "likelihood": model.surprise(found, kept),
+            "likelihood": model.surprise(found, kept, counted),
         }
         truth = Sample.cat([Sample.of(replace(some, image=None)) for some in views.values()])
-        for target in ("3d", "2d"):
+        for target in model.targets:
+            whole = None if rows is None else Whole(*rows)
             terms = [
-                model.decoder_terms(target, truth, half, generator, None if rows is None else Whole(*rows))
+                model.decoder_terms(target, truth, half, generator, whole, counted)
                 for half in halves.values()
             ]
             for _, residual in terms:
@@ -94,6 +108,13 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         total = values["contrast"] + config.left_out * values["left_out"]
         total = total + config.likelihood * values["likelihood"]
         total = total + config.decode * (values["3d"] + values["2d"])
+        if config.space.invariant:
+            pairs = views["pair"]
+            near = alike_in_batch(pairs, trainer)
+            values["invariance"] = across_cameras(
+                found.at(slice(-len(pairs), None)), near, tau, gather=gather
+            )
+            total = total + config.invariance * values["invariance"] + config.decode * values["body"]
         return {"loss": total, **values, "temperature": tau.detach()}
 
     modules = {"model": model, "temperature": temperature}

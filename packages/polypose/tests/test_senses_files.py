@@ -194,3 +194,47 @@ def test_keypoints_and_pose_share_the_keypoints_camera() -> None:
     torch.testing.assert_close(views.box, true.box)
     torch.testing.assert_close(views.keypoints[MIXED], true.keypoints["true"], atol=1e-3, rtol=0)
     torch.testing.assert_close(POSES.take(views)["pose"], POSES.take(true)["pose"])
+
+
+@pytest.fixture(scope="module")
+def in_two_parts(folder: Path) -> Path:
+    """The file of a model with a part of the pose alone."""
+    torch.manual_seed(0)
+    network = Senses(SMALL, SpaceConfig(("2d", "3d"), invariant=16))
+    return SensesModel(network, Settings()).save(folder / "invariant.safetensors")
+
+
+def test_the_pose_alone_is_embedded_and_found(in_two_parts: Path, folder: Path, tmp_path: Path) -> None:
+    model, given = polypose.load(in_two_parts), {"pose": np.load(folder / "pose.npy")}
+    whole, alone = model.understand(**given), model.understand(**given, view="invariant")
+    assert whole.vectors.shape == (ROWS, 32)
+    part = torch.nn.functional.normalize(whole.vectors[:, :16], dim=1)
+    torch.testing.assert_close(alone.vectors, part)
+    torch.testing.assert_close(alone.by["3d"], part)
+    torch.testing.assert_close(alone.concentration, whole.concentration / 2)
+    torch.testing.assert_close(model.embed(**given, view="invariant"), part)
+    torch.testing.assert_close(alone.joints, whole.joints)
+    assert alone.body is not None
+    body = model.network.decoder("body").mean(4 * part, 0)
+    torch.testing.assert_close(alone.body, body - body[:, :1])
+    asked = ("-m", in_two_parts, "--pose", folder / "pose.npy", "--view", "invariant")
+    command("embed", tmp_path / "gallery.npz", *asked)
+    np.testing.assert_allclose(read(tmp_path / "gallery.npz")["fused"], part.numpy(), atol=1e-5)
+    command("retrieve", tmp_path / "gallery.npz", tmp_path / "hits.npz", *asked, "--k", 1)
+    hits = read(tmp_path / "hits.npz")
+    assert hits["row"][:, 0].tolist() == list(range(ROWS))
+    np.testing.assert_allclose(hits["cosine"], 1, atol=1e-5)
+
+
+def test_views_are_not_mixed_up(in_two_parts: Path, folder: Path, tmp_path: Path) -> None:
+    pose = ("--pose", folder / "pose.npy")
+    whole = tmp_path / "camera.npz"
+    command("embed", whole, "-m", in_two_parts, *pose)
+    out = tmp_path / "hits.npz"
+    asked = ("-m", in_two_parts, *pose, "--view", "invariant")
+    told = " ".join(command("retrieve", whole, out, *asked, code=2).split())
+    assert "fused has 32 numbers a row, embeddings of --view invariant by this model 16" in told
+    plain = ("-m", folder / "model.safetensors", *pose, "--view", "invariant")
+    told = " ".join(command("embed", out, *plain, code=2).split())
+    assert "no view-invariant part; train one with senses.space.invariant above 0" in told
+    assert not out.exists()

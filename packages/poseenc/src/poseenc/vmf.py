@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from .parts import share, split
+
 LEAST_WIDTH = 16
 """The fewest dimensions for which log C_D is right to a millionth (`log_normaliser`)."""
 
@@ -38,11 +40,15 @@ class VonMisesFisher(NamedTuple):
         return mean_cosine(self.concentration, self.mean.shape[-1])
 
 
-def fuse(parts: Sequence[VonMisesFisher]) -> VonMisesFisher:
+def fuse(parts: Sequence[VonMisesFisher], invariant: int = 0) -> VonMisesFisher:
     """The product of the densities, again of this kind: direction and length of the sum of k m.
 
     What says nothing (k = 0) drops out, agreement adds up, contradiction cancels; one alone is itself. A row
     in which nothing is left has direction zero and concentration 0.
+
+    Args:
+        invariant: of directions that are [P | V] (`poseenc.parts`): each of the two has its own direction,
+            and the concentration is the sum's component along both.
 
     Raises:
         ValueError: there are no parts.
@@ -50,12 +56,17 @@ def fuse(parts: Sequence[VonMisesFisher]) -> VonMisesFisher:
     if not parts:
         raise ValueError("parts: none; pass one distribution or more")
     total = torch.stack([part.concentration[:, None] * part.mean for part in parts]).sum(0)
-    square = total.square().sum(-1)
-    left = ~(square <= torch.finfo(square.dtype).tiny)  # NaN is not nothing: it stays
-    length = torch.where(left, square, 1).sqrt()
-    return VonMisesFisher(
-        torch.where(left[:, None], total, 0) / length[:, None], torch.where(left, length, 0)
-    )
+    pieces = split(total, invariant)
+    squares = torch.stack([piece.square().sum(-1) for piece in pieces])
+    left = ~(squares <= torch.finfo(squares.dtype).tiny).any(0)  # NaN is not nothing: it stays
+    lengths = torch.where(left, squares, 1).sqrt()
+    shares = [share(piece, total) for piece in pieces]
+    mean = [
+        torch.where(left[:, None], piece, 0) / length[:, None] * long
+        for piece, length, long in zip(pieces, lengths, shares, strict=True)
+    ]
+    along = torch.stack([long * length for long, length in zip(shares, lengths, strict=True)]).sum(0)
+    return VonMisesFisher(torch.cat(mean, dim=-1), torch.where(left, along, 0))
 
 
 def log_normaliser(concentration: Float[Tensor, "*batch"], width: int) -> Float[Tensor, "*batch"]:

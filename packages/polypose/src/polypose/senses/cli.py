@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from posedata.terminal import print_line
@@ -25,6 +25,10 @@ READ = {
 """What is read of each sense."""
 
 OutArgument = Annotated[Path, typer.Argument(help="an .npz to write")]
+ViewOption = Annotated[
+    Literal["invariant", "camera"],
+    typer.Option("--view", help="invariant: the pose alone, whoever saw it; camera: as a camera sees it"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class People:
         tuple[float, float, float, float] | None, typer.Option(help="fx fy cx cy of the pictures, pixels")
     ] = None
 
-    def understood(self, out: Path) -> Understood:
+    def understood(self, out: Path, view: Literal["invariant", "camera"] = "camera") -> Understood:
         """What their files say, once it is known that it can be written; which senses were used is said.
 
         Raises:
@@ -67,20 +71,19 @@ class People:
                 handed[name], skeleton = people.values, people.skeleton
             else:
                 handed[name] = _array(path, name)
-        found = model.understand(
-            **handed, skeleton=skeleton, size=self.size, intrinsics=self.intrinsics, say=print_line
-        )
+        camera = {"size": self.size, "intrinsics": self.intrinsics}
+        found = model.understand(**handed, **camera, skeleton=skeleton, view=view, say=print_line)
         print_line(str(found))
         return found
 
 
 @app.command()
 @taking(People)
-def embed(people: People, out: OutArgument) -> None:
+def embed(people: People, out: OutArgument, view: ViewOption = "camera") -> None:
     """Unit embeddings (N, D): `fused` of all that is given, with `concentration`, and each sense's own."""
     from posedata.arrays import write_embeddings
 
-    found = people.understood(out)
+    found = people.understood(out, view)
     by = {"fused": found.vectors, **found.by, "concentration": found.concentration}
     arrays = {name: x.numpy() for name, x in by.items()}
     write_embeddings(out, arrays, (found.concentration > 0).numpy())
@@ -110,6 +113,7 @@ def retrieve(
     out: OutArgument,
     target: Annotated[str, typer.Option("--to", help="of the gallery: fused, or a sense by name")] = "fused",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many of each")] = 10,
+    view: ViewOption = "camera",
 ) -> None:
     """The nearest of a gallery for what is given, fused: `row` and `cosine` (N, K), best first."""
     import torch
@@ -119,7 +123,12 @@ def retrieve(
     from polypose.searching import retrieve as search
 
     kept, rule = embedded_in(gallery, target)
-    found = people.understood(out)
+    found = people.understood(out, view)
+    if kept.shape[1] != found.vectors.shape[1]:
+        raise ValueError(
+            f"{gallery}: {target} has {kept.shape[1]} numbers a row, embeddings of --view {view} by this"
+            f" model {found.vectors.shape[1]}; embed the gallery by the same model and --view"
+        )
     near = search(found.vectors, torch.tensor(kept), k, rule)
     told = {"row": near.row.numpy(), rule.name: rule.told(near.similarity).numpy()}
     write_embeddings(out, told, told["row"][:, 0] >= 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from posedata.ranges import Positive, Rate
+from posedata.ranges import Count, Positive, Rate
 
 SENSES = ("image", "2d", "3d", "depth", "cloud")
 
@@ -17,8 +17,11 @@ class SpaceConfig:
         modalities: registered names (`poseenc.modality`; `cloud` needs pointcloud-weak).
         most: bound of the concentrations over the width.
         cloud_width: of the cloud encoder's first level.
+        invariant: the first so many numbers of an embedding depend on the pose alone, the others on the view
+            too (`poseenc.parts`); 0 for none such.
     """
 
     modalities: tuple[str, ...] = SENSES
     most: Rate = 20.0
     cloud_width: Positive = 32
+    invariant: Count = 0

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from posedata.geometry.align import root_relative
-from posedata.scoring.metrics import mpjpe_mm, nearest, pa_mpjpe_mm, top_k
-from posedata.scoring.people import interval_by_person
-from posedata.views.batch import TRUE, Views
+from posedata.scoring.metrics import mpjpe_mm, nearest, top_k
+from posedata.views.batch import TRUE
 from poseenc import Embedded, VonMisesFisher
 from torch import Tensor
 
 from polypose.measuring import inside
-from polypose.samples import Sample
 from polypose.senses.faults import FAULTS, faulty
+from polypose.senses.held_out import HeldOut, Row, by_detector, embedded, error_of, one_sense
+from polypose.senses.invariance import hits, leakage
 from polypose.senses.network import TRUTH, Fused, Senses, estimating, shown
 
-Row = dict[str, Any]
 Weighing = Callable[[Embedded], Embedded]
 RANKS = (1, 10)
 BINS, DRAWN = 10, 100
 """Of calibration; and of how many views at most, evenly spaced, hypotheses are drawn."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Views to measure on.
-
-    Attributes:
-        views: with all that the senses take.
-        people: (N,) whose they are.
-        detector: whose keypoints stand for a detector's; retrieval goes by the exact ones.
-    """
-
-    views: Views
-    people: Int[Tensor, " N"]
-    detector: str
-
-    @property
-    def joints(self) -> Float[Tensor, "N J 3"]:
-        """The true poses in the person-centred camera, metres about the pelvis."""
-        return Sample.of(replace(self.views, image=None)).joints
 
 
 @torch.no_grad()
@@ -65,7 +42,11 @@ def evaluate(network: Senses, test: HeldOut, batch: int, **drawing: Any) -> dict
         "corrupted": corrupted(network, seen, test, batch),
         "calibration": calibration(network, seen),
         "gap": gaps(exact),
+        "hits": hits(network, exact, test, batch),
     }
+    if network.space.invariant:
+        tables["retrieval_invariant"] = retrieval(exact.of_pose(), test, body=True)
+        tables["leakage"] = leakage(network, exact, test, batch)
     return {"tables": tables, "views": len(test.people), "people": len(test.people.unique())}
 
 
@@ -78,45 +59,23 @@ def errors(network: Senses, test: HeldOut, batch: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def embedded(network: Senses, views: Views, batch: int) -> Embedded:
-    """Every sense of many views, in batches."""
-    rows = torch.arange(len(views), device=views.box.device).split(batch)
-    return Embedded.cat([network(views[some]) for some in rows])
+def retrieval(found: Embedded, test: HeldOut, *, body: bool = False) -> list[Row]:
+    """For every ordered pair of senses: the nearest of all views that have both, the query's own included.
 
-
-def by_detector(network: Senses, exact: Embedded, test: HeldOut, batch: int) -> Embedded:
-    """The same with a detector's keypoints."""
-    if "2d" not in network.modalities:
-        return exact
-    found = one_sense(network, shown(test.views, test.detector), "2d", batch)
-    present = exact.present["2d"] & (found.concentration > 0)
-    return Embedded(exact.beliefs | {"2d": found}, exact.present | {"2d": present})
-
-
-@torch.no_grad()
-def one_sense(network: Senses, views: Views, name: str, batch: int) -> VonMisesFisher:
-    """One sense of many views, in batches."""
-    space, parts = network.space, []
-    for rows in torch.arange(len(views), device=views.box.device).split(batch):
-        some = views[rows]
-        parts.append(space.embed(name, some, space.modalities[name].present(some)))
-    return VonMisesFisher(*map(torch.cat, zip(*parts, strict=True)))
-
-
-@torch.no_grad()
-def retrieval(found: Embedded, test: HeldOut) -> list[Row]:
-    """For every ordered pair of senses: the nearest of all views that have both, the query's own included."""
-    rows = []
+    Args:
+        body: poses are compared in the body's own frame, as where views do not count.
+    """
+    poses, rows = test.body if body else test.joints, []
     for source, target in permutations(found.beliefs, 2):
         there = found.present[source] & found.present[target]
         query, gallery = (found.beliefs[name].mean[there] for name in (source, target))
         if not len(query):
             continue
-        joints, own = test.joints[there], torch.arange(len(query), device=query.device)
+        joints, own = poses[there], torch.arange(len(query), device=query.device)
         hits = nearest(query, gallery, k=min(max(RANKS), len(gallery)))
         row: Row = {"from": source, "to": target, "gallery": len(gallery)}
         row |= {f"top{k}": float(top_k(hits, own, k).float().mean()) for k in RANKS if k <= len(gallery)}
-        rows.append(row | _error(joints[hits[:, 0]], joints, test.people[there.cpu()]))
+        rows.append(row | error_of(joints[hits[:, 0]], joints, test.people[there.cpu()]))
     return rows
 
 
@@ -136,7 +95,10 @@ def estimate(
     there, parts = subset(found, senses)
     fused, truth = network.fuse(parts.agreeing()), test.joints[there]
     row: Row = {"senses": "+".join(senses), "views": len(truth)}
-    row |= _error(network.decode("3d", fused), truth, test.people[there.cpu()], aligned=True)
+    row |= error_of(network.decode("3d", fused), truth, test.people[there.cpu()], aligned=True)
+    if network.space.invariant:
+        in_body = mpjpe_mm(root_relative(network.decode("body", fused)), test.body[there])
+        row["body_mpjpe_mm"] = float(in_body.mean())
     cosine = (fused.belief.mean * parts.beliefs[TRUTH].mean).sum(-1)
     row |= {"cosine": float(cosine.mean()), "said_cosine": float(fused.belief.mean_cosine().mean())}
     if drawing:
@@ -151,10 +113,9 @@ def estimate(
 def subset(found: Embedded, senses: Sequence[str]) -> tuple[Tensor, Embedded]:
     """The rows that have all of some senses; those rows, in which the others are missing."""
     there = torch.stack([found.present[name] for name in senses]).all(0)
-    beliefs = {name: VonMisesFisher(*(x[there] for x in b)) for name, b in found.beliefs.items()}
-    count = int(there.sum())
-    present = {name: torch.full((count,), name in senses, device=there.device) for name in found.present}
-    return there, Embedded(beliefs, present)
+    some = found.at(there)
+    present = {name: torch.full_like(on, name in senses) for name, on in some.present.items()}
+    return there, some._replace(present=present)
 
 
 @torch.no_grad()
@@ -176,7 +137,7 @@ def corrupted(network: Senses, found: Embedded, test: HeldOut, batch: int) -> li
             views = faulty(shown(test.views, test.detector), name, torch.Generator().manual_seed(0))
             other = one_sense(network, views, name, batch)
         present = found.present | {name: found.present[name] & (other.concentration > 0)}
-        bad = Embedded(found.beliefs | {name: other}, present)
+        bad = found._replace(beliefs=found.beliefs | {name: other}, present=present)
         rest = [sense for sense in senses if sense != name]
         rows.append(
             {
@@ -201,7 +162,7 @@ def evenly(found: Embedded) -> Embedded:
         name: belief._replace(concentration=found.present[name].to(belief.concentration))
         for name, belief in found.beliefs.items()
     }
-    return Embedded(beliefs, found.present)
+    return found._replace(beliefs=beliefs)
 
 
 @torch.no_grad()
@@ -234,25 +195,33 @@ def gaps(found: Embedded) -> list[Row]:
 
 def lines(tables: Mapping[str, list[Row]]) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
     """Tables for the screen: title, header, rows."""
-    keys = {
-        "retrieval": ("from", "to", "gallery", "top1", "top10", "mpjpe_mm"),
-        "estimate": ("senses", "mpjpe_mm", "low_mm", "high_mm", "pa_mpjpe_mm", "inside_90"),
-        "corrupted": ("sense", "how", "mpjpe_mm", "trusting_mm", "even_mm", "without_mm", "sound_mm"),
+    retrieved = ("from", "to", "gallery", "top1", "top10", "mpjpe_mm")
+    shown = {
+        "retrieval": ("retrieval between senses", retrieved),
+        "retrieval_invariant": ("retrieval between senses by the pose alone", retrieved),
+        "hits": (
+            "hits between cameras, percent",
+            ("view", "from", "to", "cameras", "gallery", "hit1", "low", "high"),
+        ),
+        "leakage": (
+            "the camera's azimuth in the embedding",
+            ("part", "sense", "views", "azimuth_r2", "azimuth_deg"),
+        ),
+        "estimate": (
+            "3D from senses",
+            ("senses", "mpjpe_mm", "low_mm", "high_mm", "pa_mpjpe_mm", "inside_90"),
+        ),
+        "corrupted": (
+            "3D with one sense at fault",
+            ("sense", "how", "mpjpe_mm", "trusting_mm", "even_mm", "without_mm", "sound_mm"),
+        ),
     }
-    titles = ("retrieval between senses", "3D from senses", "3D with one sense at fault")
-    for title, (name, header) in zip(titles, keys.items(), strict=True):
-        yield title, header, [tuple(_told(row.get(key, "")) for key in header) for row in tables[name]]
+    for name, (title, header) in shown.items():
+        if name in tables:
+            rows = [tuple(_told(key, row.get(key, "")) for key in header) for row in tables[name]]
+            yield title, header, rows
 
 
-def _told(value: Any) -> Any:
-    return f"{value:.0%}" if isinstance(value, float) and value <= 1 else value
-
-
-def _error(predicted: Tensor, truth: Tensor, people: Tensor, aligned: bool = False) -> Row:
-    """MPJPE with its 95 % interval by person, about the pelvis, mm."""
-    each = mpjpe_mm(root_relative(predicted), truth)
-    low, high = interval_by_person(each.cpu(), people)
-    row: Row = {"mpjpe_mm": float(each.mean()), "low_mm": low, "high_mm": high}
-    if aligned:
-        row["pa_mpjpe_mm"] = float(pa_mpjpe_mm(root_relative(predicted), truth).mean())
-    return row
+def _told(key: str, value: Any) -> Any:
+    share = key.startswith(("top", "inside", "azimuth_r2")) and isinstance(value, float)
+    return f"{value:.0%}" if share else value

@@ -9,6 +9,8 @@ import torch
 from posedata.geometry.aim import aim
 from posedata.views.batch import Views
 from poseenc import Embedded
+from poseenc.parts import View
+from poseenc.space import of_pose
 from torch import Tensor
 
 from polypose.comparing import COSINE
@@ -26,12 +28,16 @@ class Understood:
     """What some senses of N people say.
 
     Attributes:
-        vectors: (N, D) unit directions of all that was there, fused; NaN where nothing was.
+        vectors: (N, D) unit directions of all that was there, fused; NaN where nothing was. With the view
+            "invariant" their part that depends on the pose alone, (N, d), and so `by`.
         concentration: (N,) how sure that is (von Mises-Fisher); 0 where nothing was there.
         by: (N, D) by sense; NaN where it was missing.
         used: how many rows each sense was there in.
         joints: (N, 17, 3) metres about the pelvis, in the camera's frame; NaN where nothing was.
         sd: (N, 17) their standard deviation, metres.
+        body: (N, 17, 3) metres about the pelvis, in the body's own frame
+            (`posedata.geometry.canonical.body_rotation`), by the part that depends on the pose alone; None of
+            a model without one.
     """
 
     vectors: Tensor
@@ -40,6 +46,7 @@ class Understood:
     used: dict[str, int]
     joints: Tensor
     sd: Tensor
+    body: Tensor | None = None
 
     def __str__(self) -> str:
         rows = len(self.vectors)
@@ -60,44 +67,55 @@ class SensesModel(Held[Senses]):
     def modalities(self) -> tuple[str, ...]:
         return self.network.modalities
 
-    def understand(self, *, say: Say = warn, **handed: Any) -> Understood:
+    def embed(self, *, say: Say = warn, view: View = "camera", **handed: Any) -> Tensor:
+        """Unit embeddings (N, D) of people of whom any senses are given, fused: `understand`'s vectors."""
+        return self.understand(say=say, view=view, **handed).vectors
+
+    def understand(self, *, say: Say = warn, view: View = "camera", **handed: Any) -> Understood:
         """Embed, fuse and lift people of whom any senses are given (`polypose.senses.handed.take_views`).
 
         Args:
+            view: "invariant" for embeddings of the pose alone, whoever saw it.
             handed: `image` (N, H, W, 3); `keypoints` (N, J, 2 or 3) pixels; `pose` (N, 17, 3) and `cloud`
                 (N, P, 3), metres in the camera's frame; `depth` (N, H, W), metres or uint16 millimetres;
                 `intrinsics`, `size` and `skeleton` as of `polypose.Model.lift`.
 
         Raises:
-            ValueError: nothing is given, this model lacks such a sense, or what is given is not what it is
-                called.
+            ValueError: nothing is given, this model lacks such a sense or a view-invariant part, or what is
+                given is not what it is called.
         """
         called = {"image": "image", "keypoints": "2d", "pose": "3d", "depth": "depth", "cloud": "cloud"}
         for name, sense in called.items():
             if handed.get(name) is not None and sense not in self.modalities:
                 raise ValueError(f"{name}: this model has {', '.join(self.modalities)}; leave it out")
-        return self.of(take_views(**handed, image_size=self.settings.image_size, say=say))
+        return self.of(take_views(**handed, image_size=self.settings.image_size, say=say), view)
 
     @torch.no_grad()
-    def of(self, views: Views) -> Understood:
+    def of(self, views: Views, view: View = "camera") -> Understood:
         """The same of views, whose keypoints are "mixed"."""
         rows = torch.arange(len(views)).split(self.settings.batch)
         found = Embedded.cat([self.network(views[some].to(self.device)) for some in rows])
         fused = self.network.fuse(found.agreeing())
         turn = (aim(views.camera, views.box).rotation @ views.camera.rotation.mT).to(self.device)
         joints = self.network.decode("3d", fused) @ turn
+        invariant = self.network.space.invariant
+        body = self.network.decode("body", fused) if invariant else None
+        compared, belief = found, fused.belief
+        if view == "invariant":
+            compared, belief = found.of_pose(), of_pose(belief, invariant)
         by = {
-            name: torch.where(there[:, None], found.beliefs[name].mean, torch.nan).cpu()
+            name: torch.where(there[:, None], compared.beliefs[name].mean, torch.nan).cpu()
             for name, there in found.present.items()
             if bool(there.any())
         }
         return Understood(
-            torch.where(fused.there[:, None], fused.belief.mean, torch.nan).cpu(),
-            fused.belief.concentration.cpu(),
+            torch.where(fused.there[:, None], belief.mean, torch.nan).cpu(),
+            belief.concentration.cpu(),
             by,
             {name: int(found.present[name].sum()) for name in by},
             (joints - joints[:, :1]).cpu(),
             self._deviation(fused).cpu(),
+            None if body is None else (body - body[:, :1]).cpu(),
         )
 
     def about(self) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from posedata.geometry.canonical import to_body_frame
 from posedata.views.batch import MIXED, Views
 from posediff import PoseDecoder, Whole
 from poseenc import Embedded, MLPPoseEncoder, Modality, Space, VonMisesFisher, get_modality, image_encoder
 from poseenc.modality import keypoints
+from poseenc.parts import pose_held, pose_part
 from torch import Tensor, nn
 
 from polypose.config import ModelConfig
@@ -23,7 +25,15 @@ from polypose.senses.config import SpaceConfig
 TRUTH = "3d"
 """The sense that says all of a pose: an estimate from it is a reconstruction."""
 
-Target = Literal["2d", "3d"]
+Target = Literal["2d", "3d", "body"]
+"""What is decoded: 2D and 3D as the camera sees them; 3D in the body's own frame, of P alone."""
+
+
+Counted = Callable[[Tensor], Tensor]
+
+
+def _as_it_is(count: Tensor) -> Tensor:
+    return count
 
 
 class Fused(NamedTuple):
@@ -46,6 +56,9 @@ class Senses(nn.Module):
     A decoder has a token for every subset (`subset_names`), so that a mean pose and the spread about it are
     those of what was seen. Keypoints are the views' "mixed" ones (`shown` names others so).
 
+    Where `space.invariant` is above 0, embeddings are [P | V] (`poseenc.parts`), and a further decoder gives
+    the pose in the body's own frame (`posedata.geometry.canonical.to_body_frame`) from P alone.
+
     Independent experts' concentrations add up; senses of one view err alike. `discount`, by how many are
     fused, is what the fused concentration is multiplied by to be right.
 
@@ -64,15 +77,22 @@ class Senses(nn.Module):
             raise ValueError("model: senses are decoded by diffusion about a mean; set model.regression=true")
         self.config, self.space_config = config, space
         made = [_modality(name, config, space) for name in space.modalities]
-        self.space = Space(made, config.dim, most=space.most)
+        self.space = Space(made, config.dim, most=space.most, invariant=space.invariant)
         names = subset_names(space.modalities)
         joints = len(POSE_SKELETON)
         self.decoders = nn.ModuleDict({f"{d}d": make_decoder(config, joints, d, names) for d in (2, 3)})
+        if space.invariant:
+            self.decoders["body"] = make_decoder(replace(config, dim=space.invariant), joints, 3, ("pose",))
         self.discount = nn.Parameter(torch.zeros(len(space.modalities)))
 
     @property
     def modalities(self) -> tuple[str, ...]:
         return self.space_config.modalities
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What it decodes."""
+        return ("3d", "2d", "body") if self.space.invariant else ("3d", "2d")
 
     def forward(self, views: Views, generator: torch.Generator | None = None) -> Embedded:
         """Every sense of views (`poseenc.Space`)."""
@@ -90,11 +110,16 @@ class Senses(nn.Module):
         there = concentration > 0
         return Fused(VonMisesFisher(mean, concentration * discount), subset.clamp_min(0), there)
 
-    def surprise(self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]]) -> Float[Tensor, ""]:
+    def surprise(
+        self, found: Embedded, kept: Mapping[str, Bool[Tensor, " B"]], counted: Counted = _as_it_is
+    ) -> Float[Tensor, ""]:
         """What concentrations are taught by: nats a dimension, of where the pose truly is in the space.
 
         The vMF likelihood of the 3D's direction by each other sense, of the others' by the 3D; and by what is
         kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions.
+
+        Args:
+            counted: a count of rows to its mean over the processes that share the batch.
         """
         others = {name: there & (name != TRUTH) for name, there in found.present.items()}
         pose, rest = found.beliefs[TRUTH].mean.detach(), found.fused(others)
@@ -104,16 +129,20 @@ class Senses(nn.Module):
         for name, belief in still.items():
             target, known = (rest.mean.detach(), rest.concentration > 0) if name == TRUTH else (pose, True)
             there = found.present[name] & found.present[TRUTH] & known
-            values.append(_mean_where(belief.nll(target), there))
+            values.append(_mean_where(belief.nll(target), there, counted))
         fixed = {name: VonMisesFisher(*(x.detach() for x in belief)) for name, belief in still.items()}
-        fused = self.fuse(Embedded(fixed, found.present), seen)
-        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH]))
+        fused = self.fuse(found._replace(beliefs=fixed), seen)
+        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH], counted))
         return torch.stack(values).mean() / self.config.dim
 
     def decode(self, target: Target, fused: Fused) -> Float[Tensor, "B J d"]:
         """The mean pose, in one evaluation: of 3D in metres, of 2D in units of half the box, both in the
-        person-centred camera; NaN where nothing was there."""
-        found = self.decoder(target).mean(condition(fused.belief.mean), fused.subset)
+        person-centred camera, or in the body's frame; NaN where nothing was there.
+
+        Raises:
+            KeyError: "body" of a space without P.
+        """
+        found = self.decoder(target).mean(*self._asked(target, fused))
         return torch.where(fused.there[:, None, None], found, torch.nan)
 
     @torch.no_grad()
@@ -123,27 +152,39 @@ class Senses(nn.Module):
         return decoder.sample(condition(fused.belief.mean), fused.subset, generator=generator, **how)
 
     def decoder_terms(
-        self, target: Target, truth: Sample, fused: Fused, generator: torch.Generator, whole: Whole | None
+        self,
+        target: Target,
+        truth: Sample,
+        fused: Fused,
+        generator: torch.Generator,
+        whole: Whole | None,
+        counted: Counted = _as_it_is,
     ) -> tuple[Float[Tensor, ""], Tensor]:
         """Mean training loss over the rows in which anything was fused, and the residual that the decoder's
-        spread follows (`posediff.PoseDecoder.terms`)."""
-        poses = truth.joints if target == "3d" else truth.keypoints
-        weight = fused.there.to(poses)
+        spread follows (`posediff.PoseDecoder.terms`); `counted` as of `surprise`."""
+        poses, weight = _wanted(target, truth), fused.there.to(truth.joints)
         terms = self.decoder(target).terms(
-            poses, condition(fused.belief.mean), fused.subset, generator=generator, weight=weight, whole=whole
+            poses, *self._asked(target, fused), generator=generator, weight=weight, whole=whole
         )
-        return terms.loss.sum() / weight.sum().clamp_min(1), terms.residual
+        return terms.loss.sum() / counted(weight.sum()).clamp_min(1), terms.residual
 
     def decoder(self, target: Target) -> PoseDecoder:
-        """The decoder of 2D or 3D."""
+        """The decoder of 2D, of 3D or of the body's own frame."""
         found = self.decoders[target]
         assert isinstance(found, PoseDecoder)
         return found
 
+    def _asked(self, target: Target, fused: Fused) -> tuple[Tensor, Tensor | int]:
+        """A decoder's condition and token. What the camera sees is taught to V: P would learn the view."""
+        mean, invariant = fused.belief.mean, self.space.invariant
+        if target == "body":
+            return condition(pose_part(mean, invariant)), 0
+        return condition(pose_held(mean, invariant)), fused.subset
+
     def fit_scale(self, sample: Sample) -> None:
         """Take the data's scale from training data with exact keypoints."""
-        self.decoder("2d").fit_scale(sample.keypoints)
-        self.decoder("3d").fit_scale(sample.joints)
+        for target in self.targets:
+            self.decoder(target).fit_scale(_wanted(target, sample))
         seen = torch.cat([sample.keypoints, sample.confidence[..., None]], dim=-1)
         for name, inputs in (("2d", (seen, sample.token)), ("3d", (sample.joints,))):
             encoder = self.space.encoders[name] if name in self.modalities else None
@@ -151,8 +192,17 @@ class Senses(nn.Module):
                 encoder.fit_scale(*inputs)
 
 
-def _mean_where(values: Float[Tensor, " B"], there: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
-    return torch.where(there, values, 0).sum() / there.sum().clamp_min(1)
+def _wanted(target: Target, truth: Sample) -> Float[Tensor, "B J d"]:
+    """What a decoder should give."""
+    if target == "2d":
+        return truth.keypoints
+    return to_body_frame(truth.joints, POSE_SKELETON) if target == "body" else truth.joints
+
+
+def _mean_where(
+    values: Float[Tensor, " B"], there: Bool[Tensor, " B"], counted: Counted
+) -> Float[Tensor, ""]:
+    return torch.where(there, values, 0).sum() / counted(there.sum()).clamp_min(1)
 
 
 def subset_names(modalities: tuple[str, ...]) -> tuple[str, ...]:

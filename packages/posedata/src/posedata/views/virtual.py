@@ -50,23 +50,26 @@ class VirtualViews:
         noise: float = 0.0,
         augment: bool = False,
         frames: int = 1,
+        cameras: int = 1,
     ) -> Views:
-        """Poses at random, each seen by a camera drawn for it.
+        """Poses at random, each seen by a camera drawn for it, or by several.
 
         Args:
             generator: on the joints' device.
             noise: share of views whose "mixed" keypoints are the noise model's; the others' are exact.
             augment: on other bodies.
             frames: of clips, odd: so many views of each, side by side, the pose drawn in the middle.
+            cameras: so many views of each pose, or clip, side by side, on one body.
         """
         rows = torch.randint(len(self.joints), (count,), generator=generator, device=generator.device)
         joints = self.joints[rows if frames == 1 else self._clips(rows, frames).flatten()]
         if augment:
             joints = self.bodies.of(joints, self.skeleton, generator, frames)
+        joints = joints.unflatten(0, (count, frames)).repeat_interleave(cameras, 0).flatten(0, 1)
         shares = joints[frames // 2 :: frames].tensor_split(len(self.rigs))
-        cameras = [sample_cameras(some, rig, generator) for some, rig in zip(shares, self.rigs, strict=True)]
-        each = torch.arange(count, device=joints.device).repeat_interleave(frames)
-        views = see(joints, Camera.cat(cameras)[each], self.skeleton)
+        eyes = [sample_cameras(some, rig, generator) for some, rig in zip(shares, self.rigs, strict=True)]
+        each = torch.arange(count * cameras, device=joints.device).repeat_interleave(frames)
+        views = see(joints, Camera.cat(eyes)[each], self.skeleton)
         if noise:
             views = views.detected(self.noise, generator)
         return views.mixed(DETECTED, noise, generator)
