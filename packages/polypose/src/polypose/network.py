@@ -20,6 +20,8 @@ from polypose.spread import Spread
 Modality = Literal["image", "2d", "3d"]
 MODALITIES: tuple[Modality, ...] = ("image", "2d", "3d")
 POSE_SKELETON = get_skeleton("h36m17")
+FEWEST = 16
+"""Draws at least by which a pose's own spread is known, when hypotheses are to spread otherwise."""
 
 
 class UniHPR(nn.Module):
@@ -107,19 +109,25 @@ class UniHPR(nn.Module):
         if not isinstance(decoder, PoseDecoder):
             raise ValueError("model.decoder is mlp: it gives one pose; train with model.decoder=diffusion")
         index = MODALITIES.index(modality)
+        scaled = self.spread is not None and confidence is not None and target == "3d"
         drawn = decoder.sample(
             condition(embedding),
             index,
-            hypotheses=hypotheses,
+            hypotheses=max(hypotheses, FEWEST) if scaled else hypotheses,
             steps=steps,
             sampler=sampler,
             generator=generator,
         )
-        if self.spread is None or confidence is None or target != "3d":
+        if not scaled or self.spread is None or confidence is None:
             return drawn
-        mean, usual = self.decode("3d", embedding, modality), _deviation(decoder, index)
-        wanted = self.spread.stretch[index] * self.spread(embedding, confidence, modality)
-        return mean + torch.where(usual > 0, wanted / usual, 0) * (drawn - mean)
+        usual = _deviation(decoder, index)
+        mean, moves = self.decode("3d", embedding, modality), usual > 0
+        away = (drawn - mean)[..., moves] / usual[moves]
+        own = away.square().mean((0, 2)).sqrt().clamp_min(1e-6)  # of each pose; the decoder's own opinion
+        wanted = self.spread.stretch[index] * self.spread(embedding, confidence, modality)[:, moves]
+        poses = mean.expand(hypotheses, -1, -1, -1).clone()
+        poses[..., moves] += away[:hypotheses] * (wanted / own[:, None])
+        return poses
 
     def deviation(
         self, embedding: Float[Tensor, "B dim"], confidence: Float[Tensor, "B J"], modality: Modality
