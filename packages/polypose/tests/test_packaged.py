@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import polypose
 import pytest
+import torch
 from people import INTRINSICS, SIZE, people
 from polypose.loading import PACKAGED
 from posedata.skeleton import get_skeleton
+from torch.nn.functional import normalize
 
 COCO = Path(__file__).resolve().parents[3] / "../shared/data/coco/person_keypoints_one_image.json"
 
@@ -58,3 +60,23 @@ def test_a_photograph_is_lifted_to_a_body_of_human_size(weights: polypose.Model)
     seen = focal * again[:, :2] / again[:, 2:] + [319.5, 212]
     wrist, truth = h36m.index("left_wrist"), points[0, 9, :2]
     assert np.abs(seen[wrist] - truth).max() < 25  # pixels, of a person 347 high
+
+
+def test_hypotheses_spread_as_the_deviation_says(weights: polypose.Model) -> None:
+    network = weights.network
+    assert network.spread is not None
+    embedding = normalize(
+        torch.randn(5, network.config.dim, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    sure = torch.full((5, 17), 0.8)
+
+    def draw(count: int) -> torch.Tensor:
+        how = {"steps": 3, "sampler": "dpmpp_2m_sde", "generator": torch.Generator().manual_seed(1)}
+        return network.sample("3d", embedding, "2d", hypotheses=count, confidence=sure, **how)
+
+    poses, mean = draw(24), network.decode("3d", embedding, "2d")
+    wanted = network.spread.stretch[1] * network.deviation(embedding, sure, "2d")
+    moves = wanted[0] > 0
+    square = ((poses - mean)[..., moves] / wanted[:, moves]).square().mean((0, 2))
+    torch.testing.assert_close(square, torch.ones(5), rtol=1e-3, atol=0)  # in every pose
+    torch.testing.assert_close(draw(4), draw(16)[:4])  # few spread no less

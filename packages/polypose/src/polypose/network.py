@@ -100,7 +100,8 @@ class UniHPR(nn.Module):
         """Poses drawn given an embedding.
 
         Args:
-            confidence: of the keypoints; with it, 3D poses spread by `deviation`, if there is a `spread`.
+            confidence: of the keypoints; with it, 3D poses spread by `deviation`, if there is a `spread`. At
+                least `FEWEST` are drawn then, whose own spread is taken out.
 
         Raises:
             ValueError: the decoder is an MLP, which has nothing to draw.
