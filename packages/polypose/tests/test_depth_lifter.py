@@ -8,6 +8,7 @@ import pytest
 import torch
 from polypose.config import AnchorConfig, DepthSettings
 from polypose.depth import DepthLifter, DepthNetwork, anchor_network, name_sides
+from polypose.depth_measuring import LEVELS, fitted_sd, measure
 from posedata.geometry.camera import Camera
 from posedata.skeleton import get_skeleton
 from torch import Tensor, nn
@@ -157,3 +158,29 @@ def test_intrinsics_of_another_size_are_told() -> None:
     told: list[str] = []
     small().lift(disc(80, 60, 30, 2.0)[None], (400.0, 400.0, 319.5, 239.5), say=told.append)
     assert "are they of these images?" in " ".join(told)
+
+
+def test_errors_of_a_known_law_are_measured_as_it_says() -> None:
+    """The truth is what the model says, moved by a normal law of its own deviations."""
+    model = small()
+    model.network = Middle(model.network)  # type: ignore[assignment]
+    count = 400
+    person = torch.from_numpy(disc(80, 60, 30, 2.0)).expand(count, -1, -1)
+    focal, centre = torch.tensor([CAMERA[:2]]), torch.tensor([CAMERA[2:]])
+    one = Camera(focal, centre, torch.eye(3)[None], torch.zeros(1, 3), size=(160, 120))
+    camera = one[torch.zeros(count, dtype=torch.long)]
+    said = model.lift(person[:1], torch.cat([focal, centre], dim=1)).placed
+    noise = torch.randn(count, 15, 3, generator=torch.Generator().manual_seed(0))
+    off = model.network.sd[:, None] * noise
+    truth = said - off
+    torch.testing.assert_close(fitted_sd(off), model.network.sd, rtol=0.1, atol=0)
+    truth[-1, 3] = torch.nan  # is left out, and with it its person
+    people = torch.arange(count) // 100
+    people[-1] = 7
+    row = measure(model, person, camera, truth, people)
+    assert (row["views"], row["people"]) == (399, 4)
+    assert row["mpjpe_mm"] == pytest.approx(1000 * float(off[:-1].norm(dim=-1).mean()), rel=1e-4)
+    assert row["low_mm"] < row["mpjpe_mm"] < row["high_mm"]
+    for level in LEVELS:
+        assert row[f"inside_{level}"] == pytest.approx(level / 100, abs=0.01)
+    assert fitted_sd(torch.cat([off, torch.full_like(off, torch.nan)])).equal(fitted_sd(off))
