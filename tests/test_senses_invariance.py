@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from contrastive import views_info_nce
 from polypose.senses.invariance import alike
 from polypose.senses.measuring import evaluate
 from poseenc import Embedded, VonMisesFisher
@@ -15,7 +15,6 @@ from posetrain.lifecycle import open_data
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from senses_tiny import tiny
-from torch import Tensor
 from unihpr.invariance import across_cameras
 from unihpr.senses import SENSES, held_out_of, senses
 
@@ -45,35 +44,6 @@ def found() -> Embedded:
     return Embedded(beliefs, present, PART)
 
 
-def naive(found: Embedded, near: Tensor, tau: float) -> float:
-    """Every query against every view of the other camera, in loops."""
-    total = 0.0
-    for one, other in product(("2d", "3d"), repeat=2):
-        x, y = (found.beliefs[n].mean[i::2, :PART] for n, i in ((one, 0), (other, 1)))
-        on_x, on_y = found.present[one][::2], found.present[other][1::2]
-        for queries, gallery, on_q, on_g in ((x, y, on_x, on_y), (y, x, on_y, on_x)):
-            losses = []
-            for i in range(POSES):
-                if not (on_q[i] and on_g[i]):
-                    continue
-                cosine = [float(torch.cosine_similarity(queries[i], other, dim=0)) for other in gallery]
-                counted = [
-                    j for j in range(POSES) if on_g[j] and (j == i or not near[i, j])
-                ]  # near poses are no negatives
-                logits = torch.tensor([cosine[j] / tau for j in counted])
-                losses.append(float(logits.logsumexp(0)) - cosine[i] / tau)
-            total += sum(losses) / len(losses) / 2 / 4
-    return total
-
-
-def test_views_of_one_pose_find_each_other_among_poses_that_are_not_alike() -> None:
-    near = torch.eye(POSES, dtype=torch.bool)
-    near[0, 3] = near[3, 0] = True
-    for mask in (near, torch.eye(POSES, dtype=torch.bool)):
-        assert float(across_cameras(found(), mask, 0.1)) == pytest.approx(naive(found(), mask, 0.1), rel=1e-5)
-    assert naive(found(), near, 0.1) != pytest.approx(naive(found(), torch.eye(POSES).bool(), 0.1), rel=1e-3)
-
-
 def test_the_view_has_no_part_in_it() -> None:
     some, near = found(), torch.eye(POSES, dtype=torch.bool)
     turned = {
@@ -82,8 +52,12 @@ def test_the_view_has_no_part_in_it() -> None:
     }
     same = across_cameras(some._replace(beliefs=turned), near, 0.1)
     torch.testing.assert_close(across_cameras(some, near, 0.1), same)
-    with pytest.raises(ValueError, match=r"senses\.space: has none of 2d, 3d, which invariant needs"):
-        across_cameras(Embedded({"depth": some.beliefs["depth"]}, some.present, PART), near, 0.1)
+    first, second = (
+        {name: normalize(some.beliefs[name].mean[camera::2, :PART], dim=1) for name in ("2d", "3d")}
+        for camera in (0, 1)
+    )
+    there = tuple({name: some.present[name][camera::2] for name in first} for camera in (0, 1))
+    torch.testing.assert_close(same, views_info_nce(first, second, 0.1, present=there, positives=near))
 
 
 def test_a_step_teaches_the_pose_alone_beside_the_rest(cache: Path, tmp_path: Path) -> None:
@@ -149,3 +123,6 @@ def test_what_is_measured_of_both_parts_is_documented(cache: Path) -> None:
 def test_pairs_are_needed_to_teach_it(cache: Path) -> None:
     with pytest.raises(ValueError, match=r"senses\.pairs: 0, but space\.invariant is taught by"):
         replace(tiny(cache).senses, space=replace(tiny(cache).senses.space, invariant=16), pairs=0)
+    depth = replace(tiny(cache).senses.space, modalities=("depth", "cloud"), invariant=16)
+    with pytest.raises(ValueError, match=r"senses\.space: has none of 2d, 3d, which invariant needs"):
+        replace(tiny(cache).senses, space=depth)

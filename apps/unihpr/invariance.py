@@ -1,10 +1,7 @@
 """What teaches a part of the space the pose alone: two views of one pose, found among those of others."""
 
-from collections.abc import Sequence
-from itertools import product
-
 import torch
-from contrastive import info_nce
+from contrastive import views_info_nce
 from jaxtyping import Bool
 from polypose.senses.invariance import alike
 from posedata.views.batch import Views
@@ -13,10 +10,9 @@ from posetrain.loop import Trainer
 from torch import Tensor
 
 from unihpr.data import TrainingData
+from unihpr.recipe import PAIRED
 
 CAMERAS = 2
-PAIRED = ("2d", "3d")
-"""The senses that views without pictures have: pairs of views teach them the pose alone."""
 
 
 def draw_pairs(data: TrainingData, count: int, generator: torch.Generator, trainer: Trainer) -> Views:
@@ -35,31 +31,15 @@ def alike_in_batch(pairs: Views, trainer: Trainer) -> Bool[Tensor, "b B"]:
 
 
 def across_cameras(
-    found: Embedded,
-    near: Bool[Tensor, "b B"],
-    temperature: float | Tensor,
-    senses: Sequence[str] = PAIRED,
-    *,
-    gather: bool = False,
+    found: Embedded, near: Bool[Tensor, "b B"], temperature: float | Tensor, *, gather: bool = False
 ) -> Tensor:
-    """InfoNCE between the pose's parts of two views of each pose: mean over senses and across them.
-
-    V-VIPE's and PR-VIPE's positives, other cameras' views; poses too alike to tell are no negatives.
+    """Of the pose's parts of two views of each pose, `contrastive.views_info_nce`.
 
     Args:
         found: views of b poses, those of one side by side.
         near: which poses, of this process's and of all, are alike (`polypose.senses.invariance.alike`).
-
-    Raises:
-        ValueError: the space has no part of the pose alone, or none of the senses.
     """
-    pose = found.of_pose()
-    pairs = list(product([name for name in senses if name in pose.beliefs], repeat=2))
-    if not pairs:
-        raise ValueError(f"senses.space: has none of {', '.join(senses)}, which invariant needs; add one")
-    terms = []
-    for one, other in pairs:
-        x, y = pose.beliefs[one].mean[::CAMERAS], pose.beliefs[other].mean[1::CAMERAS]
-        there = [pose.present[one][::CAMERAS], pose.present[other][1::CAMERAS]]
-        terms.append(info_nce(x, y, temperature, present=there, positives=near, gather=gather))
-    return torch.stack(terms).mean()
+    sides = [found.of_pose().at(slice(camera, None, CAMERAS)) for camera in range(CAMERAS)]
+    first, second = ({name: x for name, x in side.directions().items() if name in PAIRED} for side in sides)
+    there = (sides[0].present, sides[1].present)
+    return views_info_nce(first, second, temperature, present=there, positives=near, gather=gather)

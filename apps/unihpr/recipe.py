@@ -13,6 +13,8 @@ from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
+PAIRED = ("2d", "3d")
+"""The senses that views without pictures have: pairs of views teach them the pose alone."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class SensesConfig:
             raise ValueError(
                 "senses.pairs: 0, but space.invariant is taught by pairs of views; set it above 0"
             )
+        if self.space.invariant and not {*PAIRED} & {*self.space.modalities}:
+            raise ValueError(f"senses.space: has none of {', '.join(PAIRED)}, which invariant needs; add one")
 
 
 @dataclass(frozen=True)

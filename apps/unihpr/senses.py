@@ -28,9 +28,9 @@ from torch import Tensor
 
 from unihpr.baseline import ViewTask
 from unihpr.data import Data, TrainingData
-from unihpr.invariance import PAIRED, across_cameras, alike_in_batch, draw_pairs
+from unihpr.invariance import across_cameras, alike_in_batch, draw_pairs
+from unihpr.recipe import PAIRED, Recipe
 from unihpr.recipe import SENSES as ABOUT
-from unihpr.recipe import Recipe
 from unihpr.steps import Spreads, make_stage, many
 
 STAGE = "senses"

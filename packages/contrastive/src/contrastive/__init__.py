@@ -25,6 +25,7 @@ from contrastive.similarity import (
 )
 from contrastive.temperature import Temperature
 from contrastive.tuples import pmrl, symile, tuple_info_nce
+from contrastive.views import views_info_nce
 
 __all__ = [
     "Cosines",
@@ -52,4 +53,5 @@ __all__ = [
     "triangle_area",
     "triplet_info_nce",
     "tuple_info_nce",
+    "views_info_nce",
 ]
