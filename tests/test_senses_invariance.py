@@ -15,6 +15,7 @@ from posetrain.lifecycle import open_data
 from posetrain.loop import Trainer
 from posetrain.runs import Run
 from senses_tiny import tiny
+from torch.nn.functional import normalize
 from unihpr.invariance import across_cameras
 from unihpr.senses import SENSES, held_out_of, senses
 
@@ -53,9 +54,10 @@ def test_the_view_has_no_part_in_it() -> None:
     same = across_cameras(some._replace(beliefs=turned), near, 0.1)
     torch.testing.assert_close(across_cameras(some, near, 0.1), same)
     first, second = (
-        {name: normalize(some.beliefs[name].mean[camera::2, :PART], dim=1) for name in ("2d", "3d")}
+        {name: normalize(belief.mean[camera::2, :PART], dim=1) for name, belief in some.beliefs.items()}
         for camera in (0, 1)
     )
+    first, second = ({name: side[name] for name in ("2d", "3d")} for side in (first, second))
     there = tuple({name: some.present[name][camera::2] for name in first} for camera in (0, 1))
     torch.testing.assert_close(same, views_info_nce(first, second, 0.1, present=there, positives=near))
 
