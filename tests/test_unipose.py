@@ -12,6 +12,7 @@ from pointcloud_weak.clips import Clips
 from pointcloud_weak.frames import Frames
 from pointcloud_weak.isolated import views_of
 from pointcloud_weak.losses import TERMS
+from pointcloud_weak.pseudo import Labels
 from posedata.views.batch import DETECTED
 from poseenc.anchor.backbone import Backbone
 from posetrain.ablation import ablate
@@ -26,7 +27,7 @@ from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.cli import app
 from unipose.data import prepare
-from unipose.model import labels, make_student, make_teacher
+from unipose.model import make_student, make_teacher
 from unipose.recipe import RECIPES, Recipe
 from unipose.report import LABELS
 from unipose.task import UNIPOSE, open_run
@@ -217,7 +218,7 @@ def losses(clips: Clips, recipe: Recipe, folder: Path) -> list[dict[str, float]]
     model = make_teacher(recipe)
     pupil = make_student(recipe, "rgb")
     trainer.fit(steps.teacher(model, clips, recipe, trainer))
-    told = labels(model, clips, recipe.pseudo)
+    told = Labels.taught(model, clips, recipe.pseudo)
     trainer.fit(steps.student("student", pupil, Frames.of(clips), told.joints, told.weight, recipe, trainer))
     trainer.close()
     return [{k: v for k, v in r.items() if k not in ("stage", "seconds")} for r in run.curves()]

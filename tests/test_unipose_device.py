@@ -128,10 +128,11 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     """A step of every stage, without the loop, and what the evaluation says of the networks."""
     from contrastive.whole import WholeBatch
     from pointcloud_weak.frames import Frames
+    from pointcloud_weak.pseudo import Labels
     from pointcloud_weak.scores import evaluate, label_errors
     from unipose import steps
     from unipose.data import prepare
-    from unipose.model import build, labels
+    from unipose.model import build
     from unipose_tiny import tiny
 
     class Alone:
@@ -147,7 +148,8 @@ def _found(cache: Path, device: torch.device) -> dict[str, Any]:
     data = prepare(recipe.data, say=lambda text: None)
     models = build(recipe).to(device)
     students = [name for name in models if name.startswith("student")]
-    told, frames = labels(models.get_teacher(), data.train, recipe.pseudo), Frames.of(data.train)
+    told = Labels.taught(models.get_teacher(), data.train, recipe.pseudo)
+    frames = Frames.of(data.train)
     stages = [
         steps.teacher(models.get_teacher(), data.train, recipe, trainer),
         steps.teacher_twin(models.get_teacher("teacher_twin"), data.train, recipe, trainer),

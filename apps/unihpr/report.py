@@ -7,8 +7,11 @@ import torch
 from polypose.batches import decode, embed
 from polypose.drawing import shared_space
 from polypose.galleries import interpolated, lifting, retrieved
+from polypose.measuring import Metrics
 from polypose.network import MODALITIES, Modality, UniHPR, pairs
+from polypose.pose_protocols import branch_scores
 from polypose.samples import Sample
+from polypose.summary import CALIBRATION, calibration, summary
 from posedata.figures import curves, watched
 from posedata.geometry.align import root_relative
 from posedata.html import Report
@@ -22,8 +25,6 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from unihpr.data import POSE, Data
-from unihpr.evaluate import CALIBRATION, Metrics, calibration, summary
-from unihpr.protocol import branch_scores
 from unihpr.recipe import Recipe
 
 RANKS = (0.1, 0.4, 0.5, 0.6, 1.0)

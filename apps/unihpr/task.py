@@ -7,6 +7,8 @@ from typing import Any
 
 from polypose.model import Model, Settings
 from polypose.network import UniHPR
+from polypose.pose_protocols import pose_protocol, remark, score_branches
+from polypose.summary import CALIBRATION, calibration, summary
 from posedata.scoring.protocols import published_rows
 from posedata.splits import Part
 from posetrain import lifecycle
@@ -18,11 +20,10 @@ from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Scored, Table, Task
 
-from unihpr import protocol
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
 from unihpr.baseline import SIMPLE_BASELINE, ViewTask
 from unihpr.data import Data, TrainingData
-from unihpr.evaluate import CALIBRATION, calibration, evaluate, summary, watch
+from unihpr.evaluate import evaluate, watch
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
 from unihpr.senses import SENSES
@@ -100,10 +101,10 @@ class UniHPRTask(ViewTask[Recipe, UniHPR]):
         return of_aligned(self.comparisons[name], recipe)
 
     def score(self, trained: Trained[Recipe, UniHPR, Data], name: str) -> Scored:
-        scored = protocol.pose_protocol(name)
-        data = trained.data
-        scores = protocol.score_branches(trained.model, data, trained.recipe.evaluation, scored)
-        said = protocol.remark(data, scored)
+        scored, data = pose_protocol(name), trained.data
+        batch = trained.recipe.evaluation.batch
+        scores = score_branches(trained.model, data.source, data.test, batch, scored)
+        said = remark(data.source, scored)
         header = ("method", "input", *scored.columns, "source")
         shown: list[Table | str] = [
             Table(scored.title, header, published_rows(scores, [name])),

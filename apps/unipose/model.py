@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import torch
-from pointcloud_weak.clips import Clips
-from pointcloud_weak.networks import ClipTransformer, PointNet2
-from pointcloud_weak.pseudo import Labels
 from pointcloud_weak.scores import Models
 from pointcloud_weak.students import KINDS, Kind, Student
 from pointcloud_weak.teacher import Teacher
@@ -13,26 +10,13 @@ from polypose.depth import anchor_network
 from posedata.skeleton import get_skeleton
 from torch import nn
 
-from unipose.recipe import PseudoConfig, Recipe
+from unipose.recipe import Recipe
 
 
 def make_teacher(recipe: Recipe) -> Teacher:
     """An untrained teacher."""
-    config, skeleton = recipe.model, get_skeleton(recipe.data.skeleton)
-    net: ClipTransformer | PointNet2
-    if config.network == "clip":
-        net = ClipTransformer(
-            len(skeleton),
-            dim=config.dim,
-            layers=config.layers,
-            heads=config.heads,
-            references=config.references,
-            neighbours=config.neighbours,
-            radius=config.radius,
-        )
-    else:
-        net = PointNet2(len(skeleton), neighbours=config.neighbours, radius=config.radius)
-    return Teacher(net, skeleton, recipe.data.image_size if config.image and recipe.data.rgb else None)
+    config, size = recipe.model, recipe.data.image_size if recipe.data.rgb else None
+    return Teacher.of(config, get_skeleton(recipe.data.skeleton), size)
 
 
 def make_student(recipe: Recipe, kind: Kind, trained: bool = False) -> Student:
@@ -63,10 +47,3 @@ def build(recipe: Recipe, trained: bool = False) -> Models:
             f"student_{kind}{twin}": make_student(recipe, kind, trained) for kind in student_kinds(recipe)
         }
     return Models({name: model for name, model in models.items() if recipe.twins or "_twin" not in name})
-
-
-def labels(teacher: Teacher, clips: Clips, config: PseudoConfig) -> Labels:
-    """The teacher's labels, believed as the recipe says."""
-    shortest, longest = config.bones
-    rule = {"ray": config.ray, "support": config.support, "scale": config.scale}
-    return Labels.taught(teacher, clips, **rule, shortest=shortest, longest=longest)

@@ -35,7 +35,7 @@ from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 from unipose import steps
 from unipose.ablate import WEAK_LOSSES
 from unipose.data import ClipSplit, open_part, open_test, prepare
-from unipose.model import build, labels, make_teacher, student_kinds
+from unipose.model import build, make_teacher, student_kinds
 from unipose.recipe import ABOUT, Recipe
 from unipose.report import HEADER, LABELS, PSEUDO_LABELS, lines, write_report
 
@@ -90,7 +90,7 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
         assert data.train is not None
         clips = data.train
         frames = cache(partial(Frames.of, clips))
-        pseudo = cache(lambda: labels(model.get_teacher(), clips, recipe.pseudo))
+        pseudo = cache(lambda: Labels.taught(model.get_teacher(), clips, recipe.pseudo))
         true = cache(partial(Labels.true, clips))
 
         def student(name: str) -> Stage:
@@ -142,7 +142,7 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
         if part == "test" and clips is not None:
             metrics["clips"] |= {"train": len(clips), "dropped": clips.dropped}
             teacher = models.get_teacher()
-            pseudo = labels(teacher, clips, trained.recipe.pseudo)
+            pseudo = Labels.taught(teacher, clips, trained.recipe.pseudo)
             metrics["pseudo"] = label_errors(models, clips, pseudo)
             metrics["skin_mm"] = teacher.skin_mm(clips.skeleton)
             seconds = trained.run.seconds()

@@ -3,10 +3,12 @@
 import math
 
 import torch
+from pointcloud_weak.config import PseudoConfig
 from pointcloud_weak.pseudo import pseudo_labels
 from posedata import get_skeleton
 
 ITOP = get_skeleton("itop15")
+RULE = PseudoConfig(support=0.0)
 POSE = torch.tensor(
     [
         [0, -0.75, 3], [0, -0.5, 3], [0.18, -0.5, 3], [-0.18, -0.5, 3], [0.2, -0.2, 3], [-0.2, -0.2, 3],
@@ -28,13 +30,12 @@ def test_each_rule_alone_throws_a_pose_out():
     points = torch.stack([good, good, good, long, good]) + 0.005
     confidence = torch.ones(5, 15)
     confidence[4] = 0
-    found = pseudo_labels(joints, rays, confidence, points, ITOP)
+    found = pseudo_labels(joints, rays, confidence, points, ITOP, RULE)
     assert found.keep.tolist() == [True, False, False, False, False]
     torch.testing.assert_close(found.weight[0], torch.ones(15))
     assert torch.equal(found.weight[1:], torch.zeros(4, 15))
-    loose = pseudo_labels(
-        joints, rays, confidence, points, ITOP, ray=0.1, support=0.05, shortest=0.2, longest=2.0
-    )
+    rule = PseudoConfig(ray=0.1, support=0.05, bones=(0.2, 2.0))
+    loose = pseudo_labels(joints, rays, confidence, points, ITOP, rule)
     assert loose.keep.tolist() == [True, True, True, True, False]
 
 
@@ -44,7 +45,7 @@ def test_weights_fall_where_the_teacher_disagrees_with_the_detector():
     moved = POSE.clone()
     moved[7] += 0.03 * aside / aside.norm()
     confidence = torch.full((15,), 0.8)
-    found = pseudo_labels(moved, rays, confidence, POSE + 0.005, ITOP)
+    found = pseudo_labels(moved, rays, confidence, POSE + 0.005, ITOP, RULE)
     assert bool(found.keep)
     expected = torch.full((15,), 0.8)
     expected[7] *= math.exp(-0.03 / 0.05)
@@ -56,6 +57,6 @@ def test_a_joint_that_was_not_seen_neither_counts_nor_harms():
     rays[3] = torch.nan
     confidence = torch.ones(15)
     confidence[3] = 0
-    found = pseudo_labels(POSE, rays, confidence, POSE + 0.005, ITOP)
+    found = pseudo_labels(POSE, rays, confidence, POSE + 0.005, ITOP, RULE)
     assert bool(found.keep)
     torch.testing.assert_close(found.weight, confidence)

@@ -63,7 +63,7 @@ def test_cameras_that_disagree_by_more_say_so():
 
 def test_one_camera_says_nothing_of_itself():
     rays, lasting, angle = seen(2)
-    alone = rays.of_views([0])
+    alone = Rays(rays.origin[:1], rays.direction[:1], rays.sd[:1])
     joints = found(rays)
     mine = Joints(joints.joints, joints.covariance, joints.relative, joints.weights[:1], joints.leverage[:1])
     spread = aside(alone, lasting[:1], np.ones(1), mine, H36M)

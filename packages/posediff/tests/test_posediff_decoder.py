@@ -7,7 +7,6 @@ import functools
 import pytest
 import torch
 from posediff import MLPDecoder, PoseDecoder
-from posediff.condition import hide_joints, observe
 from torch import Tensor
 
 JOINTS, DIMS, COND = 2, 3, 8
@@ -270,20 +269,6 @@ def test_wrong_choices_list_the_right_ones() -> None:
         small().sample(torch.zeros(1, COND), 0, sampler="ddim")
     with pytest.raises(ValueError, match="mean_weight"):
         small(mean_weight=0.0).mean(torch.zeros(1, COND), 0)
-
-
-def test_observed_joints_and_masks() -> None:
-    joints = torch.arange(4.0).reshape(1, 2, 2)
-    joints[0, 1] = float("nan")
-    flat = observe(joints, torch.tensor([[True, False]]))
-    assert flat.tolist() == [[0, 1, 1, 0, 0, 0]]
-    known = torch.ones(40_000, 5, dtype=torch.bool)
-    generator = torch.Generator().manual_seed(0)
-    kept = hide_joints(known, pose=0.1, part=0.2, joint=0.3, parts=[[0, 1], [3]], generator=generator)
-    share = kept.float().mean(0)
-    expected = torch.tensor([0.9 * 0.8 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7, 0.9 * 0.8 * 0.7, 0.9 * 0.7])
-    torch.testing.assert_close(share, expected, rtol=0, atol=0.01)
-    assert not hide_joints(torch.zeros_like(known), generator=generator).any()
 
 
 def test_wrong_input_is_refused_by_name() -> None:

@@ -11,6 +11,7 @@ from posedata import Skeleton
 from torch import Tensor
 
 from .clips import Clips
+from .config import PseudoConfig
 from .losses.body import reference_segments, support_reaches
 from .losses.bones import bone_lengths
 from .losses.surface import support_loss
@@ -30,25 +31,19 @@ def pseudo_labels(
     confidence: Float[Tensor, "*batch J"],
     points: Float[Tensor, "*batch N 3"],
     skeleton: Skeleton,
-    *,
-    ray: float = 0.04,
-    support: float = 0.0,
-    scale: float = 0.05,
-    shortest: float = 0.6,
-    longest: float = 1.5,
+    rule: PseudoConfig,
 ) -> PseudoLabels:
     """Filter and weights of a teacher's poses. The rule is this project's (UniPose's is not known).
 
-    A pose is kept where its joints lie on average less than `ray` from their 2D rays (weighted by the
+    A pose is kept where its joints lie on average less than `rule.ray` from their 2D rays (weighted by the
     detector's confidence), no farther from the points than `support` beyond what their depth under the skin
-    allows, and every segment of known length within `shortest` to `longest` times it. A joint of a kept pose
-    counts ``c_j exp(-distance_j / scale)``: less where the teacher disagrees with the detector.
+    allows, and every segment of known length within `bones` times it. A joint of a kept pose counts
+    ``c_j exp(-distance_j / scale)``: less where the teacher disagrees with the detector.
 
     Args:
         joints: the teacher's, camera frame, metres.
         rays, confidence: of the 2D detections; where the confidence is 0 the ray means nothing.
         points: the person's.
-        ray, support, scale: metres.
     """
     unit = torch.nn.functional.normalize(rays, dim=-1)
     aside = torch.linalg.vector_norm(joints - (joints * unit).sum(-1, keepdim=True) * unit, dim=-1)
@@ -57,9 +52,10 @@ def pseudo_labels(
     far = support_loss(joints, points, support_reaches(skeleton).to(joints)).mean(-1)
     segments, reference = reference_segments(skeleton)
     share = bone_lengths(joints, segments) / reference.to(joints)
+    shortest, longest = rule.bones
     human = ((share >= shortest) & (share <= longest)).all(-1)
-    keep = (residual < ray) & (far <= support) & human & (confidence.sum(-1) > 0)
-    return PseudoLabels(keep, keep[..., None] * confidence * torch.exp(-aside / scale))
+    keep = (residual < rule.ray) & (far <= rule.support) & human & (confidence.sum(-1) > 0)
+    return PseudoLabels(keep, keep[..., None] * confidence * torch.exp(-aside / rule.scale))
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,10 @@ class Labels:
         return float((self.weight.sum(-1) > 0).float().mean())
 
     @classmethod
-    def taught(cls, teacher: Teacher, clips: Clips, **rule: float) -> Labels:
-        """The teacher's joints of every frame, believed by `pseudo_labels` and what of its rule is given."""
+    def taught(cls, teacher: Teacher, clips: Clips, rule: PseudoConfig) -> Labels:
+        """The teacher's joints of every frame, believed by `pseudo_labels`."""
         joints = predict_clips(teacher, clips)
         points = clips.points[:, :, : clips.count]
         sure = clips.keypoints[..., 2]
-        found = pseudo_labels(joints, clips.rays, sure, points, clips.skeleton, **rule)
+        found = pseudo_labels(joints, clips.rays, sure, points, clips.skeleton, rule)
         return cls(joints.flatten(0, 1), found.weight.flatten(0, 1))

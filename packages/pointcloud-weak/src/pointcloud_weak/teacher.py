@@ -14,6 +14,7 @@ from poseenc.tokens import exact
 from torch import Tensor, nn
 
 from .clips import Clips
+from .config import TeacherConfig
 from .interaction import Interaction
 from .losses import Evidence, SkinOffset, WeakWeights, huber, skin_depths, weak_loss, weak_terms
 from .networks import ClipTransformer, PointNet2
@@ -38,6 +39,24 @@ class Teacher(nn.Module):
         self.net = net
         self.offset = SkinOffset(skin_depths(skeleton))
         self.interaction = None if image_size is None else Interaction(net.dim, image_size)
+
+    @classmethod
+    def of(cls, config: TeacherConfig, skeleton: Skeleton, image_size: int | None = None) -> Teacher:
+        """An untrained teacher, as a config says; of pictures it knows the size where it attends to them."""
+        net: ClipTransformer | PointNet2
+        if config.network == "clip":
+            net = ClipTransformer(
+                len(skeleton),
+                dim=config.dim,
+                layers=config.layers,
+                heads=config.heads,
+                references=config.references,
+                neighbours=config.neighbours,
+                radius=config.radius,
+            )
+        else:
+            net = PointNet2(len(skeleton), neighbours=config.neighbours, radius=config.radius)
+        return cls(net, skeleton, image_size if config.image else None)
 
     def forward(
         self,

@@ -27,7 +27,6 @@ _TURNED = 0.15
 """Metres at which a joint's disagreement counts a quarter."""
 _WRONG = 5.0
 """Median miss, in sd, from which cameras do not see the same person at the same time."""
-_BOUND = 4.0
 
 
 def find_extrinsics(

@@ -42,10 +42,6 @@ class Rays:
         """(V, T, J)"""
         return np.isfinite(self.sd)
 
-    def of_views(self, views: Sequence[int] | np.ndarray) -> Rays:
-        """Some of the cameras."""
-        return Rays(self.origin[views], self.direction[views], self.sd[views])
-
     def scaled(self, factor: np.ndarray) -> Rays:
         """With `sd` times a factor of each camera (V,)."""
         return replace(self, sd=self.sd * factor[:, None, None])

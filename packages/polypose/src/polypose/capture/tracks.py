@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,11 +168,6 @@ def link(frames: Iterable[Moment], skeleton: str) -> tuple[Track, ...]:
             kept[chain[0]].join(kept[number])
             kept[number] = _Trail()
     return _tracks([trail for trail in kept if len(trail)])
-
-
-def renumbered(tracks: Iterable[Track]) -> tuple[Track, ...]:
-    """With ids from 1, in order."""
-    return tuple(replace(track, id=number) for number, track in enumerate(tracks, 1))
 
 
 Row = tuple[int, Any, np.ndarray, np.ndarray]

@@ -1,18 +1,20 @@
-"""A trained UniHPR under a protocol of the papers, and the papers' numbers beside it."""
+"""A trained UniHPR under a paper's protocol for poses, and which of its measures stand beside the papers'."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from polypose.batches import decode, embed
-from polypose.config import EvaluationConfig
-from polypose.measuring import Metrics
-from polypose.network import Modality, UniHPR
 from posedata.scoring import PoseProtocol, Scores
 from posedata.scoring.protocols import get_protocol
+from posedata.views.rows import StoreRows
 
-from unihpr.data import POSE, Data
+from polypose.batches import decode, embed
+from polypose.measuring import Metrics
+from polypose.network import POSE_SKELETON, Modality, UniHPR
+from polypose.samples import Sample
 
 BRANCHES: dict[str, tuple[Modality, bool]] = {
     "UniHPR, true 2D": ("2d", False),
@@ -38,11 +40,19 @@ def pose_protocol(name: str) -> PoseProtocol:
 
 @torch.no_grad()
 def score_branches(
-    model: UniHPR, data: Data, config: EvaluationConfig, protocol: PoseProtocol
+    network: UniHPR,
+    source: StoreRows,
+    views: Callable[[bool], Sample],
+    batch: int,
+    protocol: PoseProtocol,
 ) -> dict[str, Scores]:
-    """Scores of each branch's mean pose, on the protocol's test rows or, of other data, on all test views."""
-    model.eval()
-    source = data.source
+    """Scores of each branch's mean pose, on the protocol's test rows or, of other data, on all of them.
+
+    Args:
+        source: the views that are measured.
+        views: all of them, with exact keypoints, or (True) a detector's.
+    """
+    network.eval()
     store = source.store
     kept = np.arange(len(source))
     if protocol.applies_to(store):
@@ -50,18 +60,17 @@ def score_branches(
     picked = torch.from_numpy(kept)
     found = {}
     for branch, (modality, detector) in BRANCHES.items():
-        sample = data.test(detector)[picked]
+        sample = views(detector)[picked]
         if modality == "image" and sample.images is None:
             continue
-        embedding = embed(model, sample, config.batch, (modality,))[modality]
-        predicted = decode(model, embedding, modality, config.batch) @ sample.rotation
-        found[branch] = protocol.score_rows(predicted.cpu(), POSE, store, source.rows[kept])
+        embedding = embed(network, sample, batch, (modality,))[modality]
+        predicted = decode(network, embedding, modality, batch) @ sample.rotation
+        found[branch] = protocol.score_rows(predicted.cpu(), POSE_SKELETON, store, source.rows[kept])
     return found
 
 
-def remark(data: Data, protocol: PoseProtocol) -> str:
+def remark(source: StoreRows, protocol: PoseProtocol) -> str:
     """Whether the published numbers are of the same data."""
-    source = data.source
     store = source.store
     if protocol.applies_to(store):
         seen = "as recorded" if source.recorded else "seen by this run's cameras"
