@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -24,9 +25,9 @@ def adamw(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) ->
     return AdamW(decays, lr=lr)
 
 
-def scheduled(optimizer: Optimizer, share: Callable[[int], float]) -> LambdaLR:
-    """The learning rate as a share, by step, of what the optimiser was made with."""
-    return LambdaLR(optimizer, share)
+def warmed(optimizer: Optimizer, steps: int, warmup: int, constant: bool = False) -> LambdaLR:
+    """The learning rate that the optimiser was made with, by `warm_cosine`."""
+    return LambdaLR(optimizer, partial(warm_cosine, steps=steps, warmup=warmup, constant=constant))
 
 
 def warm_cosine(step: int, steps: int, warmup: int, constant: bool = False) -> float:

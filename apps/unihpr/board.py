@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any
 
+import torch
 from polypose.peers import PEERS, get_peer
-from polypose.standings import hypotheses, pairwise, parts, refinement, row
+from polypose.standings import hypotheses, pairwise, parts, refinement, row, step_seconds
 from posedata.readers.files.safe_text import read_json
 from posedata.splits import Elsewhere
 from posedata.terminal import print_line
@@ -19,7 +21,7 @@ from posetrain.task import Metrics, Row, Table
 
 from unihpr.away import Away
 from unihpr.data import TrainingData
-from unihpr.lifters import LIFTER, BoardRecipe, people, step_seconds
+from unihpr.lifters import LIFTER, BoardRecipe, people, views
 
 KINDS = ("exact", "detector")
 TRIED = (1.0, 3.0, 1 / 3)
@@ -129,7 +131,11 @@ class Board:
             data = runs.data(self.recipe)
             assert isinstance(data, TrainingData)
             config = replace(self.recipe.lifter, name=name, keypoints=kind)
-            known[key] = step_seconds(data, config)
+            lifter = get_peer(name).make()
+            lifter.fit_scale(data.scale())
+            draw = partial(views, data, config, lambda rows: rows)
+            generator = torch.Generator(data.device).manual_seed(0)
+            known[key] = step_seconds(lifter, draw, config.lr, generator)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_text(file, dumps(known, indent=1))
         return max(1, round(self.seconds / known[key]))

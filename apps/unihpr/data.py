@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +13,7 @@ from posedata.skeleton import get_skeleton
 from posedata.source import open_poses
 from posedata.splits import PARTS, Elsewhere, Part, evenly, part_rows, split_poses, whole_rows
 from posedata.store import PoseStore
+from posedata.store.digests import combined
 from posedata.synthetic.filming import photograph
 from posedata.terminal import print_line
 from posedata.views import get_rig
@@ -25,13 +24,13 @@ from posedata.views.mixed import MixedViews, Share
 from posedata.views.noise import DetectorNoise
 from posedata.views.rows import StoreRows, by_detector, recorded_rows
 from posedata.views.virtual import VirtualViews
+from posetrain.task import Say
 from torch import Tensor
 
 from unihpr.recipe import DataConfig
 
 SKELETON = "h36m17"
 POSE = get_skeleton(SKELETON)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Stores:
     @property
     def fingerprint(self) -> str:
         """Of everything that training sees."""
-        parts = [self.poses.fingerprint, self.train_views.fingerprint, self.test_views.fingerprint]
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+        parts = self.poses, self.train_views, self.test_views
+        return combined(*(part.fingerprint for part in parts))
 
 
 def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:

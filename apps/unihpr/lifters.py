@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from time import process_time
 from typing import Literal
 
 import torch
@@ -16,7 +15,7 @@ from posedata.splits import Part
 from posetrain.checkpoint import load_checkpoint, load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
-from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.optimise import adamw, warmed
 from posetrain.runs import Run
 from posetrain.stage import LoopConfig, Stage
 from posetrain.task import About, Metrics, Row, Table
@@ -127,8 +126,7 @@ def stage(lifter: Peer, data: TrainingData, recipe: BoardRecipe, trainer: Traine
     """Training, the same for all but the loss: AdamW, a warm-up and a half cosine."""
     config = recipe.lifter
     optimizer = adamw(lifter.parameters(), config.lr, config.weight_decay)
-    warmup = round(config.warmup * config.steps)
-    scheduler = scheduled(optimizer, lambda step: warm_cosine(step, config.steps, warmup))
+    scheduler = warmed(optimizer, config.steps, round(config.warmup * config.steps))
 
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample, generator)}
@@ -165,22 +163,6 @@ def views(
     own = config.batch // 2
     parts = [draw(data, config.batch - own), draw(data.with_bodies(entry.bodies), own)]
     return Sample.cat([part for part in parts if len(part)])
-
-
-def step_seconds(data: TrainingData, config: LifterConfig, steps: int = 3) -> float:
-    """Processor time of a training step, its views included, after one that is not counted."""
-    lifter = get_peer(config.name).make()
-    lifter.fit_scale(data.scale())
-    optimizer = adamw(lifter.parameters(), config.lr, 0)
-    generator = torch.Generator(data.device).manual_seed(0)
-    began = 0.0
-    for step in range(steps + 1):
-        began = process_time() if step == 1 else began
-        optimizer.zero_grad()
-        lifter.loss(views(data, config, lambda rows: rows, step, generator), generator).backward()
-        optimizer.step()
-        lifter.after_step()
-    return (process_time() - began) / steps
 
 
 def people(data: Data) -> Tensor:

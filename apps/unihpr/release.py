@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,14 +15,13 @@ from polypose.samples import Sample
 from polypose.spread import fit
 from posedata.results import write_results
 from posedata.terminal import print_line
-from posetrain.task import Table
+from posetrain.task import Say, Table
 
 from unihpr.data import TrainingData, prepare_stores
 from unihpr.recipe import Recipe
 
 VIEWS, PICTURES = 16_000, 4000
 """Of training, that the spread is fitted to."""
-Say = Callable[[str], None]
 
 
 def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = print_line) -> Table:
@@ -46,7 +45,7 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
     model.save(weights, half=True, decodes=("3d",))
     rows = list(measure(load(weights), data))
     write_results(json, rows, data=data.fingerprint, seeds=[recipe.loop.seed], stretch=factors)
-    write_card(weights.with_suffix(".md"), rows, weights)
+    write_card(weights, rows)
     shown = [(row["rig"], row["branch"], f"{row['mpjpe_mm']:.1f}") for row in rows if "by" not in row]
     return Table("MPJPE, mm, test subjects", ("cameras", "branch", ""), shown)
 

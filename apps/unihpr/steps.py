@@ -18,7 +18,7 @@ from polypose.network import MODALITIES, Modality, UniHPR, pairs
 from polypose.samples import Sample
 from posediff import PoseDecoder, Whole
 from posetrain.loop import Trainer
-from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.optimise import adamw, warmed
 from posetrain.stage import Stage
 from torch import Tensor, nn
 
@@ -249,7 +249,7 @@ def make_stage(
     """A stage of what `modules` hold, a `temperature` among them."""
     parameters = (p for m in modules.values() for p in m.parameters())
     optimizer = adamw(parameters, config.lr, config.weight_decay)
-    scheduler = scheduled(optimizer, partial(_rate, config=config))
+    scheduler = warmed(optimizer, config.steps, config.warmup, constant=config.schedule == "constant")
     temperature = modules["temperature"]
     assert isinstance(temperature, Temperature)
 
@@ -259,8 +259,3 @@ def make_stage(
             spreads.follow()
 
     return Stage(name, modules, optimizer, config.steps, batch, loss, scheduler, after_step=after_step)
-
-
-def _rate(step: int, config: StageConfig | SensesConfig) -> float:
-    """The learning rate at a step, as a share of the recipe's."""
-    return warm_cosine(step, config.steps, config.warmup, constant=config.schedule == "constant")

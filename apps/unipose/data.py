@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -15,6 +14,7 @@ from posedata.detect import KeypointSource
 from posedata.source import open_poses
 from posedata.splits import PARTS, Elsewhere, Part, part_rows, split_poses
 from posedata.store import PoseStore
+from posedata.store.digests import combined
 from posedata.synthetic import film
 from posedata.terminal import print_line
 from posedata.views import choose_clips, windows
@@ -41,8 +41,8 @@ class ClipSplit:
     @property
     def fingerprint(self) -> str:
         """Of the stores of people that the clips are."""
-        parts = [clips.store.fingerprint for clips in (self.train, self.test) if clips is not None]
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+        parts = (self.train, self.test)
+        return combined(*(clips.store.fingerprint for clips in parts if clips is not None))
 
 
 def prepare(config: DataConfig, say: Callable[[str], None] = print_line) -> ClipSplit:

@@ -1,16 +1,15 @@
 """The depth weights that polypose ships: UniPose's depth student, measured as a user gets it, on a card."""
 
 from pathlib import Path
-from string import Template
 
 from pointcloud_weak.frames import Frames, predict_frames
+from polypose.card import fill
 from polypose.config import DepthSettings
 from polypose.depth import DepthLifter, DepthNetwork
 from polypose.depth_measuring import LEVELS, fitted_sd, measure
 from polypose.loading import load
 from posedata.results import write_results
 from posedata.terminal import print_line
-from posedata.writing import write_text
 from posetrain.task import Say, Table
 
 from unipose.recipe import Recipe
@@ -51,11 +50,5 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
     write_results(json, [row], data=data.fingerprint, seeds=[recipe.loop.seed])
     shown = {key: f"{row[key]:.1f}" for key in ("mpjpe_mm", "map", "low_mm", "high_mm", "relative_mpjpe_mm")}
     held = {f"inside_{level}": f"{row[f'inside_{level}']:.0%}" for level in LEVELS}
-    size = {
-        "size": f"{weights.stat().st_size / 2**20:.1f} MiB",
-        "views": row["views"],
-        "people": row["people"],
-    }
-    text = Template(TEMPLATE.read_text(encoding="utf-8"))
-    write_text(weights.with_suffix(".md"), text.substitute(shown | held | size))
+    fill(TEMPLATE, weights, **shown, **held, views=row["views"], people=row["people"])
     return Table("Depth student, test subjects", tuple(shown), [tuple(shown.values())])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +14,7 @@ from pointcloud_weak.teacher import Teacher, label_loss
 from pointcloud_weak.turn import Turn
 from poseenc.anchor import Estimate
 from posetrain.loop import Trainer
-from posetrain.optimise import adamw, scheduled, warm_cosine
+from posetrain.optimise import adamw, warmed
 from posetrain.stage import Stage
 from torch import Tensor, nn
 
@@ -142,5 +141,5 @@ def _stage(
 ) -> Stage:
     model.train()
     optimizer = adamw(model.parameters(), config.lr, config.weight_decay)
-    scheduler = scheduled(optimizer, partial(warm_cosine, steps=config.steps, warmup=config.warmup))
-    return Stage(name, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
+    fall = warmed(optimizer, config.steps, config.warmup)
+    return Stage(name, {"model": model}, optimizer, config.steps, batch, loss, fall)

@@ -1,13 +1,12 @@
 """The view-invariant weights that polypose ships: measured as a user gets them, and told on a card."""
 
 from pathlib import Path
-from string import Template
 
 import torch
+from polypose.card import fill
 from polypose.loading import load
 from posedata.results import write_results
 from posedata.terminal import print_line
-from posedata.writing import write_text
 from poseenc.hits import evaluate
 from posetrain.task import Say, Table
 
@@ -39,10 +38,6 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
     hits = [f"hit{k}" for k in recipe.evaluation.hits]
     lines = [[name, *(f"{found[rig][key]:.1f}" for key in hits)] for rig, name in RIGS.items()]
     header = ["cameras", *(f"Hit@{k}" for k in recipe.evaluation.hits)], ["---"] * (1 + len(hits))
-    card = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        numbers="\n".join(f"| {' | '.join(cells)} |" for cells in (*header, *lines)),
-        lifting=f"{found['same_rig']['mpjpe_mm']:.1f}",
-        size=f"{weights.stat().st_size / 2**20:.1f} MiB",
-    )
-    write_text(weights.with_suffix(".md"), card)
+    numbers = "\n".join(f"| {' | '.join(cells)} |" for cells in (*header, *lines))
+    fill(TEMPLATE, weights, numbers=numbers, lifting=f"{found['same_rig']['mpjpe_mm']:.1f}")
     return Table("Hit@k, percent, test subjects", tuple(header[0]), lines)

@@ -1,6 +1,5 @@
 """The papers' optimisation problems as stages of the shared trainer."""
 
-import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -10,7 +9,7 @@ from contrastive.whole import ALONE, WholeBatch
 from posedata.scoring.similar import pose_distances, within
 from poseenc.gaussian import Gaussian
 from poseenc.pose_views import PoseBatch
-from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
+from poseenc.probabilistic import matching_terms
 from poseenc.vvipe import PRVIPE, VVIPE
 from posetrain.loop import Trainer
 from posetrain.stage import Stage
@@ -144,19 +143,8 @@ def matching_loss(
     config = recipe.matching
     found = Gaussian(*(whole.gather(x) for x in model.distribution(batch.views.flatten())))
     poses = whole.gather(batch.pose)
-    drawn = found.sample(config.draws, generator).unflatten(0, (-1, 2))
-    mean = found.mean.detach().unflatten(0, (-1, 2))
-    between = torch.cdist(mean[:, 0], mean[:, 1])
-    negative = ~within(poses, poses, config.apart, beyond=2.0)
-    chosen = semi_hard(between, between.diagonal(), negative)
-    anchor, other = drawn[:, 0], drawn[:, 1]
-    to_positive = matching_distance(anchor, other, model.matching)
-    to_negative = matching_distance(anchor, other[chosen.row], model.matching)
-    values = {
-        "triplet": triplet_ratio(to_positive, to_negative, chosen.found, math.log(config.ratio)),
-        "positive": to_positive.mean(),
-        "kl": found.kl_to_normal().mean(),
-    }
+    allowed = ~within(poses, poses, config.apart, beyond=2.0)
+    values = matching_terms(found, allowed, model.matching, config.draws, config.ratio, generator)
     total = values["triplet"] + config.positive * values["positive"] + config.kl * values["kl"]
     return {"loss": total, **values}
 

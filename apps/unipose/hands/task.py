@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ import torch
 from posedata.hand_source import HandSource, open_hands
 from posedata.splits import Elsewhere, Part
 from posedata.store import PoseStore
+from posedata.store.digests import combined
 from posedata.views.hand_pictures import Hands
 from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
@@ -21,11 +21,12 @@ from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.optimise import scheduled, warm_then
+from posetrain.optimise import warm_then
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Say, Table, Task
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from unipose.hands.recipe import ABOUT, Recipe
 
@@ -44,8 +45,8 @@ class HandSplit:
 
     @property
     def fingerprint(self) -> str:
-        stores = [hands.store.fingerprint for hands in (self.train, self.test) if hands is not None]
-        return hashlib.sha256("".join(stores).encode()).hexdigest()[:16]
+        parts = (self.train, self.test)
+        return combined(*(hands.store.fingerprint for hands in parts if hands is not None))
 
 
 HandsRun = Trained[Recipe, A2JTransformer, HandSplit]
@@ -132,9 +133,7 @@ def stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer)
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    scheduler = scheduled(
-        optimizer, partial(warm_then, steps=config.steps, warmup=config.warmup, drops=config.drops)
-    )
+    rate = partial(warm_then, steps=config.steps, warmup=config.warmup, drops=config.drops)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Tensor]:
         return hands.draw(config.batch, generator, trainer.share, config.augmentation, trainer.whole.draws())
@@ -144,7 +143,7 @@ def stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer)
         said = Estimate(*(gather(x, 1) for x in model.estimates(sample["images"])))
         return model.loss(said, gather(sample["targets"]), gather(sample["valid"].float()))
 
-    return Stage(STAGE, {"model": model}, optimizer, config.steps, batch, loss, scheduler)
+    return Stage(STAGE, {"model": model}, optimizer, config.steps, batch, loss, LambdaLR(optimizer, rate))
 
 
 HANDS = HandsTask()

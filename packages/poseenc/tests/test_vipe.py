@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from poseenc import Gaussian, GaussianPoseEncoder, MatchingProbability, PoseVAE
-from poseenc.probabilistic import matching_distance, semi_hard, triplet_ratio
+from poseenc.probabilistic import matching_distance, matching_terms, semi_hard, triplet_ratio
 from torch.distributions import Normal, kl_divergence
 
 
@@ -106,6 +106,38 @@ def test_triplet_ratio_by_hand() -> None:
     loss = triplet_ratio(p(0.8, 0.5, 0.1), p(0.4, 0.4, 0.9), found)
     # The first matches exactly twice as probably; the second 1.25 times; the third has no negative.
     torch.testing.assert_close(loss, torch.tensor((0.0 + math.log(2 / 1.25) + 0.0) / 3), atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_terms_of_a_batch_are_those_of_its_triplets_one_by_one() -> None:
+    generator = torch.Generator().manual_seed(3)
+    mean = torch.randn(8, 2, generator=generator)  # two views each of four poses
+    found = Gaussian(mean, torch.full((8, 2), 0.2))
+    allowed = ~torch.eye(4, dtype=torch.bool)
+    allowed[0, 1] = allowed[1, 0] = False  # poses too alike
+    allowed[3] = False  # one without a negative
+    matching = MatchingProbability()
+    said = matching_terms(found, allowed, matching, 6, 2.0, torch.Generator().manual_seed(4))
+    drawn = found.sample(6, torch.Generator().manual_seed(4))
+    losses, own, chosen = [], [], []
+    for i in range(4):
+        anchor, other = drawn[[2 * i]], drawn[[2 * i + 1]]
+        own.append(float(matching_distance(anchor, other, matching)))
+        away = [float((mean[2 * i] - mean[2 * j + 1]).norm()) for j in range(4)]
+        farther = [j for j in range(4) if allowed[i, j] and away[j] > away[i]]
+        loss = 0.0
+        if farther:
+            nearest = min(farther, key=away.__getitem__)
+            beside = float(matching_distance(anchor, drawn[[2 * nearest + 1]], matching))
+            loss = max(0.0, math.log(2) + own[-1] - beside)
+            chosen.append(i)
+        losses.append(loss)
+    assert chosen
+    assert 3 not in chosen
+    assert float(said["triplet"]) == pytest.approx(sum(losses) / 4, rel=1e-5)
+    assert sum(losses) > 0
+    assert float(said["positive"]) == pytest.approx(sum(own) / 4, rel=1e-5)
+    assert float(said["kl"]) == pytest.approx(float(found.kl_to_normal().mean()), rel=1e-6)
 
 
 def test_the_encoder_says_a_positive_deviation() -> None:

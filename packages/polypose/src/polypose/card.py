@@ -1,4 +1,4 @@
-"""The card of the shipped weights: what they are of, what they do, where they fail."""
+"""The cards of the shipped weights: what they are of, what they do, where they fail."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ BRANCHES = {
 }
 
 
-def write_card(path: Path, rows: Sequence[dict[str, Any]], weights: Path) -> None:
-    """Write the card as Markdown.
+def write_card(weights: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the card of UniHPR's weights.
 
     Args:
         rows: as `unihpr release` measures them.
-        weights: the file that it is about.
     """
-    text = Template(TEMPLATE.read_text(encoding="utf-8"))
-    size = f"{weights.stat().st_size / 2**20:.1f} MiB"
     numbers, ranges = ("\n".join(lines(rows)) for lines in (_numbers, _ranges))
-    write_text(path, text.substitute(numbers=numbers, ranges=ranges, size=size))
+    fill(TEMPLATE, weights, numbers=numbers, ranges=ranges)
+
+
+def fill(template: Path, weights: Path, **told: object) -> None:
+    """Write a template's Markdown beside the weights that it is about, with what is told and their size."""
+    text = Template(template.read_text(encoding="utf-8"))
+    size = f"{weights.stat().st_size / 2**20:.1f} MiB"
+    write_text(weights.with_suffix(".md"), text.substitute(told, size=size))
 
 
 def _numbers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from statistics import mean
 from time import process_time
@@ -161,6 +161,25 @@ def cost(lifter: Peer, sample: Sample) -> Metrics:
         "mflops": counter.get_total_flops() / 1e6,
         "poses_per_second": len(batch) / lifter.frames / seconds,
     }
+
+
+def step_seconds(
+    lifter: Peer,
+    draw: Callable[[int, torch.Generator], Sample],
+    lr: float,
+    generator: torch.Generator,
+    steps: int = 3,
+) -> float:
+    """Processor time of a training step by AdamW, its views drawn, after one that is not counted."""
+    optimizer = torch.optim.AdamW(lifter.parameters(), lr, weight_decay=0)
+    began = 0.0
+    for step in range(steps + 1):
+        began = process_time() if step == 1 else began
+        optimizer.zero_grad()
+        lifter.loss(draw(step, generator), generator).backward()
+        optimizer.step()
+        lifter.after_step()
+    return (process_time() - began) / steps
 
 
 def row(name: str, seeds: Sequence[Metrics], whose: Int[Tensor, " N"]) -> Metrics:

@@ -111,3 +111,33 @@ def triplet_ratio(
     negative counts as met, as in the authors' code.
     """
     return torch.where(found, (margin + positive - negative).clamp_min(0), 0).mean()
+
+
+def matching_terms(
+    found: Gaussian,
+    allowed: Bool[Tensor, "B B"],
+    matching: MatchingProbability,
+    draws: int,
+    ratio: float,
+    generator: torch.Generator,
+) -> dict[str, Float[Tensor, ""]]:
+    """The terms of the loss, each of weight 1 (section 3): `triplet`, `positive` pairs, divergence `kl`.
+
+    Args:
+        found: of two views of B poses, (2 B, dim), those of a pose side by side.
+        allowed: as of `semi_hard`, of the first views to the second ones.
+        draws: S, samples of each distribution that are matched.
+        ratio: β, how many times as probably the positive must match.
+    """
+    drawn = found.sample(draws, generator).unflatten(0, (-1, 2))
+    mean = found.mean.detach().unflatten(0, (-1, 2))
+    between = torch.cdist(mean[:, 0], mean[:, 1])
+    chosen = semi_hard(between, between.diagonal(), allowed)
+    anchor, other = drawn[:, 0], drawn[:, 1]
+    to_positive = matching_distance(anchor, other, matching)
+    to_negative = matching_distance(anchor, other[chosen.row], matching)
+    return {
+        "triplet": triplet_ratio(to_positive, to_negative, chosen.found, math.log(ratio)),
+        "positive": to_positive.mean(),
+        "kl": found.kl_to_normal().mean(),
+    }

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from posedata.readers.files.mat5 import read_mat5
 from posedata.readers.files.safe_npz import load_npz_arrays
-from posedata.scoring.metrics import mpjpe_mm, pck3d
+from posedata.scoring.metrics import mpjpe_mm
 from posedata.scoring.protocols import PROTOCOLS, PoseProtocol, Selection
 from posedata.scoring.published import published_table
 from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
@@ -29,15 +29,12 @@ from posedata.store import PoseStore
 ITOP_FOCAL, ITOP_CENTRE = 1 / 0.0035, (160.0, 120.0)
 
 
-def _map_percent(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
-    return 100 * pck3d(predicted, true, 0.100, valid)
-
-
-_METRICS = {"map_percent": _map_percent, "mpjpe_mm": mpjpe_mm}
+_ITOP = cast(PoseProtocol, PROTOCOLS["itop-map"])
+_METRICS = {**_ITOP.metrics, "mpjpe_mm": mpjpe_mm}
 _PANOPTIC_15 = get_skeleton("panoptic15").joints
 
 DATASETS: dict[str, PoseProtocol] = {
-    "itop": dataclasses.replace(cast(PoseProtocol, PROTOCOLS["itop-map"]), metrics=_METRICS),
+    "itop": dataclasses.replace(_ITOP, metrics=_METRICS),
     "panoptic": PoseProtocol(
         name="panoptic",
         title="CMU Panoptic: the first 15 joints of coco19 in the camera's frame",

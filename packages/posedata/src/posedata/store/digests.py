@@ -32,6 +32,11 @@ def write_digests(folder: Path) -> None:
         file.write(_text(files))
 
 
+def combined(*fingerprints: str) -> str:
+    """One fingerprint of several, short: 16 digits of the sha256 of them all."""
+    return hashlib.sha256("".join(fingerprints).encode()).hexdigest()[:16]
+
+
 def read_digests(folder: Path) -> dict[str, str] | None:
     """sha256 by file name, or None where there is no digests.json; ValueError if that is damaged itself."""
     file = folder / NAME

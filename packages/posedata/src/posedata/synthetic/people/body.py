@@ -108,11 +108,6 @@ def clamp_to_limits(angles: Float[Tensor, "*batch dof"]) -> Float[Tensor, "*batc
     return torch.minimum(torch.maximum(angles, low), high)
 
 
-def limit_excess(angles: Float[Tensor, "*batch dof"]) -> Float[Tensor, "*batch dof"]:
-    """By how many radians each angle lies outside its range; 0 inside."""
-    return (angles - clamp_to_limits(angles)).abs()
-
-
 @dataclass(frozen=True)
 class Body:
     """A batch of people: `male` (S,) 0 or 1, `stature` (S,) metres, `lengths` (S, 11) metres as in
