@@ -1,7 +1,5 @@
 """What a teacher is built by, and which of its poses are believed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

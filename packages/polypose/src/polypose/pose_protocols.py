@@ -1,7 +1,5 @@
 """A trained UniHPR under a paper's protocol for poses, and which of its measures stand beside the papers'."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

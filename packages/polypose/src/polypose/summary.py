@@ -1,7 +1,5 @@
 """What UniHPR's metrics come to: errors beside the paper's, and how often the truth lies in its intervals."""
 
-from __future__ import annotations
-
 from posedata.records import flat
 from posedata.scoring.published import published_table
 from posediff.calibration import LEVELS

@@ -8,7 +8,6 @@ of one frame follow each other.
 
 from __future__ import annotations
 
-import math
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from posedata.readers._clips import stride_for
+from posedata.readers.files.safe_text import is_number
 from posedata.readers.format import Clip, Context, Format, Plan, Unit, option
 from posedata.readers.listing import files_below, matching, nothing_found
 from posedata.skeleton import get_skeleton
@@ -225,7 +225,7 @@ class _Rows:
 
     def add(self, person: Person, count: int, places: np.ndarray) -> None:
         values = person.values
-        if not isinstance(values, list) or not all(_number(value) for value in values):
+        if not isinstance(values, list) or not all(is_number(value) for value in values):
             return self._count("have keypoints that are not a list of finite numbers", person)
         if len(values) != 3 * count:
             return self._count(f"have {len(values)} numbers as keypoints, wanted {3 * count}", person)
@@ -318,7 +318,7 @@ def box_of(given: Any, *, corners: bool) -> tuple[float, float, float, float] | 
     """x0 y0 x1 y1 of a box given so, or as x y width height; None for what is none."""
     while isinstance(given, list) and len(given) == 1:
         given = given[0]
-    if not isinstance(given, list) or len(given) not in (4, 5) or not all(_number(n) for n in given):
+    if not isinstance(given, list) or len(given) not in (4, 5) or not all(is_number(n) for n in given):
         return None
     x0, y0, x1, y1 = (float(n) for n in given[:4])
     if not corners:
@@ -330,7 +330,7 @@ def track_of(value: Any) -> int | None:
     """A track's number, however it is nested; None for none (-1 says so too)."""
     while isinstance(value, list) and value:
         value = value[0]
-    whole = _number(value) and float(value).is_integer() and 0 <= value < 1 << 31
+    whole = is_number(value) and float(value).is_integer() and 0 <= value < 1 << 31
     return int(value) if whole else None
 
 
@@ -347,7 +347,3 @@ def _box(
 
 def _name(file: Path, top: Path) -> str:
     return file.relative_to(top).with_suffix("").as_posix()
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from .anchors import AnchorGrid2D
 from .backbone import Backbone
 from .ensemble import Estimate, ensemble
-from .losses import a2j_rule, anchor_losses
+from .losses import Ruled, a2j_rule
 
 
-class A2J(nn.Module):
+class A2J(Ruled):
     """In-plane anchors vote for the joints' pixels and, independently, for their depth.
 
     The maps of the backbone's last stage feed the in-plane offsets and the depths, those of the stage
@@ -80,15 +80,6 @@ class A2J(nn.Module):
     def estimates(self, images: Shaped[Tensor, "B channels H W"]) -> Estimate:
         """`forward` as the one layer (1, B, J, 3) of a network that has several (`A2JTransformer`)."""
         return Estimate(*(values[None] for values in self(images)))
-
-    def loss(
-        self,
-        estimate: Estimate,
-        target: Float[Tensor, "B J 3"],
-        weight: Float[Tensor, "B J"] | Float[Tensor, "B J 3"] | None = None,
-    ) -> dict[str, Tensor]:
-        """`anchor_losses` by the network's own ``rule``."""
-        return anchor_losses(estimate, target, weight, self.rule)
 
 
 def _branch(inputs: int, channels: int, outputs: int) -> nn.Sequential:

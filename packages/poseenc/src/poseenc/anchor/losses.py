@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from .ensemble import Estimate
 
@@ -113,3 +113,18 @@ def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
         return values.mean()
     weight = weight.to(values).expand_as(values)
     return (weight * values).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+class Ruled(nn.Module):
+    """A network of anchors with the rule that it is trained by."""
+
+    rule: LossRule
+
+    def loss(
+        self,
+        estimate: Estimate,
+        target: Float[Tensor, "B J 3"],
+        weight: Float[Tensor, "B J"] | Float[Tensor, "B J 3"] | None = None,
+    ) -> dict[str, Tensor]:
+        """`anchor_losses` by the network's own ``rule``; give it what `estimates` returned."""
+        return anchor_losses(estimate, target, weight, self.rule)

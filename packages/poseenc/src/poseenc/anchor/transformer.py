@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from .anchors import INTERHAND_DEPTHS, INTERHAND_RANGE, AnchorGrid3D
@@ -11,11 +11,11 @@ from .backbone import Backbone
 from .deformable import Shapes
 from .ensemble import Estimate, ensemble
 from .layers import DecoderLayer, EncoderLayer, mlp
-from .losses import anchor_losses, transformer_rule
+from .losses import Ruled, transformer_rule
 from .sine import map_positions, sine_embedding
 
 
-class A2JTransformer(nn.Module):
+class A2JTransformer(Ruled):
     """Anchors, as queries of a deformable transformer over four levels, vote for joints in 3D.
 
     With the defaults and 42 joints: the network published for InterHand2.6M, 768 anchors. Small settings
@@ -112,15 +112,6 @@ class A2JTransformer(nn.Module):
             offsets = self.offsets[i](content).unflatten(-1, (self.joints, 3)).to(wide) * extent
             said.append(ensemble(anchors, offsets, self.logits[i](content).to(wide)))
         return Estimate(*(torch.stack(values) for values in zip(*said, strict=True)))
-
-    def loss(
-        self,
-        estimate: Estimate,
-        target: Float[Tensor, "B J 3"],
-        weight: Float[Tensor, "B J"] | Float[Tensor, "B J 3"] | None = None,
-    ) -> dict[str, Tensor]:
-        """`anchor_losses` by the network's own ``rule``; give it what `estimates` returned."""
-        return anchor_losses(estimate, target, weight, self.rule)
 
     def _encode(self, images: Tensor) -> tuple[Tensor, Shapes]:
         maps, embeddings = self.levels(self.backbone(images))

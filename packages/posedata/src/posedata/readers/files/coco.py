@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from posedata.readers.files.joint_names import places_of
+from posedata.readers.files.safe_text import is_number
 from posedata.readers.format import Context
 
 JOINTS = (
@@ -243,7 +243,7 @@ def _person(
 def _points(numbers: Any, columns: Columns) -> Float64[np.ndarray, "17 3"]:
     """x, y, visibility; 0, 0, 0 where not annotated."""
     count, places = columns
-    if not isinstance(numbers, list) or not all(_number(n) for n in numbers):
+    if not isinstance(numbers, list) or not all(is_number(n) for n in numbers):
         raise _LeftOut("have keypoints that are not a list of finite numbers; left out, correct them")
     held = len(numbers) // 3
     first = places == list(range(len(JOINTS)))  # more names than keypoints (Human-Art), or the reverse
@@ -272,7 +272,7 @@ def _far(points: np.ndarray, size: tuple[float, float] | None) -> np.ndarray:
 
 def _box(given: Any, size: tuple[float, float] | None) -> list[float] | None:
     """x, y, width, height; None for what is not a box in the image."""
-    if not isinstance(given, list) or len(given) != 4 or not all(_number(n) for n in given):
+    if not isinstance(given, list) or len(given) != 4 or not all(is_number(n) for n in given):
         return None
     x, y, width, height = (float(n) for n in given)
     if width <= 0 or height <= 0 or max(abs(x), abs(y), width, height) > _LARGEST:
@@ -293,12 +293,8 @@ def _check_pixels(rows: Float64[np.ndarray, "N 56"], file: Path) -> None:
         )
 
 
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
-
-
 def _size(width: Any, height: Any) -> tuple[float, float] | None:
-    known = _number(width) and _number(height) and width > 0 and height > 0
+    known = is_number(width) and is_number(height) and width > 0 and height > 0
     return (float(width), float(height)) if known else None
 
 

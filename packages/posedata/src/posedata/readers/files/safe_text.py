@@ -8,6 +8,7 @@ number of thousands of digits and half a character pair are no JSON that can be 
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,11 @@ def parse_json(text: str, where: str, *, constants: bool = False) -> Any:
         except (UnicodeEncodeError, RecursionError):
             raise ValueError(f"{where}: holds half a character (\\ud800 to \\udfff); correct it") from None
     return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON text is a number that may be computed with: no NaN, and not huge."""
+    return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
 
 
 def read_xml(path: str | Path) -> ElementTree.Element:
