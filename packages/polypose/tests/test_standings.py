@@ -5,11 +5,20 @@ import torch
 from polypose.network import POSE_SKELETON
 from polypose.peer import JOINTS, Peer
 from polypose.samples import Sample
-from polypose.standings import breakdown, cost, errors, measured, parts, refinement, unseen_views
+from polypose.standings import (
+    breakdown,
+    cost,
+    errors,
+    measured,
+    parts,
+    refinement,
+    step_seconds,
+    unseen_views,
+)
 from posedata.views import sample_cameras
 from posedata.views.batch import see
 from posedata.views.rigs import STEEP
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def views(count: int, seed: int) -> Sample:
@@ -59,6 +68,33 @@ def test_refinement_is_told_where_it_is_asked_for() -> None:
     assert told["noise"] == found["noise"]
     assert told["weighted_mpjpe_mm"] == pytest.approx(found["weighted_mpjpe_mm"] / 2)
     assert list(refinement("normal", [{}])) == []
+
+
+class Sliding(Nothing):
+    """Its one weight has a gradient of 1 in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.steps = nn.Parameter(torch.zeros(())), 0
+
+    def loss(self, sample: Sample, generator: torch.Generator) -> Tensor:
+        return self.weight
+
+    def after_step(self) -> None:
+        self.steps += 1
+
+
+def test_a_step_that_is_timed_is_one_of_training() -> None:
+    lifter, drawn = Sliding(), []
+
+    def draw(step: int, generator: torch.Generator) -> Sample:
+        drawn.append(step)
+        return views(2, step)
+
+    assert step_seconds(lifter, draw, 0.01, torch.Generator(), steps=4) >= 0
+    assert drawn == [0, 1, 2, 3, 4]  # the first is not counted
+    assert lifter.steps == 5
+    assert float(lifter.weight) == pytest.approx(-0.05, rel=1e-5)  # Adam goes by the rate where it is sure
 
 
 class Off(Peer):
