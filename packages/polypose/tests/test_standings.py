@@ -94,7 +94,7 @@ def test_a_step_that_is_timed_is_one_of_training() -> None:
     assert step_seconds(lifter, draw, 0.01, torch.Generator(), steps=4) >= 0
     assert drawn == [0, 1, 2, 3, 4]  # the first is not counted
     assert lifter.steps == 5
-    assert float(lifter.weight) == pytest.approx(-0.05, rel=1e-5)  # Adam goes by the rate where it is sure
+    assert lifter.weight.item() == pytest.approx(-0.05, rel=1e-5)  # Adam goes by the rate where it is sure
 
 
 class Off(Peer):
