@@ -4,6 +4,7 @@ from posedata.geometry.boxes import (
     bounding_box,
     bounding_box_token,
     crop_keypoints,
+    denormalise_keypoints,
     normalise_keypoints,
 )
 from posedata.geometry.camera import Camera
@@ -42,7 +43,9 @@ def test_normalised_keypoints_span_the_longer_side_and_keep_confidence() -> None
     box = torch.tensor([10.0, 20.0, 30.0, 100.0])
     corners = torch.tensor([[10.0, 20.0, 0.3], [30.0, 100.0, 0.7], [20.0, 60.0, 1.0]])
     expected = torch.tensor([[-0.25, -1.0, 0.3], [0.25, 1.0, 0.7], [0.0, 0.0, 1.0]])
-    torch.testing.assert_close(normalise_keypoints(corners, box), expected)
+    placed = normalise_keypoints(corners, box)
+    torch.testing.assert_close(placed, expected)
+    torch.testing.assert_close(denormalise_keypoints(placed, box), corners)
 
 
 def test_pixels_of_a_crop_are_those_of_its_camera() -> None:

@@ -11,7 +11,12 @@ from posedata.lazy import lazily
 
 if TYPE_CHECKING:
     from posedata.geometry.align import Similarity, align, kabsch, procrustes, root_relative
-    from posedata.geometry.boxes import bounding_box, bounding_box_token, normalise_keypoints
+    from posedata.geometry.boxes import (
+        bounding_box,
+        bounding_box_token,
+        denormalise_keypoints,
+        normalise_keypoints,
+    )
     from posedata.geometry.camera import Camera
     from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 
@@ -23,6 +28,7 @@ __all__ = [
     "align",
     "bounding_box",
     "bounding_box_token",
+    "denormalise_keypoints",
     "get_skeleton",
     "kabsch",
     "normalise_keypoints",

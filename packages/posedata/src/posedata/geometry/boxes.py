@@ -83,3 +83,12 @@ def normalise_keypoints(
     half = (box[..., 2:] - box[..., :2]).amax(-1)[..., None, None] / 2
     place = (keypoints[..., :2] - middle[..., None, :]) / half
     return torch.cat([place, keypoints[..., 2:]], dim=-1)
+
+
+def denormalise_keypoints(
+    keypoints: Float[Tensor, "*batch J d"], box: Float[Tensor, "*batch 4"]
+) -> Float[Tensor, "*batch J d"]:
+    """The inverse of ``normalise_keypoints``: pixels again."""
+    middle = (box[..., :2] + box[..., 2:]) / 2
+    half = (box[..., 2:] - box[..., :2]).amax(-1)[..., None, None] / 2
+    return torch.cat([keypoints[..., :2] * half + middle[..., None, :], keypoints[..., 2:]], dim=-1)
