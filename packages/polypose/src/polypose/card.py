@@ -16,19 +16,22 @@ BRANCHES = {
     "image": "3D from the image",
     "reconstruct": "3D from 3D",
 }
+WHOLE = "encoders of image, 2D keypoints and 3D joints into one unit sphere"
+LIFTER = "the encoder of 2D keypoints into the unit sphere, without those of images and 3D joints"
 
 
 def write_card(path: Path, rows: Sequence[dict[str, Any]], weights: Path) -> None:
     """Write the card as Markdown.
 
     Args:
-        rows: as `unihpr release` measures them.
+        rows: as `unihpr release` measures them; without images, the weights have no encoder of them.
         weights: the file that it is about.
     """
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     size = f"{weights.stat().st_size / 2**20:.1f} MiB"
+    parts = WHOLE if any(row["branch"] == "image" for row in rows) else LIFTER
     numbers, ranges = ("\n".join(lines(rows)) for lines in (_numbers, _ranges))
-    write_text(path, text.substitute(numbers=numbers, ranges=ranges, size=size))
+    write_text(path, text.substitute(parts=parts, numbers=numbers, ranges=ranges, size=size))
 
 
 def _numbers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

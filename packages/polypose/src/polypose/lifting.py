@@ -65,8 +65,16 @@ def lift_points(
         drawn = (drawn @ seen.rotation).cpu()
         return all_people(drawn - drawn[:, :, :1])
 
-    found = all_people(joints), all_people(sd[..., None])[..., 0], valid, all_people(places[:, None])[:, 0]
-    return Poses(*map(like.give, found), POSE_SKELETON, draw, like)
+    give = like.give
+    return Poses(
+        give(all_people(joints)),
+        give(all_people(sd[..., None])[..., 0]),
+        give(valid),
+        give(all_people(places[:, None])[:, 0]),
+        POSE_SKELETON,
+        draw,
+        like,
+    )
 
 
 def place(
