@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,4 +61,9 @@ def test_a_release_is_the_run_with_its_spread_set_right(
     card = weights.with_suffix(".md").read_text()
     assert f"| mocap | 3D from the image | 40 | 2 | {ours['mocap', 'image']['mpjpe_mm']:.1f} |" in card
     assert "$" not in card
+    again = replace(recipe, encodes=("2d",))
+    release(tmp_path / "release", again, tmp_path / "lifter.safetensors", results, say=lambda text: None)
+    assert {row["branch"] for row in json.loads(results.read_text())["rows"]} == {"lift", "lift_detector"}
+    assert load(tmp_path / "lifter.safetensors").modalities == ("2d",)
+    assert "without those of images" in (tmp_path / "lifter.md").read_text()
     assert all(value.dtype != torch.float16 for value in model.network.state_dict().values())

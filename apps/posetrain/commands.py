@@ -177,27 +177,31 @@ def add_release(app: typer.Typer, about: About, name: str, results: str, module:
 
     @plain_errors()
     def release(
+        recipe: options.Recipe = "release",
         set_: options.Set = [],  # noqa: B006
         runs: options.Runs = Path("runs"),
-        weights: Annotated[Path, typer.Option(help="the .safetensors to write, with its card")] = Path(
-            f"packages/polypose/src/polypose/weights/{name}.safetensors"
-        ),
-        json: options.Json = file,
+        weights: Annotated[
+            Path | None, typer.Option(help="the .safetensors to write, with its card; the package's")
+        ] = None,
+        json: options.Json = None,
         from_: Annotated[Path | None, typer.Option("--from", help="a model's file: train nothing")] = None,
     ) -> None:
         from posedata.errors import check_new_file
 
         from posetrain.lifecycle import train as run_training
 
+        if recipe != "release" and (weights is None or json is None):
+            raise ValueError("--recipe: give --weights and --json, or those of release are lost")
+        weights = weights or Path(f"packages/polypose/src/polypose/weights/{name}.safetensors")
         check_new_file(weights)
-        recipe, run = load_named(about, "release", set_), runs / about.run_name("release")
+        made, run = load_named(about, recipe, set_), runs / about.run_name(recipe)
         if from_ is None and not (run / "metrics.json").is_file():
-            run_training(about.load(), recipe, run, "resume")
+            run_training(about.load(), made, run, "resume")
         write = import_module(module).release
-        options.print_table(*write(from_ or run, recipe, weights, json or file))
-        options.console.print(f"{weights}, {json}")
+        options.print_table(*write(from_ or run, made, weights, json or file))
+        options.console.print(f"{weights}, {json or file}")
 
-    _add(app, release, "Make the weights that polypose ships: train the recipe `release`, write and measure.")
+    _add(app, release, "Make the weights that polypose ships: train the recipe, write and measure.")
 
 
 def load_named(about: About, recipe: str, overrides: Iterable[str]) -> Any:

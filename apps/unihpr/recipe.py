@@ -158,7 +158,11 @@ class BaselineConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run: data, model, the papers' three steps or one of all senses, evaluation, loop."""
+    """A whole run: data, model, the papers' three steps or one of all senses, evaluation, loop.
+
+    Attributes:
+        encodes: which encoders the weights keep that `typer apps/unihpr release` writes.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -169,6 +173,7 @@ class Recipe:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    encodes: tuple[Literal["image", "2d", "3d"], ...] = ("image", "2d", "3d")
 
     def __post_init__(self) -> None:
         for name in ("align_poses", "align_image"):

@@ -26,7 +26,7 @@ VIEWS, PICTURES = 16_000, 4000
 
 def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = print_line) -> Table:
     """Fit a finished model's spread, write its weights and their card, and measure what was written on the
-    test people; returns the error of each branch.
+    test people; returns the error of each branch that the weights have.
 
     Args:
         source: its run, or its file.
@@ -42,7 +42,7 @@ def release(source: Path, recipe: Recipe, weights: Path, json: Path, say: Say = 
     fit_spread(model, data, held_out, recipe.loop.seed)
     factors = calibrate(model.network, list(held_out.values()), model.settings.batch)
     say("stretch on validation people: " + ", ".join(f"{name} x {f:.2f}" for name, f in factors.items()))
-    model.save(weights, half=True, decodes=("3d",))
+    model.save(weights, half=True, decodes=("3d",), encodes=recipe.encodes)
     rows = list(measure(load(weights), data))
     write_results(json, rows, data=data.fingerprint, seeds=[recipe.loop.seed], stretch=factors)
     write_card(weights, rows)
@@ -86,6 +86,8 @@ def measure(model: Model, data: TrainingData) -> Iterator[Metrics]:
     rows = data.source.store.tensors(["joints", "subject"], "cpu", data.source.rows)
     people = rows["subject"].long()
     for name, (modality, sample) in branches_of(data).items():
+        if modality not in model.modalities:
+            continue
         row = branch_row(model.network, modality, sample, people, model.settings.batch)
         yield {"rig": data.config.rig, "branch": name, **row}
     yield from anywhere_rows(model, rows["joints"], people, data.views.virtual.noise, data.config.seed)

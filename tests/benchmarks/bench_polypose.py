@@ -1,18 +1,19 @@
 """`polypose.Model.lift`: poses a second in a batch and milliseconds for one, beside a naive twin.
 
-    python tests/benchmarks/bench_polypose.py --json docs/results/polypose_speed.json
+    python tests/benchmarks/bench_polypose.py --model packaged --model small \\
+        --json docs/results/polypose_speed.json
 
 The twin does the same in a loop, a person at a time, without checks. Below them the network alone, by torch
 and by ONNX runtime, on keypoints as it takes them; and how long loading takes once all is imported. Without
 --model a network of the size that --hidden says is made, of random weights: time does not depend on what it
-has learnt. `--model packaged` measures the weights in the package.
+has learnt. `--model packaged` measures the weights in the package, `--model small` its smaller ones.
 """
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import onnxruntime
@@ -47,38 +48,43 @@ def main(
     hidden: Annotated[int, typer.Option(help="Width of the random network.")] = 256,
     threads: Annotated[int, typer.Option(help="Of torch.")] = 2,
     repeat: Annotated[int, typer.Option(help="The fastest of so many is told.")] = 3,
-    model: Annotated[str | None, typer.Option(help="Measure this one instead, or `packaged`.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Measure this one instead, or `packaged`; repeatable.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results there.")] = None,
 ) -> None:
-    """Time both and print a table."""
+    """Time them and print a table."""
     torch.set_num_threads(threads)
-    held = made(hidden) if model is None else polypose.load(None if model == "packaged" else model)
     noise = np.random.default_rng(0).normal(0, 4, (people, 17, 2))
     points = (500 + 200 * LIMBS.reshape(17, 2) + noise).astype(np.float32)
-    lifts: dict[str, Callable[[np.ndarray], object]] = {
-        "polypose": lambda some: held.lift(some, size=SIZE, skeleton="h36m17"),
-        "a person at a time, no checks": lambda some: naive(held, some),
-        **alone(held, points, threads),
-    }
-    rows = []
-    for name, lift in lifts.items():
-        some = points[:256] if name.startswith("a person") else points
-        batch, one = fastest(lift, some, repeat), fastest(lift, points[:1], 20 * repeat)
-        rows.append(
-            {"lift": name, "people": len(some), "per_second": len(some) / batch, "one_ms": 1000 * one}
-        )
+    rows, networks, seconds = [], {}, {}
+    for name in model or ["random"]:
+        held = polypose.load(None if name == "packaged" else name) if model else made(hidden)
+        rows += [{"weights": name, **row} for row in measured(held, points, threads, repeat)]
+        count = sum(p.numel() for p in held.network.parameters())
+        networks[name], seconds[name] = f"{count / 1e6:.1f} million weights", loading(held, repeat)
     table = Table(*rows[0])
     for row in rows:
         table.add_row(
             *(f"{value:,.1f}" if isinstance(value, float) else str(value) for value in row.values())
         )
     Console().print(table)
-    seconds = loading(held, repeat)
-    Console().print(f"loaded in {seconds:.2f} s")
+    Console().print("loaded in " + ", ".join(f"{value:.2f} s ({name})" for name, value in seconds.items()))
     if json:
-        weights = sum(p.numel() for p in held.network.parameters())
-        network = f"{weights / 1e6:.1f} million weights"
-        write_results(json, rows, network=network, threads=threads, loading_seconds=seconds)
+        write_results(json, rows, network=networks, threads=threads, loading_seconds=seconds)
+
+
+def measured(held: Model, points: np.ndarray, threads: int, repeat: int) -> Iterator[dict[str, Any]]:
+    """A row a way of lifting: poses a second, and milliseconds for one."""
+    lifts: dict[str, Callable[[np.ndarray], object]] = {
+        "polypose": lambda some: held.lift(some, size=SIZE, skeleton="h36m17"),
+        "a person at a time, no checks": lambda some: naive(held, some),
+        **alone(held, points, threads),
+    }
+    for name, lift in lifts.items():
+        some = points[:256] if name.startswith("a person") else points
+        batch, one = fastest(lift, some, repeat), fastest(lift, points[:1], 20 * repeat)
+        yield {"lift": name, "people": len(some), "per_second": len(some) / batch, "one_ms": 1000 * one}
 
 
 def made(hidden: int) -> Model:

@@ -45,6 +45,22 @@ def test_a_spread_is_kept_with_the_model(tmp_path: Path) -> None:
     assert torch.equal(found.network.spread.usual, spread.usual)
 
 
+def test_a_file_may_leave_out_encoders_and_says_who_has_them(tmp_path: Path) -> None:
+    model = small()
+    model.network.make_spread().usual.fill_(0.03)
+    found = polypose.load(model.save(tmp_path / "m.safetensors", encodes=("2d",)))
+    assert found.modalities == ("2d",)
+    again = polypose.load(found.save(tmp_path / "again.safetensors"))
+    for lifter in (found, again):
+        one, other = (m.lift(people().pixels, INTRINSICS, skeleton="h36m17") for m in (model, lifter))
+        np.testing.assert_allclose(other.joints, one.joints, atol=1e-6)
+        np.testing.assert_allclose(other.sd, one.sd, rtol=1e-6)
+        np.testing.assert_allclose(other.sample(2), one.sample(2), atol=1e-5)
+    for given in ({"image": np.zeros((2, 128, 96, 3), np.uint8)}, {"pose": people().joints}):
+        with pytest.raises(ValueError, match=r"weights have no encoder of (image|3d); polypose.load\(\) has"):
+            found.embed(**given)
+
+
 def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -> None:
     model = small()
     found = polypose.load(model.save(tmp_path))

@@ -8,6 +8,7 @@ import polypose
 import pytest
 import torch
 from people import INTRINSICS, SIZE, people
+from polypose.doctor import about
 from polypose.loading import PACKAGED
 from posedata.skeleton import get_skeleton
 from torch.nn.functional import normalize
@@ -15,17 +16,26 @@ from torch.nn.functional import normalize
 COCO = Path(__file__).resolve().parents[3] / "../shared/data/coco/person_keypoints_one_image.json"
 
 
-@pytest.fixture(scope="module")
-def weights() -> polypose.Model:
-    return polypose.load()
+@pytest.fixture(scope="module", params=[None, "small"])
+def weights(request: pytest.FixtureRequest) -> polypose.Model:
+    return polypose.load(request.param)
 
 
 def test_weights_are_small_and_have_a_card(weights: polypose.Model) -> None:
-    assert PACKAGED.stat().st_size < 30 * 2**20
-    card = PACKAGED.with_suffix(".md").read_text(encoding="utf-8")
+    path = Path(weights.source)
+    assert sum(file.stat().st_size for file in path.parent.glob("*.safetensors")) < 30 * 2**20
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert "mocap.cs.cmu.edu" in card
     assert "Apache-2.0" in card
+    assert ("3D from the image" in card) == ("image" in weights.modalities)
     assert weights.settings.frame == "aimed"
+
+
+def test_the_smaller_weights_lift_alone() -> None:
+    weights = polypose.load("small")
+    assert weights.modalities == ("2d",)
+    assert Path(weights.source).stat().st_size < PACKAGED.stat().st_size / 4
+    assert "no images" in "\n".join(about(weights))
 
 
 def test_people_who_walk_are_lifted_and_placed(weights: polypose.Model) -> None:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from posedata.geometry.aim import aim, reproject
+from posedata.geometry.aim import aim, reproject, turn_to
 from posedata.geometry.boxes import bounding_box
 from posedata.geometry.camera import Camera
 
@@ -65,6 +65,21 @@ def test_turning_the_camera_changes_nothing() -> None:
         # A pixel's angle changes off the axis; directions do not.
         frames.append(aimed.world_to_camera(joints))
     torch.testing.assert_close(frames[0], frames[1], atol=1e-9, rtol=0)
+
+
+def test_the_turn_is_made_of_cross_products() -> None:
+    camera = cameras()
+    box = bounding_box(camera.project(person()))
+    ray = camera.rays(((box[:, :2] + box[:, 2:]) / 2)[:, None])[:, 0]
+    ahead = ray / ray.norm(dim=-1, keepdim=True)
+    right = torch.linalg.cross(torch.tensor([[0.0, 1, 0]], dtype=torch.float64), ahead)
+    right = right / right.norm(dim=-1, keepdim=True)
+    wanted = torch.stack([right, torch.linalg.cross(ahead, right), ahead], dim=1)
+    turn, focal = turn_to(camera, box)
+    torch.testing.assert_close(turn, wanted, atol=1e-12, rtol=0)
+    torch.testing.assert_close(turn @ camera.rotation, aim(camera, box).rotation)
+    half = (box[:, 2:] - box[:, :2]).amax(-1) / 2
+    torch.testing.assert_close(focal[:, 0], 1100 / (half * ahead[:, 2]))
 
 
 def test_no_roll() -> None:

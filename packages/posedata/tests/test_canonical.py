@@ -15,6 +15,7 @@ from posedata.geometry.canonical import (
     to_body_frame,
     torso_across,
     torso_length,
+    torso_seen,
     universal_lengths,
     with_bone_lengths,
 )
@@ -128,6 +129,18 @@ def test_keypoints_on_one_point_have_no_scale() -> None:
     assert normalise_on_torso(points, COCO).isnan().all()
     points[:, COCO.index("left_wrist")] += 40  # which is no part of the torso
     assert normalise_on_torso(points, COCO).isnan().all()
+
+
+def test_a_torso_is_seen_where_it_has_an_extent() -> None:
+    """Against the distances themselves, with corners unseen, at one place, and nowhere."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randint(0, 2, (500, 17, 2), generator=generator).float()
+    seen = torch.rand(500, 17, generator=generator) < 0.6
+    points[::5, COCO.index("left_hip")] = torch.nan
+    points[1::5, COCO.index("right_shoulder"), 0] = torch.inf
+    wanted = torso_across(points, COCO, seen).isfinite()
+    assert 100 < int(wanted.sum()) < 400
+    assert torch.equal(torso_seen(points, COCO, seen), wanted)
 
 
 def test_the_torso_in_2d_is_the_largest_distance_among_its_seen_corners() -> None:

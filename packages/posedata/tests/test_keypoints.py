@@ -37,6 +37,18 @@ def test_what_is_made_of_an_unseen_part_is_unseen() -> None:
     assert made[0, 7, 2] == points[0, [5, 6, 11, 12], 2].min()
 
 
+def test_what_stands_where_nothing_was_seen_is_not_even_converted() -> None:
+    """1e300 is no float32: a warning, if it were."""
+    points = some()
+    points[0, 3] = 1e300, -1e300, 0
+    points[1, 4, 2] = -1
+    found, notes = take_keypoints(points, COCO)
+    assert found[0, 3].tolist() == found[1, 4].tolist() == [0, 0, 0]
+    points[0, 3] = points[1, 4] = 0
+    np.testing.assert_array_equal(found, points.astype(np.float32))
+    assert notes == ["1 of 68 keypoints of confidence -1 are taken as not seen"]
+
+
 def test_an_unseen_part_does_no_harm_whatever_its_place() -> None:
     points = torch.from_numpy(some())
     points[0, COCO.index("left_hip")] = torch.tensor([torch.nan, torch.inf, 0])

@@ -16,16 +16,19 @@ BRANCHES = {
     "image": "3D from the image",
     "reconstruct": "3D from 3D",
 }
+WHOLE = "encoders of image, 2D keypoints and 3D joints into one unit sphere"
+LIFTER = "the encoder of 2D keypoints into the unit sphere, without those of images and 3D joints"
 
 
 def write_card(weights: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the card of UniHPR's weights.
 
     Args:
-        rows: as `unihpr release` measures them.
+        rows: as `unihpr release` measures them; without images, the weights have no encoder of them.
     """
+    parts = WHOLE if any(row["branch"] == "image" for row in rows) else LIFTER
     numbers, ranges = ("\n".join(lines(rows)) for lines in (_numbers, _ranges))
-    fill(TEMPLATE, weights, numbers=numbers, ranges=ranges)
+    fill(TEMPLATE, weights, parts=parts, numbers=numbers, ranges=ranges)
 
 
 def fill(template: Path, weights: Path, **told: object) -> None:

@@ -32,7 +32,7 @@ NetworkOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="a run folder, a file, user/name, view-invariant; else the package's"),
+    typer.Option("--model", "-m", help="a run, a file, user/name, view-invariant, small; else the package's"),
 ]
 KeypointsArgument = Annotated[
     Path,

@@ -63,7 +63,7 @@ class Settings:
         data: fingerprint of what it was trained on.
         sampler, steps: by which poses are drawn (`posediff.PoseDecoder.sample`).
         batch: how many poses go through it at once.
-        decodes: what can be decoded; a file may leave out the decoder of 2D.
+        decodes, encodes: what can be decoded and embedded; a file may leave out a decoder or an encoder.
         spread: whether the network knows each pose's own spread (`polypose.spread`).
     """
 
@@ -74,6 +74,7 @@ class Settings:
     steps: int = 7
     batch: int = 512
     decodes: tuple[str, ...] = ("2d", "3d")
+    encodes: tuple[str, ...] = ("image", "2d", "3d")
     spread: bool = False
 
 

@@ -11,7 +11,7 @@ import torch
 from polypose.capture.fetch import DETECTOR, cache, cached, landmarks
 from polypose.config import ModelConfig, Settings
 from polypose.invariant import ViewInvariant
-from polypose.loading import INVARIANT, PACKAGED, load
+from polypose.loading import OWN, PACKAGED, load
 from polypose.model import Model
 from polypose.network import UniHPR
 
@@ -49,7 +49,8 @@ def _lifter(model: Model) -> Iterator[str]:
         kind = "decoder" if part in model.network.decoders.values() else "encoder"
         yield f"{name} {kind}: {sum(p.numel() for p in part.parameters()) / 1e6:.2f} million weights"
     size = "unknown" if settings.image_size is None else "x".join(map(str, settings.image_size))
-    yield f"embedding {config.dim} wide; images {config.image_encoder}, of {size}; decoder {config.decoder}"
+    images = f"images {config.image_encoder}, of {size}" if "image" in model.modalities else "no images"
+    yield f"embedding {config.dim} wide; {images}; decoder {config.decoder}"
     yield f"frame {settings.frame}; poses drawn by {settings.sampler} in {settings.steps} steps"
 
 
@@ -69,8 +70,9 @@ def examine() -> Iterator[str]:
             yield f"{name} is not installed, {purpose}"
     yield _detector()
     packaged = PACKAGED.is_file()
-    if INVARIANT.is_file():
-        yield "view-invariant weights: the package's"
+    for name, (path, _) in OWN.items():
+        if name and path.is_file():
+            yield f"{name} weights: the package's"
     yield (
         "weights: the package's" if packaged else "weights: none come with the package; name a model: --model"
     )

@@ -27,7 +27,7 @@ class Lifter(nn.Module):
 
     def __init__(self, network: UniHPR) -> None:
         super().__init__()
-        self.encoder = network.encoders["2d"]
+        self.encoder = network.encoder("2d")
         self.decoder = cast(PoseDecoder | MLPDecoder, network.decoders["3d"])
 
     def forward(self, keypoints: Tensor, token: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
 
     def __init__(self, network: UniHPR, modality: Modality) -> None:
         super().__init__()
-        self.encoder, self.flat = network.encoders[modality], modality == "2d"
+        self.encoder, self.flat = network.encoder(modality), modality == "2d"
 
     def forward(self, values: Tensor, token: Tensor | None = None) -> Tensor:
         features = self.encoder(values, token, values[..., 2] > 0) if self.flat else self.encoder(values)

@@ -36,37 +36,45 @@ def lift_points(
         able = seen.holds("2d")  # a lens may bend no ray to what was seen of somebody
         seen, views = seen[able], views[able.cpu()]
         valid = valid.masked_scatter(valid, able.cpu())
-    embedding = embed(network, seen, settings.batch, ("2d",))["2d"] if len(seen) else None
-    joints = points.new_full((len(points), len(POSE_SKELETON), 3), torch.nan)
-    places, sd = joints[:, 0].clone(), joints[..., 0].clone()
-    if embedding is not None:
-        found = (decode(network, embedding, "2d", settings.batch) @ seen.rotation).cpu()
-        found = found - found[:, :1]
-        joints[valid] = found
-        places[valid] = place(found, views.keypoints[GIVEN], views.camera)
-        deviation = network.deviation(embedding, seen.confidence, "2d")
-        sd[valid] = deviation.square().mean(-1).sqrt().cpu()
 
-    def draw(count: int, seed: int) -> Tensor:
-        out = points.new_full((count, *joints.shape), torch.nan)
-        if embedding is not None:
-            generator = torch.Generator(device).manual_seed(seed)
-            drawn = network.sample(
-                "3d",
-                embedding,
-                "2d",
-                hypotheses=count,
-                steps=settings.steps,
-                sampler=settings.sampler,
-                generator=generator,
-                confidence=seen.confidence,
-            )
-            drawn = (drawn @ seen.rotation).cpu()
-            out[:, valid] = drawn - drawn[:, :, :1]
+    def all_people(values: Tensor) -> Tensor:
+        """(..., N, 17, k), NaN where nobody is, of the rows where somebody is."""
+        if len(seen) == len(points):
+            return values
+        out = values.new_full((*values.shape[:-3], len(points), *values.shape[-2:]), torch.nan)
+        out[..., valid, :, :] = values
         return out
 
+    embedding = embed(network, seen, settings.batch, ("2d",))["2d"]
+    joints = (decode(network, embedding, "2d", settings.batch) @ seen.rotation).cpu()
+    joints = joints - joints[:, :1]
+    places = place(joints, views.keypoints[GIVEN], views.camera)
+    sd = network.deviation(embedding, seen.confidence, "2d").square().mean(-1).sqrt().cpu()
+
+    def draw(count: int, seed: int) -> Tensor:
+        drawn = network.sample(
+            "3d",
+            embedding,
+            "2d",
+            hypotheses=count,
+            steps=settings.steps,
+            sampler=settings.sampler,
+            generator=torch.Generator(device).manual_seed(seed),
+            confidence=seen.confidence,
+        )
+        drawn = (drawn @ seen.rotation).cpu()
+        return all_people(drawn - drawn[:, :, :1])
+
     give = like.give
-    return Poses(give(joints), give(sd), give(valid), give(places), POSE_SKELETON, draw, like)
+    return Poses(
+        give(all_people(joints)),
+        give(all_people(sd[..., None])[..., 0]),
+        give(valid),
+        give(all_people(places[:, None])[:, 0]),
+        POSE_SKELETON,
+        draw,
+        like,
+    )
 
 
 def place(

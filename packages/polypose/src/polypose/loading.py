@@ -18,6 +18,7 @@ from polypose.senses.model import SensesModel
 WEIGHTS = Path(__file__).with_name("weights")
 PACKAGED = WEIGHTS / "unihpr.safetensors"
 INVARIANT = WEIGHTS / "vvipe.safetensors"
+SMALL = WEIGHTS / "small.safetensors"
 DEPTH = WEIGHTS / "depth.safetensors"
 KINDS: dict[str, type[Kept[Any]]] = {
     kind.kind: kind for kind in (Model, ViewInvariant, SensesModel, DepthLifter)
@@ -27,6 +28,7 @@ OWN: dict[Any, tuple[Path, str]] = {
         PACKAGED,
         "a run's folder (typer apps/unihpr train makes one), a model.safetensors, or a name on the hub",
     ),
+    "small": (SMALL, "a file that typer apps/unihpr release --recipe release-small wrote"),
     "view-invariant": (
         INVARIANT,
         "the folder of a run of V-VIPE (typer apps/vvipe train makes one) or its model.safetensors",
@@ -38,7 +40,7 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")
 
 
 @overload
-def load(source: None = None) -> Model: ...
+def load(source: Literal["small"] | None = None) -> Model: ...
 @overload
 def load(source: Literal["view-invariant"]) -> ViewInvariant: ...
 @overload
@@ -52,7 +54,7 @@ def load(source: str | Path | None = None) -> Any:
     Args:
         source: the folder of a finished run; a file that training or `save` wrote; "user/name" on the hub
             (`pip install 'polypose[hub]'`); "view-invariant", the package's V-VIPE; "depth", its student of
-            UniPose; or nothing: the package's UniHPR.
+            UniPose; "small", a lifter of keypoints half as wide; or nothing: the package's UniHPR.
 
     Raises:
         FileNotFoundError: there is no model there.

@@ -44,7 +44,7 @@ class Model(Held[UniHPR]):
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        return MODALITIES
+        return tuple(name for name in MODALITIES if name in self.network.encoders)
 
     def lift(
         self,
@@ -136,17 +136,31 @@ class Model(Held[UniHPR]):
         spread = self.network.spread is not None
         return {"model": asdict(config), **asdict(self.settings), "spread": spread}
 
-    def save(self, path: str | Path, *, half: bool = False, decodes: tuple[str, ...] | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        half: bool = False,
+        decodes: tuple[str, ...] | None = None,
+        encodes: tuple[str, ...] | None = None,
+    ) -> Path:
         """Write one file that `polypose.load` reads; returns its path.
 
         Args:
             path, half: as of `Kept.save`.
             decodes: leave other decoders out; lifting and retrieval need that of "3d" alone.
+            encodes: leave other encoders out; lifting needs that of "2d" alone.
         """
-        decodes = self.settings.decodes if decodes is None else decodes
-        left_out = tuple(f"decoders.{name}." for name in self.network.decoders if name not in decodes)
+        kept = {
+            "decodes": self.settings.decodes if decodes is None else decodes,
+            "encodes": self.settings.encodes if encodes is None else encodes,
+        }
+        left_out = (
+            *(f"decoders.{name}." for name in self.network.decoders if name not in kept["decodes"]),
+            *(f"encoders.{name}." for name in self.network.encoders if name not in kept["encodes"]),
+        )
         tensors = {n: x for n, x in own_tensors(self.network).items() if not n.startswith(left_out)}
-        return self._write(path, {**self.about(), "decodes": decodes}, tensors, half)
+        return self._write(path, {**self.about(), **kept}, tensors, half)
 
     @classmethod
     def described(cls, about: dict[str, Any], source: str) -> Model:
@@ -156,6 +170,7 @@ class Model(Held[UniHPR]):
             network = UniHPR(config)
             if settings.spread:
                 network.make_spread()
-        for name in network.decoders.keys() - set(settings.decodes):
-            del network.decoders[name]
+        for parts, kept in ((network.decoders, settings.decodes), (network.encoders, settings.encodes)):
+            for name in parts.keys() - set(kept):
+                del parts[name]
         return cls(network, settings, source)

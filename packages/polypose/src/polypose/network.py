@@ -60,7 +60,7 @@ class UniHPR(nn.Module):
 
     def embed(self, modality: Modality, sample: Sample) -> Float[Tensor, "B dim"]:
         """Unit embeddings of one modality of a sample."""
-        encoder = self.encoders[modality]
+        encoder = self.encoder(modality)
         if modality == "image":
             if sample.images is None:
                 raise ValueError("the sample has no images; render them with 'posedata render'")
@@ -188,6 +188,16 @@ class UniHPR(nn.Module):
             encoder = self.encoders[name]
             if isinstance(encoder, MLPPoseEncoder):
                 encoder.fit_scale(*inputs)
+
+    def encoder(self, modality: Modality) -> nn.Module:
+        """Of one modality.
+
+        Raises:
+            ValueError: the weights are without it.
+        """
+        if modality not in self.encoders:
+            raise ValueError(f"these weights have no encoder of {modality}; polypose.load() has")
+        return self.encoders[modality]
 
     def _decoder(self, target: Literal["2d", "3d"]) -> PoseDecoder | MLPDecoder:
         if target not in self.decoders:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from posedata.geometry.aim import aim, reproject
+from posedata.geometry.aim import turn_to
 from posedata.geometry.align import root_relative
 from posedata.geometry.boxes import bounding_box_token, normalise_keypoints
 from posedata.keypoints import holds_person
@@ -59,17 +59,19 @@ class Sample:
         camera, box = views.camera, views.box
         pixels, confidence = views.seen_by(keypoints).split([2, 1], dim=-1)
         confidence = confidence[..., 0]
-        joints = torch.full((*pixels.shape[:2], 3), torch.nan).to(pixels)
-        if views.joints is not None:
+        if views.joints is None:
+            joints = pixels.new_full((*pixels.shape[:2], 3), torch.nan)
+        else:
             joints = root_relative(views.local)
         token = bounding_box_token(box, camera)
         if frame == "aimed":
-            aimed = aim(camera, box)
-            turn = aimed.rotation @ camera.rotation.mT
-            seen = reproject(pixels, camera, aimed)
+            turn, focal = turn_to(camera, box)
+            rays = camera.rays(pixels) @ turn.mT
+            seen = rays[..., :2] / rays[..., 2:] * focal[..., None]
             known = finite(seen)  # a lens may bend no ray to a stray detection
             seen = torch.where(known[..., None], seen, 0)
-            return cls(seen, confidence * known, token, joints @ turn.mT, turn, views.image)
+            joints = joints if views.joints is None else joints @ turn.mT
+            return cls(seen, confidence * known, token, joints, turn, views.image)
         eye = torch.eye(3, dtype=box.dtype, device=box.device).expand(len(box), 3, 3)
         seen = normalise_keypoints(pixels, box) if frame == "crop" else pixels
         return cls(seen, confidence, token, joints, eye, views.image)

@@ -58,7 +58,7 @@ class Spread(nn.Module):
     ) -> Float[Tensor, "N J 3"]:
         """Metres, along the axes of the encoders' frame."""
         known = self.known(embedding, confidence, modality)
-        return torch.hypot(known, self.gap[self.modalities.index(modality)])
+        return (known.square() + self.gap[self.modalities.index(modality)].square()).sqrt()
 
     def known(
         self, embedding: Float[Tensor, "N dim"], confidence: Float[Tensor, "N J"], modality: str

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from posedata.geometry.canonical import torso_across
+from posedata.geometry.canonical import torso_seen
 from posedata.plausible import check_keypoints
 from posedata.skeleton import SKELETONS, Skeleton, conversion
 from posedata.terminal import print_line
@@ -23,7 +23,7 @@ from posedata.terminal import print_line
 LARGEST = 1e6
 """Pixels beyond which no image reaches."""
 _OVER = 1e-3
-_MARKS = ((0.0, 0.0), (-1.0, -1.0))
+_MARKS = (0.0, -1.0)
 
 
 def convert_keypoints(
@@ -54,7 +54,7 @@ def convert_keypoints(
 
 
 def holds_person(points: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Bool[Tensor, "*batch"]:
-    """Whether a hip and a shoulder were seen, at different places (`geometry.canonical.torso_across`).
+    """Whether a hip and a shoulder were seen, at different places (`geometry.canonical.torso_seen`).
 
     A pose is told from its pelvis and in units of its torso. Two eyes, or the legs alone, say neither where
     that is nor how large, and a network would make up a body for them.
@@ -62,7 +62,7 @@ def holds_person(points: Float[Tensor, "*batch J 3"], skeleton: Skeleton) -> Boo
     Raises:
         ValueError: a skeleton without shoulders or hips.
     """
-    return torso_across(points[..., :2], skeleton, points[..., 2] > 0).isfinite()
+    return torso_seen(points[..., :2], skeleton, points[..., 2] > 0)
 
 
 def take_keypoints(
@@ -81,25 +81,26 @@ def take_keypoints(
         ValueError: it is anything else. The message names frame and joint, and says what to do.
     """
     _right_shape(values, skeleton, where)
-    pixels = values[..., :2].astype(np.float64)
-    given = values.shape[2] == 3
-    sure = values[..., 2].astype(np.float64) if given else np.ones(values.shape[:2])
-    nowhere = np.isnan(pixels).all(-1)
-    marked = [(pixels == mark).all(-1) & (sure != 0) for mark in _MARKS]
+    exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    x, y, given = exact[..., 0], exact[..., 1], values.shape[2] == 3
+    sure = exact[..., 2] if given else np.ones_like(x)
+    nowhere = np.isnan(x) & np.isnan(y)
+    marked = [(x == mark) & (y == mark) & (sure != 0) for mark in _MARKS]
     minus = sure == -1
     unseen = (sure == 0) | minus | marked[0] | marked[1] | (nowhere & (np.isnan(sure) | (not given)))
     _right_confidence(np.where(unseen, 0, sure), skeleton, where)
     _refuse(
-        ~unseen & ~(np.abs(pixels) <= LARGEST).all(-1),
+        ~(unseen | ((np.abs(x) <= LARGEST) & (np.abs(y) <= LARGEST))),
         lambda i, j: (
-            f"is at ({pixels[i, j, 0]:.4g}, {pixels[i, j, 1]:.4g}), which is no place in an image; "
+            f"is at ({x[i, j]:.4g}, {y[i, j]:.4g}), which is no place in an image; "
             + ("give it confidence 0 if it was not seen" if given else "give (NaN, NaN) if it was not seen")
         ),
         skeleton,
         where,
     )
-    out = np.concatenate([pixels, sure.clip(0, 1)[..., None]], -1)
-    out[unseen] = 0
+    out = np.zeros((*x.shape, 3), np.float32)
+    for axis, column in enumerate((x, y, sure.clip(0, 1))):
+        np.copyto(out[..., axis], column, where=~unseen)
     marks = {"at exactly (0, 0)": marked[0] & ~minus, "at exactly (-1, -1)": marked[1] & ~minus}
     marks |= {"of confidence -1": minus, "that are NaN": nowhere & (sure != 0)}
     notes = [
@@ -107,7 +108,7 @@ def take_keypoints(
         for what, which in marks.items()
         if (count := int(which.sum()))
     ]
-    return out.astype(np.float32), notes
+    return out, notes
 
 
 def checked_keypoints(

@@ -17,7 +17,7 @@ from posedata.skeleton import SKELETONS, Skeleton
 from posedata.stature import standing
 
 _SAMPLE = 500
-_SCALED = 2.0
+_SCALED, _STRAY = 2.0, 0.01
 _ASIDE = 0.1
 _OTHER = 2.0
 _WHOLE = 0.8
@@ -59,8 +59,7 @@ def check_keypoints(
     rows = np.flatnonzero(seen.sum(1) >= 2)
     if not len(rows):
         return Findings([], [])
-    pixels = np.where(seen[..., None], pixels, np.nan)
-    pixels = pixels if len(rows) == len(points) else pixels[rows]
+    pixels = pixels if seen.all() else np.where(seen[..., None], pixels, np.nan)[rows]
     errors: list[str] = _marks(pixels) or _scaled(pixels)
     warnings: list[str] = []
     if size is not None and not errors:
@@ -122,17 +121,15 @@ def _better(points: np.ndarray, skeleton: Skeleton, here: np.ndarray) -> tuple[s
             continue
         there = _needed_scale(points, other)
         both = (here > 0) & (there > 0)
-        if both.any() and _looseness(points, there) < _LOOSE:
-            ratio = float(np.median(here[both] / there[both]))
-            if ratio > factor:
-                best, factor = other.name, ratio
+        ratio = float(np.median(here[both] / there[both])) if both.any() else 0.0
+        if ratio > factor and _looseness(points, there) < _LOOSE:
+            best, factor = other.name, ratio
     return best, factor
 
 
 def _scaled(pixels: np.ndarray) -> list[str]:
     """Coordinates that were divided by the image's size."""
-    largest = float(np.nanquantile(np.abs(pixels), 0.99))
-    if largest > _SCALED:
+    if np.count_nonzero(np.abs(pixels) > _SCALED) > _STRAY * np.count_nonzero(np.isfinite(pixels)):
         return []
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
     cure = "(x + 1) / 2 times the image's width" if low < -0.1 else "x times the image's width, y its height"
@@ -142,7 +139,8 @@ def _scaled(pixels: np.ndarray) -> list[str]:
 def _marks(pixels: np.ndarray) -> list[str]:
     """A place that no image has, (-999, -999) for instance, put for what was not seen."""
     x, y = pixels[..., 0], pixels[..., 1]
-    places, counts = np.unique(x[(x < -1) & (x == y)], return_counts=True)
+    alike = x[(x < -1) & (x == y)]
+    places, counts = np.unique(alike, return_counts=True) if len(alike) > 1 else (alike, alike)
     if not counts.size or counts.max() < 2:
         return []
     place, count = float(places[counts.argmax()]), int(counts.max())

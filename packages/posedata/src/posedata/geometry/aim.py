@@ -26,23 +26,31 @@ def aim(camera: Camera, box: Float[Tensor, "*batch 4"]) -> Camera:
         camera: batch shape (*batch).
         box: x0, y0, x1, y1 in pixels of that camera's image; its centre where that has a ray (`Camera.rays`).
     """
-    centre = (box[..., :2] + box[..., 2:]) / 2
-    ray = normalize(camera.rays(centre[..., None, :])[..., 0, :], dim=-1)
-    down = torch.zeros_like(ray)
-    down[..., 1] = 1
-    right = normalize(torch.linalg.cross(down, ray), dim=-1)
-    turn = torch.stack([right, torch.linalg.cross(ray, right), ray], dim=-2)
-    half = (box[..., 2:] - box[..., :2]).amax(dim=-1, keepdim=True) / 2
-    # On an oblique ray a pixel spans less angle than in the centre: cos for a tangential step.
-    slant = ray[..., 2:]
-    focal = (camera.focal.mean(dim=-1, keepdim=True) / (half * slant)).expand(*half.shape[:-1], 2)
+    turn, focal = turn_to(camera, box)
     return Camera(
-        focal,
-        torch.zeros_like(centre),
+        focal.expand(*focal.shape[:-1], 2),
+        torch.zeros_like(box[..., :2]),
         turn @ camera.rotation,
         (turn @ camera.translation[..., None])[..., 0],
         size=(2, 2),
     )
+
+
+def turn_to(
+    camera: Camera, box: Float[Tensor, "*batch 4"]
+) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 1"]]:
+    """The rotation from a camera's frame to that of `aim`, and the focal length there."""
+    centre = (box[..., :2] + box[..., 2:]) / 2
+    ray = normalize(camera.rays(centre[..., None, :])[..., 0, :], dim=-1)
+    x, y, z = ray.unbind(-1)
+    level = torch.hypot(x, z)
+    right_x, right_z = z / level, -x / level
+    down = [y * right_z, level, -y * right_x]  # ray x right
+    rows = [right_x, torch.zeros_like(x), right_z, *down, x, y, z]
+    half = (box[..., 2:] - box[..., :2]).amax(dim=-1, keepdim=True) / 2
+    # On an oblique ray a pixel spans less angle than in the centre: cos for a tangential step.
+    focal = camera.focal.mean(dim=-1, keepdim=True) / (half * z[..., None])
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3)), focal
 
 
 def reproject(

@@ -125,6 +125,24 @@ def torso_across(
     return size.masked_fill(~known, torch.nan)
 
 
+def torso_seen(
+    keypoints: Float[Tensor, "*batch J 2"], skeleton: Skeleton, seen: Bool[Tensor, "*batch J"]
+) -> Bool[Tensor, "*batch"]:
+    """Where `torso_across` is a number.
+
+    Raises:
+        ValueError: a skeleton without shoulders or hips.
+    """
+    corners = [skeleton.index(name) for name in _TORSO]
+    there = seen[..., corners]
+    left, right = there.unflatten(-1, (2, 2)).unbind(-1)
+    places = keypoints[..., corners, :]
+    low = places.masked_fill(~there[..., None], torch.inf).amin(-2)
+    high = places.masked_fill(~there[..., None], -torch.inf).amax(-2)
+    extent = (high - low).amax(-1)
+    return (left | right).all(-1) & (extent > 0) & (extent < torch.inf)
+
+
 def normalise_on_torso(
     keypoints: Float[Tensor, "*batch J 2"],
     skeleton: Skeleton,
