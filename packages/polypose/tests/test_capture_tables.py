@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from independent import H36M_LABELS, read_c3d, read_trc, z_up
 from polypose.capture.motion import Motion, Person, View
+from polypose.capture.write.c3d import write_apart
+from polypose.capture.write.c3d_file import write_file
 from polypose.capture.write.labels import labels_of
 from posedata.readers.c3d import C3d
 from posedata.readers.merge import collect
@@ -213,6 +215,19 @@ def test_c3d_of_more_frames_than_it_counts_is_two(tmp_path):
     assert read_c3d(tmp_path / "long.part2.c3d")[1][:, 0, 0].tolist() == pytest.approx(
         [*range(65_535, 65_540)]
     )
+
+
+def test_a_process_of_its_own_writes_the_same_file_or_says_why_not(tmp_path):
+    labels, places = ["RHip", "LHip"], np.arange(18.0).reshape(3, 2, 3)
+    places[1, 0] = np.nan
+    write_file(str(tmp_path / "here.c3d"), labels, places, 50.0)
+    write_apart(str(tmp_path / "apart.c3d"), labels, places, 50.0)
+    found = read_c3d(tmp_path / "apart.c3d")
+    assert (found[0], found[2]) == (labels, 50)
+    np.testing.assert_array_equal(found[1], read_c3d(tmp_path / "here.c3d")[1])
+    np.testing.assert_array_equal(found[1], places)
+    with pytest.raises(OSError, match=r"x\.c3d: cannot be written: ValueError: could not broadcast"):
+        write_apart(str(tmp_path / "x.c3d"), labels[:1], places, 50.0)
 
 
 def test_a_variable_frame_rate_keeps_its_time_where_the_file_has_none(tmp_path):

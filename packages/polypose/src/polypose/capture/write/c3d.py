@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,8 @@ import numpy as np
 from posedata.errors import no_room
 from posedata.writing import replacing
 
+from polypose.capture.write import c3d_file
+from polypose.capture.write.c3d_file import write_file
 from polypose.capture.write.labels import labels_of
 from polypose.capture.write.people import check_somebody, steady
 
@@ -37,8 +43,8 @@ def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
     """
     check_somebody(motion, path)
     motion, rate = steady(motion)
-    names, written = labels_of(motion.skeleton), []
-    for part, (span, people) in enumerate(_parts(motion), start=1):
+    names, written, parts = labels_of(motion.skeleton), [], list(_parts(motion))
+    for part, (span, people) in enumerate(parts, start=1):
         places = np.full((span.stop - span.start, len(people), len(names), 3), np.nan)
         for number, person in enumerate(people):
             first, last = max(span.start, person.first), min(span.stop, person.frames.stop)
@@ -50,7 +56,7 @@ def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
             for name in names
         ]
         file = path if part == 1 else path.with_name(f"{path.stem}.part{part}{path.suffix}")
-        _write(file, labels, places.reshape(len(places), len(labels), 3), rate)
+        _write(file, labels, places.reshape(len(places), len(labels), 3), rate, apart=len(parts) > 1)
         written.append(file)
     return tuple(written)
 
@@ -69,30 +75,33 @@ def _parts(motion: Motion) -> Iterator[tuple[slice, list[Person]]]:
         start = stop
 
 
-def _write(path: Path, labels: list[str], places: np.ndarray, rate: float) -> None:
-    """places: (T, M, 3) millimetres, NaN for gaps."""
-    try:
-        from ezc3d import c3d
-    except ImportError:
-        raise ModuleNotFoundError(f"{path}: C3D needs ezc3d; pip install 'polypose[video]'") from None
-
-    known = np.isfinite(places).all(-1).T
-    points = np.ones((4, len(labels), len(places)))
-    points[:3] = np.where(known, places.transpose(2, 1, 0), 0)
-    file = c3d()
-    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
-    file["parameters"]["POINT"]["RATE"]["value"] = [rate]
-    file["parameters"]["POINT"]["LABELS"]["value"] = labels
-    file["parameters"]["POINT"]["DESCRIPTIONS"]["value"] = [""] * len(labels)
-    file["data"]["points"] = points
-    file["data"]["meta_points"]["residuals"] = np.where(known, 0.0, -1.0)[None]
+def _write(path: Path, labels: list[str], places: np.ndarray, rate: float, apart: bool) -> None:
+    """places: (T, M, 3) millimetres, NaN for gaps; `apart` in a process of its own."""
+    if find_spec("ezc3d") is None:
+        raise ModuleNotFoundError(f"{path}: C3D needs ezc3d; pip install 'polypose[video]'")
     with replacing(path) as whole:
         made = Path(f"{os.fsdecode(whole.name)}.c3d")  # the library adds this ending to any other
         try:
-            file.write(str(made))
-            if made.stat().st_size < points.size * 4:  # it does not say that the disk is full
+            (write_apart if apart else write_file)(str(made), labels, places, rate)
+            if made.stat().st_size < 16 * len(labels) * len(places):  # it does not say that the disk is full
                 raise no_room(path)
             with made.open("rb") as source:
                 shutil.copyfileobj(source, whole)
         finally:
             made.unlink(missing_ok=True)
+
+
+def write_apart(path: str, labels: list[str], places: np.ndarray, rate: float) -> None:
+    """`write_file` in a process of its own, whose memory goes with it.
+
+    Raises:
+        OSError: it did not write.
+    """
+    told = io.BytesIO()
+    np.savez(told, labels=labels, places=places, rate=rate)
+    program = [sys.executable, c3d_file.__file__, path]
+    try:
+        subprocess.run(program, input=told.getvalue(), capture_output=True, check=True)
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(f"{path}: cannot be written: {why}") from None
