@@ -135,6 +135,8 @@ class SensesConfig:
             raise ValueError(
                 "senses.pairs: 0, but space.invariant is taught by pairs of views; set it above 0"
             )
+        if not (self.space.labels or self.poses):
+            raise ValueError("senses.poses: 0, but without space.labels 3D is learnt of them; set it above 0")
 
 
 @dataclass(frozen=True)

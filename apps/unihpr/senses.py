@@ -12,7 +12,7 @@ from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
 from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
-from polypose.senses.network import Senses
+from polypose.senses.network import Senses, without_labels
 from posedata.splits import Part
 from posedata.views.batch import Views
 from posedata.views.surface import with_points
@@ -40,7 +40,8 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     """Every sense with every other; what is kept of a view with what is left out; both decoded.
 
     A batch is views with pictures and further ones without, in which all but 2D and 3D are missing. Where the
-    space has a part of the pose alone (`space.invariant`), also poses before two cameras each.
+    space has a part of the pose alone (`space.invariant`), also poses before two cameras each. Of pictured
+    people, nothing is known but what a detector found where there are no `space.labels`.
     """
     config = recipe.senses
     model.train()
@@ -48,8 +49,10 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     spreads, gather = Spreads(model.decoders, trainer), many(trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Views]:
-        noise = data.config.noise
-        views = data.views.draw_pictured(config.batch, generator, trainer.share, step, noise=noise)
+        noise, labels = data.config.noise, config.space.labels
+        pictured = noise if labels else 1.0
+        views = data.views.draw_pictured(config.batch, generator, trainer.share, step, noise=pictured)
+        views = views if labels else without_labels(views)
         with trainer.whole.draws():
             drawn = {"image": with_points(views, config.points, generator)}
         if config.poses:
