@@ -190,7 +190,7 @@ ABOUT = About(
     beside=("--baseline",),
 )
 
-SENSES = replace(ABOUT, task="unihpr.senses:SENSES", label="Senses", reports=False, variants=(), beside=())
+SENSES = replace(ABOUT, task="unihpr.senses:SENSES", label="Senses", variants=(), beside=())
 
 BASELINE = About(
     task="unihpr.baseline:SIMPLE_BASELINE",

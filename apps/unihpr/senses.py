@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from contrastive import Temperature, multimodal_info_nce
 from polypose.config import Settings
@@ -13,6 +14,9 @@ from polypose.senses.held_out import HeldOut
 from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses, without_labels
+from polypose.senses.reporting import add_pictures, add_tables
+from posedata.figures import curves, watched
+from posedata.html import Report
 from posedata.splits import Part
 from posedata.views.batch import Views
 from posedata.views.surface import with_points
@@ -21,6 +25,7 @@ from poseenc import Embedded, drop
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
+from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Table
@@ -31,9 +36,11 @@ from unihpr.data import Data, TrainingData
 from unihpr.invariance import PAIRED, across_cameras, alike_in_batch, draw_pairs
 from unihpr.recipe import SENSES as ABOUT
 from unihpr.recipe import Recipe
+from unihpr.report import plane
 from unihpr.steps import Spreads, make_stage, many
 
 STAGE = "senses"
+LOSSES = ("contrast", "left_out", "likelihood", "3d", "2d", "body", "invariance")
 
 
 def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
@@ -178,6 +185,29 @@ class SensesTask(ViewTask[Recipe, Senses]):
             sampler=recipe.evaluation.sampler,
         )
         return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
+
+    def report(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics) -> Path:
+        recipe, records, evaluation = trained.recipe, trained.run.curves(), trained.recipe.evaluation
+        report = Report(f"Senses: {trained.run.name}")
+        add_pictures(
+            report,
+            trained.run.path,
+            trained.model.eval(),
+            held_out_of(trained.data, recipe),
+            evaluation.batch,
+            plane=plane,
+            action=np.asarray(trained.data.source.column("action")),
+            steps=evaluation.sampler_steps,
+            sampler=evaluation.sampler,
+        )
+        add_tables(report, metrics["tables"])
+        report.section("Training")
+        report.figure(curves(records, LOSSES, "loss"), "losses")
+        if errors := watched(records, "mpjpe_mm"):
+            report.figure(curves(records, errors, "mm"), "on people kept for validation")
+        report.section("Recipe")
+        report.text(to_yaml(recipe))
+        return report.write(trained.run.path / "report.html")
 
     def rows(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> list[Row]:
         return [{"kind": kind, **row} for kind, found in metrics["tables"].items() for row in found]

@@ -1,0 +1,128 @@
+"""The part of a report that is about a space of several senses: pictures, each a file too, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from posedata.html import Report
+from posedata.views.batch import TRUE
+from posedata.writing import write_png
+from poseenc import Embedded
+
+from polypose.drawing import shared_space
+from polypose.senses.held_out import HeldOut, Row, by_detector, embedded
+from polypose.senses.measuring import lines, subset
+from polypose.senses.network import Senses, estimating, shown
+from polypose.senses.pictures import across, called, estimates
+
+Plane = Callable[[Float[np.ndarray, "M D"]], Float[np.ndarray, "M 2"]]
+VIEWS = 300
+"""Of the space's picture, evenly spaced."""
+RANKS = {"Typical": 0.5, "Doubtful": 0.9}
+"""Of the views by their error from all senses, those that are shown."""
+DRAWN = 100
+"""Hypotheses of each estimate."""
+
+
+@torch.no_grad()
+def add_pictures(
+    report: Report,
+    folder: Path,
+    network: Senses,
+    test: HeldOut,
+    batch: int,
+    *,
+    plane: Plane,
+    action: np.ndarray,
+    **drawing: Any,
+) -> None:
+    """The space in the plane, one query across all senses, estimates with their uncertainty.
+
+    Args:
+        folder: where `space.png`, `query.png` and `fused.png` are written.
+        plane: lays out vectors in the plane.
+        action: (N,) numbers of what the people do.
+        drawing: `steps` and `sampler` of hypotheses.
+    """
+    exact = embedded(network, shown(test.views, TRUE), batch)
+    seen = by_detector(network, exact, test, batch)
+    whole = torch.stack([*exact.present.values()]).all(0).nonzero()[:, 0]
+    if not len(whole):
+        return
+
+    def add(name: str, figure: Any, caption: str) -> None:
+        write_png(folder / f"{name}.png", figure, bbox_inches="tight")
+        report.figure(figure, caption)
+
+    names = [called(name) for name in exact.beliefs]
+    report.section("The space", f"Embeddings of the same test views by {', '.join(names)}.")
+    rows = whole[torch.linspace(0, len(whole) - 1, min(VIEWS, len(whole))).round().long()]
+    stacked = torch.cat([belief.mean[rows] for belief in exact.beliefs.values()]).cpu().numpy()
+    points = plane(stacked).reshape(len(names), -1, 2)
+    add("space", shared_space(points, names, action[rows.cpu().numpy()]), "t-SNE")
+
+    picks = picked(network, seen, test)
+    typical, *_ = picks.values()
+    report.section(
+        "One view across all senses",
+        "The view that was asked with on the diagonal; in its row the nearest by that sense among the test"
+        " views as every other sense sees them, with the error of their pose.",
+    )
+    add("query", across(exact, test, typical), "asked with, on the diagonal, and found; left red, right blue")
+
+    report.section(
+        "Estimates and how sure they are",
+        "3D from one sense, from another, and from all fused. Ellipses are one standard deviation of"
+        f" {DRAWN} hypotheses about each joint; the truth is grey beneath. Keypoints are a detector's.",
+    )
+    views = shown(test.views, test.detector)
+    for (title, row), name in zip(picks.items(), ("fused", "doubtful"), strict=True):
+        lifted = lifted_by(network, seen, row, **drawing)
+        figure = estimates(test.joints[row], lifted, views[torch.tensor([row])])
+        add(name, figure, f"{title}, by the error from all senses; left red, right blue")
+
+
+def picked(network: Senses, found: Embedded, test: HeldOut) -> dict[str, int]:
+    """Views by their place in the order of errors from all senses but the pose, `RANKS`."""
+    there, parts = subset(found, estimating(network.modalities)[-1])
+    lifted = network.decode("3d", network.fuse(parts.agreeing()))
+    order = (lifted - lifted[:, :1] - test.joints[there]).norm(dim=-1).mean(-1).argsort()
+    rows = there.nonzero()[:, 0][order].tolist()
+    return {name: rows[round(share * (len(rows) - 1))] for name, share in RANKS.items()}
+
+
+@torch.no_grad()
+def lifted_by(
+    network: Senses, found: Embedded, row: int, **drawing: Any
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """One view's estimate and hypotheses about the pelvis by image, by depth (or the first senses that there
+    are), and by all fused."""
+    subsets = estimating(network.modalities)
+    single = [(name,) for name in ("image", "depth") if name in network.modalities]
+    chosen = dict.fromkeys([*(single or subsets[:2]), subsets[-1]])
+    one, lifted = found.at(torch.tensor([row])), {}
+    for senses in chosen:
+        _, parts = subset(one, senses)
+        fused = network.fuse(parts.agreeing())
+        pose = network.decode("3d", fused)[0]
+        generator = torch.Generator(pose.device).manual_seed(0)
+        drawn = network.sample(fused, generator, hypotheses=DRAWN, **drawing)[:, 0]
+        title = "all fused" if senses == subsets[-1] and len(senses) > 1 else f"from {called(senses[0])}"
+        lifted[title] = (pose - pose[:1], drawn - drawn[:, :1])
+    return lifted
+
+
+def add_tables(report: Report, tables: Mapping[str, list[Row]]) -> None:
+    """All that `polypose.senses.measuring.lines` shows."""
+    for title, header, rows in lines(tables):
+        report.fold(title[0].upper() + title[1:])
+        report.table(header, [[_told(value) for value in row] for row in rows])
+
+
+def _told(value: Any) -> Any:
+    return f"{value:.1f}" if isinstance(value, float) else value
