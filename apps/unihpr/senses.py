@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from contrastive import Temperature, multimodal_info_nce
 from polypose.config import Settings
@@ -196,7 +195,6 @@ class SensesTask(ViewTask[Recipe, Senses]):
             held_out_of(trained.data, recipe),
             evaluation.batch,
             plane=plane,
-            action=np.asarray(trained.data.source.column("action")),
             steps=evaluation.sampler_steps,
             sampler=evaluation.sampler,
         )

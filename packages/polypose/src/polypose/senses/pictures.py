@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float
 from matplotlib.patches import Ellipse, Rectangle
 from posedata.figures import POSE, colour, plt, skeleton_2d, skeleton_3d
+from posedata.geometry.canonical import body_rotation
 from posedata.scoring.metrics import nearest
-from posedata.views.batch import MIXED, Views
+from posedata.views.batch import MIXED, TRUE, Views
 from posedata.views.crops import cloud_crop, depth_crop
 from poseenc import Embedded
 from torch import Tensor
 
 from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
+from polypose.senses.network import shown
 
 NEAR, FAR = -0.6, 0.6
 """Metres about the person's median that the colours of depth and clouds span."""
@@ -30,6 +32,30 @@ DIAGONAL = "#eef2f6"
 def called(name: str) -> str:
     """A sense's name for people."""
     return {"2d": "2D", "3d": "3D"}.get(name, name)
+
+
+def in_the_plane(points: Float[Tensor, "M N 2"], names: Sequence[str], facing: Float[Tensor, " N"]) -> Any:
+    """Embeddings of N views by M senses in the plane: by sense, and by where the person faces (`facing`)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.9))
+    for xy, name in zip(points.tolist(), names, strict=True):
+        left.scatter(*zip(*xy, strict=True), s=7, alpha=0.6, linewidths=0, label=called(name))
+    hue = plt.get_cmap("hsv")
+    right.scatter(
+        *points.flatten(0, 1).T.tolist(), s=7, c=hue(facing.repeat(len(names)).numpy()), linewidths=0
+    )
+    for i, where in enumerate(("the camera", "the picture's right", "away", "its left")):
+        right.scatter([], [], color=hue(i / 4), label=where)
+    for axis, title in ((left, "by sense"), (right, "by where the person faces")):
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, markerscale=2, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def facing(joints: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:
+    """Where people face, of x right and z away: 0 the camera, a quarter to the right, half away."""
+    front = -body_rotation(joints, POSE)[:, 0]
+    return torch.atan2(front[:, 0], -front[:, 2]) / (2 * torch.pi) % 1
 
 
 def found_by(found: Embedded, row: int) -> dict[tuple[str, str], int]:
@@ -50,7 +76,7 @@ def across(found: Embedded, test: HeldOut, row: int) -> Any:
     """One view by each of its senses (grey), and beside each what it finds among the others of every sense:
     the error of the pose that was found, mm."""
     names, hits, joints = list(found.beliefs), found_by(found, row), test.joints
-    count, side = len(names), 0.04
+    views, count, side = shown(test.views, TRUE), len(names), 0.04
     figure = plt.figure(figsize=(1.6 * count, 1.85 * count))
     width, height = (1 - side) / count, (1 - side) / count
     for i, source in enumerate(names):
@@ -66,7 +92,7 @@ def across(found: Embedded, test: HeldOut, row: int) -> Any:
                 continue
             inside = place[0] + 0.05 * width, place[1] + 0.02 * height, 0.9 * width, 0.84 * height
             axis = figure.add_axes(inside, projection="3d" if target in SOLID else None)
-            draw_sense(axis, test.views[torch.tensor([at])], target)
+            draw_sense(axis, views[torch.tensor([at])], target)
             error = float((joints[at] - joints[row]).norm(dim=-1).mean() * 1000)
             title = "asked" if i == j else "itself" if at == row else f"{error:.0f} mm"
             axis.set_title(title, fontsize=9, pad=2, fontweight="bold" if i == j else "normal")
@@ -131,20 +157,18 @@ def uncertain(
     flat_skeleton(axis, truth[:, [x, 1]])
     for joint, name in enumerate(POSE.joints):
         if joint != POSE.root:
-            shape = ellipse(pose[joint, [x, 1]], drawn[:, joint][:, [x, 1]])
-            axis.add_patch(Ellipse(*shape, facecolor=colour(name), alpha=0.25, linewidth=0))
+            long, short, angle = ellipse(drawn[:, joint][:, [x, 1]])
+            centre, look = pose[joint, [x, 1]].tolist(), {"facecolor": colour(name), "alpha": 0.25}
+            axis.add_patch(Ellipse(centre, long, short, angle=angle, linewidth=0, **look))
     flat_skeleton(axis, pose[:, [x, 1]], solid=True)
 
 
-def ellipse(
-    centre: Float[Tensor, 2], points: Float[Tensor, "S 2"]
-) -> tuple[tuple[float, float], float, float, float]:
-    """Centre, the two axes and their angle in degrees, as matplotlib takes them, of one standard deviation:
-    half an axis is that of the points along it."""
+def ellipse(points: Float[Tensor, "S 2"]) -> tuple[float, float, float]:
+    """The ellipse of one standard deviation, as matplotlib takes it: its long and short axis, half of which is
+    the points' standard deviation along it, and the long one's angle in degrees."""
     values, vectors = torch.linalg.eigh(points.double().T.cov())
     short, long = (2 * values.clamp_min(0).sqrt()).tolist()
-    angle = torch.atan2(vectors[1, 1], vectors[0, 1]).rad2deg().item()
-    return (float(centre[0]), float(centre[1])), long, short, angle
+    return long, short, torch.atan2(vectors[1, 1], vectors[0, 1]).rad2deg().item()
 
 
 def spread(drawn: Float[Tensor, "S J 3"]) -> Float[Tensor, " J-1"]:

@@ -14,11 +14,10 @@ from posedata.views.batch import TRUE
 from posedata.writing import write_png
 from poseenc import Embedded
 
-from polypose.drawing import shared_space
 from polypose.senses.held_out import HeldOut, Row, by_detector, embedded
 from polypose.senses.measuring import lines, subset
 from polypose.senses.network import Senses, estimating, shown
-from polypose.senses.pictures import across, called, estimates
+from polypose.senses.pictures import across, called, estimates, facing, in_the_plane
 
 Plane = Callable[[Float[np.ndarray, "M D"]], Float[np.ndarray, "M 2"]]
 VIEWS = 300
@@ -38,7 +37,6 @@ def add_pictures(
     batch: int,
     *,
     plane: Plane,
-    action: np.ndarray,
     **drawing: Any,
 ) -> None:
     """The space in the plane, one query across all senses, estimates with their uncertainty.
@@ -46,7 +44,6 @@ def add_pictures(
     Args:
         folder: where `space.png`, `query.png` and `fused.png` are written.
         plane: lays out vectors in the plane.
-        action: (N,) numbers of what the people do.
         drawing: `steps` and `sampler` of hypotheses.
     """
     exact = embedded(network, shown(test.views, TRUE), batch)
@@ -59,12 +56,12 @@ def add_pictures(
         write_png(folder / f"{name}.png", figure, bbox_inches="tight")
         report.figure(figure, caption)
 
-    names = [called(name) for name in exact.beliefs]
-    report.section("The space", f"Embeddings of the same test views by {', '.join(names)}.")
+    report.section("The space", "Embeddings of the same test views by each of their senses.")
     rows = whole[torch.linspace(0, len(whole) - 1, min(VIEWS, len(whole))).round().long()]
     stacked = torch.cat([belief.mean[rows] for belief in exact.beliefs.values()]).cpu().numpy()
-    points = plane(stacked).reshape(len(names), -1, 2)
-    add("space", shared_space(points, names, action[rows.cpu().numpy()]), "t-SNE")
+    points = torch.from_numpy(plane(stacked)).unflatten(0, (-1, len(rows)))
+    faced = facing(test.joints[rows].cpu())
+    add("space", in_the_plane(points, [*exact.beliefs], faced), "t-SNE, by sense and by facing")
 
     picks = picked(network, seen, test)
     typical, *_ = picks.values()
