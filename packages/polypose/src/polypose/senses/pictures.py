@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from matplotlib.patches import Ellipse, Rectangle
 from posedata.figures import POSE, colour, plt, skeleton_2d, skeleton_3d
-from posedata.geometry.canonical import body_rotation
 from posedata.scoring.metrics import nearest
 from posedata.views.batch import MIXED, TRUE, Views
 from posedata.views.crops import cloud_crop, depth_crop
@@ -22,7 +21,8 @@ from polypose.senses.network import shown
 
 NEAR, FAR = -0.6, 0.6
 """Metres about the person's median that the colours of depth and clouds span."""
-SIDES = {"as the camera sees it": 0, "from the side, the camera to the left": 2}
+FACING = ("the camera", "the picture's right", "away", "its left")
+SIDES = {"as the camera sees it": 0, "from the camera's right": 2}
 """What is drawn to the right, of x right, y down, z away from the camera."""
 SOLID = ("3d", "cloud")
 """Senses that are drawn in three dimensions."""
@@ -34,28 +34,22 @@ def called(name: str) -> str:
     return {"2d": "2D", "3d": "3D"}.get(name, name)
 
 
-def in_the_plane(points: Float[Tensor, "M N 2"], names: Sequence[str], facing: Float[Tensor, " N"]) -> Any:
-    """Embeddings of N views by M senses in the plane: by sense, and by where the person faces (`facing`)."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.9))
+def in_the_plane(points: Float[Tensor, "M N 2"], names: Sequence[str], azimuth: Float[Tensor, " N"]) -> Any:
+    """Embeddings of N views by M senses in the plane: by sense, and by where the person faces, of which
+    `polypose.senses.invariance.azimuth` tells."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
     for xy, name in zip(points.tolist(), names, strict=True):
         left.scatter(*zip(*xy, strict=True), s=7, alpha=0.6, linewidths=0, label=called(name))
-    hue = plt.get_cmap("hsv")
-    right.scatter(
-        *points.flatten(0, 1).T.tolist(), s=7, c=hue(facing.repeat(len(names)).numpy()), linewidths=0
-    )
-    for i, where in enumerate(("the camera", "the picture's right", "away", "its left")):
-        right.scatter([], [], color=hue(i / 4), label=where)
+    hue, turned = plt.get_cmap("hsv"), (0.5 - azimuth / (2 * torch.pi)) % 1  # from the camera to the right
+    x, y = points.flatten(0, 1).T.tolist()
+    right.scatter(x, y, s=7, alpha=0.6, linewidths=0, c=hue(turned.repeat(len(names)).numpy()))
+    for i, where in enumerate(FACING):
+        right.scatter([], [], s=7, color=hue(i / len(FACING)), label=where)
     for axis, title in ((left, "by sense"), (right, "by where the person faces")):
         axis.set(title=title, xticks=[], yticks=[])
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, markerscale=2, frameon=False)
-    figure.tight_layout()
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 5, "frameon": False}
+        axis.legend(**place, fontsize=9, markerscale=2.5, handletextpad=0, columnspacing=1)
     return figure
-
-
-def facing(joints: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:
-    """Where people face, of x right and z away: 0 the camera, a quarter to the right, half away."""
-    front = -body_rotation(joints, POSE)[:, 0]
-    return torch.atan2(front[:, 0], -front[:, 2]) / (2 * torch.pi) % 1
 
 
 def found_by(found: Embedded, row: int) -> dict[tuple[str, str], int]:
@@ -123,9 +117,13 @@ def estimates(
         lifted: by what stands above it, an estimate, and hypotheses of it.
         views: the view, the only row.
     """
-    truth, count = truth.cpu(), len(lifted) + 2
+    truth = truth.cpu()
     middle, half = _frame([truth, *(pose.cpu() for pose, _ in lifted.values())])
-    figure, axes = plt.subplots(2, count, figsize=(1.9 * count, 4.4), squeeze=False)
+    tall, wide = 2.3, 2.3 * half[0] / half[1]
+    widths = [0.75 * tall, *[wide] * (len(lifted) + 1)]
+    figure, axes = plt.subplots(
+        2, len(widths), figsize=(sum(widths) + 0.4, 2 * tall + 0.5), width_ratios=widths, layout="constrained"
+    )
     for beside, name in zip(axes[:, 0], ("image", "depth"), strict=True):
         beside.axis("off")
         if getattr(views, name) is not None:
@@ -135,17 +133,14 @@ def estimates(
         for axis, (title, (pose, drawn)) in zip(row, lifted.items(), strict=False):
             uncertain(axis, pose.cpu(), drawn.cpu(), truth, x)
             away = float((pose.cpu() - truth).norm(dim=-1).mean() * 1000)
-            if not x:
-                wide = float(spread(drawn).mean() * 1000)
-                axis.set_title(f"{title}\n{away:.0f} mm off, sd {wide:.0f} mm", fontsize=9)
+            told = f"{title}\n{away:.0f} mm off, sd {1000 * deviation(drawn):.0f} mm"
+            axis.set_title("" if x else told, fontsize=9)
         flat_skeleton(row[-1], truth[:, [x, 1]], solid=True)
-        row[-1].set_title("" if x else "truth", fontsize=9)
-        row[0].set_ylabel(side, fontsize=8)
+        row[-1].set_title("" if x else "truth,\ngrey in the others", fontsize=9)
+        row[0].set_ylabel(side, fontsize=9)
         for axis in row:
-            low, high = middle[x] - half[x], middle[x] + half[x]
-            axis.set(xlim=(low, high), ylim=(middle[1] + half[1], middle[1] - half[1]))
-            axis.set(xticks=[], yticks=[], aspect="equal")
-    figure.subplots_adjust(0.01, 0.01, 0.99, 0.9, 0.06, 0.04)
+            axis.set(xlim=(middle[x] - half[x], middle[x] + half[x]), xticks=[], yticks=[], aspect="equal")
+            axis.set_ylim(middle[1] + half[1], middle[1] - half[1])
     return figure
 
 
@@ -164,17 +159,17 @@ def uncertain(
 
 
 def ellipse(points: Float[Tensor, "S 2"]) -> tuple[float, float, float]:
-    """The ellipse of one standard deviation, as matplotlib takes it: its long and short axis, half of which is
-    the points' standard deviation along it, and the long one's angle in degrees."""
+    """The ellipse of one standard deviation, as matplotlib takes it: its long and short axis, half of which
+    is the points' standard deviation along it, and the long one's angle in degrees."""
     values, vectors = torch.linalg.eigh(points.double().T.cov())
     short, long = (2 * values.clamp_min(0).sqrt()).tolist()
     return long, short, torch.atan2(vectors[1, 1], vectors[0, 1]).rad2deg().item()
 
 
-def spread(drawn: Float[Tensor, "S J 3"]) -> Float[Tensor, " J-1"]:
-    """A joint's standard deviation, rms over its axes, metres; without the root, which is always at 0."""
+def deviation(drawn: Float[Tensor, "S J 3"]) -> float:
+    """The rms distance of joints to their mean, metres, its mean over all but the root, which is at 0."""
     others = [joint for joint in range(drawn.shape[1]) if joint != POSE.root]
-    return drawn[:, others].var(0).mean(-1).sqrt()
+    return float(drawn[:, others].var(0).sum(-1).sqrt().mean())
 
 
 def flat_skeleton(axis: Any, points: Float[Tensor, "J 2"], solid: bool = False) -> None:
@@ -187,15 +182,15 @@ def flat_skeleton(axis: Any, points: Float[Tensor, "J 2"], solid: bool = False) 
 def _frame(poses: Sequence[Tensor]) -> tuple[list[float], list[float]]:
     """The middle of some poses, and half of what they span with a margin, as much across as away."""
     points = torch.cat(list(poses))
-    low, high = points.amin(0) - 0.1, points.amax(0) + 0.1
+    low, high = points.amin(0) - 0.15, points.amax(0) + 0.15
     half = (high - low) / 2
-    half[[0, 2]] = half[[0, 2]].max()
+    half[[0, 2]] = half[[0, 2]].max().clamp_min(0.7 * half[1])  # wide enough for a title
     return ((low + high) / 2).tolist(), half.tolist()
 
 
 def _image(axis: Any, views: Views) -> None:
     assert views.image is not None
-    axis.imshow(views.image[0].permute(1, 2, 0))
+    axis.imshow(views.image[0].permute(1, 2, 0).numpy())
 
 
 def _keypoints(axis: Any, views: Views) -> None:
@@ -211,7 +206,8 @@ def _joints(axis: Any, views: Views) -> None:
 
 def _depth(axis: Any, views: Views) -> None:
     metres, measured = depth_crop(views).picture[0]
-    axis.imshow(metres.masked_fill(measured == 0, torch.nan), cmap="viridis", vmin=NEAR, vmax=FAR)
+    seen = metres.masked_fill(measured == 0, torch.nan).numpy()
+    axis.imshow(seen, cmap="viridis", vmin=NEAR, vmax=FAR)
 
 
 def _cloud(axis: Any, views: Views) -> None:

@@ -15,9 +15,10 @@ from posedata.writing import write_png
 from poseenc import Embedded
 
 from polypose.senses.held_out import HeldOut, Row, by_detector, embedded
+from polypose.senses.invariance import azimuth
 from polypose.senses.measuring import lines, subset
 from polypose.senses.network import Senses, estimating, shown
-from polypose.senses.pictures import across, called, estimates, facing, in_the_plane
+from polypose.senses.pictures import across, called, estimates, in_the_plane
 
 Plane = Callable[[Float[np.ndarray, "M D"]], Float[np.ndarray, "M 2"]]
 VIEWS = 300
@@ -53,15 +54,15 @@ def add_pictures(
         return
 
     def add(name: str, figure: Any, caption: str) -> None:
-        write_png(folder / f"{name}.png", figure, bbox_inches="tight")
+        write_png(folder / f"{name}.png", figure, bbox_inches="tight", dpi=96)
         report.figure(figure, caption)
 
     report.section("The space", "Embeddings of the same test views by each of their senses.")
     rows = whole[torch.linspace(0, len(whole) - 1, min(VIEWS, len(whole))).round().long()]
     stacked = torch.cat([belief.mean[rows] for belief in exact.beliefs.values()]).cpu().numpy()
     points = torch.from_numpy(plane(stacked)).unflatten(0, (-1, len(rows)))
-    faced = facing(test.joints[rows].cpu())
-    add("space", in_the_plane(points, [*exact.beliefs], faced), "t-SNE, by sense and by facing")
+    figure = in_the_plane(points, [*exact.beliefs], azimuth(test.views[rows]).cpu())
+    add("space", figure, "t-SNE, by sense and by where the person faces")
 
     picks = picked(network, seen, test)
     typical, *_ = picks.values()
