@@ -7,6 +7,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from contrastive import multimodal_info_nce
@@ -143,6 +144,21 @@ def test_pictures_without_labels_teach_no_3d(cache: Path, tmp_path: Path, more: 
         learns = any(p.grad is not None and p.grad.any() for p in model.decoders["3d"].parameters())
         assert learns == (term in ("3d", "loss"))
     trainer.close()
+
+
+def test_poses_may_be_of_other_people_than_pictures(cache: Path) -> None:
+    apart = ("data.apart=true", "data.synthetic={subjects: 6}")
+    data = open_data(SENSES, tiny(cache, *apart))
+    stores = data.stores
+    people = np.asarray(stores.poses.column("subject"))
+    drawn, pictured = set(people[stores.train]), set(np.asarray(stores.train_views.store.column("subject")))
+    assert len(drawn) == len(pictured) == 2  # of six people two are the test's
+    assert not drawn & pictured
+    both = open_data(SENSES, tiny(cache, apart[1]))
+    assert set(people[both.stores.train]) == drawn | pictured
+    assert both.fingerprint != data.fingerprint
+    with pytest.raises(ValueError, match=r"data\.apart: there is one person to train on"):
+        open_data(SENSES, tiny(cache, "data.apart=true", "data.synthetic={subjects: 3}"))
 
 
 def test_3d_must_come_from_somewhere(cache: Path) -> None:

@@ -38,6 +38,7 @@ class DataConfig(PoseSource):
         workers: rendering processes.
         order: of training views with an image: `random` from all, or as a `stream` of the store's shards
             (`posedata.views.order`), for pictures that are larger than memory or lie elsewhere.
+        apart: pictures are of every other training person, and poses before virtual cameras of the rest.
         mapped: read training poses from disk as they are drawn, instead of keeping them on the device.
         augment: what training changes in the poses that it draws, and the test does not; SimpleBaseline does
             without (`baseline.augment`).
@@ -57,6 +58,7 @@ class DataConfig(PoseSource):
     seed: Seed = 0
     workers: Positive = 2
     order: Literal["random", "stream"] = "random"
+    apart: bool = False
     mapped: bool = False
     augment: Bodies = field(default_factory=Bodies)
 

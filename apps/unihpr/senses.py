@@ -13,9 +13,7 @@ from polypose.senses.held_out import HeldOut
 from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
 from polypose.senses.network import Senses, without_labels
-from polypose.senses.reporting import add_pictures, add_tables
-from posedata.figures import curves, watched
-from posedata.html import Report
+from polypose.senses.reporting import write_report
 from posedata.splits import Part
 from posedata.views.batch import Views
 from posedata.views.surface import with_points
@@ -39,7 +37,6 @@ from unihpr.report import plane
 from unihpr.steps import Spreads, make_stage, many
 
 STAGE = "senses"
-LOSSES = ("contrast", "left_out", "likelihood", "3d", "2d", "body", "invariance")
 
 
 def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) -> Stage:
@@ -186,26 +183,19 @@ class SensesTask(ViewTask[Recipe, Senses]):
         return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
 
     def report(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics) -> Path:
-        recipe, records, evaluation = trained.recipe, trained.run.curves(), trained.recipe.evaluation
-        report = Report(f"Senses: {trained.run.name}")
-        add_pictures(
-            report,
-            trained.run.path,
+        recipe, run = trained.recipe, trained.run
+        return write_report(
+            run.path,
             trained.model.eval(),
             held_out_of(trained.data, recipe),
-            evaluation.batch,
+            metrics["tables"],
+            run.curves(),
+            to_yaml(recipe),
+            batch=recipe.evaluation.batch,
             plane=plane,
-            steps=evaluation.sampler_steps,
-            sampler=evaluation.sampler,
+            steps=recipe.evaluation.sampler_steps,
+            sampler=recipe.evaluation.sampler,
         )
-        add_tables(report, metrics["tables"])
-        report.section("Training")
-        report.figure(curves(records, LOSSES, "loss"), "losses")
-        if errors := watched(records, "mpjpe_mm"):
-            report.figure(curves(records, errors, "mm"), "on people kept for validation")
-        report.section("Recipe")
-        report.text(to_yaml(recipe))
-        return report.write(trained.run.path / "report.html")
 
     def rows(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> list[Row]:
         return [{"kind": kind, **row} for kind, found in metrics["tables"].items() for row in found]

@@ -15,7 +15,7 @@ from polypose.senses.held_out import HeldOut
 from polypose.senses.invariance import azimuth
 from polypose.senses.network import Senses, shown
 from polypose.senses.pictures import across, deviation, ellipse, estimates, found_by, in_the_plane, uncertain
-from polypose.senses.reporting import add_pictures, add_tables, lifted_by, picked
+from polypose.senses.reporting import add_pictures, lifted_by, picked, write_report
 from posedata.figures import POSE, colour, plt
 from posedata.geometry.camera import Camera
 from posedata.html import Report
@@ -188,29 +188,26 @@ def test_colours_say_where_people_face() -> None:
 
 
 def test_a_report_has_its_pictures_as_files_and_its_numbers(network: Senses, tmp_path: Path) -> None:
-    report = Report("senses")
-    add_pictures(report, tmp_path, network, held_out(), 4, plane=lambda vectors: vectors[:, :2], steps=2)
-    add_tables(
-        report,
-        {
-            "estimate": [
-                {"senses": "depth", "mpjpe_mm": 61.26, "low_mm": 1.0, "high_mm": 2.0, "inside_90": 0.914}
-            ]
-        },
-    )
-    text = report.write(tmp_path / "report.html").read_text()
-    assert sorted(file.name for file in tmp_path.glob("*.png")) == [
-        *("doubtful.png", "fused.png", "query.png", "space.png")
+    row = {"senses": "depth", "mpjpe_mm": 61.26, "low_mm": 1.0, "high_mm": 2.0, "inside_90": 0.914}
+    logged = [{"stage": "senses", "step": i, "3d": 2.0 - i} for i in range(2)]
+    how = {"batch": 4, "plane": lambda vectors: vectors[:, :2], "steps": 2}
+    path = write_report(tmp_path, network, held_out(), {"estimate": [row]}, logged, "senses: <none>", **how)
+    text = path.read_text()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        *("doubtful.png", "fused.png", "query.png", "report.html", "space.png")
     ]
     assert all(1000 < file.stat().st_size < 200_000 for file in tmp_path.glob("*.png"))
-    assert text.count("<img") == 4
+    assert text.count("<img") == 5
     assert "<td>depth</td><td>61.3</td><td>1.0</td><td>2.0</td><td></td><td>91%</td>" in text
     assert "3D from senses" in text
+    assert "senses: &lt;none&gt;" in text
 
 
 def test_nothing_whole_is_no_picture(network: Senses, tmp_path: Path) -> None:
     blind = held_out()
     views: Views = replace(blind.views, image=None)
     report = Report("blind")
-    add_pictures(report, tmp_path, network, replace(blind, views=views), 4, plane=lambda vectors: vectors)
+    add_pictures(
+        report, tmp_path, network, replace(blind, views=views), batch=4, plane=lambda vectors: vectors
+    )
     assert not list(tmp_path.iterdir())

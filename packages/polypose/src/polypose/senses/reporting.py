@@ -1,14 +1,15 @@
-"""The part of a report that is about a space of several senses: pictures, each a file too, and tables."""
+"""The report of a training of several senses: pictures, each a file too, tables, curves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from posedata.figures import curves, watched
 from posedata.html import Report
 from posedata.views.batch import TRUE
 from posedata.writing import write_png
@@ -23,10 +24,40 @@ from polypose.senses.pictures import across, called, estimates, in_the_plane
 Plane = Callable[[Float[np.ndarray, "M D"]], Float[np.ndarray, "M 2"]]
 VIEWS = 300
 """Of the space's picture, evenly spaced."""
+LOSSES = ("contrast", "left_out", "likelihood", "3d", "2d", "body", "invariance")
 RANKS = {"Typical": 0.5, "Doubtful": 0.9}
 """Of the views by their error from all senses, those that are shown."""
 DRAWN = 100
 """Hypotheses of each estimate."""
+
+
+def write_report(
+    folder: Path,
+    network: Senses,
+    test: HeldOut,
+    tables: Mapping[str, list[Row]],
+    records: Sequence[Mapping[str, Any]],
+    recipe: str,
+    **how: Any,
+) -> Path:
+    """Write `report.html` and its pictures (`add_pictures`) into the folder; return its path.
+
+    Args:
+        tables: of `polypose.senses.measuring.evaluate`.
+        records: what was logged of the training.
+        recipe: of the training, as text.
+        how: `batch`, `plane` and what is further said to `add_pictures`.
+    """
+    report = Report(f"Senses: {folder.name}")
+    add_pictures(report, folder, network, test, **how)
+    add_tables(report, tables)
+    report.section("Training")
+    report.figure(curves(records, LOSSES, "loss"), "losses")
+    if errors := watched(records, "mpjpe_mm"):
+        report.figure(curves(records, errors, "mm"), "on people kept for validation")
+    report.section("Recipe")
+    report.text(recipe)
+    return report.write(folder / "report.html")
 
 
 @torch.no_grad()
@@ -35,8 +66,8 @@ def add_pictures(
     folder: Path,
     network: Senses,
     test: HeldOut,
-    batch: int,
     *,
+    batch: int,
     plane: Plane,
     **drawing: Any,
 ) -> None:
