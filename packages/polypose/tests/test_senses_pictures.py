@@ -194,9 +194,9 @@ def test_a_report_has_its_pictures_as_files_and_its_numbers(network: Senses, tmp
     path = write_report(tmp_path, network, held_out(), {"estimate": [row]}, logged, "senses: <none>", **how)
     text = path.read_text()
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        *("doubtful.png", "fused.png", "query.png", "report.html", "space.png")
+        *("doubtful.png", "fused.png", "query.jpg", "report.html", "space.png")
     ]
-    assert all(1000 < file.stat().st_size < 200_000 for file in tmp_path.glob("*.png"))
+    assert all(1000 < file.stat().st_size < 200_000 for file in tmp_path.glob("*.?p*g"))
     assert text.count("<img") == 5
     assert "<td>depth</td><td>61.3</td><td>1.0</td><td>2.0</td><td></td><td>91%</td>" in text
     assert "3D from senses" in text

@@ -184,7 +184,7 @@ def _frame(poses: Sequence[Tensor]) -> tuple[list[float], list[float]]:
     points = torch.cat(list(poses))
     low, high = points.amin(0) - 0.15, points.amax(0) + 0.15
     half = (high - low) / 2
-    half[[0, 2]] = half[[0, 2]].max().clamp_min(0.7 * half[1])  # wide enough for a title
+    half[[0, 2]] = half[[0, 2]].max().clamp_min(0.78 * half[1])  # wide enough for a title
     return ((low + high) / 2).tolist(), half.tolist()
 
 

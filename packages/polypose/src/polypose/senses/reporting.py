@@ -12,7 +12,7 @@ from jaxtyping import Float
 from posedata.figures import curves, watched
 from posedata.html import Report
 from posedata.views.batch import TRUE
-from posedata.writing import write_png
+from posedata.writing import replacing
 from poseenc import Embedded
 
 from polypose.senses.held_out import HeldOut, Row, by_detector, embedded
@@ -74,7 +74,7 @@ def add_pictures(
     """The space in the plane, one query across all senses, estimates with their uncertainty.
 
     Args:
-        folder: where `space.png`, `query.png` and `fused.png` are written.
+        folder: where `space.png`, `query.jpg`, `fused.png` and `doubtful.png` are written.
         plane: lays out vectors in the plane.
         drawing: `steps` and `sampler` of hypotheses.
     """
@@ -85,7 +85,8 @@ def add_pictures(
         return
 
     def add(name: str, figure: Any, caption: str) -> None:
-        write_png(folder / f"{name}.png", figure, bbox_inches="tight", dpi=96)
+        with replacing(folder / name) as file:
+            figure.savefig(file, format=name.rpartition(".")[2], dpi=110, bbox_inches="tight")
         report.figure(figure, caption)
 
     report.section("The space", "Embeddings of the same test views by each of their senses.")
@@ -93,7 +94,7 @@ def add_pictures(
     stacked = torch.cat([belief.mean[rows] for belief in exact.beliefs.values()]).cpu().numpy()
     points = torch.from_numpy(plane(stacked)).unflatten(0, (-1, len(rows)))
     figure = in_the_plane(points, [*exact.beliefs], azimuth(test.views[rows]).cpu())
-    add("space", figure, "t-SNE, by sense and by where the person faces")
+    add("space.png", figure, "t-SNE, by sense and by where the person faces")
 
     picks = picked(network, seen, test)
     typical, *_ = picks.values()
@@ -102,7 +103,7 @@ def add_pictures(
         "The view that was asked with on the diagonal; in its row the nearest by that sense among the test"
         " views as every other sense sees them, with the error of their pose.",
     )
-    add("query", across(exact, test, typical), "asked with, on the diagonal, and found; left red, right blue")
+    add("query.jpg", across(exact, test, typical), "asked with, on the diagonal; left red, right blue")
 
     report.section(
         "Estimates and how sure they are",
@@ -110,7 +111,7 @@ def add_pictures(
         f" {DRAWN} hypotheses about each joint; the truth is grey beneath. Keypoints are a detector's.",
     )
     views = shown(test.views, test.detector)
-    for (title, row), name in zip(picks.items(), ("fused", "doubtful"), strict=True):
+    for (title, row), name in zip(picks.items(), ("fused.png", "doubtful.png"), strict=True):
         lifted = lifted_by(network, seen, row, **drawing)
         figure = estimates(test.joints[row], lifted, views[torch.tensor([row])])
         add(name, figure, f"{title}, by the error from all senses; left red, right blue")
