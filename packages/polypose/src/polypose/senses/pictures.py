@@ -153,8 +153,8 @@ def uncertain(
     for joint, name in enumerate(POSE.joints):
         if joint != POSE.root:
             long, short, angle = ellipse(drawn[:, joint][:, [x, 1]])
-            centre, look = pose[joint, [x, 1]].tolist(), {"facecolor": colour(name), "alpha": 0.25}
-            axis.add_patch(Ellipse(centre, long, short, angle=angle, linewidth=0, **look))
+            centre, look = (float(pose[joint, x]), float(pose[joint, 1])), {"facecolor": colour(name)}
+            axis.add_patch(Ellipse(centre, long, short, angle=angle, alpha=0.25, linewidth=0, **look))
     flat_skeleton(axis, pose[:, [x, 1]], solid=True)
 
 
