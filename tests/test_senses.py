@@ -135,12 +135,15 @@ def test_pictures_without_labels_teach_no_3d(cache: Path, tmp_path: Path, more: 
     values, same = step(pictured), step(replace(pictured, joints=None))
     for name, value in values.items():
         assert value.item() == same[name].item(), name
-    targets = {"3d": False, "2d": True, "contrast": True, "loss": True} | ({"body": False} if more else {})
+    targets = {"3d": False, "2d": True, "contrast": True, "left_out": True, "likelihood": True, "loss": True}
+    targets |= {"body": False} if more else {}
     for term, taught in targets.items():
         step(pictured)[term].backward()
         for name in ("image", "depth", "cloud"):
             parts = [*model.space.encoders[name].parameters(), *model.space.heads[name].parameters()]
             assert any(p.grad is not None and p.grad.any() for p in parts) == taught, (term, name)
+            sure = any(p.grad is not None and p.grad.any() for p in model.space.heads[name].parameters())
+            assert sure == (term in ("likelihood", "loss")), (term, name)
         learns = any(p.grad is not None and p.grad.any() for p in model.decoders["3d"].parameters())
         assert learns == (term in ("3d", "loss"))
     trainer.close()

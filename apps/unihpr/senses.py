@@ -77,10 +77,11 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         with trainer.whole.draws(), trainer.whole.rows(*parts):
             kept = drop(found.present, generator)
         left = {name: there & ~kept[name] for name, there in found.present.items()}
-        halves = {"kept": model.fuse(found, kept), "left": model.fuse(found, left)}
-        aligned, sides = found, halves
+        # without labels senses would be surer the more they agree on what no pose tells
+        aligned = found if config.space.labels else found.sureness_held()
+        halves = sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         if config.space.invariant:  # P of these is taught by pairs alone; that of others is drawn to it
-            aligned = found.pose_held(PAIRED)
+            aligned = aligned.pose_held(PAIRED)
             sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         tau = temperature()
         values = {
