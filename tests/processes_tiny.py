@@ -93,12 +93,13 @@ def senses(cache: Path, folder: Path, how: str = "damped") -> None:
     from unihpr.senses import SENSES as TASK
     from unihpr.senses import senses as stage
 
-    recipe = senses_tiny.tiny(cache, *SENSES, *LOOP)
-    data = open_data(TASK, recipe)
-    trainer = open_trainer(folder / "senses", recipe)
-    torch.manual_seed(0)
-    fit(trainer, stage(TASK.build(recipe, data, ()), data, recipe, trainer), how)
-    trainer.close()
+    for name, labels in (("senses", "true"), ("unlabelled", "false")):
+        recipe = senses_tiny.tiny(cache, *SENSES, f"senses.space.labels={labels}", *LOOP)
+        data = open_data(TASK, recipe)
+        trainer = open_trainer(folder / name, recipe)
+        torch.manual_seed(0)
+        fit(trainer, stage(TASK.build(recipe, data, ()), data, recipe, trainer), how)
+        trainer.close()
 
 
 def vvipe(cache: Path, folder: Path, how: str = "damped") -> None:

@@ -2,10 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from contrastive import multimodal_info_nce
@@ -41,7 +43,7 @@ def trained(cache: Path) -> Path:
     overrides = [part for item in (*TINY, f"data.cache={cache}") for part in ("--set", item)]
     told = command("train", "--recipe", "senses", "--runs", runs, "--name", "tiny", *overrides)
     assert "retrieval between senses" in told
-    assert "report" not in told.splitlines()[-1]
+    assert str(runs / "tiny" / "report.html") in told.replace("\n", "")
     return runs / "tiny"
 
 
@@ -111,6 +113,60 @@ def test_views_without_pictures_have_two_senses(cache: Path, tmp_path: Path) -> 
     fused = model.fuse(found)
     assert (fused.subset == 0b00110 - 1).all()
     trainer.close()
+
+
+@pytest.mark.parametrize("more", [(), ("senses.space.invariant=16", "senses.pairs=4")])
+def test_pictures_without_labels_teach_no_3d(cache: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    recipe = tiny(cache, "loop.precision=no", "senses.space.labels=false", *more)
+    model, stage, trainer = stage_of(recipe, tmp_path / "run")
+    model.eval()
+    views = stage.batch(0, torch.Generator().manual_seed(0))
+    pictured = views["image"]
+    assert pictured.joints.isnan().all()
+    assert torch.equal(pictured.keypoints["true"], pictured.keypoints["mixed"])
+    assert (pictured.keypoints["true"][..., 2] < 1).float().mean() > 0.9  # a detector's, of every view
+    assert views["pose"].joints.isfinite().all()
+
+    def step(pictured: Any) -> dict[str, Any]:
+        model.zero_grad()
+        values: dict[str, Any] = stage.loss(views | {"image": pictured}, torch.Generator().manual_seed(1))
+        return values
+
+    values, same = step(pictured), step(replace(pictured, joints=None))
+    for name, value in values.items():
+        assert value.item() == same[name].item(), name
+    targets = {"3d": False, "2d": True, "contrast": True, "left_out": True, "likelihood": True, "loss": True}
+    targets |= {"body": False} if more else {}
+    for term, taught in targets.items():
+        step(pictured)[term].backward()
+        for name in ("image", "depth", "cloud"):
+            parts = [*model.space.encoders[name].parameters(), *model.space.heads[name].parameters()]
+            assert any(p.grad is not None and p.grad.any() for p in parts) == taught, (term, name)
+            sure = any(p.grad is not None and p.grad.any() for p in model.space.heads[name].parameters())
+            assert sure == (term in ("likelihood", "loss")), (term, name)
+        learns = any(p.grad is not None and p.grad.any() for p in model.decoders["3d"].parameters())
+        assert learns == (term in ("3d", "loss"))
+    trainer.close()
+
+
+def test_poses_may_be_of_other_people_than_pictures(cache: Path) -> None:
+    apart = ("data.apart=true", "data.synthetic={subjects: 6}")
+    data = open_data(SENSES, tiny(cache, *apart))
+    stores = data.stores
+    people = np.asarray(stores.poses.column("subject"))
+    drawn, pictured = set(people[stores.train]), set(np.asarray(stores.train_views.store.column("subject")))
+    assert len(drawn) == len(pictured) == 2  # of six people two are the test's
+    assert not drawn & pictured
+    both = open_data(SENSES, tiny(cache, apart[1]))
+    assert set(people[both.stores.train]) == drawn | pictured
+    assert both.fingerprint != data.fingerprint
+    with pytest.raises(ValueError, match=r"data\.apart: there is one person to train on"):
+        open_data(SENSES, tiny(cache, "data.apart=true", "data.synthetic={subjects: 3}"))
+
+
+def test_3d_must_come_from_somewhere(cache: Path) -> None:
+    with pytest.raises(ValueError, match=r"senses\.poses: 0, but without space\.labels 3D is learnt of them"):
+        tiny(cache, "senses.space.labels=false", "senses.poses=0")
 
 
 def test_clouds_lie_on_the_depth_and_about_the_body(cache: Path) -> None:

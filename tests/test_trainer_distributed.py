@@ -48,7 +48,7 @@ def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPat
     for file in measured:
         assert (together / file).read_bytes() == (alone / file).read_bytes()
     stages = sorted(path.relative_to(alone) for path in alone.glob("*/checkpoints/*/step-*"))
-    count = {"unihpr": 3, "senses": 1, "baseline": 2, "vvipe": 4, "unipose": 4, "hands": 2}
+    count = {"unihpr": 3, "senses": 2, "baseline": 2, "vvipe": 4, "unipose": 4, "hands": 2}
     assert len(stages) == count[name]
     for stage in stages:
         run, _, named, _ = stage.parts

@@ -39,7 +39,7 @@ class Stores:
 
     Attributes:
         poses: all poses, in the world.
-        train: rows of `poses` to train on.
+        train: rows of `poses` to draw before virtual cameras.
         train_views: views with images to train on.
         test_views: likewise, of the people to measure on.
     """
@@ -63,8 +63,14 @@ def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
         ValueError, FileNotFoundError: the recipe's data cannot be had; the message says what to set.
     """
     poses = open_poses(config, SKELETON, say)
-    parts = split_poses(config, poses, say=say)
-    train = parts["train"]
+    train = drawn = split_poses(config, poses, say=say)["train"]
+    if config.apart:
+        person = np.unique(poses.column("subject")[train], return_inverse=True)[1]
+        train, drawn = train[person % 2 == 0], train[person % 2 == 1]
+        if not len(drawn):
+            raise ValueError(
+                "data.apart: there is one person to train on; set it to false, or split otherwise"
+            )
     if config.views != "virtual" and "image" not in poses:
         raise ValueError(
             f"{poses.path}: has no recorded pictures; prepare the data with --size, or set data.views=virtual"
@@ -75,7 +81,7 @@ def prepare_stores(config: DataConfig, say: Say = print_line) -> Stores:
         views = _rendered(config, poses, some, "train", say)
     else:
         views = recorded_rows(poses, train, POSE, config.keypoints, say)
-    return Stores(poses, train, views, _held_out(config, poses, "test", say))
+    return Stores(poses, drawn, views, _held_out(config, poses, "test", say))
 
 
 def open_test(config: DataConfig, place: Elsewhere, part: str, say: Say = print_line) -> Data:

@@ -40,6 +40,7 @@ class DataConfig(PoseSource):
         workers: rendering processes.
         order: of training views with an image: `random` from all, or as a `stream` of the store's shards
             (`posedata.views.order`), for pictures that are larger than memory or lie elsewhere.
+        apart: pictures are of every other training person, and poses before virtual cameras of the rest.
         mapped: read training poses from disk as they are drawn, instead of keeping them on the device.
         augment: what training changes in the poses that it draws, and the test does not; SimpleBaseline does
             without (`baseline.augment`).
@@ -59,6 +60,7 @@ class DataConfig(PoseSource):
     seed: Seed = 0
     workers: Positive = 2
     order: Literal["random", "stream"] = "random"
+    apart: bool = False
     mapped: bool = False
     augment: Bodies = field(default_factory=Bodies)
 
@@ -139,6 +141,8 @@ class SensesConfig:
             )
         if self.space.invariant and not {*PAIRED} & {*self.space.modalities}:
             raise ValueError(f"senses.space: has none of {', '.join(PAIRED)}, which invariant needs; add one")
+        if not (self.space.labels or self.poses):
+            raise ValueError("senses.poses: 0, but without space.labels 3D is learnt of them; set it above 0")
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,7 @@ ABOUT = About(
     beside=("--baseline",),
 )
 
-SENSES = replace(ABOUT, task="unihpr.senses:SENSES", label="Senses", reports=False, variants=(), beside=())
+SENSES = replace(ABOUT, task="unihpr.senses:SENSES", label="Senses", variants=(), beside=())
 
 BASELINE = About(
     task="unihpr.baseline:SIMPLE_BASELINE",

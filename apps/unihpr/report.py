@@ -88,12 +88,18 @@ def _curves(report: Report, run: Run) -> None:
 def _space(report: Report, data: Data, test: Sample, embeddings: Embeddings) -> None:
     rows = torch.linspace(0, len(test) - 1, min(CLOUD, len(test))).round().long()
     stacked = torch.cat([embeddings[m][rows] for m in MODALITIES]).cpu().numpy()
-    perplexity = min(30, (len(stacked) - 1) // 3)
-    flat = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(stacked)
     action = np.asarray(data.source.column("action"))[rows.numpy()]
     report.section("The shared space", "t-SNE of the three embeddings of the same test views.")
-    points = flat.reshape(len(MODALITIES), -1, 2)
+    points = plane(stacked).reshape(len(MODALITIES), -1, 2)
     report.figure(shared_space(points, MODALITIES, action), "t-SNE")
+
+
+def plane(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (M, D) laid out in the plane by t-SNE."""
+    found: np.ndarray = TSNE(
+        perplexity=min(30, (len(vectors) - 1) // 3), init="pca", random_state=0
+    ).fit_transform(vectors)
+    return found
 
 
 def _ranked(errors: Tensor) -> list[int]:

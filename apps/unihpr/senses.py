@@ -12,7 +12,8 @@ from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
 from polypose.senses.measuring import errors, evaluate, lines
 from polypose.senses.model import SensesModel
-from polypose.senses.network import Senses
+from polypose.senses.network import Senses, without_labels
+from polypose.senses.reporting import write_report
 from posedata.splits import Part
 from posedata.views.batch import Views
 from posedata.views.surface import with_points
@@ -21,6 +22,7 @@ from poseenc import Embedded, drop
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
+from posetrain.recipe import to_yaml
 from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Table
@@ -31,6 +33,7 @@ from unihpr.data import Data, TrainingData
 from unihpr.invariance import across_cameras, alike_in_batch, draw_pairs
 from unihpr.recipe import PAIRED, Recipe
 from unihpr.recipe import SENSES as ABOUT
+from unihpr.report import plane
 from unihpr.steps import Spreads, make_stage, many
 
 STAGE = "senses"
@@ -40,7 +43,8 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     """Every sense with every other; what is kept of a view with what is left out; both decoded.
 
     A batch is views with pictures and further ones without, in which all but 2D and 3D are missing. Where the
-    space has a part of the pose alone (`space.invariant`), also poses before two cameras each.
+    space has a part of the pose alone (`space.invariant`), also poses before two cameras each. Of pictured
+    people, nothing is known but what a detector found where there are no `space.labels`.
     """
     config = recipe.senses
     model.train()
@@ -48,8 +52,10 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
     spreads, gather = Spreads(model.decoders, trainer), many(trainer)
 
     def batch(step: int, generator: torch.Generator) -> dict[str, Views]:
-        noise = data.config.noise
-        views = data.views.draw_pictured(config.batch, generator, trainer.share, step, noise=noise)
+        noise, labels = data.config.noise, config.space.labels
+        pictured = noise if labels else 1.0
+        views = data.views.draw_pictured(config.batch, generator, trainer.share, step, noise=pictured)
+        views = views if labels else without_labels(views)
         with trainer.whole.draws():
             drawn = {"image": with_points(views, config.points, generator)}
         if config.poses:
@@ -71,10 +77,11 @@ def senses(model: Senses, data: TrainingData, recipe: Recipe, trainer: Trainer) 
         with trainer.whole.draws(), trainer.whole.rows(*parts):
             kept = drop(found.present, generator)
         left = {name: there & ~kept[name] for name, there in found.present.items()}
-        halves = {"kept": model.fuse(found, kept), "left": model.fuse(found, left)}
-        aligned, sides = found, halves
+        # without labels senses would be surer the more they agree on what no pose tells
+        aligned = found if config.space.labels else found.sureness_held()
+        halves = sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         if config.space.invariant:  # P of these is taught by pairs alone; that of others is drawn to it
-            aligned = found.pose_held(PAIRED)
+            aligned = aligned.pose_held(PAIRED)
             sides = {"kept": model.fuse(aligned, kept), "left": model.fuse(aligned, left)}
         tau = temperature()
         values = {
@@ -175,6 +182,21 @@ class SensesTask(ViewTask[Recipe, Senses]):
             sampler=recipe.evaluation.sampler,
         )
         return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
+
+    def report(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics) -> Path:
+        recipe, run = trained.recipe, trained.run
+        return write_report(
+            run.path,
+            trained.model.eval(),
+            held_out_of(trained.data, recipe),
+            metrics["tables"],
+            run.curves(),
+            to_yaml(recipe),
+            batch=recipe.evaluation.batch,
+            plane=plane,
+            steps=recipe.evaluation.sampler_steps,
+            sampler=recipe.evaluation.sampler,
+        )
 
     def rows(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> list[Row]:
         return [{"kind": kind, **row} for kind, found in metrics["tables"].items() for row in found]

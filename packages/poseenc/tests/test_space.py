@@ -285,3 +285,16 @@ def test_what_has_nobody_to_agree_with_stays_as_sure() -> None:
 def test_a_bound_below_where_concentrations_begin_is_refused() -> None:
     with pytest.raises(ValueError, match="above 1"):
         Concentration(DIM, most=1.0)
+
+
+def test_sureness_may_be_held() -> None:
+    mean = torch.nn.functional.normalize(torch.randn(2, ROWS, DIM), dim=2).requires_grad_()
+    k = torch.rand(2, ROWS).requires_grad_()
+    present = dict.fromkeys("ab", torch.ones(ROWS, dtype=torch.bool))
+    found = Embedded({name: VonMisesFisher(mean[i], k[i]) for i, name in enumerate("ab")}, present)
+    held = found.sureness_held().fused()
+    torch.testing.assert_close(held, found.fused())
+    by_mean, by_sureness = torch.autograd.grad(held.mean[:, 0].sum(), (mean, k), allow_unused=True)
+    assert by_mean.any()
+    assert by_sureness is None
+    assert torch.autograd.grad(found.fused().mean[:, 0].sum(), k)[0].any()

@@ -104,6 +104,14 @@ class Embedded(NamedTuple):
         }
         return self._replace(beliefs=beliefs)
 
+    def sureness_held(self) -> Embedded:
+        """The same, but no gradient reaches the concentrations."""
+        beliefs = {
+            name: belief._replace(concentration=belief.concentration.detach())
+            for name, belief in self.beliefs.items()
+        }
+        return self._replace(beliefs=beliefs)
+
     def fused(self, kept: Mapping[str, Bool[Tensor, " B"]] | None = None) -> VonMisesFisher:
         """What modalities say together, all or those `kept` in each row; zeros where none is there."""
         return fuse(list(self.kept(kept).beliefs.values()), self.invariant)

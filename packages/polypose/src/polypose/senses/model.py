@@ -20,7 +20,7 @@ from polypose.inputs import Say, warn
 from polypose.packed import as_schema, without_weights
 from polypose.senses.config import SpaceConfig
 from polypose.senses.handed import take_views
-from polypose.senses.network import Fused, Senses
+from polypose.senses.network import Senses
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SensesModel(Held[Senses]):
             by,
             {name: int(found.present[name].sum()) for name in by},
             (joints - joints[:, :1]).cpu(),
-            self._deviation(fused).cpu(),
+            self.network.deviation(fused).square().mean(-1).sqrt().cpu(),
             None if body is None else (body - body[:, :1]).cpu(),
         )
 
@@ -130,9 +130,3 @@ class SensesModel(Held[Senses]):
         with without_weights():
             network = Senses(config, space)
         return cls(network, settings, source)
-
-    def _deviation(self, fused: Fused) -> Tensor:
-        decoder = self.network.decoder("3d")
-        each = decoder.std * decoder.spread[:, None, None] * decoder.profile
-        sd = each[fused.subset].square().mean(-1).sqrt()
-        return torch.where(fused.there[:, None], sd, torch.nan)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from posedata.geometry.canonical import to_body_frame
-from posedata.views.batch import MIXED, Views
+from posedata.views.batch import MIXED, TRUE, Views
 from posediff import PoseDecoder, Whole
 from poseenc import Embedded, MLPPoseEncoder, Modality, Space, VonMisesFisher, get_modality, image_encoder
 from poseenc.modality import keypoints
@@ -24,6 +24,8 @@ from polypose.senses.config import SpaceConfig
 
 TRUTH = "3d"
 """The sense that says all of a pose: an estimate from it is a reconstruction."""
+KEYPOINTS = "2d"
+"""The sense that every view has: it stands for the pose's own direction where that is not known."""
 
 Target = Literal["2d", "3d", "body"]
 """What is decoded: 2D and 3D as the camera sees them; 3D in the body's own frame, of P alone."""
@@ -54,7 +56,9 @@ class Senses(nn.Module):
     """A `poseenc.Space`, and decoders to 2D and 3D of what any subset of its senses says, fused.
 
     A decoder has a token for every subset (`subset_names`), so that a mean pose and the spread about it are
-    those of what was seen. Keypoints are the views' "mixed" ones (`shown` names others so).
+    those of what was seen. Keypoints are the views' "mixed" ones (`shown` names others so). Without
+    `space.labels` 3D is learnt of views that have keypoints alone, and its decoder has two: without the pose
+    among the senses, and with it.
 
     Where `space.invariant` is above 0, embeddings are [P | V] (`poseenc.parts`), and a further decoder gives
     the pose in the body's own frame (`posedata.geometry.canonical.to_body_frame`) from P alone.
@@ -80,7 +84,10 @@ class Senses(nn.Module):
         self.space = Space(made, config.dim, most=space.most, invariant=space.invariant)
         names = subset_names(space.modalities)
         joints = len(POSE_SKELETON)
-        self.decoders = nn.ModuleDict({f"{d}d": make_decoder(config, joints, d, names) for d in (2, 3)})
+        tokens = {"2d": names, "3d": names if space.labels else (KEYPOINTS, TRUTH)}
+        self.decoders = nn.ModuleDict(
+            {name: make_decoder(config, joints, int(name[0]), some) for name, some in tokens.items()}
+        )
         if space.invariant:
             self.decoders["body"] = make_decoder(replace(config, dim=space.invariant), joints, 3, ("pose",))
         self.discount = nn.Parameter(torch.zeros(len(space.modalities)))
@@ -116,23 +123,30 @@ class Senses(nn.Module):
         """What concentrations are taught by: nats a dimension, of where the pose truly is in the space.
 
         The vMF likelihood of the 3D's direction by each other sense, of the others' by the 3D; and by what is
-        kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions.
+        kept without the 3D, fused, which teaches `discount` alone. It has no gradient by directions. The 2D's
+        direction stands for the 3D's in rows without it, and is held against nothing there.
 
         Args:
             counted: a count of rows to its mean over the processes that share the batch.
         """
         others = {name: there & (name != TRUTH) for name, there in found.present.items()}
-        pose, rest = found.beliefs[TRUTH].mean.detach(), found.fused(others)
-        seen = {name: others[name] & kept[name] for name in others}
+        pose, rest, known = found.beliefs[TRUTH].mean.detach(), found.fused(others), found.present[TRUTH]
+        comparable = dict.fromkeys(others, known)
+        if KEYPOINTS in others:
+            pose = torch.where(known[:, None], pose, found.beliefs[KEYPOINTS].mean.detach())
+            stands_in = known | others[KEYPOINTS]
+            comparable = {name: known if name in (KEYPOINTS, TRUTH) else stands_in for name in others}
+        seen = {name: others[name] & kept[name] & comparable[name] for name in others}
         still = {name: belief._replace(mean=belief.mean.detach()) for name, belief in found.beliefs.items()}
         values = []
         for name, belief in still.items():
-            target, known = (rest.mean.detach(), rest.concentration > 0) if name == TRUTH else (pose, True)
-            there = found.present[name] & found.present[TRUTH] & known
+            target, there = pose, found.present[name] & comparable[name]
+            if name == TRUTH:
+                target, there = rest.mean.detach(), there & (rest.concentration > 0)
             values.append(_mean_where(belief.nll(target), there, counted))
         fixed = {name: VonMisesFisher(*(x.detach() for x in belief)) for name, belief in still.items()}
         fused = self.fuse(found._replace(beliefs=fixed), seen)
-        values.append(_mean_where(fused.belief.nll(pose), fused.there & found.present[TRUTH], counted))
+        values.append(_mean_where(fused.belief.nll(pose), fused.there, counted))
         return torch.stack(values).mean() / self.config.dim
 
     def decode(self, target: Target, fused: Fused) -> Float[Tensor, "B J d"]:
@@ -149,7 +163,14 @@ class Senses(nn.Module):
     def sample(self, fused: Fused, generator: torch.Generator, **how: Any) -> Float[Tensor, "S B J 3"]:
         """3D poses drawn given what was fused (`posediff.PoseDecoder.sample`)."""
         decoder = self.decoder("3d")
-        return decoder.sample(condition(fused.belief.mean), fused.subset, generator=generator, **how)
+        return decoder.sample(*self._asked("3d", fused), generator=generator, **how)
+
+    @torch.no_grad()
+    def deviation(self, fused: Fused) -> Float[Tensor, "B J 3"]:
+        """How far 3D poses usually lie from those decoded, metres along the axes (`PoseDecoder.spread`)."""
+        decoder = self.decoder("3d")
+        each = decoder.std * decoder.spread[:, None, None] * decoder.profile
+        return torch.where(fused.there[:, None, None], each[self._token("3d", fused)], torch.nan)
 
     def decoder_terms(
         self,
@@ -160,13 +181,19 @@ class Senses(nn.Module):
         whole: Whole | None,
         counted: Counted = _as_it_is,
     ) -> tuple[Float[Tensor, ""], Tensor]:
-        """Mean training loss over the rows in which anything was fused, and the residual that the decoder's
-        spread follows (`posediff.PoseDecoder.terms`); `counted` as of `surprise`."""
-        poses, weight = _wanted(target, truth), fused.there.to(truth.joints)
+        """Mean training loss over rows in which anything was fused and the pose is known, and the residual
+        that the decoder's spread follows (`posediff.PoseDecoder.terms`); `counted` as of `surprise`.
+        Keypoints count as their confidence says."""
+        poses, known = _wanted(target, truth), truth.holds("3d")[:, None].to(truth.joints)
+        weight = fused.there[:, None] * (truth.confidence if target == "2d" else known)
         terms = self.decoder(target).terms(
-            poses, *self._asked(target, fused), generator=generator, weight=weight, whole=whole
+            poses,
+            *self._asked(target, fused),
+            generator=generator,
+            weight=weight.expand(poses.shape[:2]),
+            whole=whole,
         )
-        return terms.loss.sum() / counted(weight.sum()).clamp_min(1), terms.residual
+        return terms.loss.sum() / counted(weight.mean(1).sum()).clamp_min(1), terms.residual
 
     def decoder(self, target: Target) -> PoseDecoder:
         """The decoder of 2D, of 3D or of the body's own frame."""
@@ -179,7 +206,13 @@ class Senses(nn.Module):
         mean, invariant = fused.belief.mean, self.space.invariant
         if target == "body":
             return condition(pose_part(mean, invariant)), 0
-        return condition(pose_held(mean, invariant)), fused.subset
+        return condition(pose_held(mean, invariant)), self._token(target, fused)
+
+    def _token(self, target: Target, fused: Fused) -> Tensor:
+        """Number of the senses' token in a decoder of what the camera sees."""
+        if target == "2d" or self.space_config.labels:
+            return fused.subset
+        return (fused.subset + 1) >> self.modalities.index(TRUTH) & 1
 
     def fit_scale(self, sample: Sample) -> None:
         """Take the data's scale from training data with exact keypoints."""
@@ -223,6 +256,13 @@ def estimating(modalities: tuple[str, ...]) -> list[tuple[str, ...]]:
 def shown(views: Views, detector: str) -> Views:
     """The same views with a detector's keypoints as the "mixed" ones that a network is given."""
     return replace(views, keypoints={**views.keypoints, MIXED: views.seen_by(detector)})
+
+
+def without_labels(views: Views) -> Views:
+    """The same views, of whose poses nothing is known but their "mixed" keypoints, a detector's."""
+    unknown = None if views.joints is None else torch.full_like(views.joints, torch.nan)
+    seen = views.seen_by(MIXED)
+    return replace(views, joints=unknown, keypoints={TRUE: seen, MIXED: seen})
 
 
 def _modality(name: str, config: ModelConfig, space: SpaceConfig) -> Modality:
