@@ -68,10 +68,6 @@ class DataConfig(PoseSource):
     seed: Seed = 0
     workers: Positive = 2
 
-    def __post_init__(self) -> None:
-        if self.points > self.stored_points:
-            raise ValueError(f"points: {self.points}, of {self.stored_points} stored_points; raise those")
-
 
 @dataclass(frozen=True)
 class StageConfig:
