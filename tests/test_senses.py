@@ -66,6 +66,30 @@ def test_what_is_measured_is_written_and_documented(trained: Path, tmp_path: Pat
     assert not content.keys() - documented
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("senses.terms={pairwise: nan}",), "senses.terms.pairwise must be at least 0, not nan"),
+        (("senses.terms={pairwise: .inf}",), "senses.terms.pairwise must be finite, not inf"),
+        (("senses.terms={sound: 1}",), "senses.terms: 'sound'; choose from pairwise"),
+        (
+            ("senses.terms.triplet=1", "senses.space.modalities=[2d, 3d]"),
+            "senses.terms: 'triplet' compares three",
+        ),
+        (("senses.temperature=[0.01,0.03,1]",), "senses: temperature 0.01 must lie in 0 < 0.03"),
+        (("data.order=stream", "loop.accumulate=2"), "data.order=stream and loop.accumulate above 1"),
+        (("senses.lr=.inf",), "senses.lr must be finite, not inf"),
+        (("encodes=[image]",), "encodes: lacks 2d"),
+    ],
+)
+def test_a_wrong_recipe_leaves_no_run(wrong: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    items = (*TINY, f"data.cache={tmp_path / 'cache'}", *wrong)
+    overrides = [part for item in items for part in ("--set", item)]
+    told = command("train", "--recipe", "senses", "--runs", tmp_path / "runs", *overrides, code=2)
+    assert said in " ".join(told.split())
+    assert not list(tmp_path.iterdir())
+
+
 def stage_of(recipe: Recipe, folder: Path) -> tuple[Any, Any, Trainer]:
     data = open_data(SENSES, recipe)
     trainer = Trainer(Run.start(folder, recipe), recipe.loop)

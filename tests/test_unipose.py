@@ -255,6 +255,9 @@ def test_faults_are_one_line_and_exit_code_2(trained: Path, cache: Path, tmp_pat
     assert "holds a run" in said
     assert "did you mean teacher.steps?" in command("train", "--set", "teacher.step=3", code=2)
     given = ("--runs", tmp_path, *overrides(cache))
+    few = ("--set", "data.points=97", "--name", "few")
+    assert "data.points: 97, but data.stored_points is 96; raise that" in told("train", *given, *few)
+    assert not (tmp_path / "few").exists()
     strict = ("--set", "pseudo.ray=1e-9")
     assert "no frame passed the filter" in command("train", *given, *strict, "--name", "strict", code=2)
     coco = ("--set", "data.detector=coco")

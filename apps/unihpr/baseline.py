@@ -6,6 +6,7 @@ training data, 1024 wide, two blocks, dropout 0.5, Adam 1e-3 with exponential de
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from polypose.samples import Sample
@@ -16,7 +17,7 @@ from poseenc.baseline import Lifter
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer, seed_of
-from posetrain.runs import Run
+from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, ModelT, RecipeT, Row, Say, Table, Task
 from torch import Tensor, nn
@@ -39,6 +40,11 @@ class Lifters(nn.ModuleDict):
 
 class ViewTask(Task[RecipeT, ModelT, Data]):
     """A task on the views of a recipe's data."""
+
+    def check(self, recipe: RecipeT, folder: Path, existing: Existing, group: str | None) -> None:
+        """Refuse what would stream the same batch several times in a step."""
+        if recipe.data.order == "stream" and recipe.loop.accumulate > 1:
+            raise ValueError("data.order=stream and loop.accumulate above 1 exclude each other; set one back")
 
     def open(self, recipe: RecipeT, device: torch.device, say: Say) -> Data:
         return TrainingData(prepare_stores(recipe.data, say), recipe.data, device)

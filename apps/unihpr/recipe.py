@@ -65,6 +65,13 @@ class DataConfig(PoseSource):
     augment: Bodies = field(default_factory=Bodies)
 
 
+def check_temperature(temperature: tuple[float, float, float]) -> None:
+    """Raise ValueError unless τ0 lies between its least and its greatest value."""
+    initial, low, high = temperature
+    if not 0 < low <= initial <= high:
+        raise ValueError(f"temperature {initial} must lie in 0 < {low} <= τ0 <= {high}")
+
+
 @dataclass(frozen=True)
 class StageConfig:
     """One of the three steps. The learning rate warms up, then falls by a half cosine (`constant`: stays).
@@ -95,9 +102,7 @@ class StageConfig:
     decode: NonNegative = 0.0
 
     def __post_init__(self) -> None:
-        initial, low, high = self.temperature
-        if not 0 < low <= initial <= high:
-            raise ValueError(f"temperature {initial} must lie in 0 < {low} <= τ0 <= {high}")
+        check_temperature(self.temperature)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ class SensesConfig:
     warmup: Count = 20
     weight_decay: NonNegative = 0.0
     temperature: tuple[float, float, float] = (0.1, 0.03, 1e4)
-    terms: dict[str, float] = field(default_factory=lambda: {"pairwise": 0.1})
+    terms: dict[str, NonNegative] = field(default_factory=lambda: {"pairwise": 0.1})
     left_out: NonNegative = 0.5
     decode: NonNegative = 2.0
     likelihood: NonNegative = 0.5
@@ -135,6 +140,7 @@ class SensesConfig:
     invariance: NonNegative = 0.5
 
     def __post_init__(self) -> None:
+        check_temperature(self.temperature)
         if self.space.invariant and not self.pairs:
             raise ValueError(
                 "senses.pairs: 0, but space.invariant is taught by pairs of views; set it above 0"
@@ -180,6 +186,8 @@ class Recipe:
     encodes: tuple[Literal["image", "2d", "3d"], ...] = ("image", "2d", "3d")
 
     def __post_init__(self) -> None:
+        if "2d" not in self.encodes:
+            raise ValueError("encodes: lacks 2d, without which no weights lift; add it")
         for name in ("align_poses", "align_image"):
             step = getattr(self, name)
             if step.contrast != 1 or (step.poses and not step.decode):

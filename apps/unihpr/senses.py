@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from contrastive import Temperature, multimodal_info_nce
+from contrastive.multimodal import check_terms
 from polypose.config import Settings
 from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
@@ -23,7 +24,7 @@ from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
 from posetrain.recipe import to_yaml
-from posetrain.runs import Run
+from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Table
 from torch import Tensor
@@ -143,6 +144,13 @@ class SensesTask(ViewTask[Recipe, Senses]):
         if isinstance(data, TrainingData):
             model.to(data.device).fit_scale(data.scale())
         return model
+
+    def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
+        super().check(recipe, folder, existing, group)
+        try:
+            check_terms(recipe.senses.terms, len(recipe.senses.space.modalities))
+        except ValueError as error:
+            raise ValueError(f"senses.{error}") from None
 
     def steps(self, recipe: Recipe) -> dict[str, int]:
         return {STAGE: recipe.senses.steps}

@@ -16,7 +16,7 @@ from posetrain.ablation import Comparison
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.runs import Existing, Run
+from posetrain.runs import Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Scored, Table, Task
 
@@ -39,11 +39,6 @@ class UniHPRTask(ViewTask[Recipe, UniHPR]):
     siblings = (SIMPLE_BASELINE, SENSES)
     comparisons = {"components": COMPONENTS, "losses": LOSSES}  # noqa: RUF012
     headline = COMPONENTS.measured
-
-    def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
-        """Refuse what would stream the same batch several times in a step."""
-        if recipe.data.order == "stream" and recipe.loop.accumulate > 1:
-            raise ValueError("data.order=stream and loop.accumulate above 1 exclude each other; set one back")
 
     def of(self, recipe: Recipe) -> Task[Recipe, Any, Data]:
         return SENSES if recipe.senses.steps else self

@@ -28,7 +28,7 @@ from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
 from posetrain.loop import Trainer
-from posetrain.runs import Run
+from posetrain.runs import Existing, Run
 from posetrain.stage import Stage
 from posetrain.task import Metrics, Row, Say, Scored, Table, Task
 
@@ -58,6 +58,11 @@ class UniPoseTask(Task[Recipe, Models, ClipSplit]):
         if place.keypoints or place.views:
             raise ValueError("UniPose's 2D joints are those of its recipe; leave --keypoints and --views out")
         return open_test(trained.recipe.data, place, part)
+
+    def check(self, recipe: Recipe, folder: Path, existing: Existing, group: str | None) -> None:
+        """Refuse clouds of more points than are kept of a frame."""
+        if (points := recipe.data.points) > (stored := recipe.data.stored_points):
+            raise ValueError(f"data.points: {points}, but data.stored_points is {stored}; raise that")
 
     def build(self, recipe: Recipe, data: ClipSplit | None, begun: Collection[str]) -> Models:
         """Teacher and students, with their twins where the recipe has some.

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from pointcloud_weak.config import PseudoConfig
 from pointcloud_weak.pseudo import pseudo_labels
@@ -60,3 +61,9 @@ def test_a_joint_that_was_not_seen_neither_counts_nor_harms():
     found = pseudo_labels(POSE, rays, confidence, POSE + 0.005, ITOP, RULE)
     assert bool(found.keep)
     torch.testing.assert_close(found.weight, confidence)
+
+
+@pytest.mark.parametrize("bones", [(2.0, 1.0), (-0.1, 1.0), (math.nan, 1.0), (0.6, math.nan), (1.0, 1.0)])
+def test_shares_that_no_bone_can_have_are_refused(bones: tuple[float, float]):
+    with pytest.raises(ValueError, match="holds no length"):
+        PseudoConfig(bones=bones)

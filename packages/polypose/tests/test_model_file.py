@@ -61,6 +61,20 @@ def test_a_file_may_leave_out_encoders_and_says_who_has_them(tmp_path: Path) -> 
             found.embed(**given)
 
 
+@pytest.mark.parametrize(
+    "kept", [{"encodes": ("image", "2d")}, {"encodes": ("sound",)}, {"encodes": ()}, {"encodes": "2d"}]
+)
+def test_a_file_says_no_more_than_it_has(kept: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    lifter = polypose.load(small().save(path, decodes=("3d",), encodes=("2d",)))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"encodes=.*choose one or more of 2d"):
+        lifter.save(path, **kept)
+    with pytest.raises(ValueError, match=r"decodes=.*choose one or more of 3d"):
+        lifter.save(path, decodes=("2d", "3d"))
+    assert path.read_bytes() == before
+
+
 def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -> None:
     model = small()
     found = polypose.load(model.save(tmp_path))

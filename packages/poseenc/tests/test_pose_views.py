@@ -171,3 +171,8 @@ def test_keypoints_of_coco_and_h36m_meet(data: Data) -> None:
     torch.testing.assert_close(made[:, KEYPOINTS.index("neck")], points[:, coco.index("nose")])
     torch.testing.assert_close(made[:, KEYPOINTS.index("left_ankle")], points[:, coco.index("left_ankle")])
     assert normalise(made[..., :2], made[..., 2]).isfinite().all()
+
+
+def test_hits_of_no_k_are_refused() -> None:
+    with pytest.raises(ValueError, match="hits: none"):
+        HitRules(hits=())

@@ -1,6 +1,6 @@
 """Modalities by name, any of them missing from any row, and every loss on them behind one call."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -94,7 +94,7 @@ def multimodal_terms(
     """The terms of `multimodal_info_nce` by name, each of weight 1."""
     check_temperature(temperature)
     terms, names = list(terms), list(embeddings)
-    _check_terms(terms, len(names))
+    check_terms(terms, len(names))
     labels = [f"embeddings[{name!r}]" for name in names]
     features = list(embeddings.values())
     check_shapes(features, labels)
@@ -191,7 +191,8 @@ TERMS: dict[str, Callable[[Given], Tensor]] = {
 _OF_THREE = ("triplet", "triangle", "fused")
 
 
-def _check_terms(terms: list[str], modalities: int) -> None:
+def check_terms(terms: Collection[str], modalities: int) -> None:
+    """Raise ValueError unless these are names of `TERMS` that so many modalities can have."""
     if unknown := [name for name in terms if name not in TERMS]:
         raise ValueError(f"terms: {unknown[0]!r}; choose from {', '.join(TERMS)}")
     if not terms:

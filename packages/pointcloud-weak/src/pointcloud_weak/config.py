@@ -43,3 +43,10 @@ class PseudoConfig:
     support: NonNegative = 0.005
     scale: Rate = 0.05
     bones: tuple[float, float] = (0.6, 1.5)
+
+    def __post_init__(self) -> None:
+        shortest, longest = self.bones
+        if not 0 <= shortest < longest:
+            raise ValueError(
+                f"bones: {shortest:g} to {longest:g} holds no length; give the smaller share first"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,13 @@ class Model(Held[UniHPR]):
             path, half: as of `Kept.save`.
             decodes: leave other decoders out; lifting and retrieval need that of "3d" alone.
             encodes: leave other encoders out; lifting needs that of "2d" alone.
+
+        Raises:
+            ValueError: it has none of these, or they are none.
         """
         kept = {
-            "decodes": self.settings.decodes if decodes is None else decodes,
-            "encodes": self.settings.encodes if encodes is None else encodes,
+            "decodes": _kept("decodes", decodes, self.network.decoders),
+            "encodes": _kept("encodes", encodes, self.network.encoders),
         }
         left_out = (
             *(f"decoders.{name}." for name in self.network.decoders if name not in kept["decodes"]),
@@ -174,3 +178,12 @@ class Model(Held[UniHPR]):
             for name in parts.keys() - set(kept):
                 del parts[name]
         return cls(network, settings, source)
+
+
+def _kept(name: str, wanted: Collection[str] | None, parts: Collection[str]) -> tuple[str, ...]:
+    """Which of a network's parts a file is to have: all of them where nothing is said."""
+    if wanted is None:
+        return tuple(parts)
+    if not wanted or isinstance(wanted, str) or not {*wanted} <= {*parts}:
+        raise ValueError(f"{name}={wanted!r}: choose one or more of {', '.join(parts)}, as a tuple")
+    return tuple(wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from operator import ge, gt, le, lt
 from typing import Annotated
 
@@ -27,7 +28,7 @@ class Range:
         for words, (bound, holds) in tests.items():
             if bound is not None and not holds(value, bound):
                 return f"{words} {bound}"
-        return None
+        return None if abs(value) != inf else "finite"
 
 
 Positive = Annotated[int, Range(at_least=1)]

@@ -23,6 +23,7 @@ import argparse
 import datetime
 import fnmatch
 import json
+import math
 import re
 import shlex
 import sys
@@ -67,7 +68,7 @@ def write_results(
         **more,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_known(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return results
 
 
@@ -112,6 +113,15 @@ def render(spec: str, markdown: Path) -> str:
     if options.get("caption") != "no":
         lines += ["", _caption(results)]
     return "\n".join(lines)
+
+
+def _known(value: Any) -> Any:
+    """The same with null for NaN, an interval of one person for instance, which JSON cannot say."""
+    if isinstance(value, Mapping):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,3 +18,7 @@ class HitRules:
     hits: tuple[Positive, ...] = (1, 10, 20)
     threshold: NonNegative = 0.1
     batch: Positive = 4096
+
+    def __post_init__(self) -> None:
+        if not self.hits:
+            raise ValueError("hits: none; give one k or more, for instance [1, 10]")
