@@ -61,6 +61,24 @@ def test_a_file_may_leave_out_encoders_and_says_who_has_them(tmp_path: Path) -> 
             found.embed(**given)
 
 
+@pytest.mark.parametrize("part", ["encodes", "decodes"])
+@pytest.mark.parametrize("names", [("2D",), ("2d", "4d"), "4d", ("image",)])
+def test_a_file_is_not_asked_for_parts_that_the_model_has_not(
+    part: str, names: object, tmp_path: Path
+) -> None:
+    lifter = polypose.load(small().save(tmp_path / "m.safetensors", encodes=("2d",)))
+    with pytest.raises(ValueError, match=f"{part}: this model has no .*; choose of 2d"):
+        lifter.save(tmp_path / "again.safetensors", **{part: names})
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    assert polypose.load(lifter.save(tmp_path / "again.safetensors", **{part: "2d"})).modalities == ("2d",)
+
+
+@pytest.mark.parametrize("name", ["smal", "../small"])
+def test_a_name_that_is_almost_one_is_told_those_that_are(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file; .* weights: small, view-invariant, depth"):
+        polypose.load(name)
+
+
 def test_a_loaded_model_lifts_the_same_though_it_computes_less(tmp_path: Path) -> None:
     model = small()
     found = polypose.load(model.save(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from posedata.views.batch import GIVEN, given
 from poseenc.interpolate import great_arc
-from torch import Tensor
+from torch import Tensor, nn
 
 from polypose.cameras import take_camera
 from polypose.comparing import COSINE
@@ -150,10 +151,13 @@ class Model(Held[UniHPR]):
             path, half: as of `Kept.save`.
             decodes: leave other decoders out; lifting and retrieval need that of "3d" alone.
             encodes: leave other encoders out; lifting needs that of "2d" alone.
+
+        Raises:
+            ValueError: it has no such decoder or encoder.
         """
         kept = {
-            "decodes": self.settings.decodes if decodes is None else decodes,
-            "encodes": self.settings.encodes if encodes is None else encodes,
+            "decodes": _kept("decodes", decodes, self.network.decoders),
+            "encodes": _kept("encodes", encodes, self.network.encoders),
         }
         left_out = (
             *(f"decoders.{name}." for name in self.network.decoders if name not in kept["decodes"]),
@@ -174,3 +178,12 @@ class Model(Held[UniHPR]):
             for name in parts.keys() - set(kept):
                 del parts[name]
         return cls(network, settings, source)
+
+
+def _kept(what: str, names: Iterable[str] | None, parts: nn.ModuleDict) -> tuple[str, ...]:
+    """Which parts a file is to have: all that are there, or those named."""
+    kept = tuple(parts) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    for name in kept:
+        if name not in parts:
+            raise ValueError(f"{what}: this model has no {name}; choose of {', '.join(parts)}")
+    return kept
