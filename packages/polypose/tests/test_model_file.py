@@ -75,7 +75,7 @@ def test_a_file_is_not_asked_for_parts_that_the_model_has_not(
 
 @pytest.mark.parametrize("name", ["smal", "../small"])
 def test_a_name_that_is_almost_one_is_told_those_that_are(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match="no such file; .* weights: small, view-invariant, depth"):
+    with pytest.raises(FileNotFoundError, match=r"no such file; .* a name: small, view-invariant, depth"):
         polypose.load(name)
 
 

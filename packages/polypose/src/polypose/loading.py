@@ -102,6 +102,6 @@ def _path(source: str | Path | None) -> Path:
     if not path.exists():
         own = ", ".join(name for name in OWN if name)
         raise FileNotFoundError(
-            f"{path}: no such file; give a {NAME}, the folder of a finished run, or the name of weights: {own}"
+            f"{path}: no such file; give a {NAME}, the folder of a finished run, or a name: {own}"
         )
     return path
