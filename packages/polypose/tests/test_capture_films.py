@@ -142,7 +142,7 @@ def test_no_films_in_one_line(tmp_path):
         open_films(tmp_path / "nowhere.mp4")
 
 
-@pytest.mark.parametrize("span", [Span(-1), Span(3, 2), Span(every=0), Span(float("nan"))])
+@pytest.mark.parametrize("span", [Span(-1), Span(3, 2), Span(every=0), Span(every=1.5), Span(float("nan"))])
 def test_spans_that_are_none(span):
     with pytest.raises(ValueError, match="--"):
         span.checked()

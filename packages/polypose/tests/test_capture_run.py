@@ -282,3 +282,19 @@ def test_a_film_that_breaks_off_is_used_and_told(model, tmp_path):
     motion, said = run(path, model=model)
     assert 10 < len(motion) < 40
     assert any("cut.mkv: breaks off after" in line for line in said)
+
+
+@pytest.mark.parametrize("given", [str, Path])
+def test_the_lifter_may_be_named_by_its_file(given, film, model, tmp_path):
+    file = model.save(tmp_path / "lifter.safetensors", encodes=("2d",))
+    motion, _ = run(film, model=given(file), end=0.3)
+    assert len(motion.people) == 2
+
+
+@pytest.mark.parametrize("other", ["view-invariant", "depth"])
+def test_a_model_that_lifts_no_keypoints_is_refused_before_anybody_is_looked_for(other, film):
+    def nobody():
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=r"\(.*\): lifts no keypoints before a camera; leave --model out"):
+        run(film, model=other, detector=nobody)

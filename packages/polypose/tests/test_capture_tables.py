@@ -1,6 +1,8 @@
 """NPZ, CSV, TRC and C3D of a motion, opened by independent readers: joints agree to 0.1 mm."""
 
 import csv
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +230,30 @@ def test_a_process_of_its_own_writes_the_same_file_or_says_why_not(tmp_path):
     np.testing.assert_array_equal(found[1], places)
     with pytest.raises(OSError, match=r"x\.c3d: cannot be written: ValueError: could not broadcast"):
         write_apart(str(tmp_path / "x.c3d"), labels[:1], places, 50.0)
+
+
+def test_a_process_of_its_own_takes_pythons_modules_not_those_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "ezc3d.py").write_text("import csv, html\nhtml.escape\nraise OSError(csv.reader.__name__)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(OSError, match=r"x\.c3d: cannot be written: OSError: reader"):
+        write_apart(str(tmp_path / "x.c3d"), ["RHip"], np.zeros((2, 1, 3)), 50.0)
+
+
+def test_a_process_that_was_killed_is_told(tmp_path, monkeypatch):
+    (tmp_path / "ezc3d.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(OSError, match=r"x\.c3d: cannot be written: its process ended with -9"):
+        write_apart(str(tmp_path / "x.c3d"), ["RHip"], np.zeros((2, 1, 3)), 50.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("executable", ""), ("executable", None), ("frozen", True)])
+def test_without_a_python_to_start_it_is_written_in_this_process(name, value, tmp_path, monkeypatch):
+    places = np.arange(6.0).reshape(2, 1, 3)
+    with monkeypatch.context() as embedded:
+        embedded.setattr(sys, "executable", "/bin/false")
+        embedded.setattr(sys, name, value, raising=False)
+        write_apart(str(tmp_path / "x.c3d"), ["RHip"], places, 50.0)
+    np.testing.assert_array_equal(read_c3d(tmp_path / "x.c3d")[1], places)
 
 
 def test_a_variable_frame_rate_keeps_its_time_where_the_file_has_none(tmp_path):

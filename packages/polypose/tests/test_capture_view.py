@@ -47,6 +47,14 @@ def test_formats_of_one_person_are_read_back(tmp_path, suffix):
     assert again.rate == pytest.approx(motion.rate, rel=1e-3)
 
 
+@pytest.mark.parametrize("suffix", ["trc", "bvh", "glb", "c3d"])
+def test_a_child_is_read_back_as_small(tmp_path, suffix):
+    walk = walkers(1)
+    child = replace(walk.people[0], joints=0.65 * walk.people[0].joints)
+    again = read_motion(replace(walk, people=(child,)).save(tmp_path / f"child.{suffix}"))
+    near(again.people[0].joints, child.joints)
+
+
 @pytest.mark.parametrize("suffix", ["npz", "csv", "glb", "c3d", "trc", "bvh"])
 def test_a_part_of_a_film_of_thirty_frames_a_second_is_read_back(tmp_path, suffix):
     walk = walkers(1, 30)

@@ -1,5 +1,6 @@
 """What users get wrong, and what they are told: the table of docs/pages/polypose.md, line by line."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -166,3 +167,24 @@ def test_a_tensor_that_needs_gradients_is_taken(model: Model) -> None:
     points = torch.from_numpy(people().coco).requires_grad_()
     assert not lift(model, points).joints.requires_grad
     assert len(H36M) == lift(model, points).joints.shape[1]
+
+
+def test_coarse_tensors_and_frames_without_anybody_are_told_apart(model: Model) -> None:
+    nobody = lift(model, np.full((3, 17, 2), np.nan, np.float16))
+    assert not nobody.valid.any()
+    with pytest.raises(ValueError, match="bfloat16 tells numbers above 256 in steps of 2; give float32"):
+        lift(model, torch.from_numpy(people().coco).bfloat16())
+    with pytest.raises(ValueError, match="pose: holds bool values, want numbers"):
+        model.embed(pose=torch.ones(2, 17, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("size", [(math.inf, 3), (10**400, 3), (1e9, 1e9)])
+def test_a_size_beyond_any_image_is_refused(size: tuple[int, int], model: Model) -> None:
+    with pytest.raises(ValueError, match=r"size: .* give \(width, height\) in pixels"):
+        lift(model, people().coco, intrinsics=None, size=size)
+
+
+@pytest.mark.parametrize("count", [0, 2.5])
+def test_a_count_of_draws_is_a_whole_number(count: int, model: Model) -> None:
+    with pytest.raises(ValueError, match=f"count is {count}; draw one pose at least, a whole number"):
+        lift(model, people().coco).sample(count)

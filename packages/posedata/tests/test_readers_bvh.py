@@ -316,6 +316,16 @@ def test_a_knee_drawn_too_low_or_high_does_not_hide_the_unit(
     np.testing.assert_allclose(thigh, np.hypot(shape[0], 1) / 100, atol=1e-5)
 
 
+@pytest.mark.parametrize("metres", [1.0, 0.01, 0.001])
+def test_a_childs_legs_tell_a_decimal_unit(tmp_path: Path, metres: float) -> None:
+    """Of 1.3 m: those of a child in a public demo of several cameras."""
+    thigh, shank = 0.28 / metres, 0.28 / metres
+    text = moving(figure().replace("0 -42 1", f"0 -{thigh} 0").replace("0 -43 -1", f"0 -{shank} 0"))
+    clip, _ = read(save(tmp_path, text))
+    found = np.linalg.norm(joint(clip, "left_knee") - joint(clip, "left_hip"), axis=-1)
+    np.testing.assert_allclose(found, 0.28, atol=1e-5)
+
+
 def test_a_unit_that_is_none_known_can_be_given(tmp_path: Path) -> None:
     """Some studios' files have people 40 units tall."""
     text = moving(figure().replace("0 -42 1", "0 -10.5 1").replace("0 -43 -1", "0 -10.75 -1"))

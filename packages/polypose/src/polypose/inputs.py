@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from posedata.keypoints import checked_keypoints, convert_keypoints
+from posedata.keypoints import LARGEST, checked_keypoints, convert_keypoints
 from posedata.plausible import looks_like
 from posedata.skeleton import SKELETONS, Skeleton, conversion, get_skeleton
 from torch import Tensor
@@ -56,7 +56,9 @@ def as_array(values: Any, what: str) -> np.ndarray:
         ValueError: it is something else, a table for instance.
     """
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        if values.dtype == torch.bfloat16:
+            raise ValueError(f"{what}: bfloat16 tells numbers above 256 in steps of 2; give float32")
+        values = values.detach().cpu().numpy()
     if hasattr(values, "columns") and hasattr(values, "to_numpy"):
         raise ValueError(f"{what}: is a table; give table.to_numpy().reshape(rows, joints, 2 or 3)")
     try:
@@ -65,7 +67,7 @@ def as_array(values: Any, what: str) -> np.ndarray:
         array = np.empty(0, object)
     if array.dtype.kind not in "fiu":
         told = "lists of unequal length, or no numbers" if array.dtype == object else f"{array.dtype} values"
-        raise ValueError(f"{what}: holds {told}, want numbers; give an array of numbers (N, joints, 2 or 3)")
+        raise ValueError(f"{what}: holds {told}, want numbers; give an array of numbers")
     return array
 
 
@@ -99,10 +101,11 @@ def take_size(size: Any) -> tuple[int, int]:
     """Width and height in pixels. ValueError where they are none."""
     try:
         width, height = (int(side) for side in size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"size: {str(size)[:40]} is no size; give (width, height) in pixels") from None
-    if width < 1 or height < 1:
-        raise ValueError(f"size: {width} x {height}; give (width, height) in pixels, above 0")
+    if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
+        told = f"{str(width)[:10]} x {str(height)[:10]}"
+        raise ValueError(f"size: {told}; give (width, height) in pixels, above 0 and up to {LARGEST:.0f}")
     return width, height
 
 
@@ -145,7 +148,7 @@ def take_keypoints(
     if size is not None:
         size = take_size(size)
     array = as_array(values, where)
-    if array.dtype == np.float16 and array.size and np.nanmax(np.abs(array[..., :2])) > _COARSE:
+    if array.dtype == np.float16 and (np.abs(array[..., :2]) > _COARSE).any():
         say(f"warning: {where}: float16 tells pixels above 2048 in steps of 2; give float32")
     if confidence is not None:
         array = _with_confidence(array, as_array(confidence, "confidence"))

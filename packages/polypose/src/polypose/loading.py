@@ -36,7 +36,7 @@ OWN: dict[Any, tuple[Path, str]] = {
     "depth": (DEPTH, "a file that typer apps/unipose release wrote"),
 }
 """The package's own weights by name, and what to give where they are missing."""
-_HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")
+_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*(?<!\.safetensors)")
 
 
 @overload
@@ -99,4 +99,9 @@ def _path(source: str | Path | None) -> Path:
         from polypose.hub import fetched
 
         return fetched(source)
+    if not path.exists():
+        own = ", ".join(name for name in OWN if name)
+        raise FileNotFoundError(
+            f"{path}: no such file; give a {NAME}, the folder of a finished run, or a name: {own}"
+        )
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from posedata.views.batch import GIVEN, given
 from poseenc.interpolate import great_arc
-from torch import Tensor
+from torch import Tensor, nn
 
 from polypose.cameras import take_camera
 from polypose.comparing import COSINE
@@ -153,7 +153,7 @@ class Model(Held[UniHPR]):
             encodes: leave other encoders out; lifting needs that of "2d" alone.
 
         Raises:
-            ValueError: it has none of these, or they are none.
+            ValueError: it has no such decoder or encoder.
         """
         kept = {
             "decodes": _kept("decodes", decodes, self.network.decoders),
@@ -180,10 +180,10 @@ class Model(Held[UniHPR]):
         return cls(network, settings, source)
 
 
-def _kept(name: str, wanted: Collection[str] | None, parts: Collection[str]) -> tuple[str, ...]:
-    """Which of a network's parts a file is to have: all of them where nothing is said."""
-    if wanted is None:
-        return tuple(parts)
-    if not wanted or isinstance(wanted, str) or not {*wanted} <= {*parts}:
-        raise ValueError(f"{name}={wanted!r}: choose one or more of {', '.join(parts)}, as a tuple")
-    return tuple(wanted)
+def _kept(what: str, names: Iterable[str] | None, parts: nn.ModuleDict) -> tuple[str, ...]:
+    """Which parts a file is to have: all that are there, or those named."""
+    kept = tuple(parts) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    for name in kept or ("",):
+        if name not in parts:
+            raise ValueError(f"{what}: this model has no {name!r}; choose of {', '.join(parts)}")
+    return kept

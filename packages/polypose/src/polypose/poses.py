@@ -99,8 +99,8 @@ class Poses:
         Raises:
             ValueError: the model draws nothing (an MLP decoder), or `count` is below 1.
         """
-        if count < 1:
-            raise ValueError(f"count is {count}; draw one pose at least")
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"count is {count}; draw one pose at least, a whole number")
         if self._draw is None:
             raise ValueError("these poses were read, not lifted; lift keypoints to draw more")
         return self._like.give(self._draw(count, seed))

@@ -49,8 +49,8 @@ class Span(NamedTuple):
             raise ValueError(
                 f"--start {self.start:g} --end {self.end:g}: give seconds, the end after the start"
             )
-        if self.every < 1:
-            raise ValueError(f"--every {self.every}: give 1 or more")
+        if self.every < 1 or self.every % 1:
+            raise ValueError(f"--every {self.every}: give a whole number, 1 or more")
         return self
 
 

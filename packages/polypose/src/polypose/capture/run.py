@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 def capture(
     *inputs: Paths,
     out: Paths | None = None,
-    model: Model | str | None = None,
+    model: Model | Paths | None = None,
     calibration: Paths | None = None,
     height: float | None = None,
     detector: str | Paths | Callable[[], Detector] = "blazepose",
@@ -284,7 +284,13 @@ def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:
     return f"{path}: {people}, {frames}; .{' .'.join(endings)}"
 
 
-def _loaded(model: Model | str | None) -> Model:
+def _loaded(model: Model | Paths | None) -> Model:
+    """Raises ValueError where it does not lift keypoints before a camera."""
     from polypose.loading import load
+    from polypose.model import Model
 
-    return load(model) if model is None or isinstance(model, str) else model
+    given = os.fspath(model) if isinstance(model, os.PathLike) else model
+    lifter = load(given) if given is None or isinstance(given, str) else given
+    if not isinstance(lifter, Model) or "2d" not in lifter.modalities:
+        raise ValueError(f"{lifter}: lifts no keypoints before a camera; leave --model out, or give another")
+    return lifter

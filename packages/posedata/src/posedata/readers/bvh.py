@@ -21,6 +21,8 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45
 """Metres per file unit; BVH does not tell. "cmu" is CMU's: an inch divided by 0.45."""
 _LEG = (0.6, 1.1)
 """Metres from the hip over the knee to the ankle; some exporters draw the knee too low or too high."""
+_CHILD = 0.4
+"""The same of a child; taken where no unit makes it a grown person's, and of the decimal units alone."""
 _BONES = (("hip", "knee"), ("knee", "ankle"))
 _JUMP, _START = 0.5, 0.1
 
@@ -148,6 +150,9 @@ def _metres(leg: float, unit: str, file: Path) -> float:
     for scale in UNITS.values():
         if _LEG[0] <= leg * scale <= _LEG[1]:
             return scale
+    for name in ("m", "cm", "mm"):
+        if _CHILD <= leg * UNITS[name] < _LEG[0]:
+            return UNITS[name]
     raise ValueError(
         f"{file}: a leg of {leg:.3g} (thigh and shank) fits no known unit; give one: --unit"
         f" {', '.join(UNITS)}, or the metres of a unit (--unit {0.85 / max(leg, 1e-6):.2g} makes it 0.85 m)"

@@ -92,16 +92,20 @@ def _write(path: Path, labels: list[str], places: np.ndarray, rate: float, apart
 
 
 def write_apart(path: str, labels: list[str], places: np.ndarray, rate: float) -> None:
-    """`write_file` in a process of its own, whose memory goes with it.
+    """`write_file` in a process of its own, whose memory goes with it; in this one, where Python is embedded.
 
     Raises:
         OSError: it did not write.
     """
+    if not sys.executable or getattr(sys, "frozen", False):
+        write_file(path, labels, places, rate)
+        return
     told = io.BytesIO()
     np.savez(told, labels=labels, places=places, rate=rate)
-    program = [sys.executable, c3d_file.__file__, path]
+    program = [sys.executable, "-P", c3d_file.__file__, path]  # beside it is a csv.py, not Python's
     try:
         subprocess.run(program, input=told.getvalue(), capture_output=True, check=True)
     except subprocess.CalledProcessError as error:
         why = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        why = why or f"its process ended with {error.returncode}"
         raise OSError(f"{path}: cannot be written: {why}") from None
