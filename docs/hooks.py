@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import json
 import typing
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ BENCHMARK_KEYS = "<!-- benchmarks -->"
 FORMAT_KEYS = "<!-- formats -->"
 PROTOCOL_KEYS = "<!-- protocols -->"
 PUBLISHED_KEYS = "<!-- published tables -->"
+Key = tuple[str, Any, Any, str]
+"""Dotted key, type, default, description."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -81,17 +84,21 @@ def benchmarks(folder: Path) -> str:
 def tables(schema: type, folder: Path) -> str:
     """A section for every part of a recipe: its keys, what they may be, and what the named recipes say."""
     recipes: dict[str, Any] = {path.stem: load_recipe(path, schema) for path in sorted(folder.glob("*.yaml"))}
+    hints = typing.get_type_hints(schema)
     parts = []
-    for field in dataclasses.fields(schema):
-        kind = typing.get_type_hints(schema)[field.name]
-        parts += [f"### `{field.name}`", _summary(kind), _table(kind, field.name, recipes)]
+    for name, kind in hints.items():
+        if dataclasses.is_dataclass(kind):
+            keys = _keys(typing.cast(type, kind), f"{name}.")
+            parts += [f"### `{name}`", _summary(typing.cast(type, kind)), _table(keys, recipes)]
+    alone = [key for key in _keys(schema) if key[0] in hints]
+    parts += ["### Beside them", _table(alone, recipes)] if alone else []
     return "\n\n".join(part for part in parts if part)
 
 
-def _table(kind: type, at: str, recipes: dict[str, Any]) -> str:
+def _table(keys: Iterable[Key], recipes: dict[str, Any]) -> str:
     head = ["key", "type", "default", *recipes]
     lines = [_line(head), _line(["---"] * len(head))]
-    for key, hint, default, text in _keys(kind, at):
+    for key, hint, default, text in keys:
         cells = [f"`{key}`", _words(hint), _value(default)]
         for recipe in recipes.values():
             value = _at(to_plain(recipe), key)
@@ -102,13 +109,13 @@ def _table(kind: type, at: str, recipes: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _keys(kind: type, at: str) -> typing.Iterator[tuple[str, Any, Any, str]]:
-    """(dotted key, type, default, description) of every value, nested parts included."""
+def _keys(kind: type, at: str = "") -> Iterator[Key]:
+    """Of every value, nested parts included."""
     hints, texts = typing.get_type_hints(kind, include_extras=True), _texts(kind)
     for field in dataclasses.fields(kind):
-        key, hint = f"{at}.{field.name}", hints[field.name]
+        key, hint = f"{at}{field.name}", hints[field.name]
         if dataclasses.is_dataclass(hint):
-            yield from _keys(hint, key)
+            yield from _keys(hint, f"{key}.")
         else:
             factory = field.default_factory
             default = field.default if factory is dataclasses.MISSING else factory()
