@@ -223,27 +223,27 @@ def test_a_process_of_its_own_writes_the_same_file_or_says_why_not(tmp_path):
     labels, places = ["RHip", "LHip"], np.arange(18.0).reshape(3, 2, 3)
     places[1, 0] = np.nan
     write_file(str(tmp_path / "here.c3d"), labels, places, 50.0)
-    write_apart(str(tmp_path / "apart.c3d"), labels, places, 50.0)
+    write_apart(tmp_path / "apart.c3d", labels, places, 50.0, tmp_path / "apart.c3d")
     found = read_c3d(tmp_path / "apart.c3d")
     assert (found[0], found[2]) == (labels, 50)
     np.testing.assert_array_equal(found[1], read_c3d(tmp_path / "here.c3d")[1])
     np.testing.assert_array_equal(found[1], places)
     with pytest.raises(OSError, match=r"x\.c3d: cannot be written: ValueError: could not broadcast"):
-        write_apart(str(tmp_path / "x.c3d"), labels[:1], places, 50.0)
+        write_apart(tmp_path / "made.c3d", labels[:1], places, 50.0, tmp_path / "x.c3d")
 
 
 def test_a_process_of_its_own_takes_pythons_modules_not_those_beside_it(tmp_path, monkeypatch):
     (tmp_path / "ezc3d.py").write_text("import csv, html\nhtml.escape\nraise OSError(csv.reader.__name__)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(OSError, match=r"x\.c3d: cannot be written: OSError: reader"):
-        write_apart(str(tmp_path / "x.c3d"), ["RHip"], np.zeros((2, 1, 3)), 50.0)
+        write_apart(tmp_path / "x.c3d", ["RHip"], np.zeros((2, 1, 3)), 50.0, tmp_path / "x.c3d")
 
 
 def test_a_process_that_was_killed_is_told(tmp_path, monkeypatch):
     (tmp_path / "ezc3d.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(OSError, match=r"x\.c3d: cannot be written: its process ended with -9"):
-        write_apart(str(tmp_path / "x.c3d"), ["RHip"], np.zeros((2, 1, 3)), 50.0)
+        write_apart(tmp_path / "x.c3d", ["RHip"], np.zeros((2, 1, 3)), 50.0, tmp_path / "x.c3d")
 
 
 @pytest.mark.parametrize(("name", "value"), [("executable", ""), ("executable", None), ("frozen", True)])
@@ -252,7 +252,7 @@ def test_without_a_python_to_start_it_is_written_in_this_process(name, value, tm
     with monkeypatch.context() as embedded:
         embedded.setattr(sys, "executable", "/bin/false")
         embedded.setattr(sys, name, value, raising=False)
-        write_apart(str(tmp_path / "x.c3d"), ["RHip"], places, 50.0)
+        write_apart(tmp_path / "x.c3d", ["RHip"], places, 50.0, tmp_path / "x.c3d")
     np.testing.assert_array_equal(read_c3d(tmp_path / "x.c3d")[1], places)
 
 

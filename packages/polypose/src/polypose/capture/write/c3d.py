@@ -82,7 +82,10 @@ def _write(path: Path, labels: list[str], places: np.ndarray, rate: float, apart
     with replacing(path) as whole:
         made = Path(f"{os.fsdecode(whole.name)}.c3d")  # the library adds this ending to any other
         try:
-            (write_apart if apart else write_file)(str(made), labels, places, rate)
+            if apart:
+                write_apart(made, labels, places, rate, path)
+            else:
+                write_file(str(made), labels, places, rate)
             if made.stat().st_size < 16 * len(labels) * len(places):  # it does not say that the disk is full
                 raise no_room(path)
             with made.open("rb") as source:
@@ -91,18 +94,22 @@ def _write(path: Path, labels: list[str], places: np.ndarray, rate: float, apart
             made.unlink(missing_ok=True)
 
 
-def write_apart(path: str, labels: list[str], places: np.ndarray, rate: float) -> None:
+def write_apart(made: Path, labels: list[str], places: np.ndarray, rate: float, path: Path) -> None:
     """`write_file` in a process of its own, whose memory goes with it; in this one, where Python is embedded.
+
+    Args:
+        made: the file to write.
+        path: what it becomes in the end, for messages.
 
     Raises:
         OSError: it did not write.
     """
     if not sys.executable or getattr(sys, "frozen", False):
-        write_file(path, labels, places, rate)
+        write_file(str(made), labels, places, rate)
         return
     told = io.BytesIO()
     np.savez(told, labels=labels, places=places, rate=rate)
-    program = [sys.executable, "-P", c3d_file.__file__, path]  # beside it is a csv.py, not Python's
+    program = [sys.executable, "-P", c3d_file.__file__, str(made)]  # beside it is a csv.py, not Python's
     try:
         subprocess.run(program, input=told.getvalue(), capture_output=True, check=True)
     except subprocess.CalledProcessError as error:
