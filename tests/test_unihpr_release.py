@@ -12,6 +12,8 @@ from polypose.measuring import calibrate, estimates
 from polypose.spread import fit
 from posetrain.lifecycle import train
 from posetrain.recipe import load_recipe
+from typer.testing import CliRunner
+from unihpr.cli import app
 from unihpr.data import TrainingData
 from unihpr.recipe import RECIPES, Recipe
 from unihpr.release import branches_of, release
@@ -67,3 +69,13 @@ def test_a_release_is_the_run_with_its_spread_set_right(
     assert load(tmp_path / "lifter.safetensors").modalities == ("2d",)
     assert "without those of images" in (tmp_path / "lifter.md").read_text()
     assert all(value.dtype != torch.float16 for value in model.network.state_dict().values())
+
+
+def test_a_recipe_of_senses_is_no_release(tmp_path: Path) -> None:
+    files = ["--weights", str(tmp_path / "w.safetensors"), "--json", str(tmp_path / "w.json")]
+    told = CliRunner().invoke(
+        app, ["release", "--recipe", "senses", "--runs", str(tmp_path / "runs"), *files]
+    )
+    assert told.exit_code == 2
+    assert "--recipe senses: trains Senses, which no release is of" in told.output
+    assert not [*tmp_path.iterdir()]

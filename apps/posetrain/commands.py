@@ -194,9 +194,11 @@ def add_release(app: typer.Typer, about: About, name: str, results: str, module:
             raise ValueError("--recipe: give --weights and --json, or those of release are lost")
         weights = weights or Path(f"packages/polypose/src/polypose/weights/{name}.safetensors")
         check_new_file(weights)
-        made, run = load_named(about, recipe, set_), runs / about.run_name(recipe)
+        made, run, task = load_named(about, recipe, set_), runs / about.run_name(recipe), about.load()
+        if task.of(made) is not task:
+            raise ValueError(f"--recipe {recipe}: trains {task.of(made).about.label}, which no release is of")
         if from_ is None and not (run / "metrics.json").is_file():
-            run_training(about.load(), made, run, "resume")
+            run_training(task, made, run, "resume")
         write = import_module(module).release
         options.print_table(*write(from_ or run, made, weights, json or file))
         options.console.print(f"{weights}, {json or file}")
