@@ -26,11 +26,13 @@ def write_film(
 ) -> Path:
     """Frames of grey `STEP` * number (wrapped at 240), the left upper quarter red.
 
+    One thread, so that the bytes are the same whatever the processor.
+
     Args:
         stamps: presentation times in milliseconds, instead of an even rate.
     """
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(codec, rate=rate, options={"g": "4"})
+        stream = container.add_stream(codec, rate=rate, options={"g": "4", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         if stamps is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
