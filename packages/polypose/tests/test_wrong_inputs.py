@@ -51,8 +51,9 @@ def test_left_and_right_exchanged_in_part_are_told(model: Model) -> None:
     points = people().coco.copy()
     lower = [i for i, name in enumerate(COCO.joints) if name.endswith(("_hip", "_knee", "_ankle"))]
     points[:, lower] = points[:, [LEFT_RIGHT[i] for i in lower]]
-    with pytest.warns(InputWarning, match="left and right of hips and shoulders are opposite"):
+    with pytest.warns(InputWarning, match="left and right of hips and shoulders are opposite") as told:
         lift(model, points)
+    assert [warning.filename for warning in told] == [__file__]
 
 
 def test_y_up_is_told(model: Model) -> None:
@@ -71,7 +72,7 @@ def test_normalised_pixels_are_refused(model: Model) -> None:
 def test_metres_for_pixels_are_refused(model: Model) -> None:
     flat = people().joints[..., :2]
     refused(model, flat, "they look scaled; give pixels", skeleton="h36m17")
-    refused(model, people().joints, "confidence reaches", skeleton="h36m17")
+    refused(model, people().joints, "as z of 3D joints does", skeleton="h36m17")
 
 
 def test_several_people_in_an_array_are_refused(model: Model) -> None:
@@ -123,8 +124,9 @@ def test_float16_is_taken_and_told_where_it_is_too_coarse(model: Model) -> None:
     np.testing.assert_allclose(coarse.joints, exact.joints, atol=0.02)
     assert coarse.joints.dtype == np.float32
     far = (people().coco * 4).astype(np.float16)
-    with pytest.warns(InputWarning, match="float16 tells pixels above 2048 in steps of 2"):
+    with pytest.warns(InputWarning, match="float16 tells pixels above 2048 in steps of 2") as told:
         lift(model, far, intrinsics=4 * INTRINSICS, size=(4000, 3200))
+    assert [warning.filename for warning in told] == [__file__]
 
 
 def test_a_list_is_taken_and_a_ragged_one_refused(model: Model) -> None:

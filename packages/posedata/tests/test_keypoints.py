@@ -112,6 +112,12 @@ def changed(index: tuple, value: float) -> np.ndarray:
     return values
 
 
+def standing() -> np.ndarray:
+    """(3, 17, 3) metres before a camera."""
+    places = np.linspace(0, 1, 3 * 17).reshape(3, 17)
+    return np.stack([places - 0.5, 1.7 * places[:, ::-1] - 0.9, 3.5 + 0.8 * places**2], -1)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -126,6 +132,12 @@ def changed(index: tuple, value: float) -> np.ndarray:
         (some() * [1, 1, 255], "confidence reaches 2.*; divide it by 255"),
         (changed((0, 5, 2), 1.25), "confidence reaches 1.25, want 0 to 1; clip it to 1"),
         (changed((..., 2), 2), "confidence reaches 2.*visibility 0, 1, 2"),
+        (
+            standing(),
+            r"third numbers run from 3\.5 to 4\.3\d*, as z of 3D joints does",
+        ),
+        (1000 * standing(), "as z of 3D joints does"),
+        (standing() - standing().mean(1, keepdims=True), "as z of 3D joints does"),
         (some()[:0], "has no frame; give one at least"),
         (some()[0], r"want \(N, 17, 2 or 3\) for coco17; of one frame give array\[None\]"),
         (some()[:, None], "of several people give one at a time"),

@@ -45,7 +45,7 @@ def _numbers(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         if "by" not in row:
             held = " | ".join(f"{row[f'inside_{level}']:.0%}" for level in (50, 80, 90))
             of = f"{row['rig']} | {BRANCHES[row['branch']]} | {row['views']} | {row['people']}"
-            between = f"{row['low_mm']:.1f} to {row['high_mm']:.1f}"
+            between = f"{row['low_mm']:.1f} to {row['high_mm']:.1f}" if row["people"] > 1 else "one person"
             aligned = f"{row['pa_mpjpe_mm']:.1f} | {row['n_mpjpe_mm']:.1f}"
             yield f"| {of} | {row['mpjpe_mm']:.1f} | {between} | {aligned} | {held} |"
 

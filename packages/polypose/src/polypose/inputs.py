@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Array = np.ndarray | Tensor
 Say = Callable[[str], None]
 _TALL = (0.2, 4.0)
 """Metres between which the longest side of a person's pose lies."""
+_OURS = ("polypose", "posedata")
 _COARSE = 2048
 """Above which float16 no longer tells neighbouring pixels apart."""
 
@@ -31,8 +33,11 @@ class InputWarning(UserWarning):
 
 
 def warn(text: str) -> None:
-    """Tell by Python's warnings."""
-    warnings.warn(text.removeprefix("warning: "), InputWarning, stacklevel=4)
+    """Tell by Python's warnings, at the line of the user's that called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text.removeprefix("warning: "), InputWarning, stacklevel=level)
 
 
 @dataclass(frozen=True)

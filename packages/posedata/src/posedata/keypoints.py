@@ -23,6 +23,8 @@ from posedata.terminal import print_line
 LARGEST = 1e6
 """Pixels beyond which no image reaches."""
 _OVER = 1e-3
+_METRES, _MILLIMETRES, _STRANGE = 10, 1000, 0.1
+"""What no pixels are all below, what no scale of confidences exceeds, and in which share of the keypoints."""
 _MARKS = (0.0, -1.0)
 
 
@@ -88,6 +90,8 @@ def take_keypoints(
     marked = [(x == mark) & (y == mark) & (sure != 0) for mark in _MARKS]
     minus = sure == -1
     unseen = (sure == 0) | minus | marked[0] | marked[1] | (nowhere & (np.isnan(sure) | (not given)))
+    if given:
+        _no_depth(exact, where)
     _right_confidence(np.where(unseen, 0, sure), skeleton, where)
     _refuse(
         ~(unseen | ((np.abs(x) <= LARGEST) & (np.abs(y) <= LARGEST))),
@@ -158,6 +162,18 @@ def _right_shape(values: np.ndarray, skeleton: Skeleton, where: str) -> None:
         raise ValueError(f"{where}: shape is {shape}, want (N, {joints}, 2 or 3) for {skeleton.name}{cure}")
     if not len(values):
         raise ValueError(f"{where}: has no frame; give one at least")
+
+
+def _no_depth(values: np.ndarray, where: str) -> None:
+    """Raise where x, y and z of 3D joints were given: z is often negative or large, or x and y are metres."""
+    third = values[..., 2]
+    strange = float((((third < 0) & (third != -1)) | (third > _MILLIMETRES)).mean())
+    metres = bool((np.abs(values[..., :2]) < _METRES).all() and (third > 1 + _OVER).any())
+    if strange > _STRANGE or metres:
+        raise ValueError(
+            f"{where}: third numbers run from {np.nanmin(third):.4g} to {np.nanmax(third):.4g},"
+            " as z of 3D joints does; give x and y in pixels, and a confidence of 0 to 1"
+        )
 
 
 def _right_confidence(sure: np.ndarray, skeleton: Skeleton, where: str) -> None:
