@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -189,6 +190,22 @@ def test_files_that_hold_no_people_are_one_line(tmp_path, name, content, said):
     with pytest.raises(ValueError, match=said) as raised:
         read_motion(tmp_path / name)
     assert "\n" not in str(raised.value)
+
+
+def test_a_unit_that_no_body_tells_can_be_given(tmp_path):
+    path = walkers().save(tmp_path / "walk.bvh")
+    true = read_motion(path).people[0].joints
+    head, motion = path.read_text().split("MOTION")
+    small = re.sub(r"(?<=OFFSET ).*", lambda m: " ".join(str(0.1 * float(x)) for x in m[0].split()), head)
+    rows = np.loadtxt(motion.splitlines()[3:])
+    rows[:, :3] *= 0.1
+    lines = [*motion.splitlines()[:3], *(" ".join(map(str, row)) for row in rows)]
+    path.write_text(f"{small}MOTION" + "\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=r"fits no known unit; give one: --unit"):
+        read_motion(path)
+    near(read_motion(path, unit="0.1").people[0].joints, true)
+    with pytest.raises(ValueError, match=r"walk\.npz: --unit is of \.bvh, .*; its own is known"):
+        read_motion(walkers().save(tmp_path / "walk.npz"), unit="mm")
 
 
 def test_a_page_is_written_beside_nothing_else(tmp_path, monkeypatch):

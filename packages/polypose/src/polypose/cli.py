@@ -177,12 +177,15 @@ def view(
         str | None, typer.Option("--format", help="of posedata prepare, where FILE's end does not tell")
     ] = None,
     sequence: Annotated[str | None, typer.Option(help="of a data set, which one")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="of .bvh, .trc, .c3d: m, cm, mm, ..., or metres of one")
+    ] = None,
 ) -> None:
     """A page that plays the people of a file in 3D: .npz .csv .trc .c3d .bvh .glb, a store, a data set."""
     with _faults():
         from polypose.capture.view import view as view_file
 
-        view_file(path, out, form=form, sequence=sequence, show=show)
+        view_file(path, out, form=form, sequence=sequence, unit=unit, show=show)
 
 
 @export_app.command()

@@ -21,7 +21,11 @@ Say = Callable[[str], None]
 
 
 def read_motion(
-    path: Path, form: str | None = None, sequence: str | None = None, say: Say = print_line
+    path: Path,
+    form: str | None = None,
+    sequence: str | None = None,
+    say: Say = print_line,
+    unit: str | None = None,
 ) -> Motion:
     """The people of a file or folder.
 
@@ -29,14 +33,17 @@ def read_motion(
         form: a format of `posedata prepare`, where the ending does not tell.
         sequence: which one of a data set of several; the first, if left out.
         say: told which sequence it is.
+        unit: of a format's lengths, where it takes one and they are no body's as they are.
 
     Raises:
         FileNotFoundError, ValueError: nothing is there, or nothing in it is known.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; give one of capture, or that posedata prepare reads")
+    if unit is not None and (form := form or _BY_SUFFIX.get(path.suffix.lower())) is None:
+        raise ValueError(f"{path}: --unit is of {', '.join(_BY_SUFFIX)}; its own is known")
     if form is not None:
-        return _of_posedata(path, form, sequence, say)
+        return _of_posedata(path, form, sequence, say, unit)
     if (path / "meta.json").is_file():
         from posedata.store.pose_store import PoseStore
 
@@ -52,7 +59,7 @@ def read_motion(
         return _glb(path)
     if (form := _BY_SUFFIX.get(suffix) or tell_format(path)) is None:
         raise ValueError(f"{path}: no format of posedata prepare reads it (posedata prepare --help)")
-    return _of_posedata(path, form, sequence, say)
+    return _of_posedata(path, form, sequence, say, unit)
 
 
 def _npz(path: Path, sequence: str | None, say: Say) -> Motion:
@@ -179,11 +186,12 @@ def _glb(path: Path) -> Motion:
     return Motion(times, tuple(people), skeleton=figures[0].skeleton)
 
 
-def _of_posedata(path: Path, form: str, sequence: str | None, say: Say) -> Motion:
+def _of_posedata(path: Path, form: str, sequence: str | None, say: Say, unit: str | None = None) -> Motion:
     from posedata.readers.merge import collect
     from posedata.readers.registry import get_format
 
     options = {"missing": "mark"} if form in ("trc", "c3d") else {}
+    options |= {} if unit is None else {"unit": unit}
     try:
         read = collect(get_format(form, **options), path, lambda text: say(f"note: {text}"))
     except ValueError as error:

@@ -17,6 +17,7 @@ def view(
     *,
     form: str | None = None,
     sequence: str | None = None,
+    unit: str | None = None,
     show: bool = False,
     say: Say = print_line,
 ) -> Path:
@@ -24,7 +25,7 @@ def view(
 
     Args:
         out: the page; NAME.view.html in the working folder, if left out.
-        form, sequence: as of `polypose.capture.reading.read_motion`.
+        form, sequence, unit: as of `polypose.capture.reading.read_motion`.
         show: open it in the browser.
 
     Raises:
@@ -41,7 +42,7 @@ def view(
             raise ValueError(f"{page}: the page's name ends in .html; name it so")
         check_suffix(page)
         keep_input(page, path)
-        write_html(read_motion(path, form, sequence, say), page, path.name)
+        write_html(read_motion(path, form, sequence, say, unit), page, path.name)
         say(f"{page}: open it in a browser")
     if show and not webbrowser.open(page.resolve().as_uri()):
         say(f"{page}: no browser was found here; open it in one")
