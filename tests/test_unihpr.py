@@ -192,6 +192,10 @@ def test_a_broken_model_leaves_the_old_run_and_no_new_one(trained: Path, cache: 
         ("align_image.contrast=0.5", "align_image: contrast and poses are step 3's"),
         ("align_poses.poses=8", "align_poses: contrast and poses are step 3's"),
         ("evaluation.sampler=dpmpp2m", "evaluation.sampler must be one of dpmpp_2m_sde"),
+        (
+            "model={pose_encoder: transformer, width: 64, heads: 7}",
+            "model: width 64 is not a multiple of heads 7",
+        ),
         ("data.image_size=[48,", "data.image_size is no YAML: '[48,'"),
     ],
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polypose.config import check_heads
 from posedata.hand_source import HandSource
 from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate
 from posedata.views.hand_ranges import HandAugmentation
@@ -29,6 +30,9 @@ class ModelConfig:
     hidden: Positive = 1024
     points: Positive = 4
     dropout: Fraction = 0.1
+
+    def __post_init__(self) -> None:
+        check_heads("dim", self.dim, self.heads)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,12 @@ Sampler = Literal[
 """By which a decoder draws poses (`posediff.PoseDecoder.sample`)."""
 
 
+def check_heads(name: str, width: int, heads: int) -> None:
+    """Raise ValueError where attention cannot share a width, of this name, among its heads."""
+    if width % heads:
+        raise ValueError(f"{name} {width} is not a multiple of heads {heads}; change either")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Encoders and decoders (`poseenc`, `posediff`).
@@ -51,6 +57,10 @@ class ModelConfig:
     modality_token: bool = True
     mean_loss: Literal["l2", "l1", "mpjpe"] = "mpjpe"
     regression: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pose_encoder == "transformer":
+            check_heads("width", self.width, self.heads)
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,10 @@ class AnchorConfig:
     points: Positive = 4
     depths: tuple[float, ...] = (-0.5, 0.0, 0.5)
     depth_range: tuple[float, float] = (-1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.network == "transformer":
+            check_heads("dim", self.dim, self.heads)
 
 
 @dataclass(frozen=True)
