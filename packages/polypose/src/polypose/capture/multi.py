@@ -78,15 +78,11 @@ def solve_multi(
     views = [lens.camera for lens in lenses]
     points = [[as_skeleton(t.keypoints, s.skeleton, model.skeleton) for t in s.tracks] for s in seen]
     posed = _posed(views)
-    if offset is None and posed:
-        ahead, told = _by_rays(views, seen, points, model.skeleton)
-        notes += told
-    elif offset is None:
-        speed = [_speeds(model, view, s, p) for view, s, p in zip(views, seen, points, strict=True)]
-        ahead, told = offsets(speed, [s.times for s in seen])
-        notes += told
-    else:
+    if offset is not None:
         ahead = np.asarray(offset, np.float64)
+    else:
+        ahead, told = (_by_rays if posed else _by_speed)(model, views, seen, points)
+        notes += told
     clock = seen[0].times
     clocks = [s.times - by for s, by in zip(seen, ahead, strict=True)]
     sightings = [
@@ -107,19 +103,12 @@ def solve_multi(
     kept = [g for g in groups if len({sightings[i].view for i in g}) > 1 or _long(sightings, g, rate)]
     if len(kept) < len(groups):
         notes.append(f"{len(groups) - len(kept)} brief tracks of one camera alone left out")
+    focal_sd = max(lens.focal_sd for lens in lenses)
     found = []
     for group in kept:
         first, stack = _stacked([sightings[i] for i in group], len(seen))
         times = clock[first : first + stack.shape[1]]
-        solved = solve_person(
-            model,
-            views,
-            stack,
-            times,
-            height=height,
-            focal_sd=max(lens.focal_sd for lens in lenses),
-            smoothed=smooth,
-        )
+        solved = solve_person(model, views, stack, times, height=height, focal_sd=focal_sd, smoothed=smooth)
         if np.isfinite(solved.joints).any():
             found.append((first, solved))
     world = find_floor([s.joints for _, s in found], [_span(clock, f, s) for f, s in found], model.skeleton)
@@ -130,8 +119,7 @@ def solve_multi(
         elif not world.sure:
             notes.append(f"{seen[0].name}: camera assumed level")
         views = [moved(view, world) for view in views]
-        for i, (first, solved) in enumerate(found):
-            found[i] = first, solved.turned(world.rotation, world.translation)
+        found = [(first, solved.turned(world.rotation, world.translation)) for first, solved in found]
     names = [s.name for s in seen]
     people = [person_of(i, first, solved, names) for i, (first, solved) in enumerate(found, 1)]
     for note in notes:
@@ -141,6 +129,14 @@ def solve_multi(
         for s, view, own, by in zip(seen, views, clocks, ahead, strict=True)
     ]
     return Motion(clock, tuple(people), tuple(films), model.skeleton, tuple(notes))
+
+
+def _by_speed(
+    model: Model, cameras: Sequence[Camera], seen: Sequence[Seen], points: Sequence[Sequence[np.ndarray]]
+) -> tuple[np.ndarray, list[str]]:
+    """Seconds by which each film is ahead of the first: where people move as fast in all."""
+    speed = [_speeds(model, view, s, p) for view, s, p in zip(cameras, seen, points, strict=True)]
+    return offsets(speed, [s.times for s in seen])
 
 
 def _speeds(model: Model, camera: Camera, seen: Seen, points: Sequence[np.ndarray]) -> np.ndarray:
@@ -155,13 +151,10 @@ def _speeds(model: Model, camera: Camera, seen: Seen, points: Sequence[np.ndarra
 
 
 def _by_rays(
-    cameras: Sequence[Camera],
-    seen: Sequence[Seen],
-    points: Sequence[Sequence[np.ndarray]],
-    skeleton: Skeleton,
+    model: Model, cameras: Sequence[Camera], seen: Sequence[Seen], points: Sequence[Sequence[np.ndarray]]
 ) -> tuple[np.ndarray, list[str]]:
     """Seconds by which each film is ahead of the first: where rays pass each other nearest."""
-    begin = _crowded(seen)
+    begin, skeleton = _crowded(seen), model.skeleton
     tracks = [
         [
             (unswap(part, skeleton), times)
