@@ -12,6 +12,7 @@ from typing import Any, Generic
 from posedata.readers.files.safe_text import read_json
 from posedata.records import Record, flat, spread
 from posedata.results import write_results
+from posedata.splits import Part
 
 from posetrain.fitting import DivergedError
 from posetrain.lifecycle import Trained, open_data, train
@@ -65,10 +66,13 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
     """Trains variants in a folder, one after the other; finished ones are only read, a broken one goes on.
 
     Those with the same data share them once they are open; a stage that several train alike is trained once.
+    They are measured on a part of the split.
     """
 
-    def __init__(self, task: Task[RecipeT, ModelT, DataT], table: Comparison | None = None) -> None:
-        self.task, self.group = task, table.group if table else None
+    def __init__(
+        self, task: Task[RecipeT, ModelT, DataT], table: Comparison | None = None, part: Part = "test"
+    ) -> None:
+        self.task, self.part, self.group = task, part, table.group if table else None
         self.also = table.also if table else None
         self._opened: dict[Any, DataT] = {}
         self._trained: dict[Any, Path] = {}
@@ -109,11 +113,11 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
         if stored is not None:
             return stored
         trained, metrics = train(
-            self.task, recipe, folder, "resume", group=self.group, report=False, data=data
+            self.task, recipe, folder, "resume", group=self.group, part=self.part, report=False, data=data
         )
         if self.also is not None and metrics:
             metrics |= self.also(trained)
-            trained.run.write_metrics(metrics)
+            trained.run.write_metrics(metrics, self.part)
         return metrics
 
     def write(self, path: Path, rows: Sequence[Record], recipe: RecipeT, folder: Path, **more: Any) -> None:
@@ -131,13 +135,12 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
             return None
         before = load_recipe(folder / "recipe.yaml", type(recipe))
         Run.start(folder, recipe, "resume")  # or says that it is another recipe's
-        if not run.metrics_file().is_file():
+        file = run.metrics_file(self.part)
+        if not file.is_file():
             return None
         if any(text.startswith("evaluation.") for text in differences(before, recipe)):
             return None
-        metrics: Metrics = read_json(
-            run.metrics_file(), constants=True, cure="delete it, and it is measured anew"
-        )
+        metrics: Metrics = read_json(file, constants=True, cure="delete it, and it is measured anew")
         try:
             keys(metrics)
         except KeyError:

@@ -1,4 +1,4 @@
-"""The command line of a task: `train evaluate report ablate baseline`, made from what is particular to it.
+"""The command line of a task: its verbs, made from what is particular to it.
 
 Nothing heavy is imported before a command's arguments are known to be right.
 """
@@ -32,6 +32,7 @@ def task_app(about: About, doc: str | None) -> typer.Typer:
     if about.reports:
         add_report(app, about)
     add_ablate(app, about)
+    add_tune(app, about)
     return app
 
 
@@ -156,6 +157,36 @@ def add_ablate(app: typer.Typer, about: About) -> None:
 
     said = "Train variants of a recipe and set them side by side: a named comparison, or any keys (--over)."
     _add(app, ablate, f"{said} Resumes.")
+
+
+def add_tune(app: typer.Typer, about: About) -> None:
+    """`tune`."""
+    over_help = "a key and its range: finetune.lr=log:1e-4..1e-2, model.hidden=256,512; repeatable"
+    OverOption = Annotated[list[str], typer.Option("--over", help=over_help)]
+    metric_help = "dotted key of the validation's metrics to make least"
+
+    @plain_errors()
+    def tune(
+        over: OverOption,
+        metric: Annotated[str, typer.Option(help=metric_help)],
+        recipe: options.Recipe = about.recipe,
+        set_: options.Set = [],  # noqa: B006
+        name: options.Name = None,
+        runs: options.Runs = Path("runs"),
+        maximise: Annotated[bool, typer.Option("--maximise", help="make it greatest instead")] = False,
+        trials: Annotated[int, typer.Option(min=1, help="runs in all")] = 20,
+        json: options.Json = None,
+    ) -> None:
+        from posetrain.tuning import Search, search_of
+        from posetrain.tuning import tune as run_search
+
+        loaded, search = load_named(about, recipe, set_), Search(search_of(over), metric, maximise, trials)
+        folder = runs / (name or about.run_name(recipe, "-tune"))
+        task = about.load().of(loaded)
+        options.print_table(*run_search(task, loaded, folder, search, json))
+
+    said = "Search values of a recipe's keys by Optuna, each trial a run measured on validation people."
+    _add(app, tune, f"{said} Resumes.")
 
 
 def add_baseline(app: typer.Typer, about: About) -> None:

@@ -1,0 +1,70 @@
+"""Searching a recipe's values: a task of closed form, whose best rate is known."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from posetrain.tuning import Search, distribution, search_of, tune
+from trainer_task import Toy, toy, weight
+
+RATES = {"first.lr": "0.05..0.95", "second.steps": "2,4"}
+
+
+def test_trials_are_runs_on_validation_and_the_best_is_first(tmp_path: Path) -> None:
+    """The weight comes nearest its target, 8, at a rate of a half."""
+    search = Search(RATES, "first", maximise=True, trials=7)
+    shown = tune(Toy(), toy("first.steps=2"), tmp_path / "runs", search, tmp_path / "t.json")
+    rows = json.loads((tmp_path / "t.json").read_text())["rows"]
+    assert [row["first"] for row in rows] == sorted((row["first"] for row in rows), reverse=True)
+    for row in rows:
+        rate = row["overrides"].split()[0]
+        assert row["first"] == pytest.approx(weight(toy("first.steps=2", rate)), abs=1e-4)
+    own = next(row for row in rows if row["trial"] == 0)
+    assert own["overrides"] == "first.lr=0.25 second.steps=4"  # the recipe as it is
+    assert rows[0]["first"] > own["first"]
+    assert len(shown.rows) == 7
+    assert not list((tmp_path / "runs").glob("*/metrics.json"))  # nobody looked at the test
+
+
+def test_a_search_that_was_stopped_comes_to_the_same_trials(tmp_path: Path) -> None:
+    search = Search({"first.lr": "log:1e-3..0.9"}, "first", maximise=True, trials=4)
+    whole = tune(Toy(), toy(), tmp_path / "whole", search)
+    tune(Toy(), toy(), tmp_path / "stopped", Search(search.over, "first", maximise=True, trials=4))
+    for number in (2, 3):
+        shutil.rmtree(tmp_path / f"stopped/trial-{number:03d}")
+    kept = {
+        file: file.stat().st_mtime_ns for file in (tmp_path / "stopped").glob("*/metrics-validation.json")
+    }
+    assert tune(Toy(), toy(), tmp_path / "stopped", search).rows == whole.rows
+    assert len(kept) == 2
+    assert all(file.stat().st_mtime_ns == then for file, then in kept.items())
+
+
+def test_what_diverges_is_left_out(tmp_path: Path) -> None:
+    search = Search({"first.lr": "0.25,1e30"}, "first", maximise=True, trials=4)
+    shown = tune(Toy(), toy("first.steps=9"), tmp_path, search)
+    assert {row[-1] for row in shown.rows} == {"first.lr=0.25"}
+    with pytest.raises(ValueError, match="all 2 trials diverged"):
+        tune(Toy(), toy("first.steps=9"), tmp_path / "all", Search({"first.lr": "1e30"}, "first", trials=2))
+
+
+def test_ranges() -> None:
+    assert distribution("k", "1e-4..1") == FloatDistribution(1e-4, 1)
+    assert distribution("k", "log:1e-4..1e-2") == FloatDistribution(1e-4, 1e-2, log=True)
+    assert distribution("k", "2..8") == IntDistribution(2, 8)
+    assert distribution("k", "relu, gelu") == CategoricalDistribution(["relu", "gelu"])
+    for wrong in ("1..", "a..b", "3..1", "log:0..1"):
+        with pytest.raises(ValueError, match=r"--over k=.*: low and high are two numbers"):
+            distribution("k", wrong)
+    for text in ("k", "=1..2", "k="):
+        with pytest.raises(ValueError, match=r"write it as key=low\.\.high"):
+            search_of([text])
+
+
+def test_keys_and_metrics_that_are_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"did you mean first\.lr"):
+        tune(Toy(), toy(), tmp_path, Search({"first.lt": "0.1..0.2"}, "first"))
+    with pytest.raises(ValueError, match=r"--metric mpjpe: is not measured; choose of first, error\.first"):
+        tune(Toy(), toy(), tmp_path, Search({"first.lr": "0.1..0.2"}, "mpjpe", trials=1))
