@@ -98,7 +98,8 @@ def measure(folder: Path, hosts: int, processes: int, steps: int, size: int) -> 
         if host["code"]:
             raise RuntimeError(host["said"])
     row = json.loads((folder / f"{name}.json").read_text())
-    row["sent_bytes"] = row.pop("host_bytes") / processes if hosts > 1 else 0.0
+    left = row.pop("host_bytes")
+    row["sent_bytes"] = left / processes if hosts > 1 else 0.0
     return {"hosts": hosts, "processes": hosts * processes, **{key: round(row[key], 1) for key in row}}
 
 
