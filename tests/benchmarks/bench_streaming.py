@@ -7,16 +7,16 @@ The second has 20 GB of pixels, 9 GB of files; both need a machine that does not
 
 Layouts: the same pictures as .npy, as PNG in tar (`posedata prepare --shards`), as PNG in parquet, and as
 mp4 as LeRobotDataset v3 has them: bytes, and pictures a second in the order of the files and at random.
-Pictures: steps of UniHPR's lightest network of images, from memory and streamed from tar files. Poses: steps of a lifter on
-poses drawn from a million in memory, and from many in a file that is sparse on disk, which repeat the
-million with some noise. Each training is in a process of its own, whose peak of resident memory is told.
+Pictures: steps of UniHPR's lightest network of images, from memory and streamed from tar files. Poses: steps
+of a lifter on poses drawn from a million in memory, and from many in a file that is sparse on disk, which
+repeat the million with some noise. Each training is in a process of its own, whose peak of resident memory is
+told.
 """
 
 import argparse
 import io
 import json
 import multiprocessing
-import resource
 import shutil
 import tempfile
 import time
@@ -180,7 +180,7 @@ def video(folder: Path, store: PoseStore, count: int) -> Callable[[np.ndarray], 
 
 
 def train_on_pictures(folder: str, kept: bool, steps: int, batch: int, clock: str) -> Row:
-    """Pictures a second in training UniHPR's lightest network of images, from memory or streamed from files."""
+    """Pictures a second in training a light network of images, from memory or streamed from the files."""
     torch.manual_seed(0)
     store = PoseStore.open(folder)
     rows = np.arange(len(store))
@@ -254,7 +254,8 @@ def _timed(one: Callable[[int], None], steps: int, batch: int, clock: str) -> Ro
         began = CLOCKS[clock]()
         one(step)
         times.append(CLOCKS[clock]() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text().splitlines()  # getrusage has the parent's peak too
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
     return {
         "per_s": round(batch / float(np.median(times)), 1),
         "begin_s": round(begun, 1),

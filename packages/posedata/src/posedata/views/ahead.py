@@ -29,10 +29,8 @@ class Ahead(Generic[Read]):
     def __call__(self, rows: Int[Tensor, " n"], following: Int[Tensor, " m"] | None = None) -> Read:
         """What is read of the rows; an error of reading ahead is raised once these rows are asked for."""
         ahead, self._next = self._next, None
-        if ahead is not None and ahead[0] == rows.tolist():
-            found = ahead[1].result()
-        else:
-            found = self._read(rows)
+        known = ahead[1] if ahead is not None and ahead[0] == rows.tolist() else None
+        found = self._read(rows) if known is None else known.result()
         if following is not None:
             self._next = following.tolist(), self._thread.submit(self._read, following)
         return found
