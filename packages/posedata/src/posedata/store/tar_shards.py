@@ -18,7 +18,7 @@ import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -107,20 +107,32 @@ class TarShard:
                     found.setdefault(member.name.split(".")[1], []).append((member.offset_data, member.size))
         return found
 
-    def pictures(self, kind: str, index: np.ndarray) -> list[np.ndarray]:
-        """Some pictures of one kind, by their number in this file."""
-        places = self.places[kind]
-        files = (os.pread(self.file.fileno(), size, at) for at, size in (places[i] for i in index.tolist()))
-        if len(index) < _THREADS:
-            return [_picture(content) for content in files]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(_picture, files))
+    def picture(self, kind: str, number: int) -> np.ndarray:
+        """A picture of one kind, by its number in this file."""
+        at, size = self.places[kind][number]
+        return _picture(os.pread(self.file.fileno(), size, at))
 
     def sha256(self) -> str:
         """Of the file."""
         with self._seeking:
             self.file.seek(0)
             return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def fill(out: np.ndarray, kind: str, wanted: Sequence[tuple[int, TarShard, int]]) -> None:
+    """Read pictures by several threads: a row of `out`, the file and the picture's number in it, of each."""
+
+    def read(one: tuple[int, TarShard, int]) -> None:
+        row, shard, number = one
+        out[row] = shard.picture(kind, number)
+
+    if len(wanted) < _THREADS:
+        for one in wanted:
+            read(one)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:  # of this call: threads do not survive a fork
+        for _ in pool.map(read, wanted):
+            pass
 
 
 class Elsewhere:
