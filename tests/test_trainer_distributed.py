@@ -1,6 +1,9 @@
 """Two gloo processes give the loss, the gradients and the weights of one."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nursery
@@ -14,6 +17,11 @@ from posetrain.runs import Run
 from posetrain.stage import LoopConfig
 from torch import Tensor, nn
 from torch.nn import functional
+from typer.testing import CliRunner
+from vvipe.cli import app
+from vvipe_tiny import overrides
+
+ONE_HOST = Path(__file__).parents[1] / "docs/pages/launch/one_host.yaml"
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
@@ -67,6 +75,25 @@ def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPat
 
 MOOT = re.compile(r"encoder\.out\.bias|decoder\.first\.1\.running_mean")
 """Without an autoencoder nothing depends on where the embeddings' mean lies."""
+
+
+def test_accelerate_launches_two_processes_by_the_documented_file(tmp_path: Path) -> None:
+    words = ["train", "--no-report", "--runs", tmp_path, *overrides(tmp_path / "cache", "loop.precision=no")]
+    result = CliRunner().invoke(app, [*map(str, words), "--name", "alone"])
+    assert result.exit_code == 0, result.output
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", ONE_HOST]
+    program = [Path(sys.executable).with_name("vvipe"), *words, "--name", "together"]
+    command = list(map(str, [*launch, "--main_process_port", 0, *program]))
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone, together = Run(tmp_path / "alone"), Run(tmp_path / "together")
+    began = [json.loads((run.path / "starts.jsonl").read_text())["processes"] for run in (alone, together)]
+    assert began == [1, 2]
+    for stage in ("vae", "mapping"):
+        one, two = (load_checkpoint(run.checkpoint(stage)).tensors for run in (alone, together))
+        for key in one:
+            if key.startswith(("model/", "ema/")):
+                torch.testing.assert_close(two[key], one[key], rtol=0, atol=1e-5, msg=f"{stage} {key}")
 
 
 def test_draws_of_two_shares_are_those_of_the_whole_batch() -> None:

@@ -1,5 +1,6 @@
 """UniHPR on data larger than memory: views in the order of their files, poses that stay on disk."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from contrastive.whole import WholeBatch
 from posedata.views.order import StreamOrder
-from posetrain.lifecycle import open_data
+from posetrain.checkpoint import load_checkpoint
+from posetrain.lifecycle import open_data, train
+from posetrain.runs import Run
 from unihpr.data import TrainingData
 from unihpr.task import UNIHPR
 from unihpr_tiny import tiny
@@ -39,6 +42,21 @@ def test_views_come_in_the_order_of_their_files_and_poses_from_disk(
     ]
     assert torch.equal(*(sample.keypoints for sample in draws))
     assert torch.equal(*(sample.joints for sample in draws))
+
+
+def test_a_stream_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """What was read ahead and not used is read again: the weights are those of a run that was not stopped."""
+    recipe = tiny(tmp_path, "data.order=stream", "loop.precision=no")
+    whole = Run(tmp_path / "whole")
+    train(UNIHPR, recipe, whole.path, report=False)
+    stopped = Run(shutil.copytree(whole.path, tmp_path / "stopped"))
+    for step in ("align_image/step-00000004", "finetune"):
+        shutil.rmtree(stopped.path / "checkpoints" / step)
+    train(UNIHPR, recipe, stopped.path, "resume", report=False)
+    for stage in ("align_image", "finetune"):
+        one, two = (load_checkpoint(run.checkpoint(stage)).tensors for run in (whole, stopped))
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_a_stream_does_not_go_with_several_batches_a_step(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ class Trainer:
             if self._why:
                 print_line(f"precision {self.precision}: {self._why}")
             began = {"time": now(), "machine": machine(), "precision": self.precision}
-            self.run.log_start(began | {"folder": str(Path.cwd())})
+            began |= {"processes": self.accelerator.num_processes, "folder": str(Path.cwd())}
+            self.run.log_start(began)
         with patient(self.config):
             self.accelerator.wait_for_everyone()
 

@@ -2,7 +2,7 @@
 
 runs/NAME/recipe.yaml     the whole recipe, every value spelled out
 runs/NAME/log.jsonl       one JSON object a line: stage, step, loss, ...: the curves
-runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when, where, in which precision
+runs/NAME/starts.jsonl    likewise, whenever training was begun or resumed: when, where, by how many
 runs/NAME/metrics.json    what was measured on the test; metrics-validation.json on validation people
 runs/NAME/.recipe.yaml.sha256    by which a changed or damaged recipe is noticed
 runs/NAME/checkpoints/    see `posetrain.checkpoint`

@@ -24,7 +24,8 @@ def evaluate(model: UniHPR, data: Data, config: EvaluationConfig) -> Metrics:
     near = Neighbours(track.recording, track.frame, track.recording, track.frame, config.neighbours)
     if isinstance(data, TrainingData):
         training = partial(data.draw_views, TRAINING, share=lambda rows: rows)
-    return measuring.evaluate(model, data.test(), data.test(detector=True), config, near, training)
+    detected = data.test(detector=True, images=False)
+    return measuring.evaluate(model, data.test(), detected, config, near, training)
 
 
 @torch.no_grad()

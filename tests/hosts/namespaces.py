@@ -1,7 +1,8 @@
-"""Two hosts on one machine: network namespaces joined by a cable, `torchrun` in each; not a test itself.
+"""Two hosts on one machine: network namespaces joined by a cable, a launcher in each; not a test itself.
 
-unshare --map-root-user --net --mount python namespaces.py PROCESSES [--lose FILE:LINES] PROGRAM ARGUMENTS...
+unshare --map-root-user --net --mount python namespaces.py HOW [--lose FILE:LINES] PROGRAM ARGUMENTS...
 
+HOW is a number of processes a host, started by `torchrun`, or a configuration file of `accelerate launch`.
 `--lose` pulls the second host's cable and kills it once a file has so many lines. Prints JSON, a host each:
 exit code, what was said, seconds, seconds it lived on after the loss, bytes that left it.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 HOSTS = {"one": "10.77.0.1", "two": "10.77.0.2"}
 
 
-def main(processes: str, *words: str) -> None:
+def main(how: str, *words: str) -> None:
     file, lines = None, 0
     if words[0] == "--lose":
         name, _, count = words[1].rpartition(":")
@@ -29,12 +30,8 @@ def main(processes: str, *words: str) -> None:
         hosts = {}
         for rank, host in enumerate(HOSTS):
             with (Path(said) / host).open("w") as told:
-                at = {"nnodes": len(HOSTS), "node_rank": rank, "nproc_per_node": processes}
-                meeting = {"master_addr": HOSTS["one"], "master_port": 29500}
-                flags = [f"--{key}={value}" for key, value in (at | meeting).items()]
-                torchrun = [sys.executable, "-m", "torch.distributed.run", *flags]
                 hosts[host] = subprocess.Popen(
-                    ["ip", "netns", "exec", host, *torchrun, *words],
+                    ["ip", "netns", "exec", host, sys.executable, "-m", *launcher(how, rank), *words],
                     env=os.environ | {"GLOO_SOCKET_IFNAME": "eth0"},
                     stdout=told,
                     stderr=subprocess.STDOUT,
@@ -55,6 +52,15 @@ def main(processes: str, *words: str) -> None:
             for host, process in hosts.items()
         ]
     print(json.dumps(found))
+
+
+def launcher(how: str, rank: int) -> list[str]:
+    """The module that starts a host's processes, and its options."""
+    if not how.isdecimal():
+        return ["accelerate.commands.launch", f"--config_file={how}", f"--machine_rank={rank}"]
+    at = {"nnodes": len(HOSTS), "node_rank": rank, "nproc_per_node": how}
+    meeting = {"master_addr": HOSTS["one"], "master_port": 29500}
+    return ["torch.distributed.run", *(f"--{key}={value}" for key, value in (at | meeting).items())]
 
 
 def cable() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from vvipe.cli import app
 from vvipe_tiny import overrides
 
+CONFIG = Path(__file__).parents[2] / "docs/pages/launch/two_hosts.yaml"
 NAMESPACES = Path(__file__).with_name("namespaces.py")
 ALONE = ("unshare", "--map-root-user", "--net", "--mount")
 PROGRAM = Path(sys.executable).with_name("vvipe")
@@ -58,12 +59,14 @@ def alone(cache: Path) -> Run:
     return Run(cache / "runs/alone")
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_two_hosts_learn_what_one_process_learns(alone: Run, cache: Path, processes: int) -> None:
-    for host in hosts(processes, *train(cache, f"hosts-{processes}")):
+@pytest.mark.parametrize("how", [1, 2, CONFIG], ids=["1", "2", "accelerate"])
+def test_two_hosts_learn_what_one_process_learns(alone: Run, cache: Path, how: int | Path) -> None:
+    """By `torchrun` of so many processes a host, or by `accelerate launch` and the documented file."""
+    name = f"hosts-{getattr(how, 'stem', how)}"
+    for host in hosts(how, *train(cache, name)):
         assert host["code"] == 0, host["said"]
         assert host["bytes"] > 0
-    assert_same(Run(cache / f"runs/hosts-{processes}"), alone)
+    assert_same(Run(cache / "runs" / name), alone)
 
 
 def test_a_lost_host_ends_the_other_and_one_process_goes_on(alone: Run, cache: Path) -> None:
@@ -116,11 +119,11 @@ def train(cache: Path, name: str, *more: str) -> list[str]:
 
 
 def hosts(
-    processes: int, *words: str, lose: str | None = None, program: tuple[str, ...] = (str(PROGRAM),)
+    how: int | Path, *words: str, lose: str | None = None, program: tuple[str, ...] = (str(PROGRAM),)
 ) -> list[dict[str, Any]]:
-    """A program on two hosts of so many processes."""
+    """A program on two hosts, each of so many processes, or started by a configuration file."""
     option = ("--lose", lose) if lose else ()
-    command = [*ALONE, sys.executable, str(NAMESPACES), str(processes), *option, *program, *words]
+    command = [*ALONE, sys.executable, str(NAMESPACES), str(how), *option, *program, *words]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])

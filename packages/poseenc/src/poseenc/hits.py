@@ -41,20 +41,16 @@ def evaluate(model: Model, test: TestSet, torso: float, config: HitRules, align:
     """
     model.eval()
     test = test.to(model.body.lengths.device)
-    metrics = retrieval(
-        embed_views(model, test.same, config.batch),
-        embed_views(model, test.other, config.batch),
-        test,
-        config,
-    )
+    same, other = (embed_views(model, views, config.batch) for views in (test.same, test.other))
+    metrics = retrieval(same, other, test, config)
     metrics |= {"torso_mm": 1000 * torso, "test_poses": len(test)}
     if isinstance(model, VVIPE):
         truth = test.pose
-        for name, views in (("same_rig", test.same), ("all", test.other)):
-            metrics[name] |= estimation(model, views, truth, torso, config.batch, align)
+        for name, embedded in (("same_rig", same), ("all", other)):
+            metrics[name] |= estimation(model, embedded, truth, torso, config.batch, align)
         if align:
             metrics["reconstruct"] = {"mpjpe_mm": rebuilt_mm(model, truth, torso)}
-            metrics["3d_to_2d"] = three_to_two(model, test, config)
+            metrics["3d_to_2d"] = three_to_two(model, other, test, config)
     return metrics
 
 
@@ -142,10 +138,14 @@ def hit_rates(
 
 
 def estimation(
-    model: VVIPE, views: Normalised, truth: Tensor, torso: float, batch: int, align: bool = True
+    model: VVIPE,
+    embedded: Float[Tensor, "N K dim"],
+    truth: Float[Tensor, "N J 3"],
+    torso: float,
+    batch: int,
+    align: bool = True,
 ) -> Metrics:
     """3D error of all views, in millimetres of the universal skeleton; MPJPE only in the body frame."""
-    embedded = embed_views(model, views, batch)
     decoded = torch.cat(shared(model.decode, embedded.flatten(0, 1).split(batch)))
     repeated = truth.repeat_interleave(embedded.shape[1], dim=0)
     found = {"pa_mpjpe_mm": float(torso * pa_mpjpe_mm(decoded, repeated).mean())}
@@ -154,10 +154,11 @@ def estimation(
     return found
 
 
-def three_to_two(model: VVIPE, test: TestSet, config: HitRules) -> Metrics:
+def three_to_two(
+    model: VVIPE, galleries: Float[Tensor, "N K dim"], test: TestSet, config: HitRules
+) -> Metrics:
     """Hit@k of 3D queries in galleries of 2D, over the test rig's cameras."""
     query, hit = model.embed_pose(test.pose), test.hits(config.threshold)
-    galleries = embed_views(model, test.other, config.batch)
     both = torch.cat([query[:, None], galleries], dim=1)
     return hit_rates(both, hit, [(0, c) for c in range(1, both.shape[1])], config.hits)
 

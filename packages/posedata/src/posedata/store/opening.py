@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from posedata.store.digests import NAME, is_sound, read_digests, sha256_of, stam
 from posedata.store.files import standing
 from posedata.store.npy import MappedNpy, digest
 from posedata.store.schema import FILE_NAME, IMAGE_KINDS, SCHEMA, TAR, check_columns, check_meta, tar_name
-from posedata.store.tar_shards import Elsewhere, TarShard
+from posedata.store.tar_shards import Elsewhere, TarShard, fill
 from posedata.store.writer import fingerprint
 
 _TRIES = 10
@@ -47,15 +47,24 @@ class Opened:
     tars: dict[str, TarShard]
     elsewhere: Elsewhere | None = None
 
-    def pictures(self, kind: str, number: int, index: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
-        """Pictures of a shard by their place in it; a file is checked when it is first read.
+    def read(self, out: np.ndarray, kind: str, shard: np.ndarray, place: np.ndarray) -> None:
+        """Pictures into `out`, by shard and place in it; a file is checked when it is first read.
 
         Raises:
             ValueError: it is damaged, or cannot be had from elsewhere.
         """
-        if self.meta["images"].get("layout") != TAR:
-            return self.shard(f"{kind}-{number:05d}")[index]
-        return self.tar(tar_name(number)).pictures(kind, index)
+        wanted: list[tuple[int, TarShard, int]] = []
+        for number in np.unique(shard).tolist():
+            here = np.flatnonzero(shard == number)
+            if self.meta["images"].get("layout") != TAR:
+                out[here] = self.shard(f"{kind}-{number:05d}")[place[here]]
+                continue
+            tar = self.tar(tar_name(number))
+            wanted += [(int(row), tar, int(place[row])) for row in here]
+            if self.elsewhere is not None:  # of which few copies are kept at a time
+                fill(out, kind, wanted)
+                wanted = []
+        fill(out, kind, wanted)
 
     def tar(self, name: str) -> TarShard:
         """A tar file, checked. ValueError if it is damaged, or cannot be had from elsewhere."""

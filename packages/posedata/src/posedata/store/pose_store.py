@@ -224,9 +224,7 @@ class PoseStore:
         width, height = self.image_size
         dtype, trailing = IMAGE_KINDS[kind]
         out = np.empty((len(rows), height, width, *trailing), dtype=dtype)
-        for shard in np.unique(index // per_shard):
-            here = np.flatnonzero(index // per_shard == shard)
-            out[here] = self._opened.pictures(kind, int(shard), index[here] - shard * per_shard)
+        self._opened.read(out, kind, index // per_shard, index % per_shard)
         return out
 
     def shards(self, rows: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:

@@ -15,9 +15,10 @@ import os
 import shutil
 import tarfile
 import tempfile
+import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +35,8 @@ KEPT = 8
 """So many copies of files from elsewhere a process keeps, on its disk."""
 _THREADS = min(4, os.cpu_count() or 1)
 _BLOCK = 1 << 20
+_BATCH = 64
+"""So many pictures are held as files at a time while they are written."""
 
 
 class TarShardWriter:
@@ -58,12 +61,15 @@ class TarShardWriter:
             self._hashes.setdefault(kind, hashlib.sha256()).update(as_bytes(array).data)
             self._kinds[kind] = array[:0]
         count = len(next(iter(arrays.values())))
-        for i in range(count):
-            for kind, array in arrays.items():
-                content = _png(array[i])
-                info = tarfile.TarInfo(f"{self._next + i:09d}.{kind}.png")
-                info.size = len(content)
-                self._tar.addfile(info, io.BytesIO(content))
+        names = [(i, kind) for i in range(count) for kind in arrays]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for start in range(0, len(names), _BATCH):
+                some = names[start : start + _BATCH]
+                files = pool.map(_png, (arrays[kind][i] for i, kind in some))
+                for (i, kind), content in zip(some, files, strict=True):
+                    info = tarfile.TarInfo(f"{self._next + i:09d}.{kind}.png")
+                    info.size = len(content)
+                    self._tar.addfile(info, io.BytesIO(content))
         self._next += count
         self._count += count
 
@@ -80,10 +86,11 @@ class TarShardWriter:
 
 @dataclass(eq=False)
 class TarShard:
-    """A tar file that is open for reading: it may be replaced and removed afterwards."""
+    """A tar file that is open for reading, by any thread: it may be replaced and removed afterwards."""
 
     file: IO[bytes]
     stamp: Stamp = field(init=False)
+    _seeking: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self.stamp = stamp(self.file)
@@ -93,25 +100,39 @@ class TarShard:
     def places(self) -> dict[str, list[tuple[int, int]]]:
         """By kind where each picture's file begins, and its bytes."""
         found: dict[str, list[tuple[int, int]]] = {}
-        self.file.seek(0)
-        with tarfile.open(fileobj=self.file, mode="r:") as tar:
-            for member in tar:
-                found.setdefault(member.name.split(".")[1], []).append((member.offset_data, member.size))
+        with self._seeking:
+            self.file.seek(0)
+            with tarfile.open(fileobj=self.file, mode="r:") as tar:
+                for member in tar:
+                    found.setdefault(member.name.split(".")[1], []).append((member.offset_data, member.size))
         return found
 
-    def pictures(self, kind: str, index: np.ndarray) -> list[np.ndarray]:
-        """Some pictures of one kind, by their number in this file."""
-        places = self.places[kind]
-        files = (os.pread(self.file.fileno(), size, at) for at, size in (places[i] for i in index.tolist()))
-        if len(index) < _THREADS:
-            return [_picture(content) for content in files]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(_picture, files))
+    def picture(self, kind: str, number: int) -> np.ndarray:
+        """A picture of one kind, by its number in this file."""
+        at, size = self.places[kind][number]
+        return _picture(os.pread(self.file.fileno(), size, at))
 
     def sha256(self) -> str:
         """Of the file."""
-        self.file.seek(0)
-        return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
+        with self._seeking:
+            self.file.seek(0)
+            return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def fill(out: np.ndarray, kind: str, wanted: Sequence[tuple[int, TarShard, int]]) -> None:
+    """Read pictures by several threads: a row of `out`, the file and the picture's number in it, of each."""
+
+    def read(one: tuple[int, TarShard, int]) -> None:
+        row, shard, number = one
+        out[row] = shard.picture(kind, number)
+
+    if len(wanted) < _THREADS:
+        for one in wanted:
+            read(one)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:  # of this call: threads do not survive a fork
+        for _ in pool.map(read, wanted):
+            pass
 
 
 class Elsewhere:
@@ -120,20 +141,22 @@ class Elsewhere:
     def __init__(self, url: str, where: Path) -> None:
         self.url, self.where = url.rstrip("/"), where
         self._kept: OrderedDict[str, TarShard] = OrderedDict()
+        self._copying = threading.Lock()
 
     def open(self, name: str) -> TarShard:
-        """A file's copy, under no name: it goes with the process.
+        """A file's copy, under no name: it goes with the process, or once it is among the last no more.
 
         Raises:
             ValueError: it cannot be had.
         """
-        if name in self._kept:
-            self._kept.move_to_end(name)
+        with self._copying:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+                return self._kept[name]
+            while len(self._kept) >= KEPT:
+                self._kept.popitem(last=False)  # closed when nobody reads it any more
+            self._kept[name] = TarShard(self._copy(f"{self.url}/{name}"))
             return self._kept[name]
-        while len(self._kept) >= KEPT:
-            self._kept.popitem(last=False)[1].file.close()
-        self._kept[name] = TarShard(self._copy(f"{self.url}/{name}"))
-        return self._kept[name]
 
     def _copy(self, url: str) -> IO[bytes]:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from posedata.views.ahead import Ahead
 from posedata.views.batch import DETECTED, Views
 from posedata.views.order import StreamOrder
 from posedata.views.recorded import RecordedViews
@@ -85,17 +86,25 @@ class MixedViews:
         Args:
             noise: share of views with a detector's keypoints.
         """
-        if self.stream is not None and step is not None:
-            rows = torch.from_numpy(self._stream(count).rows(step)).to(self.rows.device)
-        else:
+        following = None
+        if self.stream is None or step is None:
             rows = self._at_random(count, generator)
+        else:
+            rows, following = self._of_step(count, step), share(self._of_step(count, step + 1))
         turned = self._turned(count, generator)
         seen = self._seen(rows, noise, generator)
-        shown = self.rows.views(share(rows), images=self.pictures)
+        shown = self._shown(share(rows), following)  # what follows is read while this is learnt from
         if turned is not None:
             seen, shown = seen.mirrored(turned), shown.mirrored(share(turned))
         kept = share(torch.arange(count, device=self.rows.device))
         return replace(seen[kept], image=shown.image, depth=shown.depth, mask=shown.mask)
+
+    def _of_step(self, count: int, step: int) -> Tensor:
+        return torch.from_numpy(self._stream(count).rows(step)).to(self.rows.device)
+
+    @functools.cached_property
+    def _shown(self) -> Ahead[Views]:
+        return Ahead(functools.partial(self.rows.views, images=self.pictures))
 
     def _at_random(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.randint(len(self.rows), (count,), generator=generator, device=self.rows.device)
