@@ -16,6 +16,41 @@ from posedata.views.virtual import VirtualViews
 
 MIB = 1 << 20
 
+
+def made(path: Path, count: int) -> PoseStore:
+    joints = np.random.default_rng(0).random((count, 17, 3), np.float32)
+    meta = {"skeleton": "h36m17", "fps": 50, "source": "made", "licence": "none"}
+    write_store(path, {"joints": joints}, meta)
+    return PoseStore.open(path)
+
+
+def test_rows_are_read_as_a_tensor_is_indexed_whatever_becomes_of_the_file(tmp_path: Path) -> None:
+    store = made(tmp_path / "store", 60)
+    kept = store.tensors(["joints"])["joints"]
+    for mapped in (store.mapped("joints"), MappedRows(store.column("joints").view(np.ndarray))):
+        for index in ([], [59], [3, 3, 0], [-1, -60]):
+            at = torch.tensor(index, dtype=torch.int64)
+            assert torch.equal(mapped[at], kept[at])
+        for wrong in (60, -61):
+            with pytest.raises(IndexError):
+                mapped[torch.tensor([0, wrong])]
+    file = store.path / "joints.npy"
+    file.unlink()
+    write_store(
+        tmp_path / "other", {"joints": np.zeros((9, 17, 3), np.float32)}, store.meta | {"source": "b"}
+    )
+    (tmp_path / "other/joints.npy").rename(file)
+    assert torch.equal(store.mapped("joints")[torch.arange(60)], kept)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_no_crash(tmp_path: Path) -> None:
+    store = made(tmp_path / "store", 60)
+    with (store.path / "joints.npy").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(OSError, match="row 59: the file was cut short while it was open"):
+        store.mapped("joints")[torch.tensor([59])]
+
+
 RESIDENT = """
 import resource, sys
 import numpy as np, torch
@@ -28,13 +63,6 @@ for _ in range(100):
     total += float(rows[torch.randint(len(rows), (500,), generator=generator)].sum())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, total)
 """
-
-
-def made(path: Path, count: int) -> PoseStore:
-    joints = np.random.default_rng(0).random((count, 17, 3), np.float32)
-    meta = {"skeleton": "h36m17", "fps": 50, "source": "made", "licence": "none"}
-    write_store(path, {"joints": joints}, meta)
-    return PoseStore.open(path)
 
 
 def test_views_of_poses_on_disk_are_those_of_poses_in_memory(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
 import os
 import tokenize
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +73,11 @@ class MappedNpy:
     stamp: Stamp
 
     @classmethod
-    def map(cls, file: IO[bytes]) -> MappedNpy:
+    def map(cls, file: IO[bytes], *, keep: bool = False) -> MappedNpy:
         """Map a file that is open for reading; it may be closed, replaced and removed afterwards.
+
+        Args:
+            keep: a descriptor of it as long as it is mapped, for `descriptor`.
 
         Raises ValueError or EOFError for what is no such file, is cut short or goes on after the array.
         """
@@ -97,6 +102,10 @@ class MappedNpy:
         if size != due:
             raise ValueError(f"{size} bytes where {due} are due")
         array = np.memmap(file, dtype, "r", start, shape) if size > start else np.empty(shape, dtype)
+        if keep and isinstance(array.base, mmap.mmap):
+            own = os.dup(file.fileno())
+            _DESCRIPTORS[array.base] = own, start
+            weakref.finalize(array.base, os.close, own)
         return cls(array, header, stamp(file))
 
     def sha256(self) -> str:
@@ -105,6 +114,14 @@ class MappedNpy:
         for block in _blocks(self.array):
             total.update(block.data)
         return total.hexdigest()
+
+
+_DESCRIPTORS: weakref.WeakKeyDictionary[mmap.mmap, tuple[int, int]] = weakref.WeakKeyDictionary()
+
+
+def descriptor(array: np.ndarray) -> tuple[int, int] | None:
+    """Of the file that a kept array is mapped from, and at which byte it begins; None of every other."""
+    return _DESCRIPTORS.get(array.base) if isinstance(array.base, mmap.mmap) else None
 
 
 def as_bytes(array: np.ndarray) -> np.ndarray:

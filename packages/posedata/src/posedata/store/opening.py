@@ -262,7 +262,7 @@ def _map(
         if read and digests is not None and not is_sound(stamp(file), digests[name], lambda: sha256_of(file)):
             raise damaged(path / name, meta)
         try:
-            return MappedNpy.map(file)
+            return MappedNpy.map(file, keep=most >= 0)
         except (ValueError, OSError, OverflowError) as error:
             reason = error if isinstance(error, ValueError) else "it is cut short"
             raise ValueError(f"{path / name}: is damaged ({reason}); {_cure(path, meta)}") from None
