@@ -43,8 +43,9 @@ class Deadly(Embedder):
 
 
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two nodes of this machine, one processor each; the first is the head."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine leaves them nothing
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
