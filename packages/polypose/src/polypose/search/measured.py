@@ -93,8 +93,7 @@ def read_depth(
         for joints, box in _people(frames, number, source.path):
             _join(tracks, float(times[number]), number, joints, box)
         watch(source.name, float(times[number]), float(times[-1]))
-    if not tracks:
-        tell(f"{source.path.name}: nobody was found in its depth")
+
     for name, track in enumerate(tracks, 1):
         local = torch.stack(track.joints)
         yield Rows(
@@ -183,7 +182,7 @@ def _weak(path: Path) -> Any:
         import pointcloud_weak
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            f"{path}: shows a room; cut the person out (0 for all that is not theirs), or let people be looked"
-            " for in it: pip install 'polypose[depth]'"
+            f"{path}: shows a room; cut the person out (0 for all that is not theirs), or let people be"
+            " looked for in it: pip install 'polypose[depth]'"
         ) from None
     return pointcloud_weak
