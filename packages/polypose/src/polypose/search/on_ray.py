@@ -43,7 +43,7 @@ class RayCluster:
         self._own = not self._ray.is_initialized()
         if self._own:
             try:
-                self._ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="warning")
+                self._ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error")
             except (ConnectionError, ValueError, RuntimeError):
                 where = f"--address {address}" if address else "RAY_ADDRESS"
                 raise ValueError(f"{where}: no cluster answers; start one: ray start --head") from None
