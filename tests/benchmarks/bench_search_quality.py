@@ -67,7 +67,7 @@ def main(
     index: Annotated[Path | None, typer.Option(help="keep the index of the films there")] = None,
     every: Annotated[int, typer.Option(help="of the gallery's frames each n-th")] = 6,
     queries: Annotated[int, typer.Option(help="poses that are asked for")] = 1000,
-    pictures: Annotated[int, typer.Option(help="of these are asked for by image and depth too")] = 500,
+    pictures: Annotated[int, typer.Option(help="of these are asked for by image and depth too")] = 300,
     pr_vipe: Annotated[
         Path | None, typer.Option(help="a run of vvipe with method: prvipe, for a row of its own")
     ] = None,
@@ -78,15 +78,20 @@ def main(
 
     test = set(text.loads(split.read_text())["test"])
     embedder = Embedder.load()
-    rows = poses(mocap, test, embedder, every, (queries, pictures), pr_vipe)
+    rows: list[Row] = []
+
+    def told(more: list[Row]) -> None:
+        for row in more:
+            console.print(row)
+        rows.extend(more)
+        if json:
+            write_results(json, rows, data=mocap.name, seeds=[0, 1])
+
     with tempfile.TemporaryDirectory() as folder:
-        rows += movements(mocap, test, Path(folder) / "index", embedder)
         if films is not None:
-            rows += instants(films, index or Path(folder) / "films", embedder)
-    for row in rows:
-        console.print(row)
-    if json:
-        write_results(json, rows, data=mocap.name, seeds=[0, 1])
+            told(instants(films, index or Path(folder) / "films", embedder))
+        told(movements(mocap, test, Path(folder) / "index", embedder))
+        told(poses(mocap, test, embedder, every, (queries, pictures), pr_vipe))
 
 
 def poses(

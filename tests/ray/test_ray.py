@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,3 +99,18 @@ def test_processes_and_a_node_die_half_way(cluster: Any, library: Path, alone: P
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
     assert len(PoseIndex.open(tmp_path / "index", verify=True)) == FILES * 2 * 40 * 2
+
+
+def test_where_no_cluster_is_one_line_says_so(library: Path, tmp_path: Path) -> None:
+    def refused(*more: str) -> str:
+        answer = CliRunner().invoke(app, ["index", "add", str(tmp_path / "index"), str(library), *more])
+        assert answer.exit_code == 2
+        return str(answer.output)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        told = refused("--engine", "ray", "--address", address)
+    assert told == f"polypose: --address {address}: no cluster answers; start one: ray start --head\n"
+    assert "is of a cluster; give --engine ray with it" in refused("--address", address)
+    assert not (tmp_path / "index").exists()

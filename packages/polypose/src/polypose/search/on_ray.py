@@ -6,6 +6,8 @@ with the tasks; detectors' networks are on each machine (`polypose get`).
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -42,11 +44,11 @@ class RayCluster:
         self._ray = _ray()
         self._own = not self._ray.is_initialized()
         if self._own:
+            _check(address or os.environ.get("RAY_ADDRESS", ""))
             try:
                 self._ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error")
             except (ConnectionError, ValueError, RuntimeError):
-                where = f"--address {address}" if address else "RAY_ADDRESS"
-                raise ValueError(f"{where}: no cluster answers; start one: ray start --head") from None
+                raise _nobody(address or "auto") from None
         self._task = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_made)
         self._models: tuple[Embedder, Any] | None = None
 
@@ -85,6 +87,21 @@ class RayCluster:
             return entry
 
         return wait
+
+
+def _check(address: str) -> None:
+    """Refuse at once an address where nobody listens, which Ray tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "://" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError):
+        raise _nobody(address) from None
+
+
+def _nobody(address: str) -> ValueError:
+    return ValueError(f"--address {address}: no cluster answers; start one: ray start --head")
 
 
 def _made(index: Path, job: Job, embedder: Embedder, options: Options) -> tuple[Entry, list[str]]:
