@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from libraries import embedder, files_of, quiet, write_joints
+from polypose.cli import app
 from polypose.search.adding import add
 from polypose.search.embedding import Embedder, View
 from polypose.search.index import PoseIndex
 from polypose.search.reading import Options
 from polypose.search.rows import Rows
+from typer.testing import CliRunner
 
 ray = pytest.importorskip("ray", reason="pip install 'polypose[ray]': nox -s tests_ray")
 pytest.importorskip("pyarrow", reason="polypose[search]")
