@@ -9,7 +9,7 @@ seeds; what is timed was not asked before. Recall is of the ten (or the one) tha
 
 An approximate index is built, and then searched, in processes of their own, whose memory is told. With
 `--work` every stage leaves what it made and measured there, and the same command goes on after the last:
-100 million poses take 16 GB of disk.
+100 million poses take 17 GB of disk.
 """
 
 import os
