@@ -35,6 +35,8 @@ WANTED = 0.99
 """Recall of the ten nearest that it is set to."""
 _FILE, _ABOUT = "index.faiss", "engine.json"
 _SAMPLE, _ASKED, _K = 40, 256, 10
+_OFF = (0.1, 0.01)
+"""How far from a place of the gallery queries lie, in shares of another place."""
 _CANDIDATES = 20
 """Candidates for each of ten neighbours or more, whose exact vectors are read; of crowded places more."""
 _MOST_CANDIDATES, _MOST_PROBES = 640, 4096
@@ -197,11 +199,12 @@ def build(index: PoseIndex, view: View = "invariant", factory: str | None = None
 def _tuned(index: PoseIndex, engine: Any, about: About, view: View, rows: np.ndarray) -> About:
     """With as few probes and candidates as reach the recall wanted, or come nearest to it.
 
-    One of the two is doubled after the other, that which finds more; queries lie between places of the
-    gallery.
+    One of the two is doubled after the other, that which finds more. Queries lie between places of the
+    gallery, and close to them, where neighbours are crowded; the worse counts.
     """
     places = index.places(rows, view)
-    queries = torch.from_numpy(places + places[np.random.default_rng(1).permutation(len(places))] * 0.1)
+    others = places[np.random.default_rng(1).permutation(len(places))]
+    queries = torch.from_numpy(np.concatenate([places + others * share for share in _OFF]))
     truth = index.search(queries, _K, view, exact=True).row
     lists = min(int(_inner(engine).nlist), _MOST_PROBES)
 
