@@ -33,7 +33,11 @@ def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
-    own = ("--ignore=tests/hosts", "--ignore=tests/web")  # which have sessions of their own
+    own = (
+        "--ignore=tests/hosts",
+        "--ignore=tests/ray",
+        "--ignore=tests/web",
+    )  # which have sessions of their own
     session.run("pytest", *own, *every_core(), *session.posargs, env=one_thread())
 
 
@@ -71,6 +75,14 @@ def tests_hosts(session: nox.Session) -> None:
     """Training on two hosts, made of network namespaces; skipped, saying so, where none may be made."""
     install_workspace(session, "test")
     session.run("pytest", "tests/hosts", "-rs", *session.posargs, env=one_thread())
+
+
+@nox.session
+def tests_ray(session: nox.Session) -> None:
+    """An index made by a Ray cluster of two nodes, both on this machine."""
+    install_workspace(session, "test")
+    session.install(*group("packages/polypose", "test"), *editable(["packages/polypose[ray]"]))
+    session.run("pytest", "tests/ray", "-rs", *session.posargs, env=one_thread())
 
 
 @nox.session

@@ -6,7 +6,8 @@
 Queries are of the split's test people, the gallery is of all others. A found pose counts where it is within
 0.1 torsos of the query's after Procrustes (`poseenc.hit_rules`). Queries are seen by cameras that look down,
 galleries by others at chest height; keypoints are exact. Matching by 2D angles is what public search engines
-for poses do. A movement counts where it has the query's action.
+for poses do. Images and depth are of rendered people (`search_pictures.py`), the first of the queries.
+A movement counts where it has the query's action.
 """
 
 import tempfile
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import polypose
 import torch
 import typer
+from polypose.invariant import ViewInvariant
 from polypose.search.adding import add
 from polypose.search.embedding import VIEWS, Embedder, View
 from polypose.search.index import PoseIndex
@@ -25,6 +28,7 @@ from polypose.search.reading import Options
 from polypose.search.rows import Rows
 from polypose.search.where import Where
 from posedata.geometry.camera import Camera
+from posedata.keypoints import convert_keypoints
 from posedata.results import write_results
 from posedata.scoring.similar import within
 from posedata.skeleton import get_skeleton
@@ -32,6 +36,7 @@ from posedata.views.rigs import CHEST, STEEP, Rig, sample_cameras
 from poseenc.hit_rules import HitRules
 from poseenc.seen import Normalised
 from rich.console import Console
+from search_pictures import by_image, by_pose, lifted
 from torch import Tensor
 
 RULES = HitRules()
@@ -62,6 +67,10 @@ def main(
     index: Annotated[Path | None, typer.Option(help="keep the index of the films there")] = None,
     every: Annotated[int, typer.Option(help="of the gallery's frames each n-th")] = 6,
     queries: Annotated[int, typer.Option(help="poses that are asked for")] = 1000,
+    pictures: Annotated[int, typer.Option(help="of these are asked for by image and depth too")] = 300,
+    pr_vipe: Annotated[
+        Path | None, typer.Option(help="a run of vvipe with method: prvipe, for a row of its own")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="write the results there")] = None,
 ) -> None:
     """Measure Hit@k of poses and movements, and of films."""
@@ -69,48 +78,82 @@ def main(
 
     test = set(text.loads(split.read_text())["test"])
     embedder = Embedder.load()
-    rows = poses(mocap, test, embedder, every, queries)
+    rows: list[Row] = []
+
+    def told(more: list[Row]) -> None:
+        for row in more:
+            console.print(row)
+        rows.extend(more)
+        if json:
+            write_results(json, rows, data=mocap.name, seeds=[0, 1])
+
     with tempfile.TemporaryDirectory() as folder:
-        rows += movements(mocap, test, Path(folder) / "index", embedder)
         if films is not None:
-            rows += instants(films, index or Path(folder) / "films", embedder)
-    for row in rows:
-        console.print(row)
-    if json:
-        write_results(json, rows, data=mocap.name, seeds=[0, 1])
+            told(instants(films, index or Path(folder) / "films", embedder))
+        told(movements(mocap, test, Path(folder) / "index", embedder))
+        told(poses(mocap, test, embedder, every, (queries, pictures), pr_vipe))
 
 
-def poses(mocap: Path, test: set[str], embedder: Embedder, every: int, count: int) -> list[Row]:
-    """Hit@k of test people's poses among those of others."""
+def poses(
+    mocap: Path, test: set[str], embedder: Embedder, every: int, count: tuple[int, int], pr_vipe: Path | None
+) -> list[Row]:
+    """Hit@k of test people's poses among those of others; of the first of them by image and depth too."""
     with np.load(mocap) as held:
         joints, names = torch.from_numpy(held["joints"]), held["subject_names"][held["subject"]]
     asked = np.flatnonzero(np.isin(names, list(test)))
-    asked = asked[np.random.default_rng(0).permutation(len(asked))[:count]]
+    asked = asked[np.random.default_rng(0).permutation(len(asked))[: count[0]]]
     others = np.flatnonzero(~np.isin(names, list(test)))[::every]
     body = embedder.invariant.network.body.get()
     query, gallery = joints[asked], joints[others]
     hit = within(body.pose(query), body.pose(gallery), RULES.threshold)
-    able = hit.any(1)
     seen, kept = views(query, STEEP, 0), views(gallery, CHEST, 1)
-    shared = {
-        "queries": len(asked),
-        "gallery": len(others),
-        "answerable": round(float(able.float().mean()), 4),
-    }
     invariant = embedder.invariant
     by_2d, by_3d = placed(embedder, seen, "invariant"), invariant.embed_joints(query)
     gallery_2d, gallery_3d = placed(embedder, kept, "invariant"), invariant.embed_joints(gallery)
+    camera_2d = placed(embedder, kept, "camera")
     tried: dict[str, tuple[Tensor, Tensor]] = {
         "invariant, 2D in 2D": (by_2d, gallery_2d),
         "invariant, 2D in 3D": (by_2d, gallery_3d),
         "invariant, 3D in 2D": (by_3d, gallery_2d),
         "invariant, 3D in 3D": (by_3d, gallery_3d),
-        "camera, 2D in 2D": (placed(embedder, seen, "camera"), placed(embedder, kept, "camera")),
+        "camera, 2D in 2D": (placed(embedder, seen, "camera"), camera_2d),
         "2D joint angles": (angles(seen[0]), angles(kept[0])),
         "2D directions of bones": (directions(seen[0]), directions(kept[0])),
         "2D keypoints": (keypoints(embedder, seen[0]), keypoints(embedder, kept[0])),
     }
-    return [{"what": "poses", "method": n, **shared, **hits(q, g, hit, able)} for n, (q, g) in tried.items()]
+    if pr_vipe is not None:
+        peer = peer_of(pr_vipe)
+        tried["PR-VIPE, 2D in 2D"] = tuple(matched(peer, points) for points, _ in (seen, kept))
+    if some := min(count[1], len(query)):
+        first = query[:some], seen[1][:some]
+        local = lifted(*first)
+        by_depth = by_pose(embedder, local, "invariant")
+        tried |= {
+            "camera, image in 2D": (by_image(embedder, *first), camera_2d),
+            "invariant, depth in 2D": (by_depth, gallery_2d),
+            "invariant, depth in 3D": (by_depth, gallery_3d),
+            "camera, depth in 2D": (by_pose(embedder, local, "camera"), camera_2d),
+        }
+    rows = []
+    for name, (q, g) in tried.items():
+        mine = hit[: len(q)]
+        able = mine.any(1)
+        told = {"queries": len(q), "gallery": len(g), "answerable": round(float(able.float().mean()), 4)}
+        rows.append({"what": "poses", "method": name, **told, **hits(q, g, mine, able)})
+    return rows
+
+
+def peer_of(run: Path) -> ViewInvariant:
+    """PR-VIPE, trained: typer apps/vvipe train --set method=prvipe."""
+    peer = polypose.load(str(run))
+    if not isinstance(peer, ViewInvariant) or "3d" in peer.modalities:
+        raise typer.BadParameter(f"{run}: is no run of PR-VIPE; train one: --set method=prvipe")
+    return peer
+
+
+def matched(peer: ViewInvariant, points: Tensor) -> Tensor:
+    """The middles of what PR-VIPE says of keypoints."""
+    return peer.embed_points(convert_keypoints(points, H36M, peer.takes))
 
 
 def views(joints: Tensor, rig: Rig, seed: int) -> tuple[Tensor, Camera]:
@@ -148,16 +191,15 @@ def directions(points: Tensor) -> Tensor:
 
 def keypoints(embedder: Embedder, points: Tensor) -> Tensor:
     """Keypoints about the hips, in units of the torso."""
-    from posedata.keypoints import convert_keypoints
-
     return Normalised.of(convert_keypoints(points, H36M, embedder.invariant.takes)).keypoints.flatten(1)
 
 
 def hits(query: Tensor, gallery: Tensor, hit: Tensor, able: Tensor) -> Row:
-    """Hit@k in percent of the queries that have an answer at all."""
+    """Hit@k and average precision in percent, of the queries that have an answer at all."""
     found = torch.cat([torch.cdist(q, gallery).topk(10, largest=False).indices for q in query.split(256)])
-    first = hit.gather(1, found)[able].float()
-    return {f"hit{k}": round(100 * float(first[:, :k].amax(1).mean()), 2) for k in (1, 10)}
+    right = hit.gather(1, found)[able]
+    told = {f"hit{k}": round(100 * float(right[:, :k].float().amax(1).mean()), 2) for k in (1, 10)}
+    return {**told, "map10": round(100 * float(np.mean([precision(r) for r in right.tolist()])), 2)}
 
 
 def movements(mocap: Path, test: set[str], path: Path, embedder: Embedder) -> list[Row]:

@@ -43,3 +43,9 @@ def write_joints(path: Path, *seeds: int, frames: int = 40, fps: float = 30.0) -
 
 def quiet(text: str) -> None:
     """Tell nobody."""
+
+
+def files_of(index: Path) -> dict[str, bytes]:
+    """What an index is, by the name of each file; the lock is none of it."""
+    every = {path.relative_to(index).as_posix(): path for path in index.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in sorted(every.items()) if name != "lock"}

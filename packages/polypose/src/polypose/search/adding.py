@@ -1,11 +1,12 @@
-"""Sources into an index and out of it, one after the other; killed at any moment, the rest is whole."""
+"""Sources into an index and out of it, in their order; killed at any moment, the rest is whole."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from posedata.errors import one_line
@@ -13,10 +14,9 @@ from posedata.terminal import print_line
 
 from polypose.capture.progress import Watch
 from polypose.search.embedding import Embedder
+from polypose.search.making import Here, Job, Maker, forget, take_over
 from polypose.search.manifest import NAME, SEGMENTS, WORK, Entry, Manifest, writing
-from polypose.search.reading import DEFAULT, Options, how_read, read
-from polypose.search.recorded import around
-from polypose.search.segments import SegmentWriter
+from polypose.search.reading import DEFAULT, Options, how_read
 from polypose.search.sources import Say, Source, find
 
 _OUR_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -33,6 +33,7 @@ def add(
     embedder: Embedder | None = None,
     options: Options = DEFAULT,
     *,
+    maker: Maker | None = None,
     say: Say = print_line,
     watch: Watch = lambda name, done, total: None,
 ) -> list[Entry]:
@@ -42,6 +43,8 @@ def add(
 
     Args:
         embedder: the models; the package's by default.
+        maker: where sources are read and embedded, which changes nothing in the index; by default here,
+            one after the other.
 
     Returns:
         what was added.
@@ -55,33 +58,16 @@ def add(
     for source in sources:
         if index.resolve() == source.path or index.resolve() in source.path.parents:
             raise ValueError(f"{source.path}: lies in the index itself; name what is elsewhere")
-    added: list[Entry] = []
-    faults: list[str] = []
     with writing(index):
         manifest = _begun(index, embedder)
         tidy(index, manifest)
-        adder = _Adder(index, manifest, embedder, options, say, watch)
-        for source in sources:
-            try:
-                entry = adder.entry(manifest, source)
-            except OtherModelsError:
-                raise
-            except (ValueError, OSError, ModuleNotFoundError) as error:
-                if type(error) is OSError or getattr(error, "errno", None) in _OUR_TROUBLE:
-                    raise
-                faults.append(one_line(error))
-                say(f"{faults[-1]} [{source.name} is left out]")
-                continue
-            if entry is not None:
-                manifest = Manifest(manifest.models or adder.models(), manifest.entries).replaced(entry)
-                manifest.write(index)
-                tidy(index, manifest)
-                added.append(entry)
+        adder = _Adder(index, manifest, embedder, options, maker or Here(), say, watch)
+        adder.add(sources)
         with contextlib.suppress(OSError):
             (index / WORK).rmdir()
-    if faults and not added and len(faults) == len(sources):
-        raise ValueError(faults[0])
-    return added
+    if adder.faults and not adder.added and len(adder.faults) == len(sources):
+        raise ValueError(adder.faults[0])
+    return adder.added
 
 
 def remove(index: Path, names: Sequence[str]) -> list[Entry]:
@@ -113,7 +99,13 @@ def tidy(index: Path, manifest: Manifest) -> None:
 
 
 class _Adder:
-    """What is the same for all sources; models and detector are loaded when they are needed."""
+    """What is the same for all sources; models and detector are loaded when they are needed.
+
+    Attributes:
+        manifest: what is in the index.
+        added: since it was begun.
+        faults: of sources that are left out, a line each.
+    """
 
     def __init__(
         self,
@@ -121,61 +113,85 @@ class _Adder:
         manifest: Manifest,
         embedder: Embedder | None,
         options: Options,
+        maker: Maker,
         say: Say,
         watch: Watch,
     ) -> None:
-        self._index, self._made_by = index, manifest
-        self._embedder, self._options = embedder, options
-        self._say, self._watch = say, watch
+        self.manifest = manifest
+        self.added: list[Entry] = []
+        self.faults: list[str] = []
+        self._index, self._embedder, self._options = index, embedder, options
+        self._maker, self._say, self._watch = maker, say, watch
+        self._making: deque[tuple[Job, Callable[[], Entry]]] = deque()
 
-    def models(self) -> dict[str, dict[str, str]]:
-        return self._loaded().made_by()
+    def add(self, sources: Iterable[Source]) -> None:
+        """Index what is new of the sources: what comes of it is what one after the other gives."""
+        for source in sources:
+            with self._leaving_out(source):
+                if (job := self._job(source)) is not None:
+                    given = self._loaded(), self._options, self._say, self._watch
+                    self._making.append((job, self._maker.begin(self._index, job, *given)))
+            self._settle(self._maker.at_once - 1)
+        self._settle(0)
 
-    def entry(self, manifest: Manifest, source: Source) -> Entry | None:
-        """Index one source; None where it is there already."""
+    def _job(self, source: Source) -> Job | None:
+        """What there is to do for a source; None where it is in the index already."""
         told = how_read(source, self._options)
         stamp = source.stamp()
-        same = next((entry for entry in manifest.entries if entry.path == str(source.path)), None)
+        same = next((entry for entry in self.manifest.entries if entry.path == str(source.path)), None)
         if same and (same.stamp, same.how) == (stamp, told):
             return None
         digest = source.digest(told)
-        if other := next((entry for entry in manifest.entries if entry.digest == digest), None):
+        if self._depends(digest, same.name if same else _name(self.manifest, source.name)):
+            self._settle(0)
+        if other := next((entry for entry in self.manifest.entries if entry.digest == digest), None):
             if other is not same:
                 self._say(f"{source.name}: is {other.name}, which is in the index; passed over")
             return None
-        name = same.name if same else _name(manifest, source.name)
-        folder = self._index / SEGMENTS / f".{digest[:24]}.partial"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        work = self._index / WORK / digest[:24]
-        notes: list[str] = []
-        writer = SegmentWriter(folder, name)
+        return Job(source, same.name if same else _name(self.manifest, source.name), digest, told, stamp)
+
+    def _depends(self, digest: str, name: str) -> bool:
+        """Whether what is being made decides if a source is new, and what it is called."""
+        begun = [job for job, _ in self._making]
+        replaced = {str(job.source.path) for job in begun}
+        return any(name == job.name or digest == job.digest for job in begun) or any(
+            entry.digest == digest and entry.path in replaced for entry in self.manifest.entries
+        )
+
+    def _settle(self, left: int) -> None:
+        """Take what was begun first into the index, until so many are left."""
+        while len(self._making) > left:
+            job, wait = self._making.popleft()
+            with self._leaving_out(job.source):
+                self._take(wait())
+
+    def _take(self, entry: Entry) -> None:
+        take_over(self._index, entry)
+        models = self.manifest.models or self._loaded().made_by()
+        self.manifest = Manifest(models, self.manifest.entries).replaced(entry)
+        self.manifest.write(self._index)
+        forget(self._index, entry)
+        tidy(self._index, self.manifest)
+        self.added.append(entry)
+        self._say(f"{entry.name}: {entry.rows:,} poses" + "".join(f"; {note}" for note in entry.notes))
+
+    @contextlib.contextmanager
+    def _leaving_out(self, source: Source) -> Iterator[None]:
+        """A source at fault is told and left out; models and machines at fault are not of one source."""
         try:
-            for rows in read(
-                source, self._options, work, say=self._say, tell=notes.append, watch=self._watch
-            ):
-                for part in around(rows, self._options.cameras):
-                    writer.add(part, self._loaded().embed(part))
-        except BaseException:
-            writer.abandon()
-            shutil.rmtree(folder, ignore_errors=True)
+            yield
+        except OtherModelsError:
             raise
-        files = writer.close()
-        if not writer.rows:
-            notes.append("nobody was found in it")
-        final = folder.with_name(digest[:24])
-        shutil.rmtree(final, ignore_errors=True)
-        folder.rename(final)
-        shutil.rmtree(work, ignore_errors=True)
-        self._say(f"{name}: {writer.rows:,} poses" + "".join(f"; {note}" for note in notes))
-        counts = writer.rows, writer.recordings, writer.seconds
-        path = str(source.path)
-        return Entry(name, path, source.kind, digest, told, stamp, final.name, *counts, files, tuple(notes))
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            if type(error) is OSError or getattr(error, "errno", None) in _OUR_TROUBLE:
+                raise
+            self.faults.append(one_line(error))
+            self._say(f"{self.faults[-1]} [{source.name} is left out]")
 
     def _loaded(self) -> Embedder:
         if self._embedder is None:
             self._embedder = Embedder.load()
-            require_own(self._index, self._made_by, self._embedder)
+            require_own(self._index, self.manifest, self._embedder)
         return self._embedder
 
 

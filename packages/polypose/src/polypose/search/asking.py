@@ -19,7 +19,7 @@ from polypose.search.index import PoseIndex
 from polypose.search.reading import DEFAULT, FILMED, Options, read
 from polypose.search.recorded import boxes
 from polypose.search.rows import Rows
-from polypose.search.sources import Say, find
+from polypose.search.sources import Say, Source, find, is_depth
 
 _ABOUT = 0.25
 """Seconds of a film that are looked at before and after the one that is asked for."""
@@ -63,8 +63,9 @@ def ask(
     """A query from a file.
 
     Args:
-        path: a picture, a film, a file of motion capture or keypoints, or an .npy: of poses (N, 17, 3), or
-            of keypoints where `options.skeleton` names theirs.
+        path: a picture, a film, depth (an RGB-D folder; one image, a .png of 16 bits or an .npy, with its
+            camera beside it; a .pcd), a file of motion capture or keypoints, or an .npy: of poses
+            (N, 17, 3), or of keypoints where `options.skeleton` names theirs.
         at: seconds; the first by default.
         until: seconds; all from `at` to there, which is a movement.
         person: by name, "1"; the one seen largest, or first, by default.
@@ -133,10 +134,13 @@ def ask_index(index: PoseIndex, row: int, around: float = 0.0) -> Asked:
 
 
 def _people(path: Path, span: Span, work: Path, options: Options, say: Say) -> Iterator[Rows]:
-    if path.suffix == ".npy":
+    if path.suffix == ".npy" and not is_depth(path):
         yield _array(path, options, say)
         return
-    sources = find(path, options.form, options.photos, say)
+    if is_depth(path):
+        sources = [Source(path.resolve(), path.name, "rgbd")]
+    else:
+        sources = find(path, options.form, options.photos, say)
     if len(sources) > 1:
         raise ValueError(
             f"{path}: holds {len(sources)} things; ask with one of them, {sources[0].name} for one"

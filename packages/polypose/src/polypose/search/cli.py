@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from polypose.search.asking import Asked
     from polypose.search.embedding import Embedder
     from polypose.search.index import PoseIndex
+    from polypose.search.making import Maker
     from polypose.search.reading import Options
 
 index_app = typer.Typer(no_args_is_help=True, help="A library of poses: films, pictures, motion capture.")
@@ -69,6 +71,12 @@ def add(
     photos: Annotated[
         float | None, typer.Option(help="a folder of photos is a film of so many a second")
     ] = None,
+    engine: Annotated[
+        Literal["here", "ray"], typer.Option(help="who reads and embeds: this process, or a Ray cluster's")
+    ] = "here",
+    address: Annotated[
+        str | None, typer.Option(help="of the cluster, HOST:PORT; else RAY_ADDRESS, else this machine alone")
+    ] = None,
 ) -> None:
     """Add to an index; what has changed replaces what it gave; a run that was stopped goes on."""
     from polypose.capture.progress import bars
@@ -77,8 +85,8 @@ def add(
     options = reading.options(rate=rate, cameras=cameras, photos=photos)
     models = (reading.invariant, reading.camera)
     embedder = _embedder(*models) if any(models) else None
-    with bars(console) as watch:
-        added = run(index, paths, embedder, options, say=console.print, watch=watch)
+    with bars(console) as watch, _maker(engine, address) as maker:
+        added = run(index, paths, embedder, options, maker=maker, say=console.print, watch=watch)
     if not added:
         console.print(f"{index}: nothing is new")
     _grown(index)
@@ -221,6 +229,16 @@ def _asked(
     require_own(index.path, index.manifest, embedder)
     options = reading.options()
     return ask(query, embedder, at=at, until=until, person=person, options=options, say=console.print)
+
+
+def _maker(engine: str, address: str | None) -> AbstractContextManager[Maker | None]:
+    if engine == "ray":
+        from polypose.search.on_ray import RayCluster
+
+        return RayCluster(address)
+    if address is not None:
+        raise ValueError(f"--address {address}: is of a cluster; give --engine ray with it")
+    return nullcontext()
 
 
 def _embedder(invariant: str | None, camera: str | None) -> Embedder:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,11 @@ WANTED = 0.99
 """Recall of the ten nearest that it is set to."""
 _FILE, _ABOUT = "index.faiss", "engine.json"
 _SAMPLE, _ASKED, _K = 40, 256, 10
+_OFF = (0.1, 0.01)
+"""How far from a place of the gallery queries lie, in shares of another place."""
 _CANDIDATES = 20
-"""Candidates for each neighbour asked for, whose exact vectors are read."""
-_FEWEST = 200
+"""Candidates for each of ten neighbours or more, whose exact vectors are read; of crowded places more."""
+_MOST_CANDIDATES, _MOST_PROBES = 640, 4096
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class About:
         segments: folders that it covers, with their rows, in order.
         probes: lists that are looked at for a query.
         recall: of the ten nearest, measured over `asked` queries made of the gallery.
+        candidates: for each neighbour, whose exact vectors are read.
     """
 
     factory: str
@@ -56,6 +59,7 @@ class About:
     probes: int
     recall: float
     asked: int = field(default=_ASKED)
+    candidates: int = field(default=_CANDIDATES)
 
 
 class Approximate:
@@ -65,15 +69,13 @@ class Approximate:
         self._engine, self.about, self._view = engine, about, view
         self._lists = _inner(engine)
 
-    def nearest(
-        self, queries: Float[Tensor, "Q D"], k: int, index: PoseIndex, probes: int | None = None
-    ) -> Neighbours:
+    def nearest(self, queries: Float[Tensor, "Q D"], k: int, index: PoseIndex) -> Neighbours:
         """The nearest rows of an index; `similarity` is as of `exact.told`."""
         import faiss
 
-        count = max(_FEWEST, _CANDIDATES * k)
+        count = self.about.candidates * max(_K, k)
         params: Any = faiss.SearchParametersIVF()
-        params.nprobe = probes or self.about.probes
+        params.nprobe = self.about.probes
         _, found = self._lists.search(queries.float().numpy(), count, params=params)
         row = self._rows(found, index)
         places = torch.from_numpy(index.places(row.clip(min=0).ravel(), self._view))
@@ -195,18 +197,32 @@ def build(index: PoseIndex, view: View = "invariant", factory: str | None = None
 
 
 def _tuned(index: PoseIndex, engine: Any, about: About, view: View, rows: np.ndarray) -> About:
-    """With the fewest probes that reach the recall wanted, of queries between neighbours of the gallery."""
+    """With as few probes and candidates as reach the recall wanted, or come nearest to it.
+
+    One of the two is doubled after the other, that which finds more. Queries lie between places of the
+    gallery, and close to them, where neighbours are crowded; the worse counts.
+    """
     places = index.places(rows, view)
-    queries = torch.from_numpy(places + places[np.random.default_rng(1).permutation(len(places))] * 0.1)
+    others = places[np.random.default_rng(1).permutation(len(places))]
+    queries = torch.from_numpy(np.concatenate([places + others * share for share in _OFF]))
     truth = index.search(queries, _K, view, exact=True).row
-    approximate = Approximate(engine, about, view)
-    probes, recall = 1, 0.0
-    while True:
-        found = approximate.nearest(queries, _K, index, probes).row
-        recall = float((found[:, :, None] == truth[:, None]).any(1).float().mean())
-        if recall >= WANTED or probes >= int(_inner(engine).nlist):
-            return About(about.factory, about.segments, probes, round(recall, 4), len(queries))
-        probes *= 2
+    lists = min(int(_inner(engine).nlist), _MOST_PROBES)
+
+    def measured(probes: int, candidates: int) -> About:
+        tried = replace(about, probes=probes, candidates=candidates, asked=len(queries))
+        found = Approximate(engine, tried, view).nearest(queries, _K, index).row
+        return replace(
+            tried, recall=round(float((found[:, :, None] == truth[:, None]).any(1).float().mean()), 4)
+        )
+
+    best = measured(1, _CANDIDATES)
+    while best.recall < WANTED:
+        wider, deeper = (min(2 * best.probes, lists), best.candidates), (best.probes, 2 * best.candidates)
+        allowed = [wider] * (best.probes < lists) + [deeper] * (deeper[1] <= _MOST_CANDIDATES)
+        if not allowed:
+            break
+        best = max((measured(*each) for each in allowed), key=lambda tried: tried.recall)
+    return best
 
 
 def _spread(chosen: np.ndarray, counts: list[int], starts: list[int]) -> np.ndarray:

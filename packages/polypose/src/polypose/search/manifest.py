@@ -3,7 +3,7 @@
 INDEX/manifest.json           sources, models, digests of every file
 INDEX/segments/ID/            what was found in one source (`polypose.search.segments`)
 INDEX/engine/VIEW/            an approximate index of a large one (`polypose.search.ivf`)
-INDEX/work/                   what is not done yet
+INDEX/work/                   what is not done yet (`polypose.search.making`)
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Manifest:
             body = told["body"]
             if told["sha256"] != digest_of(body):
                 raise _damaged(path)
-            return cls(body["models"], tuple(_entry(entry) for entry in body["entries"]))
+            return cls(body["models"], tuple(entry_of(entry) for entry in body["entries"]))
         except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError):
             raise _damaged(path) from None
 
@@ -101,7 +101,8 @@ class Manifest:
         return Manifest(self.models, tuple(entry for entry in self.entries if entry.name not in names))
 
 
-def _entry(told: dict[str, Any]) -> Entry:
+def entry_of(told: dict[str, Any]) -> Entry:
+    """Of what `dataclasses.asdict` gave. KeyError, TypeError or ValueError where it is none."""
     size, changed = told.pop("stamp")
     folder = str(told["folder"])
     if "/" in folder or "\\" in folder or folder in ("", ".", ".."):

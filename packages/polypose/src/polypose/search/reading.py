@@ -10,6 +10,7 @@ from pathlib import Path
 from polypose.capture.films import WHOLE, Span
 from polypose.capture.progress import Watch
 from polypose.search.filmed import Eye, read_films
+from polypose.search.measured import has_colour, read_depth
 from polypose.search.recorded import RATE, read_capture, read_format, read_keypoints, read_store
 from polypose.search.rows import Rows
 from polypose.search.sources import Say, Source
@@ -71,7 +72,9 @@ def read(
     Raises:
         ValueError, OSError: it cannot be read, or a detector is needed and is not here.
     """
-    if source.kind in FILMED:
+    if source.kind == "rgbd" and not has_colour(source.path):
+        yield from read_depth(source, options.rate, span, watch, tell)
+    elif source.kind in FILMED:
         eye = Eye.of(options.detector, options.network)
         photos = options.photos if source.kind == "sequence" else None
         yield from read_films(source, eye, work, options.rate, photos, span, watch, tell)

@@ -10,6 +10,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from posedata.readers.files.recording import INTRINSICS
 from posedata.readers.listing import is_junk
 from posedata.terminal import print_line
 
@@ -18,6 +19,8 @@ from polypose.capture.films import FILMS, PICTURES
 MOTIONS = {".bvh": "bvh", ".trc": "trc", ".c3d": "c3d", ".amc": "asf_amc"}
 """Files of motion capture and their readers."""
 _MOTION, _KEYPOINTS = "motion", "keypoints"
+_SMALLEST = 32
+"""Rows of an image; of keypoints there are two or three columns."""
 Say = Callable[[str], None]
 
 
@@ -118,10 +121,10 @@ def _kind(path: Path) -> tuple[str, str | None] | None:
     suffix = path.suffix.lower()
     if suffix in FILMS:
         return "film", None
+    if suffix == ".pcd" or (is_depth(path) and (suffix == ".png" or _has_camera(path))):
+        return "rgbd", None
     if suffix in PICTURES:
         return "photo", None
-    if suffix == ".pcd":
-        return "rgbd", None
     if suffix in MOTIONS:
         return _MOTION, MOTIONS[suffix]
     if suffix == ".glb":
@@ -133,6 +136,26 @@ def _kind(path: Path) -> tuple[str, str | None] | None:
     if suffix == ".npz":
         return _npz(path)
     return None
+
+
+def _has_camera(path: Path) -> bool:
+    """Without one an array with rows and columns may be anything."""
+    return any((place / name).is_file() for place in (path.parent, path.parent.parent) for name in INTRINSICS)
+
+
+def is_depth(path: Path) -> bool:
+    """Whether a file is one depth image: a .png of 16 bits and one channel, an .npy with rows and columns."""
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".npy"):
+        return False
+    try:
+        if suffix == ".npy":
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+            return len(shape) == 2 and min(shape) >= _SMALLEST
+        with path.open("rb") as file:
+            return file.read(26)[24:] == b"\x10\x00"  # of its header: bits, and grey without alpha
+    except (ValueError, EOFError, OSError):
+        return False
 
 
 def _is_detected(path: Path) -> bool:

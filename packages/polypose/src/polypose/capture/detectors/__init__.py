@@ -41,5 +41,6 @@ def identity(name: str, network: str = "full") -> str:
 
 
 def _threads() -> int:
-    """Threads of a network: one processor is left to the film."""
-    return min(4, max(1, (os.cpu_count() or 2) - 1))
+    """Threads of a network: one processor is left to the film; no more than OMP_NUM_THREADS says."""
+    most = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(most) if most.isdecimal() and int(most) else 4, 4, max(1, (os.cpu_count() or 2) - 1))
