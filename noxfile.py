@@ -48,7 +48,7 @@ def tests_package(session: nox.Session, name: str) -> None:
     folders = [*local_dependencies(name), f"packages/{name}"]
     session.install(*editable(folders), *group(f"packages/{name}", "test"))
     session.chdir(f"packages/{name}")
-    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
+    session.run("pytest", *every_core(1), *session.posargs, env=one_thread())
 
 
 @nox.session
@@ -59,7 +59,7 @@ def minimal(session: nox.Session, name: str) -> None:
     oldest = ("--resolution", "lowest-direct", "--upgrade")
     session.install(*oldest, *editable(folders), *group(f"packages/{name}", "test"))
     session.chdir(f"packages/{name}")
-    session.run("pytest", *every_core(), *session.posargs, env=one_thread())
+    session.run("pytest", *every_core(1), *session.posargs, env=one_thread())
 
 
 @nox.session
@@ -162,14 +162,15 @@ def local_dependencies(name: str) -> list[str]:
     return [f"packages/{other}" for other in PACKAGES if other in needed]
 
 
-def every_core() -> tuple[str, ...]:
+def every_core(each: int = 2) -> tuple[str, ...]:
     """Tests by two workers a core, eight at most, a module by one of them: what it trains, it trains once.
 
-    Two, since many tests wait: for processes that they start, for files. The modules that train come first,
-    as collected, so that none is left for the end. `-- -n 0` undoes it.
+    Two, since many tests wait: for processes that they start, for files; of one package few do, and each
+    worker imports torch anew. The modules that train come first, as collected, so that none is left for the
+    end. `-- -n 0` undoes it.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ("-n", str(min(2 * cores, 8)), "--dist", "loadscope", "--no-loadscope-reorder")
+    return ("-n", str(min(each * cores, 8)), "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 def one_thread() -> dict[str, str]:

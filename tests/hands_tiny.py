@@ -21,6 +21,7 @@ TINY = (
     "loop.log_every=1",
     "loop.checkpoint_every=2",
     "loop.trackers=[]",
+    "loop.precision=no",
 )
 
 

@@ -4,6 +4,7 @@ To import torch and what goes with it takes Python seconds, longer than most of 
 process imports it, and nothing of this repository; all others are forked from that one.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -18,6 +19,7 @@ NURSERY = multiprocessing.get_context("forkserver")
 PRELOAD = [
     *("torch", "torch._dynamo", "torch.distributed.nn", "accelerate", "safetensors.torch", "timm"),
     *("scipy.optimize", "matplotlib.pyplot", "rich.table", "typer", "yaml", "pytest", "jaxtyping"),
+    *("sklearn.cluster", "sklearn.manifold", "dash", "IPython.display"),  # the last two for Open3D
 ]
 
 
@@ -86,6 +88,7 @@ def _execute(
     env: dict[str, str],
     said: tuple[Path, Path],
 ) -> None:
+    gc.freeze()  # Accelerate collects garbage in every stage: not through all that was imported
     for file, descriptor in zip(said, (1, 2), strict=True):
         with file.open("wb") as opened:
             os.dup2(opened.fileno(), descriptor)

@@ -1,13 +1,13 @@
 """Ten steps of every stage of an app, alone or by torchrun, in float32: the weights must agree.
 
-torchrun --nproc_per_node 2 tests/processes_tiny.py CACHE FOLDER APP [HOW ...]
+torchrun --nproc_per_node 2 tests/processes_tiny.py CACHE FOLDER APP[,APP ...] [HOW ...]
 
 Rounding differs between the sum over a batch and the sum of two halves. Adam makes whole steps of a gradient
 that is all rounding (a bias before a normalisation), and a network of images fresh from its initialisation
 doubles a difference within a step or two. So that a fault can be told from rounding, steps are damped: Adam's
 eps is 1e-5, and networks of images learn at 3e-5. HOW is `damped`, `undamped` (both as the recipes have
 them) or `nudged` (undamped, from weights that are all one unit in the last place larger); its runs are in
-FOLDER/HOW.
+FOLDER/APP/HOW.
 """
 
 from __future__ import annotations
@@ -225,5 +225,6 @@ APPS: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
-    for way in sys.argv[4:]:
-        APPS[sys.argv[3]](Path(sys.argv[1]), Path(sys.argv[2]) / way, way)
+    for name in sys.argv[3].split(","):
+        for way in sys.argv[4:]:
+            APPS[name](Path(sys.argv[1]) / name, Path(sys.argv[2]) / name / way, way)

@@ -17,6 +17,7 @@ TINY = (
     "evaluation={hypotheses: 2, sampler_steps: 2}",
     "loop={checkpoint_every: 2, log_every: 1}",
     "loop.trackers=[]",
+    "loop.precision=no",
 )
 
 

@@ -33,19 +33,20 @@ from unihpr.task import UNIHPR
 
 CPN = "data_2d_h36m_cpn_ft_h36m_dbb.npz"
 SIZE = ("--size", "48x64", "--workers", "1")
+LOOP = "loop={device: cpu, precision: no, ema: 0.95, trackers: []}"  # alike on every processor
 STEP = "lr: 1.0e-3, schedule: cosine, warmup: 5"
 SMALL = (
     *("model.image_encoder=light", "model.image_weights=null", "model.pose_encoder=mlp", "model.dim=128"),
     *("model.hidden=256", "model.decoder_hidden=256", "model.norm=layer", "model.regression=true"),
-    *("data.augment.mirror=0.5", f"align_poses={{steps: 150, batch: 64, poses: 192, decode: 20, {STEP}}}"),
+    *("data.augment.mirror=0.5", f"align_poses={{steps: 80, batch: 64, poses: 64, decode: 20, {STEP}}}"),
     f"align_image={{steps: 60, batch: 48, negatives: sampled, {STEP}}}",
-    f"finetune={{steps: 80, batch: 48, poses: 144, contrast: 0.2, {STEP}}}",
+    f"finetune={{steps: 100, batch: 48, poses: 24, contrast: 0.2, {STEP}}}",
     "evaluation={hypotheses: 2, sampler: dpmpp_2m_sde, sampler_steps: 3}",
-    "loop={device: cpu, ema: 0.95, trackers: []}",
+    LOOP,
 )
 SMALL_VVIPE = (
-    *("model.hidden=128", "vae={steps: 200, batch: 128}", "mapping={steps: 200, batch: 128}"),
-    "loop={device: cpu, ema: 0.95, trackers: []}",
+    *("model.hidden=128", "vae={steps: 120, batch: 128}", "mapping={steps: 120, batch: 128}"),
+    LOOP,
 )
 BRANCHES: dict[str, tuple[Modality, bool]] = {
     "UniHPR, true 2D": ("2d", False),

@@ -41,16 +41,22 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     assert not torch.equal(one["model/right.weight"], one["ema/right.weight"])
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes, which import everything once, have learnt: `APP/damped` of every app."""
+    folder = tmp_path_factory.mktemp("two")
+    torchrun("processes_tiny.py", 2, folder / "theirs", folder, ",".join(processes_tiny.APPS), "damped")
+    return folder
+
+
 @pytest.mark.parametrize("name", processes_tiny.APPS)
-def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_two_processes_learn_the_weights_of_one(folder: Path, name: str) -> None:
     """Ten steps of every stage, dropout, noise, augmentation and batch statistics included, in float32.
 
     And of equal weights they measure the same, to the last digit, on data that they have made together.
     """
-    folder = tmp_path_factory.mktemp(name)
-    alone, together = folder / "alone", folder / "damped"
-    processes_tiny.APPS[name](folder / "cache", alone)
-    torchrun("processes_tiny.py", 2, folder / "theirs", folder, name, "damped")
+    alone, together = folder / name / "alone", folder / name / "damped"
+    processes_tiny.APPS[name](folder / "cache" / name, alone)
     measured = sorted(path.name for path in alone.glob("measured-*.json"))
     assert len(measured) == (0 if name in ("baseline", "senses") else 1)
     for file in measured:
@@ -63,7 +69,7 @@ def test_two_processes_learn_the_weights_of_one(tmp_path_factory: pytest.TempPat
         for one, two in zip(Run(alone / run).curves(named), Run(together / run).curves(named), strict=True):
             for key in one.keys() - {"seconds", "stage"}:
                 assert two[key] == pytest.approx(one[key], rel=1e-4, abs=1e-5), f"{stage} {key}"
-        one, two = (load_checkpoint(folder / stage).tensors for folder in (alone, together))
+        one, two = (load_checkpoint(way / stage).tensors for way in (alone, together))
         assert one.keys() == two.keys()
         for key, value in one.items():
             if key.startswith(("model/", "ema/")) and not (

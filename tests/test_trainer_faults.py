@@ -19,7 +19,7 @@ from posetrain.loop import Trainer
 from posetrain.runs import Run
 from trainer_toy import Recipe, command, train
 
-RECIPE = Recipe(pause=0.02)
+RECIPE = Recipe(pause=0.2)  # however slow the machine, it still trains when it is looked at
 
 
 @contextlib.contextmanager

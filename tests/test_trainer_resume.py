@@ -12,7 +12,7 @@ from posetrain.checkpoint import load_checkpoint
 from posetrain.runs import Run
 from trainer_toy import Recipe, train
 
-RECIPE = Recipe(pause=0.01)
+RECIPE = Recipe(pause=0.03)  # so that it still trains when a slow machine comes to kill it
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_killed_and_resumed_run_is_the_uninterrupted_one(whole: Run, tmp_path: P
         stop_at = len(run.curves()) + chance.randrange(2, 13)
         while process.is_alive() and len(run.curves()) < stop_at:
             time.sleep(0.005)
-        time.sleep(0.03 * chance.random())
+        time.sleep(0.06 * chance.random())
         process.kill()
         process.join()
         assert process.exitcode == -9

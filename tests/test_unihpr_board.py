@@ -27,7 +27,7 @@ TINY = (
     "lifter.hypotheses=6",
     "lifter.drawn=10",
     "loop.trackers=[]",
-    "loop.checkpoint_every=1",
+    "loop.precision=no",
 )
 
 

@@ -26,7 +26,7 @@ PEOPLE = "data.synthetic={subjects: 6, test_subjects: 2, validation_subjects: 2,
 def test_a_release_is_the_run_with_its_spread_set_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unihpr.release.fit", functools.partial(fit, steps=200))
+    monkeypatch.setattr("unihpr.release.fit", functools.partial(fit, steps=40))
     recipe = load_recipe("quickstart", Recipe, [*TINY, PEOPLE, f"data.cache={tmp_path / 'cache'}"], RECIPES)
     train(UNIHPR, recipe, tmp_path / "release", report=False)
     weights, results = tmp_path / "unihpr.safetensors", tmp_path / "release.json"

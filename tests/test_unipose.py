@@ -173,7 +173,7 @@ def test_what_students_began_from_is_not_needed_any_more(cache: Path, tmp_path: 
     weights = tmp_path / "light.safetensors"
     save_file(Backbone("light").net.state_dict(), weights)
     more = ("twins=false", f"student_model.weights={weights}", "teacher.steps=1", "student.steps=1")
-    trained, metrics = train(UNIPOSE, tiny(cache, *more), tmp_path / "run")
+    trained, metrics = train(UNIPOSE, tiny(cache, *more), tmp_path / "run", report=False)
     weights.unlink()
     again = measure(open_run(trained.run.path))
     key = "student_rgb"

@@ -35,13 +35,18 @@ def run(words: list[object]) -> str:
 
 
 def scored(
-    folder: Path, name: str, write: Callable[[Path], Path], *more: str, size: str = "full"
+    folder: Path,
+    name: str,
+    write: Callable[[Path], Path],
+    *more: str,
+    size: str = "full",
+    report: str = "--no-report",
 ) -> tuple[Path, dict[str, object]]:
     """The run, and what `evaluate --protocol` writes of it."""
     run(["prepare", name, write(folder / "raw"), folder / "store", "--size", size])
     sets = [*SMALL, f"data.path={folder / 'store'}", f"data.cache={folder / 'cache'}", *more]
     words = [part for option in sets for part in ("--set", option)]
-    run(["train", "--recipe", name, "--runs", folder / "runs", "--name", name, *words])
+    run(["train", "--recipe", name, "--runs", folder / "runs", "--name", name, report, *words])
     run(["evaluate", folder / "runs" / name, "--protocol", name, "--json", folder / "scores.json"])
     return folder / "runs" / name, json.loads((folder / "scores.json").read_text())
 
@@ -66,7 +71,7 @@ def by_hand(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, float]]
 
 
 def test_itops_files_come_to_its_table_with_a2j_as_the_student(tmp_path: Path) -> None:
-    folder, scores = scored(tmp_path, "itop", write_itop)
+    folder, scores = scored(tmp_path, "itop", write_itop, report="--report")  # without colour
     models = open_run(folder).model
     assert isinstance(models.get_student("student_depth").net, A2J)
     assert "student_rgb" not in models

@@ -28,6 +28,7 @@ TINY = (
     "loop.checkpoint_every=2",
     "loop.log_every=1",
     "loop.trackers=[]",
+    "loop.precision=no",
 )
 
 

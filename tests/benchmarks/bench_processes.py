@@ -40,7 +40,7 @@ def measure(app: str, folder: Path) -> list[dict[str, Any]]:
     alone, together = folder / "alone", folder / "together"
     train((), folder / "cache", alone, app, "damped", "undamped", "nudged")
     train(LAUNCHER, folder / "cache", together, app, "damped", "undamped")
-    rows = []
+    rows, alone, together = [], alone / app, together / app
     for step in sorted((alone / "damped").glob("*/checkpoints/*/step-*")):
         stage = step.relative_to(alone / "damped")
         row = {name: apart(alone / name / stage, together / name / stage) for name in ("damped", "undamped")}

@@ -10,7 +10,7 @@ from contrastive import pairwise_info_nce
 
 # real processes, forked from one that holds torch already: importing it again takes longer than the losses
 NURSERY = multiprocessing.get_context("forkserver")
-NURSERY.set_forkserver_preload(["torch"])
+NURSERY.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed.nn"])
 
 
 @pytest.mark.parametrize("sizes", [[6, 5], [5, 0, 5, 1]])

@@ -23,13 +23,15 @@ COLOURS = ((230, 20, 20), (20, 230, 20), (30, 30, 230))
 def write_figures(path: Path, places: np.ndarray, size: tuple[int, int] = (320, 240), rate: int = 10) -> Path:
     """A film of rectangles, each in a colour of its own, 24 wide and 80 high.
 
+    One thread, so that the bytes are the same whatever the processor.
+
     Args:
         places: (F, P, 2) pixels of their middles; NaN where somebody is not there.
     """
     width, height = size
     y, x = np.mgrid[:height, :width]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"g": "10", "crf": "10"})
+        stream = container.add_stream("libx264", rate=rate, options={"g": "10", "crf": "10", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number, people in enumerate(places):
             image = np.zeros((height, width, 3), np.uint8)

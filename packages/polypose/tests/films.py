@@ -30,7 +30,7 @@ def write_film(path: Path, motion: Motion, view: int = 0, codec: str = "libx264"
     """Write the film of a view as it is told by the motion."""
     rate = round(motion.rate)
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=rate)
+        stream = out.add_stream(codec, rate=rate, options={"threads": "1"})
         stream.width, stream.height = motion.views[view].camera.size.tolist()
         stream.pix_fmt = "yuv420p"
         for frame in range(len(motion)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from polypose.capture import fetch
+from polypose.cli import app
+from typer.testing import CliRunner
 
 CONTENT = {fetch.DETECTOR: b"finds people", "pose_landmark_full.tflite": b"reads their joints"}
 
@@ -112,12 +113,8 @@ def test_without_a_registry_the_command_line_says_what_to_do(tmp_path, monkeypat
     for name, value in nothing.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("POLYPOSE_CACHE", str(cache))
-    done = subprocess.run(
-        [sys.executable, "-m", "polypose.cli", "get", "blazepose", "--network", network],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
+    done = CliRunner().invoke(app, ["get", "blazepose", "--network", network])
+    assert done.exit_code == 2
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("polypose: ")
     assert by_hand in line

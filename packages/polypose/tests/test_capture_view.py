@@ -1,11 +1,8 @@
 """Any file of people in 3D as a page: what is read back of every format, and the command."""
 
 import json
-import os
 import re
 import struct
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +11,12 @@ import pytest
 from polypose.capture.motion import Motion
 from polypose.capture.reading import read_motion
 from polypose.capture.view import view
+from polypose.cli import app
 from posedata.arrays import write_poses
 from posedata.skeleton import get_skeleton
 from posedata.store import write_store
 from test_capture_html import about
+from typer.testing import CliRunner
 from walkers import walkers
 
 H36M = get_skeleton("h36m17")
@@ -233,14 +232,11 @@ def test_open_hands_the_page_to_the_browser(tmp_path, monkeypatch):
 def test_the_command_line(tmp_path):
     walkers(1, 10).save(tmp_path / "walk.trc")
     page = tmp_path / "page.html"
-    run = [sys.executable, "-m", "polypose.cli", "view"]
-    done = subprocess.run(
-        [*run, tmp_path / "walk.trc", "--out", page], capture_output=True, text=True, env=os.environ
-    )
-    assert (done.returncode, done.stdout) == (0, f"{page}: open it in a browser\n")
+    done = CliRunner().invoke(app, ["view", str(tmp_path / "walk.trc"), "--out", str(page)])
+    assert (done.exit_code, done.stdout) == (0, f"{page}: open it in a browser\n")
     assert about(page)["people"][0]["count"] == 10
-    done = subprocess.run([*run, tmp_path / "none.bvh"], capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 2
+    done = CliRunner().invoke(app, ["view", str(tmp_path / "none.bvh")])
+    assert done.exit_code == 2
     assert done.stderr.startswith(f"polypose: {tmp_path / 'none.bvh'}: no such file")
 
 
