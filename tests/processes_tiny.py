@@ -150,17 +150,18 @@ def unipose(cache: Path, folder: Path, how: str = "damped") -> None:
 
 def hands(cache: Path, folder: Path, how: str = "damped") -> None:
     from poseenc.anchor.hands import evaluate
+    from poseenc.anchor.hands_network import hands_network
     from unipose.hands.task import HANDS as TASK
-    from unipose.hands.task import make_model, stage
+    from unipose.hands.task import stage
 
     for name, augmentation in (("hands", ()), ("hands_unaugmented", (UNAUGMENTED,))):
         recipe = hands_tiny.tiny(cache, *HANDS, *augmentation, *damping("hands", how))
         data = open_data(TASK, recipe)
         pictures = data.train
         trainer = open_trainer(folder / name, recipe)
-        fit(trainer, stage(make_model(recipe), pictures, recipe, trainer), how)
+        fit(trainer, stage(hands_network(recipe.model, recipe.data.size), pictures, recipe, trainer), how)
         trainer.close()
-    fresh = fresh_as(make_model, recipe)
+    fresh = fresh_as(hands_network, recipe.model, recipe.data.size)
     measure(folder, "hands", data.fingerprint, partial(evaluate, fresh, data.train, data.train))
 
 

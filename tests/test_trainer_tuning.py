@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from posetrain.tuning import Search, distribution, search_of, tune
+from posetrain.tuning import Search, spaces_of, tune
 from trainer_task import Toy, toy, weight
 
-RATES = {"first.lr": "0.05..0.95", "second.steps": "2,4"}
+RATES = ["first.lr=0.05..0.95", "second.steps=2,4"]
 
 
 def test_trials_are_runs_on_validation_and_the_best_is_first(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_trials_are_runs_on_validation_and_the_best_is_first(tmp_path: Path) -> 
 
 
 def test_a_search_that_was_stopped_comes_to_the_same_trials(tmp_path: Path) -> None:
-    search = Search({"first.lr": "log:1e-3..0.9"}, "first", maximise=True, trials=4)
+    search = Search(["first.lr=log:1e-3..0.9"], "first", maximise=True, trials=4)
     whole = tune(Toy(), toy(), tmp_path / "whole", search)
     tune(Toy(), toy(), tmp_path / "stopped", Search(search.over, "first", maximise=True, trials=4))
     for number in (2, 3):
@@ -43,28 +43,30 @@ def test_a_search_that_was_stopped_comes_to_the_same_trials(tmp_path: Path) -> N
 
 
 def test_what_diverges_is_left_out(tmp_path: Path) -> None:
-    search = Search({"first.lr": "0.25,1e30"}, "first", maximise=True, trials=4)
+    search = Search(["first.lr=0.25,1e30"], "first", maximise=True, trials=4)
     shown = tune(Toy(), toy("first.steps=9"), tmp_path, search)
     assert {row[-1] for row in shown.rows} == {"first.lr=0.25"}
     with pytest.raises(ValueError, match="all 2 trials diverged"):
-        tune(Toy(), toy("first.steps=9"), tmp_path / "all", Search({"first.lr": "1e30"}, "first", trials=2))
+        tune(Toy(), toy("first.steps=9"), tmp_path / "all", Search(["first.lr=1e30"], "first", trials=2))
 
 
 def test_ranges() -> None:
-    assert distribution("k", "1e-4..1") == FloatDistribution(1e-4, 1)
-    assert distribution("k", "log:1e-4..1e-2") == FloatDistribution(1e-4, 1e-2, log=True)
-    assert distribution("k", "2..8") == IntDistribution(2, 8)
-    assert distribution("k", "relu, gelu") == CategoricalDistribution(["relu", "gelu"])
+    assert spaces_of(["a=1e-4..1", "b=log:1e-4..1e-2", "c = 2..8", "d=relu, gelu"]) == {
+        "a": FloatDistribution(1e-4, 1),
+        "b": FloatDistribution(1e-4, 1e-2, log=True),
+        "c": IntDistribution(2, 8),
+        "d": CategoricalDistribution(["relu", "gelu"]),
+    }
     for wrong in ("1..", "a..b", "3..1", "log:0..1"):
         with pytest.raises(ValueError, match=r"--over k=.*: low and high are two numbers"):
-            distribution("k", wrong)
+            spaces_of([f"k={wrong}"])
     for text in ("k", "=1..2", "k="):
         with pytest.raises(ValueError, match=r"write it as key=low\.\.high"):
-            search_of([text])
+            spaces_of([text])
 
 
 def test_keys_and_metrics_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"did you mean first\.lr"):
-        tune(Toy(), toy(), tmp_path, Search({"first.lt": "0.1..0.2"}, "first"))
+        tune(Toy(), toy(), tmp_path, Search(["first.lt=0.1..0.2"], "first"))
     with pytest.raises(ValueError, match=r"--metric mpjpe: is not measured; choose of first, error\.first"):
-        tune(Toy(), toy(), tmp_path, Search({"first.lr": "0.1..0.2"}, "mpjpe", trials=1))
+        tune(Toy(), toy(), tmp_path, Search(["first.lr=0.1..0.2"], "mpjpe", trials=1))

@@ -19,11 +19,12 @@ from posedata.synthetic.hands import build_hands
 from posedata.views.hand_pictures import Hands
 from posedata.views.hands import encode
 from poseenc.anchor.hands import check_box, evaluate, open_picture, predict
+from poseenc.anchor.hands_network import hands_network
 from posetrain.recipe import load_recipe
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 from unipose.hands.recipe import RECIPES, Recipe
-from unipose.hands.task import make_model, open_run
+from unipose.hands.task import open_run
 from unipose.hands_cli import app
 
 SAMPLE = Path(__file__).resolve().parents[1] / "../shared/data/interhand"
@@ -302,7 +303,7 @@ def test_the_varied_recipe_draws_pairs_that_touch_and_arms(tmp_path: Path) -> No
 
 def test_published_recipe_is_the_published_network() -> None:
     recipe = load_recipe("interhand", Recipe, (), RECIPES)
-    model = make_model(recipe)
+    model = hands_network(recipe.model, recipe.data.size)
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(42e6, rel=0.01)
     assert len(model.anchors) == 768
     config = recipe.train

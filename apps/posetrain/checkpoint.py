@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from posedata.errors import room_for
 from posedata.readers.files.safe_text import read_json
+from posedata.readers.files.safe_yaml import shown
 from posedata.store.digests import NAME as DIGESTS
 from posedata.store.digests import read_digests, sha256_of, write_digests
 from posedata.terminal import visible
@@ -26,8 +27,6 @@ from posedata.writing import write_tensors, write_text
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-
-from posetrain.texts import shown
 
 SCHEMA = 1
 TENSORS, CARD = "tensors.safetensors", "card.json"

@@ -177,10 +177,10 @@ def add_tune(app: typer.Typer, about: About) -> None:
         trials: Annotated[int, typer.Option(min=1, help="runs in all")] = 20,
         json: options.Json = None,
     ) -> None:
-        from posetrain.tuning import Search, search_of
+        from posetrain.tuning import Search
         from posetrain.tuning import tune as run_search
 
-        loaded, search = load_named(about, recipe, set_), Search(search_of(over), metric, maximise, trials)
+        loaded, search = load_named(about, recipe, set_), Search(over, metric, maximise, trials)
         folder = runs / (name or about.run_name(recipe, "-tune"))
         task = about.load().of(loaded)
         options.print_table(*run_search(task, loaded, folder, search, json))

@@ -18,10 +18,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import yaml
 from posedata.ranges import Range
 from posedata.readers.files.safe_text import read_text
+from posedata.readers.files.safe_yaml import TextError, load_yaml, shown
 from posedata.results import flatten
 from posedata.terminal import visible
-
-from posetrain.texts import TextError, load_yaml, shown
 
 Schema = TypeVar("Schema")
 _BYTES = 1 << 20

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from posedata.records import Record, flat
+from posedata.records import flat
+from posedata.results import flatten
 from posedata.terminal import print_line
 
 from posetrain.ablation import Variants
 from posetrain.fitting import DivergedError
 from posetrain.recipe import changed, to_plain
-from posetrain.task import DataT, Metrics, ModelT, RecipeT, Table, Task
+from posetrain.task import DataT, ModelT, RecipeT, Table, Task
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-_LOG = "log:"
 
 
 @dataclass(frozen=True)
@@ -26,45 +25,42 @@ class Search:
     """What is searched, and by what.
 
     Attributes:
-        over: by key, how it may be, as `distribution` reads it.
+        over: keys and how they may be, as `spaces_of` reads them.
         metric: dotted key of what is measured on validation people.
         maximise: it, instead of making it least.
         trials: runs, those that diverge included.
     """
 
-    over: Mapping[str, str]
+    over: Sequence[str]
     metric: str
     maximise: bool = False
     trials: int = 20
 
 
-def search_of(texts: Sequence[str]) -> dict[str, str]:
-    """`key=how` texts by key. ValueError where one is not written so."""
-    pairs = [text.partition("=")[::2] for text in texts]
-    for text, (key, how) in zip(texts, pairs, strict=True):
-        if not key.strip() or not how.strip():
-            raise ValueError(f"--over {text}: write it as key=low..high, key=log:low..high or key=a,b,c")
-    return {key.strip(): how.strip() for key, how in pairs}
-
-
-def distribution(key: str, how: str) -> BaseDistribution:
-    """`low..high` of whole numbers or of any, `log:low..high` likewise, or `a,b,c` to choose from.
+def spaces_of(over: Sequence[str]) -> dict[str, BaseDistribution]:
+    """`key=low..high` of whole numbers or of any, `key=log:low..high`, or `key=a,b,c` to choose from, by key.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: a text is none of these.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if ".." not in how:
-        return CategoricalDistribution([part.strip() for part in how.split(",")])
-    low, _, high = how.removeprefix(_LOG).partition("..")
-    log = how.startswith(_LOG)
-    try:
-        if low.strip().isdigit() and high.strip().isdigit():
-            return IntDistribution(int(low), int(high), log=log)
-        return FloatDistribution(float(low), float(high), log=log)
-    except ValueError:
-        raise ValueError(f"--over {key}={how}: low and high are two numbers, log: above 0") from None
+    found: dict[str, BaseDistribution] = {}
+    for text in over:
+        key, _, how = (part.strip() for part in text.partition("="))
+        low, between, high = how.removeprefix("log:").partition("..")
+        if not key or not how:
+            raise ValueError(f"--over {text}: write it as key=low..high, key=log:low..high or key=a,b,c")
+        try:
+            if not between:
+                found[key] = CategoricalDistribution([part.strip() for part in how.split(",")])
+            elif low.strip().isdigit() and high.strip().isdigit():
+                found[key] = IntDistribution(int(low), int(high), log=how.startswith("log:"))
+            else:
+                found[key] = FloatDistribution(float(low), float(high), log=how.startswith("log:"))
+        except ValueError:
+            raise ValueError(f"--over {text}: low and high are two numbers, log: above 0") from None
+    return found
 
 
 def tune(
@@ -89,11 +85,10 @@ def tune(
     except ModuleNotFoundError:
         raise ModuleNotFoundError("Optuna is not installed: pip install 'polypose-apps[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    spaces = {key: distribution(key, how) for key, how in search.over.items()}
+    spaces = spaces_of(search.over)
     direction: Literal["maximize", "minimize"] = "maximize" if search.maximise else "minimize"
     study = optuna.create_study(direction=direction)
-    own = _own(recipe, spaces)
-    if own:
+    if own := _own(recipe, spaces):
         study.enqueue_trial(own)
     runs, rows = Variants(task, part="validation"), []
     for number in range(search.trials):
@@ -103,62 +98,42 @@ def tune(
         overrides = [f"{key}={_written(value)}" for key, value in trial.params.items()]
         print_line(f"trial {number}: {' '.join(overrides)}")
         try:
-            metrics = runs.metrics(changed(recipe, overrides), folder / f"trial-{number:03d}", _numbers)
+            measured = flat(runs.metrics(changed(recipe, overrides), folder / f"trial-{number:03d}", flat))
         except DivergedError as error:
             print_line(f"trial {number}: {error}")
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
-        measured = _numbers(metrics)
         if search.metric not in measured:
             raise ValueError(f"--metric {search.metric}: is not measured; choose of {', '.join(measured)}")
         study.tell(trial, measured[search.metric])
-        row: Record = {"trial": number, "overrides": " ".join(overrides)}
+        keys = [key for key in {search.metric: "", **task.headline} if key in measured]
         rows.append(
-            row | {key: measured[key] for key in {search.metric: "", **task.headline} if key in measured}
+            {"trial": number, "overrides": " ".join(overrides), **{key: measured[key] for key in keys}}
         )
     if not rows:
         raise ValueError(f"all {search.trials} trials diverged; give lower rates")
     rows.sort(key=lambda row: row[search.metric], reverse=search.maximise)
     if json:
-        over = {key: str(how) for key, how in search.over.items()}
-        more = {"over": over, "metric": search.metric, "direction": direction}
+        more = {"over": list(search.over), "metric": search.metric, "direction": direction}
         runs.write(json, rows, recipe, folder, seeds=[recipe.loop.seed], **more)
     heads = [key for key in rows[0] if key != "overrides"]
     lines = [[*(row[key] for key in heads), row["overrides"]] for row in rows]
     return Table("Trials, validation people", [*heads, "values"], lines)
 
 
-def _numbers(metrics: Metrics) -> Record:
-    return {key: value for key, value in flat(metrics).items() if isinstance(value, int | float)}
-
-
-def _own(recipe: Any, spaces: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    """The recipe's values where all are within the ranges, else none."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    found = {}
+def _own(recipe: Any, spaces: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's values where the ranges hold all of them, else none."""
+    values, found = flatten(to_plain(recipe)), {}
     for key, space in spaces.items():
-        value: Any = to_plain(recipe)
-        for name in key.split("."):
-            if not isinstance(value, dict) or name not in value:
-                return {}  # `changed` says what is wrong with it
-            value = value[name]
-        if isinstance(space, CategoricalDistribution):
-            value = _written(value)
-            if value not in space.choices:
-                return {}
-        else:
-            assert isinstance(space, FloatDistribution | IntDistribution)
-            if isinstance(value, str | bool | None) or not space.low <= value <= space.high:
-                return {}
-        found[key] = value
+        listed, value = hasattr(space, "choices"), values.get(key)
+        found[key] = value = _written(value) if listed else value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value in space.choices if listed else number and space.low <= value <= space.high):
+            return {}
     return found
 
 
 def _written(value: Any) -> str:
     """As `--set` reads it; of numbers three digits, which say enough."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    plain = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else plain

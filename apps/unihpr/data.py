@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from polypose.config import Settings
 from polypose.samples import Frame, Sample
 from polypose.standings import seen_clips
 from posedata.skeleton import get_skeleton
@@ -27,7 +28,7 @@ from posedata.views.virtual import VirtualViews
 from posetrain.task import Say
 from torch import Tensor
 
-from unihpr.recipe import DataConfig
+from unihpr.recipe import DataConfig, Recipe
 
 SKELETON = "h36m17"
 POSE = get_skeleton(SKELETON)
@@ -277,3 +278,16 @@ def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str,
         say=say,
     )
     return StoreRows(store, np.arange(len(store)))
+
+
+def settings_of(recipe: Recipe, data: Data | None) -> Settings:
+    """What a user of the model must know of how it was trained."""
+    config = recipe.evaluation
+    return Settings(
+        frame=recipe.data.frame,
+        image_size=None if data is None else data.image_size,
+        data="" if data is None else data.fingerprint,
+        sampler=config.sampler,
+        steps=config.sampler_steps,
+        batch=config.batch,
+    )

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from contrastive import Temperature, multimodal_info_nce
 from contrastive.multimodal import check_terms
-from polypose.config import Settings
 from polypose.samples import Sample
 from polypose.senses.held_out import HeldOut
 from polypose.senses.measuring import errors, evaluate, lines
@@ -30,7 +30,7 @@ from posetrain.task import Metrics, Row, Table
 from torch import Tensor
 
 from unihpr.baseline import ViewTask
-from unihpr.data import Data, TrainingData
+from unihpr.data import Data, TrainingData, settings_of
 from unihpr.invariance import across_cameras, alike_in_batch, draw_pairs
 from unihpr.recipe import PAIRED, Recipe
 from unihpr.recipe import SENSES as ABOUT
@@ -165,30 +165,16 @@ class SensesTask(ViewTask[Recipe, Senses]):
         load_weights(run.checkpoint(STAGE), {"model": model})
 
     def pack(self, trained: Trained[Recipe, Senses, Data]) -> Path:
-        evaluation, data = trained.recipe.evaluation, trained.data
-        settings = Settings(
-            image_size=data.image_size,
-            data=data.fingerprint,
-            sampler=evaluation.sampler,
-            steps=evaluation.sampler_steps,
-            batch=evaluation.batch,
-        )
-        return SensesModel(trained.model, settings).save(trained.run.path)
+        return SensesModel(trained.model, settings_of(trained.recipe, trained.data)).save(trained.run.path)
 
     def watch(self, model: Senses, held_out: Data, recipe: Recipe) -> Callable[[str], dict[str, float]]:
         test = held_out_of(held_out, recipe)
         return lambda stage: errors(model, test, recipe.evaluation.batch)
 
     def measure(self, trained: Trained[Recipe, Senses, Data], held_out: Data, part: Part) -> Metrics:
-        recipe = trained.recipe
-        metrics = evaluate(
-            trained.model.eval(),
-            held_out_of(held_out, recipe),
-            recipe.evaluation.batch,
-            hypotheses=recipe.evaluation.hypotheses,
-            steps=recipe.evaluation.sampler_steps,
-            sampler=recipe.evaluation.sampler,
-        )
+        test, more = held_out_of(held_out, trained.recipe), drawing(trained.recipe)
+        hypotheses = trained.recipe.evaluation.hypotheses
+        metrics = evaluate(trained.model.eval(), test, hypotheses=hypotheses, **more)
         return metrics | {"training_seconds": round(sum(trained.run.seconds().values()), 1)}
 
     def report(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics) -> Path:
@@ -200,10 +186,8 @@ class SensesTask(ViewTask[Recipe, Senses]):
             metrics["tables"],
             run.curves(),
             to_yaml(recipe),
-            batch=recipe.evaluation.batch,
             plane=plane,
-            steps=recipe.evaluation.sampler_steps,
-            sampler=recipe.evaluation.sampler,
+            **drawing(recipe),
         )
 
     def rows(self, trained: Trained[Recipe, Senses, Data], metrics: Metrics, part: Part) -> list[Row]:
@@ -215,6 +199,12 @@ class SensesTask(ViewTask[Recipe, Senses]):
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
         for title, header, found in lines(metrics["tables"]):
             yield Table(f"{title}, {part} subjects", header, found)
+
+
+def drawing(recipe: Recipe) -> dict[str, Any]:
+    """How poses are drawn where they are measured."""
+    config = recipe.evaluation
+    return {"batch": config.batch, "steps": config.sampler_steps, "sampler": config.sampler}
 
 
 def held_out_of(data: Data, recipe: Recipe) -> HeldOut:

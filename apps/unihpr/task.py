@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polypose.model import Model, Settings
+from polypose.model import Model
 from polypose.network import UniHPR
 from polypose.pose_protocols import pose_protocol, remark, score_branches
 from polypose.summary import CALIBRATION, calibration, summary
@@ -22,7 +22,7 @@ from posetrain.task import Metrics, Row, Scored, Table, Task
 
 from unihpr.ablate import COMPONENTS, LOSSES, load_aligned, of_aligned
 from unihpr.baseline import SIMPLE_BASELINE, ViewTask
-from unihpr.data import Data, TrainingData
+from unihpr.data import Data, TrainingData, settings_of
 from unihpr.evaluate import evaluate, watch
 from unihpr.recipe import ABOUT, Recipe
 from unihpr.report import write_report
@@ -147,14 +147,5 @@ def open_model(folder: Path) -> Model:
 
 def as_model(trained: Trained[Recipe, UniHPR, Data]) -> Model:
     """A run's network with the settings that its recipe says."""
-    recipe, data = trained.recipe, trained.opened
-    evaluation = recipe.evaluation
-    settings = Settings(
-        frame=recipe.data.frame,
-        image_size=None if data is None else data.image_size,
-        data="" if data is None else data.fingerprint,
-        sampler=evaluation.sampler,
-        steps=evaluation.sampler_steps,
-        batch=evaluation.batch,
-    )
+    settings = settings_of(trained.recipe, trained.opened)
     return Model(trained.model, settings, str(trained.run.path))

@@ -3,36 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polypose.config import check_heads
 from posedata.hand_source import HandSource
-from posedata.ranges import Count, Fraction, NonNegative, Positive, Rate
+from posedata.ranges import Count, NonNegative, Positive, Rate
 from posedata.views.hand_ranges import HandAugmentation
+from poseenc.anchor.hands_network import HandsConfig
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """`poseenc.anchor.A2JTransformer`; the defaults are the published network.
-
-    Attributes:
-        weights: of the backbone; None for scratch (poseenc.anchor.Backbone).
-        layers: of encoder and decoder.
-    """
-
-    backbone: str = "resnet50"
-    weights: str | None = None
-    dim: Positive = 256
-    heads: Positive = 8
-    layers: tuple[Positive, Positive] = (6, 6)
-    hidden: Positive = 1024
-    points: Positive = 4
-    dropout: Fraction = 0.1
-
-    def __post_init__(self) -> None:
-        check_heads("dim", self.dim, self.heads)
 
 
 @dataclass(frozen=True)
@@ -60,7 +38,7 @@ class Recipe:
     """A whole run."""
 
     data: HandSource = field(default_factory=HandSource)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: HandsConfig = field(default_factory=HandsConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 

@@ -14,9 +14,9 @@ from posedata.splits import Elsewhere, Part
 from posedata.store import PoseStore
 from posedata.store.digests import combined
 from posedata.views.hand_pictures import Hands
-from posedata.views.hands import WRISTS
 from poseenc.anchor import A2JTransformer, Estimate
 from poseenc.anchor.hands import METHOD, errors, evaluate
+from poseenc.anchor.hands_network import hands_network
 from posetrain import lifecycle
 from posetrain.checkpoint import load_weights
 from posetrain.lifecycle import Trained
@@ -75,7 +75,7 @@ class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
 
     def build(self, recipe: Recipe, data: HandSplit | None, begun: Collection[str]) -> A2JTransformer:
         torch.manual_seed(recipe.loop.seed)
-        return make_model(recipe, trained=data is None or STAGE in begun)
+        return hands_network(recipe.model, recipe.data.size, trained=data is None or STAGE in begun)
 
     def steps(self, recipe: Recipe) -> dict[str, int]:
         return {STAGE: recipe.train.steps}
@@ -110,21 +110,6 @@ class HandsTask(Task[Recipe, A2JTransformer, HandSplit]):
     def show(self, metrics: Metrics, rows: Sequence[Row], part: Part) -> Iterator[Table]:
         cells = [(row["method"], *(row.get(key, "") for key in HEADER)) for row in rows]
         yield Table("MPJPE, mm, hands aligned at their wrists", ("", *HEADER.values()), cells)
-
-
-def make_model(recipe: Recipe, trained: bool = False) -> A2JTransformer:
-    """The network of a recipe, for its size of picture.
-
-    Args:
-        trained: to be filled from a checkpoint: the weights that its backbone began from are not looked for.
-    """
-    model = recipe.model
-    return A2JTransformer(
-        21 * len(WRISTS), size=recipe.data.size, backbone=model.backbone,
-        weights=None if trained else model.weights, freeze=model.weights is not None,
-        dim=model.dim, heads=model.heads, layers=model.layers, hidden=model.hidden, points=model.points,
-        dropout=model.dropout,
-    )  # fmt: skip
 
 
 def stage(model: A2JTransformer, hands: Hands, recipe: Recipe, trainer: Trainer) -> Stage:
