@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -60,6 +61,7 @@ class PoseIndex:
         self._starts = np.cumsum([0, *(len(segment) for segment in self.segments)])
         self._penalties: dict[tuple[int, View], np.ndarray] = {}
         self._engines: dict[View, Approximate | None] = {}
+        self._turn = Lock()
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = False) -> PoseIndex:
@@ -121,12 +123,13 @@ class PoseIndex:
         width = next(widths, queries.shape[-1])
         if queries.ndim != 2 or queries.shape[1] != width or not bool(queries.isfinite().all()):
             raise ValueError(f"queries: {tuple(queries.shape)}; give finite ones (Q, {width})")
-        engine = None if exact or where else self._engine(view)
-        if engine is None:
-            found = nearest(self._galleries(view, where), queries, k)
-        else:
-            found = engine.nearest(queries, k, self)
-        return self._exactly(found, queries, view)
+        with self._turn:  # many threads in Python take twice as long at once as one after the other
+            engine = None if exact or where else self._engine(view)
+            if engine is None:
+                found = nearest(self._galleries(view, where), queries, k)
+            else:
+                found = engine.nearest(queries, k, self)
+            return self._exactly(found, queries, view)
 
     def places(self, rows: Int[np.ndarray, " n"], view: View = "invariant") -> np.ndarray:
         """(n, D) of these rows, in memory; 0 where a row has none."""
