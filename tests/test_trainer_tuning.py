@@ -19,10 +19,10 @@ def test_trials_are_runs_on_validation_and_the_best_is_first(tmp_path: Path) -> 
     rows = json.loads((tmp_path / "t.json").read_text())["rows"]
     assert [row["first"] for row in rows] == sorted((row["first"] for row in rows), reverse=True)
     for row in rows:
-        rate = row["overrides"].split()[0]
+        rate = row["values"].split()[0]
         assert row["first"] == pytest.approx(weight(toy("first.steps=2", rate)), abs=1e-4)
     own = next(row for row in rows if row["trial"] == 0)
-    assert own["overrides"] == "first.lr=0.25 second.steps=4"  # the recipe as it is
+    assert own["values"] == "first.lr=0.25 second.steps=4"  # the recipe as it is
     assert rows[0]["first"] > own["first"]
     assert len(shown.rows) == 7
     assert not list((tmp_path / "runs").glob("*/metrics.json"))  # nobody looked at the test

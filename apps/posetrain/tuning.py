@@ -106,19 +106,15 @@ def tune(
         if search.metric not in measured:
             raise ValueError(f"--metric {search.metric}: is not measured; choose of {', '.join(measured)}")
         study.tell(trial, measured[search.metric])
-        keys = [key for key in {search.metric: "", **task.headline} if key in measured]
-        rows.append(
-            {"trial": number, "overrides": " ".join(overrides), **{key: measured[key] for key in keys}}
-        )
+        told = {key: measured[key] for key in {search.metric: "", **task.headline} if key in measured}
+        rows.append({"trial": number, **told, "values": " ".join(overrides)})
     if not rows:
         raise ValueError(f"all {search.trials} trials diverged; give lower rates")
     rows.sort(key=lambda row: row[search.metric], reverse=search.maximise)
     if json:
         more = {"over": list(search.over), "metric": search.metric, "direction": direction}
         runs.write(json, rows, recipe, folder, seeds=[recipe.loop.seed], **more)
-    heads = [key for key in rows[0] if key != "overrides"]
-    lines = [[*(row[key] for key in heads), row["overrides"]] for row in rows]
-    return Table("Trials, validation people", [*heads, "values"], lines)
+    return Table("Trials, validation people", list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _own(recipe: Any, spaces: Mapping[str, Any]) -> dict[str, Any]:

@@ -282,12 +282,5 @@ def _rendered(config: DataConfig, poses: PoseStore, rows: np.ndarray, part: str,
 
 def settings_of(recipe: Recipe, data: Data | None) -> Settings:
     """What a user of the model must know of how it was trained."""
-    config = recipe.evaluation
-    return Settings(
-        frame=recipe.data.frame,
-        image_size=None if data is None else data.image_size,
-        data="" if data is None else data.fingerprint,
-        sampler=config.sampler,
-        steps=config.sampler_steps,
-        batch=config.batch,
-    )
+    own = {} if data is None else {"image_size": data.image_size, "data": data.fingerprint}
+    return Settings.of(recipe.evaluation, frame=recipe.data.frame, **own)

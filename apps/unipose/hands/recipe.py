@@ -6,7 +6,7 @@ from pathlib import Path
 from posedata.hand_source import HandSource
 from posedata.ranges import Count, NonNegative, Positive, Rate
 from posedata.views.hand_ranges import HandAugmentation
-from poseenc.anchor.hands_network import HandsConfig
+from poseenc.hands_config import HandsConfig
 from posetrain.stage import LoopConfig
 from posetrain.task import About
 

@@ -107,13 +107,15 @@ def test_intrinsics_of_another_size_are_told(model: Model) -> None:
         lift(model, people().coco, intrinsics=2 * INTRINSICS)
 
 
-def test_a_focal_length_off_by_two_moves_people_and_hardly_their_pose() -> None:
-    """Nothing in keypoints tells it, so nothing is said."""
+def test_a_focal_length_off_by_two_moves_people_more_than_their_pose() -> None:
+    """Nothing in keypoints tells it, so nothing is said; with less perspective people come out smaller."""
     model = polypose.load()
     right = lift(model, people().coco)
     wrong = lift(model, people().coco, intrinsics=INTRINSICS * (2, 2, 1, 1))
     ratio = wrong.translation[:, 2] / right.translation[:, 2]
-    assert ratio == pytest.approx(2, rel=0.2)
+    assert ((ratio > 1.4) & (ratio < 2.2)).all()
+    size = [np.linalg.norm(poses.joints, axis=-1).mean() for poses in (right, wrong)]
+    assert 0.75 < size[1] / size[0] < 1
     away = np.linalg.norm(wrong.joints - right.joints, axis=-1).mean()
     apart = np.linalg.norm(right.joints - right.joints[::-1], axis=-1).mean()
     assert away < 0.3 * apart

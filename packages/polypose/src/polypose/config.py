@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from posedata.ranges import Count, Fraction, Positive
 
@@ -86,6 +86,12 @@ class Settings:
     decodes: tuple[str, ...] = ("2d", "3d")
     encodes: tuple[str, ...] = ("image", "2d", "3d")
     spread: bool = False
+
+    @classmethod
+    def of(cls, evaluation: EvaluationConfig, **more: Any) -> Settings:
+        """Poses are drawn as they were where the network was measured."""
+        steps, batch = evaluation.sampler_steps, evaluation.batch
+        return cls(sampler=evaluation.sampler, steps=steps, batch=batch, **more)
 
 
 @dataclass(frozen=True)

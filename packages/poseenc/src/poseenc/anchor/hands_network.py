@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from posedata.ranges import Fraction, Positive
 from posedata.views.hands import WRISTS
 
 from poseenc.anchor.transformer import A2JTransformer
-
-
-@dataclass(frozen=True)
-class HandsConfig:
-    """`A2JTransformer`; the defaults are the published network (Jiang et al., CVPR 2023).
-
-    Attributes:
-        weights: of the backbone; None for scratch (`poseenc.anchor.Backbone`).
-        layers: of encoder and decoder.
-    """
-
-    backbone: str = "resnet50"
-    weights: str | None = None
-    dim: Positive = 256
-    heads: Positive = 8
-    layers: tuple[Positive, Positive] = (6, 6)
-    hidden: Positive = 1024
-    points: Positive = 4
-    dropout: Fraction = 0.1
-
-    def __post_init__(self) -> None:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}; change either")
+from poseenc.hands_config import HandsConfig
 
 
 def hands_network(config: HandsConfig, size: int, *, trained: bool = False) -> A2JTransformer:
