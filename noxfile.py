@@ -33,11 +33,7 @@ def tests(session: nox.Session) -> None:
     """All tests, of every package and across packages, in one environment."""
     install_workspace(session, "test", "docs")  # the documentation's own code is tested too
     session.install(*every_test_requirement())
-    own = (
-        "--ignore=tests/hosts",
-        "--ignore=tests/ray",
-        "--ignore=tests/web",
-    )  # which have sessions of their own
+    own = [f"--ignore=tests/{name}" for name in ("hosts", "ray", "web")]  # which have sessions of their own
     session.run("pytest", *own, *every_core(), *session.posargs, env=one_thread())
 
 

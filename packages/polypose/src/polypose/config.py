@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from posedata.ranges import Count, Fraction, Positive
+from poseenc.heads import check_heads
 
 Frame = Literal["aimed", "crop", "pixels"]
 """Of poses and keypoints, as encoders see them (`polypose.samples.Sample`)."""
@@ -21,12 +22,6 @@ Sampler = Literal[
     "mode_seeking",
 ]
 """By which a decoder draws poses (`posediff.PoseDecoder.sample`)."""
-
-
-def check_heads(name: str, width: int, heads: int) -> None:
-    """Raise ValueError where attention cannot share a width, of this name, among its heads."""
-    if width % heads:
-        raise ValueError(f"{name} {width} is not a multiple of heads {heads}; change either")
 
 
 @dataclass(frozen=True)

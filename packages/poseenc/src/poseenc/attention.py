@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from poseenc.heads import check_heads
+
 
 class Block(nn.Module):
     """Pre-norm transformer layer: ``x += attention(norm(x))``, ``x += mlp(norm(x))``.
@@ -25,8 +27,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, *, expand: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
-        if width % heads:
-            raise ValueError(f"width {width} is not a multiple of heads {heads}")
+        check_heads("width", width, heads)
         hidden = width * expand
         self.heads, self.dropout = heads, dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)

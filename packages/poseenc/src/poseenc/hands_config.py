@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from posedata.ranges import Fraction, Positive
 
+from poseenc.heads import check_heads
+
 
 @dataclass(frozen=True)
 class HandsConfig:
@@ -26,5 +28,4 @@ class HandsConfig:
     dropout: Fraction = 0.1
 
     def __post_init__(self) -> None:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}; change either")
+        check_heads("dim", self.dim, self.heads)

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poseenc.heads import check_heads
+
 Shapes = Sequence[tuple[int, int]]
 """Height and width of every level, in the order in which their tokens follow one another."""
 
@@ -23,8 +25,7 @@ class DeformableAttention(nn.Module):
 
     def __init__(self, dim: int = 256, heads: int = 8, levels: int = 4, points: int = 4) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"width {dim} is not a multiple of heads {heads}")
+        check_heads("width", dim, heads)
         self.heads, self.levels, self.points = heads, levels, points
         self.offsets = nn.Linear(dim, heads * levels * points * 2)
         self.weights = nn.Linear(dim, heads * levels * points)
