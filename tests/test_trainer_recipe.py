@@ -99,6 +99,7 @@ def test_the_stored_recipe_reads_back_equal(folder: Path) -> None:
         ("train.betas=[1]", "train.betas must hold 2 values, not 1"),
         ("image=1", "image must be bool, not 1"),
         ("train=5", "train must be Train, not 5"),
+        ("train=null", "train must be Train, not None"),
         ("train={step: 5}", "unknown key train.step; did you mean train.steps?"),
         ("train={lr: 0}", "train.lr must be above 0, not 0"),
         ("train={steps: 1", "train is no YAML: '{steps: 1'; close its brackets"),

@@ -1,13 +1,17 @@
 """Searching a recipe's values: a task of closed form, whose best rate is known."""
 
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from posetrain.lifecycle import Trained
+from posetrain.task import Metrics
 from posetrain.tuning import Search, spaces_of, tune
-from trainer_task import Toy, toy, weight
+from trainer_task import Points, Recipe, Toy, Weights, toy, weight
 
 RATES = ["first.lr=0.05..0.95", "second.steps=2,4"]
 
@@ -48,6 +52,22 @@ def test_what_diverges_is_left_out(tmp_path: Path) -> None:
     assert {row[-1] for row in shown.rows} == {"first.lr=0.25"}
     with pytest.raises(ValueError, match="all 2 trials diverged"):
         tune(Toy(), toy("first.steps=9"), tmp_path / "all", Search(["first.lr=1e30"], "first", trials=2))
+
+
+class Blind(Toy):
+    """At a rate of a half it has nothing to measure, as a mean of no rows has."""
+
+    def measure(self, trained: Trained[Recipe, Weights, Points], held_out: Points, part: Any) -> Metrics:
+        found = super().measure(trained, held_out, part)
+        return found | ({"first": math.nan} if trained.recipe.first.lr == 0.5 else {})
+
+
+def test_a_trial_whose_metric_is_no_number_is_left_out_now_and_when_read_again(tmp_path: Path) -> None:
+    search = Search(["first.lr=0.25,0.5"], "first", trials=5)
+    shown = tune(Blind(), toy(), tmp_path, search)
+    assert {row[-1] for row in shown.rows} == {"first.lr=0.25"}
+    assert 0 < len(shown.rows) < 5
+    assert tune(Blind(), toy(), tmp_path, search).rows == shown.rows
 
 
 def test_ranges() -> None:

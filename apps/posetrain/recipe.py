@@ -178,15 +178,15 @@ def _convert(kind: Any, value: Any, root: Any, at: tuple[str, ...], source: str)
             raise wrong(_name(kind))
         (inner,) = [a for a in arguments if a is not type(None)]
         return _convert(inner, value, root, at, source)
-    if kind in (str, Path) and isinstance(value, _Text):
-        return kind(str(value))
-    if isinstance(value, _Text):
+    if typed := isinstance(value, _Text):
+        if kind in (str, Path):
+            return kind(str(value))
         try:
             value = load_yaml(value)
         except TextError as error:
             cure = error if "deep" in str(error) or "alias" in str(error) else "close its brackets"
             raise ValueError(f"{source}: {_dotted(at)} is no YAML: {shown(str(value))}; {cure}") from None
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict | None):
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict if typed else dict | None):
         return _build(kind, value or {}, root, at, source)
     if origin is Literal:
         if value is False and "no" in arguments:
@@ -242,8 +242,7 @@ def _merge(values: dict[str, Any], override: str, schema: Any) -> dict[str, Any]
 
 def _put(values: dict[str, Any], names: list[str], value: Any) -> dict[str, Any]:
     head, *rest = names
-    below = values.get(head)
-    below = below if isinstance(below, dict) else {}
+    below = values[head] if isinstance(values.get(head), dict) else {}
     if rest:
         value = _put(below, rest, value)
     elif isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def tune(
     study = optuna.create_study(direction=direction)
     if own := _own(recipe, spaces):
         study.enqueue_trial(own)
-    runs, rows = Variants(task, part="validation"), []
+    runs, rows, metric = Variants(task, part="validation"), [], search.metric
     for number in range(search.trials):
         begun = max(2, search.trials // 4)
         study.sampler = optuna.samplers.TPESampler(seed=recipe.loop.seed + number, n_startup_trials=begun)
@@ -99,20 +100,22 @@ def tune(
         print_line(f"trial {number}: {' '.join(overrides)}")
         try:
             measured = flat(runs.metrics(changed(recipe, overrides), folder / f"trial-{number:03d}", flat))
+            if metric not in measured and not rows:
+                raise ValueError(f"--metric {metric}: is not measured; choose of {', '.join(measured)}")
+            if not math.isfinite(score := measured.get(metric, math.nan)):
+                raise DivergedError(f"{metric} is {score}")
         except DivergedError as error:
             print_line(f"trial {number}: {error}")
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
-        if search.metric not in measured:
-            raise ValueError(f"--metric {search.metric}: is not measured; choose of {', '.join(measured)}")
-        study.tell(trial, measured[search.metric])
-        told = {key: measured[key] for key in {search.metric: "", **task.headline} if key in measured}
+        study.tell(trial, score)
+        told = {key: measured[key] for key in {metric: "", **task.headline} if key in measured}
         rows.append({"trial": number, **told, "values": " ".join(overrides)})
     if not rows:
         raise ValueError(f"all {search.trials} trials diverged; give lower rates")
-    rows.sort(key=lambda row: row[search.metric], reverse=search.maximise)
+    rows.sort(key=lambda row: row[metric], reverse=search.maximise)
     if json:
-        more = {"over": list(search.over), "metric": search.metric, "direction": direction}
+        more = {"over": list(search.over), "metric": metric, "direction": direction}
         runs.write(json, rows, recipe, folder, seeds=[recipe.loop.seed], **more)
     return Table("Trials, validation people", list(rows[0]), [list(row.values()) for row in rows])
 

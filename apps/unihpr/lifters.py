@@ -131,17 +131,10 @@ def stage(lifter: Peer, data: TrainingData, recipe: BoardRecipe, trainer: Traine
     def loss(sample: Sample, generator: torch.Generator) -> dict[str, Tensor]:
         return {"loss": lifter.loss(sample, generator)}
 
-    batch = partial(views, data, config, trainer.share)
+    batch, after = partial(views, data, config, trainer.share), lifter.after_step
+    own = {"lifter": lifter.train()}
     return Stage(
-        "lifter",
-        {"lifter": lifter.train()},
-        optimizer,
-        config.steps,
-        batch,
-        loss,
-        scheduler,
-        after_step=lifter.after_step,
-        apart=lifter.apart(),
+        "lifter", own, optimizer, config.steps, batch, loss, scheduler, after_step=after, apart=lifter.apart()
     )
 
 

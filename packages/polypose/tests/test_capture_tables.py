@@ -217,6 +217,8 @@ def test_c3d_of_more_frames_than_it_counts_is_two(tmp_path):
     assert read_c3d(tmp_path / "long.part2.c3d")[1][:, 0, 0].tolist() == pytest.approx(
         [*range(65_535, 65_540)]
     )
+    walkers().save(tmp_path / "long.c3d")
+    assert not (tmp_path / "long.part2.c3d").exists()  # it would be read as the end of the new one
 
 
 def test_a_process_of_its_own_writes_the_same_file_or_says_why_not(tmp_path):

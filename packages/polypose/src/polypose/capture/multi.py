@@ -85,27 +85,17 @@ def solve_multi(
         notes += told
     clock = seen[0].times
     clocks = [s.times - by for s, by in zip(seen, ahead, strict=True)]
-    sightings = [
-        sighting
-        for view, s in enumerate(seen)
-        for track, mine in zip(s.tracks, points[view], strict=True)
-        if (sighting := _on_clock(view, mine, clocks[view][track.first :][: len(mine)], clock)) is not None
-    ]
+    sightings = _sightings(seen, points, clocks, clock)
     if not posed and sightings:
         views = _from_people(model, views, sightings, clock, height)
         notes.append("cameras' places told from the people themselves, sizes from their bones")
     turned = turn_between(_up(views), np.array([0.0, 0, 1])) if posed else np.eye(3)
     views = [moved(view, Floor(turned, np.zeros(3), 0.0, False)) for view in views]
-    groups = match(sightings, views, model.skeleton)
-    if len(groups) == len(sightings) > 1 and _together(sightings):
-        raise ValueError("no two films show the same person: give the calibration of these films, in metres")
-    rate = 1 / float(np.median(np.diff(clock))) if len(clock) > 1 else 30.0
-    kept = [g for g in groups if len({sightings[i].view for i in g}) > 1 or _long(sightings, g, rate)]
-    if len(kept) < len(groups):
-        notes.append(f"{len(groups) - len(kept)} brief tracks of one camera alone left out")
+    groups, told = _groups(model, views, sightings, clock)
+    notes += told
     focal_sd = max(lens.focal_sd for lens in lenses)
     found = []
-    for group in kept:
+    for group in groups:
         first, stack = _stacked([sightings[i] for i in group], len(seen))
         times = clock[first : first + stack.shape[1]]
         solved = solve_person(model, views, stack, times, height=height, focal_sd=focal_sd, smoothed=smooth)
@@ -129,6 +119,34 @@ def solve_multi(
         for s, view, own, by in zip(seen, views, clocks, ahead, strict=True)
     ]
     return Motion(clock, tuple(people), tuple(films), model.skeleton, tuple(notes))
+
+
+def _sightings(
+    seen: Sequence[Seen],
+    points: Sequence[Sequence[np.ndarray]],
+    clocks: Sequence[np.ndarray],
+    clock: np.ndarray,
+) -> list[Sighting]:
+    """All tracks of all films at the times of a clock, of films whose frames are at these times on it."""
+    return [
+        sighting
+        for view, s in enumerate(seen)
+        for track, mine in zip(s.tracks, points[view], strict=True)
+        if (sighting := _on_clock(view, mine, clocks[view][track.first :][: len(mine)], clock)) is not None
+    ]
+
+
+def _groups(
+    model: Model, views: Sequence[Camera], sightings: Sequence[Sighting], clock: np.ndarray
+) -> tuple[list[list[int]], list[str]]:
+    """Which sightings are of one person, without brief ones of one camera alone, and what is to be told."""
+    groups = match(sightings, views, model.skeleton)
+    if len(groups) == len(sightings) > 1 and _together(sightings):
+        raise ValueError("no two films show the same person: give the calibration of these films, in metres")
+    rate = 1 / float(np.median(np.diff(clock))) if len(clock) > 1 else 30.0
+    kept = [g for g in groups if len({sightings[i].view for i in g}) > 1 or _long(sightings, g, rate)]
+    left = len(groups) - len(kept)
+    return kept, [f"{left} brief tracks of one camera alone left out"] if left else []
 
 
 def _by_speed(

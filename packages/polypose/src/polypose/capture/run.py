@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,55 +91,75 @@ def capture(
     span = Span(start, float("inf") if end is None else end, every).checked()
     endings = _formats(formats)
     films = _named([film for path in inputs for film in open_films(Path(path), rate)])
-    cameras, notes = _cameras(calibration, films)
-    if together and len(films) < 2:
-        raise ValueError(f"--together: {films[0].path} is one film; give two or more")
+    scenes, notes = _scenes(films, calibration, together)
     if rate is not None and not any(Path(path).is_dir() for path in inputs):
         raise ValueError(f"--rate {rate:g}: is of a folder of photos, and none is given; leave it out")
-    as_one = len(films) > 1 and (together or calibration is not None)
-    names = [TOGETHER] if as_one else [film.name for film in films]
-    groups = [films] if as_one else [[film] for film in films]
     folder = None if out is None else Path(out)
     if folder is not None:
         _check_folder(folder)
     if folder is not None and not overwrite:
-        _refuse_to_overwrite(folder, names, groups, endings)
+        _refuse_to_overwrite(folder, scenes, endings)
     eye = _Eye.of(detector, network, alone=len(films) == 1)
     lifter = _loaded(model)
     made: list[Motion] = []
     empty: list[str] = []
-    with ExitStack() as stack:
-        work = (
-            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polypose-")))
-            if folder is None
-            else folder / WORK
-        )
-        stack.callback(_remove_empty, work)
-        for name, group, eyes in zip(
-            names, groups, [cameras] if as_one else [[c] for c in cameras], strict=True
-        ):
-            seen = [eye.see(film, work / film.name, span, say, watch) for film in group]
-            motion = None
-            if any(one.tracks for one in seen):
-                motion = _solved(lifter, seen, eyes, height, smooth)
+    with _work(folder) as work:
+        for scene in scenes:
+            seen = [eye.see(film, work / film.name, span, say, watch) for film in scene.films]
+            motion = _solved(lifter, seen, scene.cameras, height, smooth)
             if motion is None or not motion.people:
                 found = "nobody was found in it" if motion is None else "nobody was seen well enough"
-                empty.append(f"{group[0].path}: {found}; film them whole and in the light")
+                empty.append(f"{scene.films[0].path}: {found}; film them whole and in the light")
                 continue
             told = dict.fromkeys([*(note for one in seen for note in one.notes), *notes, *motion.notes])
             motion = replace(motion, notes=tuple(told))
             if folder is not None:
-                _write(motion, folder, name, endings)
-                say(_summary(motion, folder / name, endings))
+                _write(motion, folder, scene.name, endings)
+                say(_summary(motion, folder / scene.name, endings))
             for note in motion.notes:
                 say(f"note: {note}")
             made.append(motion)
-        _forget(films, work)
+        for film in films:
+            shutil.rmtree(work / film.name, ignore_errors=True)
     if not made:
         raise ValueError(empty[0])
     for line in empty:
         say(line)
-    return made[0] if as_one or (len(films) == 1) else made
+    return made[0] if len(scenes) == 1 else made
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Films that are captured together, one or several, and the camera of each where it is known."""
+
+    name: str
+    films: list[Film]
+    cameras: list[Calibrated | None]
+
+
+def _scenes(films: list[Film], calibration: Paths | None, together: bool) -> tuple[list[_Scene], list[str]]:
+    """All films as one scene, or each by itself; and what there is to tell of their calibration."""
+    cameras, notes = _cameras(calibration, films)
+    if together and len(films) < 2:
+        raise ValueError(f"--together: {films[0].path} is one film; give two or more")
+    if len(films) > 1 and (together or calibration is not None):
+        return [_Scene(TOGETHER, films, cameras)], notes
+    each = zip(films, cameras, strict=True)
+    return [_Scene(film.name, [film], [camera]) for film, camera in each], notes
+
+
+@contextmanager
+def _work(folder: Path | None) -> Iterator[Path]:
+    """Where what is not done yet lies: beside the results, so that a stopped run goes on."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="polypose-") as temporary:
+            yield Path(temporary)
+        return
+    try:
+        yield folder / WORK
+    finally:
+        with suppress(OSError):
+            (folder / WORK).rmdir()
 
 
 @dataclass(frozen=True)
@@ -189,8 +209,11 @@ def _solved(
     cameras: list[Calibrated | None],
     height: float | None,
     smooth: bool,
-) -> Motion:
-    """The people of one film, or of several; what there is to tell stands in the motion's notes."""
+) -> Motion | None:
+    """The people of one film, or of several; what there is to tell stands in the motion's notes. None where
+    nobody was found."""
+    if not any(one.tracks for one in seen):
+        return None
     known = [one.camera for one in cameras if one is not None]
     if len(seen) == 1:
         from polypose.capture.single import solve_single
@@ -249,15 +272,13 @@ def _check_folder(folder: Path) -> None:
             raise ValueError(f"{place}: is a file; name a folder")
 
 
-def _refuse_to_overwrite(
-    folder: Path, names: list[str], groups: list[list[Film]], endings: tuple[str, ...]
-) -> None:
+def _refuse_to_overwrite(folder: Path, scenes: list[_Scene], endings: tuple[str, ...]) -> None:
     """What a run wrote that has not ended yet is its own."""
-    for name, group in zip(names, groups, strict=True):
-        if all((folder / WORK / film.name).exists() for film in group):
+    for scene in scenes:
+        if all((folder / WORK / film.name).exists() for film in scene.films):
             continue
         for ending in endings:
-            if (path := folder / f"{name}.{ending}").exists():
+            if (path := folder / f"{scene.name}.{ending}").exists():
                 raise ValueError(f"{path}: is there already; --overwrite, or name another --out")
 
 
@@ -265,17 +286,6 @@ def _write(motion: Motion, folder: Path, name: str, endings: tuple[str, ...]) ->
     folder.mkdir(parents=True, exist_ok=True)
     for ending in endings:
         motion.save(folder / f"{name}.{ending}")
-
-
-def _forget(films: list[Film], work: Path) -> None:
-    """Remove what was kept to go on with."""
-    for film in films:
-        shutil.rmtree(work / film.name, ignore_errors=True)
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def _summary(motion: Motion, path: Path, endings: tuple[str, ...]) -> str:

@@ -36,6 +36,7 @@ def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
 
     C3D has a rate and no times (`people.steady`). It counts 65,535 frames, and holds a place for everybody in
     every frame: later ones, and of many people fewer at a time, are in NAME.part2.c3d, with who is there.
+    Such parts of a longer motion that was written there before are removed.
 
     Raises:
         ValueError, OSError: nobody, no place to write to.
@@ -55,10 +56,18 @@ def write_c3d(motion: Motion, path: Path) -> tuple[Path, ...]:
             for person in people
             for name in names
         ]
-        file = path if part == 1 else path.with_name(f"{path.stem}.part{part}{path.suffix}")
+        file = _part(path, part)
         _write(file, labels, places.reshape(len(places), len(labels), 3), rate, apart=len(parts) > 1)
         written.append(file)
+    left = len(parts) + 1
+    while (old := _part(path, left)).is_file():  # of a longer motion that was written there before
+        old.unlink()
+        left += 1
     return tuple(written)
+
+
+def _part(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}.part{number}{path.suffix}")
 
 
 def _parts(motion: Motion) -> Iterator[tuple[slice, list[Person]]]:
