@@ -7,9 +7,10 @@ The recorded poses are embedded as `polypose index add` does it. Larger gallerie
 between two neighbours in time, with noise of a tenth of the usual step. Queries are made likewise, of other
 seeds; what is timed was not asked before. Recall is of the ten (or the one) that exact search finds.
 
-An approximate index is built, and then searched, in processes of their own, whose memory is told. With
-`--work` every stage leaves what it made and measured there, and the same command goes on after the last:
-100 million poses take 17 GB of disk.
+An approximate index is built, and then searched, in processes of their own, whose memory is told; with
+`--memory` the one that searches has no more than that, what it maps of files included. With `--work` every
+stage leaves what it made and measured there, and the same command goes on after the last: 100 million poses
+take 17 GB of disk.
 """
 
 import os
@@ -19,7 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from json import dumps, loads
 from multiprocessing import get_context
 from pathlib import Path
@@ -52,11 +55,13 @@ def main(
     threads: Annotated[int, typer.Option(help="of torch and FAISS")] = 2,
     usearch: Annotated[int, typer.Option(help="the largest gallery that usearch is tried on")] = 3_000_000,
     flat: Annotated[int, typer.Option(help="the largest gallery that FAISS Flat is tried on")] = HUGE,
+    memory: Annotated[float, typer.Option(help="GiB within which approximate search is timed")] = 0.0,
     work: Annotated[Path | None, typer.Option(help="keep there what is made, and go on with it")] = None,
     json: Annotated[Path | None, typer.Option(help="write the results there")] = None,
 ) -> None:
     """Measure the engines of `polypose.search`, and FAISS and usearch beside them."""
     use(threads)
+    how = {"threads": threads, "memory": memory, "usearch": usearch, "most": flat}
     rows: list[Row] = []
 
     def told(row: Row) -> None:
@@ -83,7 +88,7 @@ def main(
         index = PoseIndex.open(base)
         real = np.array(index.segments[0].places["invariant"])
         step = float(np.median(np.linalg.norm(np.diff(real, axis=0), axis=1)))
-        for row in engines(folder, "recorded", real, step, threads, usearch, flat):
+        for row in engines(folder, "recorded", real, step, **how):
             told(row)
         for size in map(int, sizes.split(",")) if sizes else ():
             place = folder / str(size)
@@ -91,7 +96,7 @@ def main(
                 shutil.rmtree(place, ignore_errors=True)
                 made(place, index.manifest, real, step, size)
             told({"name": "made", "poses": size, **sizes_of(PoseIndex.open(place))})
-            for row in engines(folder, str(size), real, step, threads, usearch, flat):
+            for row in engines(folder, str(size), real, step, **how):
                 told(row)
             if work is None:
                 shutil.rmtree(place)
@@ -149,7 +154,15 @@ def made(place: Path, manifest: Manifest, real: np.ndarray, step: float, size: i
 
 
 def engines(
-    folder: Path, name: str, real: np.ndarray, step: float, threads: int, usearch: int, most: int
+    folder: Path,
+    name: str,
+    real: np.ndarray,
+    step: float,
+    *,
+    threads: int,
+    memory: float,
+    usearch: int,
+    most: int,
 ) -> Iterator[Row]:
     """A row of results for each engine, of the index of that name."""
     index = PoseIndex.open(folder / name)
@@ -169,10 +182,10 @@ def engines(
     if len(index) <= most:
         yield kept(folder, f"{name}-flat", lambda: flat(index, queries, truth, fresh))
     built = kept(folder, f"{name}-build", lambda: apart(building, index.path, threads))
-    served = kept(folder, f"{name}-ivf", lambda: apart(serving, index.path, answers, threads))
+    served = kept(folder, f"{name}-ivf", lambda: apart(serving, index.path, answers, threads, memory))
     yield {**served, **built}
-    if len(index) <= usearch and (peer := with_usearch(index, queries, truth, fresh)) is not None:
-        yield peer
+    if len(index) <= usearch and find_spec("usearch"):
+        yield kept(folder, f"{name}-usearch", lambda: with_usearch(index, queries, truth, fresh))
 
 
 def building(path: Path, threads: int) -> Row:
@@ -190,7 +203,7 @@ def building(path: Path, threads: int) -> Row:
     }
 
 
-def serving(path: Path, answers: Path, threads: int) -> Row:
+def serving(path: Path, answers: Path, threads: int, memory: float) -> Row:
     """Opens an index that nothing of is in memory yet, and searches."""
     use(threads)
     with np.load(answers) as held:
@@ -198,13 +211,33 @@ def serving(path: Path, answers: Path, threads: int) -> Row:
     for file in path.rglob("*"):
         if file.is_file():
             forget(file)
-    with Peak() as peak:
+    with confined(memory), Peak() as peak:
         index = PoseIndex.open(path)
         cold = [timed(lambda q=q: index.search(q[None], K))[0] for q in fresh[-SINGLE:]]
         row = row_of("ivf", index, queries, truth, lambda q: index.search(q, K).row, fresh)
     told = {"cold_p50_ms": round(1e3 * float(np.quantile(cold, 0.5)), 2)}
-    memory = {"peak_mib": peak.most, "anon_mib": peak.anonymous, "file_mib": peak.mapped}
-    return {**row, **told, **memory}
+    held_mib = {"peak_mib": peak.most, "anon_mib": peak.anonymous, "file_mib": peak.mapped}
+    return {**row, **told, **held_mib, **({"within_gib": memory} if memory else {})}
+
+
+@contextmanager
+def confined(memory: float) -> Iterator[None]:
+    """So many GiB for this process, files that it maps included, by a control group; all of it for 0."""
+    if not memory:
+        yield
+        return
+    old = Path("/sys/fs/cgroup/memory")  # version 1
+    above = old if old.is_dir() else Path("/sys/fs/cgroup")
+    group = above / f"bench-search-{os.getpid()}"
+    group.mkdir()
+    limit = group / ("memory.limit_in_bytes" if above == old else "memory.max")
+    try:
+        limit.write_text(str(int(memory * 2**30)))
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+        yield
+    finally:
+        (above / "cgroup.procs").write_text(str(os.getpid()))
+        group.rmdir()
 
 
 def forget(file: Path) -> None:
@@ -231,14 +264,10 @@ def flat(index: PoseIndex, queries: torch.Tensor, truth: torch.Tensor, fresh: to
     return {**row, "build_seconds": round(seconds, 1), "bytes_a_pose": 4.0 * places.shape[1]}
 
 
-def with_usearch(
-    index: PoseIndex, queries: torch.Tensor, truth: torch.Tensor, fresh: torch.Tensor
-) -> Row | None:
+def with_usearch(index: PoseIndex, queries: torch.Tensor, truth: torch.Tensor, fresh: torch.Tensor) -> Row:
     """usearch's HNSW with half precision, as it comes."""
-    try:
-        from usearch.index import Index
-    except ModuleNotFoundError:
-        return None
+    from usearch.index import Index
+
     places = np.array(index.segments[0].places["invariant"])
     engine = Index(ndim=places.shape[1], metric="l2sq", dtype="f16")
     threads = torch.get_num_threads()

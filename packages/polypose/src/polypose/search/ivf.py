@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 LARGE = 10_000_000
 """Rows from which on `polypose index add` builds one."""
 WANTED = 0.99
-"""Recall of the ten nearest that it is set to."""
+"""Recall of the ten nearest that it is set to, by `_ERRORS` standard errors of what was asked."""
 _FILE, _ABOUT = "index.faiss", "engine.json"
 _SAMPLE, _ASKED, _K = 40, 256, 10
+_ERRORS = 2
 _OFF = (0.1, 0.01)
 """How far from a place of the gallery queries lie, in shares of another place."""
 _CANDIDATES = 20
@@ -208,20 +209,20 @@ def _tuned(index: PoseIndex, engine: Any, about: About, view: View, rows: np.nda
     truth = index.search(queries, _K, view, exact=True).row
     lists = min(int(_inner(engine).nlist), _MOST_PROBES)
 
-    def measured(probes: int, candidates: int) -> About:
+    def measured(probes: int, candidates: int) -> tuple[float, About]:
         tried = replace(about, probes=probes, candidates=candidates, asked=len(queries))
         found = Approximate(engine, tried, view).nearest(queries, _K, index).row
-        return replace(
-            tried, recall=round(float((found[:, :, None] == truth[:, None]).any(1).float().mean()), 4)
-        )
+        each = (found[:, :, None] == truth[:, None]).any(1).float().mean(1)
+        sure = float(each.mean() - _ERRORS * each.std() / len(each) ** 0.5)
+        return sure, replace(tried, recall=round(float(each.mean()), 4))
 
-    best = measured(1, _CANDIDATES)
-    while best.recall < WANTED:
+    sure, best = measured(1, _CANDIDATES)
+    while sure < WANTED:
         wider, deeper = (min(2 * best.probes, lists), best.candidates), (best.probes, 2 * best.candidates)
         allowed = [wider] * (best.probes < lists) + [deeper] * (deeper[1] <= _MOST_CANDIDATES)
         if not allowed:
             break
-        best = max((measured(*each) for each in allowed), key=lambda tried: tried.recall)
+        sure, best = max((measured(*each) for each in allowed), key=lambda tried: tried[0])
     return best
 
 
