@@ -61,7 +61,7 @@ def main(
 ) -> None:
     """Measure the engines of `polypose.search`, and FAISS and usearch beside them."""
     use(threads)
-    how = {"threads": threads, "memory": memory, "usearch": usearch, "most": flat}
+    how: Row = {"threads": threads, "memory": memory, "usearch": usearch, "most": flat}
     rows: list[Row] = []
 
     def told(row: Row) -> None:

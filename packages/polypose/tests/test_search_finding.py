@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from libraries import embedder, movement, quiet, write_joints
+from polypose.search import scattered
 from polypose.search.adding import add, remove
 from polypose.search.asking import ask, ask_index
 from polypose.search.exact import Gallery, nearest, penalties, told
@@ -192,3 +194,19 @@ def test_an_approximate_index_finds_the_same_what_was_added_since_and_nothing_th
     remove(index.path, ["made"])
     left = PoseIndex.open(index.path).search(queries, 60).row
     assert set(left.flatten().tolist()) == {-1, *range(40)}
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_rows_of_a_large_file_are_asked_for_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Literal["r", "c"]
+) -> None:
+    """Of 48 bytes a row: some cross from one page to the next, and the last page is not full."""
+    whole = np.arange(12.0 * 5000, dtype=np.float32).reshape(5000, 12)
+    np.save(tmp_path / "places.npy", whole)
+    places = np.load(tmp_path / "places.npy", mmap_mode=mode)
+    rows = np.array([4999, 0, 84, 84, 3001])
+    monkeypatch.setattr(scattered, "LARGE", 0)
+    for some in (rows, rows[:0]):
+        np.testing.assert_array_equal(scattered.take(places, some), whole[some])
+    np.testing.assert_array_equal(scattered.take(places[7:], rows[1:]), whole[7 + rows[1:]])  # a part of it
+    np.testing.assert_array_equal(scattered.take(whole, rows), whole[rows])

@@ -17,6 +17,7 @@ from polypose.search.embedding import View
 from polypose.search.exact import Gallery, nearest, penalties, told
 from polypose.search.ivf import Approximate, open_approximate
 from polypose.search.manifest import Manifest
+from polypose.search.scattered import take
 from polypose.search.segments import Segment
 from polypose.search.where import Where
 
@@ -140,7 +141,7 @@ class PoseIndex:
             here = which == number
             segment = self.segments[number]
             if view in segment.places:
-                out[here] = segment.places[view][rows[here] - self._starts[number]]
+                out[here] = take(segment.places[view], rows[here] - self._starts[number])
         return out
 
     def locate(self, row: int) -> tuple[Segment, int]:

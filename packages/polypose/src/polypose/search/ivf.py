@@ -38,8 +38,10 @@ _SAMPLE, _ASKED, _K = 40, 256, 10
 _ERRORS = 2
 _OFF = (0.1, 0.01)
 """How far from a place of the gallery queries lie, in shares of another place."""
-_CANDIDATES = 20
-"""Candidates for each of ten neighbours or more, whose exact vectors are read; of crowded places more."""
+_CANDIDATES = 4
+"""Candidates for each of ten neighbours or more, whose exact vectors are read, to begin with."""
+_FEWER = (0.5, 0.625, 0.75, 0.875)
+"""Of candidates that are enough, shares that might be."""
 _MOST_CANDIDATES, _MOST_PROBES = 640, 4096
 
 
@@ -60,7 +62,7 @@ class About:
     probes: int
     recall: float
     asked: int = field(default=_ASKED)
-    candidates: int = field(default=_CANDIDATES)
+    candidates: int = field(default=20)
 
 
 class Approximate:
@@ -200,7 +202,8 @@ def build(index: PoseIndex, view: View = "invariant", factory: str | None = None
 def _tuned(index: PoseIndex, engine: Any, about: About, view: View, rows: np.ndarray) -> About:
     """With as few probes and candidates as reach the recall wanted, or come nearest to it.
 
-    One of the two is doubled after the other, that which finds more. Queries lie between places of the
+    One of the two is doubled after the other, that which finds more; candidates, each of which is read of the
+    disk, are then made as few as will do. Queries lie between places of the
     gallery, and close to them, where neighbours are crowded; the worse counts.
     """
     places = index.places(rows, view)
@@ -223,6 +226,10 @@ def _tuned(index: PoseIndex, engine: Any, about: About, view: View, rows: np.nda
         if not allowed:
             break
         sure, best = max((measured(*each) for each in allowed), key=lambda tried: tried[0])
+    for share in _FEWER if sure >= WANTED else ():
+        fewer, tried = measured(best.probes, int(share * best.candidates))
+        if fewer >= WANTED:
+            return tried
     return best
 
 
