@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import polypose.search.index
 import pytest
 import torch
 from libraries import embedder, movement, quiet, write_joints
-from polypose.search import scattered
+from polypose.search import exact, scattered
 from polypose.search.adding import add, remove
 from polypose.search.asking import ask, ask_index
 from polypose.search.exact import Gallery, nearest, penalties, told
@@ -194,6 +195,20 @@ def test_an_approximate_index_finds_the_same_what_was_added_since_and_nothing_th
     remove(index.path, ["made"])
     left = PoseIndex.open(index.path).search(queries, 60).row
     assert set(left.flatten().tolist()) == {-1, *range(40)}
+
+
+def test_crowded_places_are_found_by_their_distances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner products of float32 exchange the tenth and the eleventh here; distances of float64 do not."""
+    generator = np.random.default_rng(3)
+    crowd = (1 + 3e-3 * generator.standard_normal((20_050, 8))).astype(np.float32)
+    places, queries = crowd[:20_000], crowd[20_000:]
+    apart = np.linalg.norm(queries[:, None].astype(np.float64) - places.astype(np.float64), axis=-1)
+    true = apart.argsort(1)[:, :10]
+    opened = made(tmp_path / "index", places)
+    for spare, same in ((exact.SPARE, True), (0, False)):
+        monkeypatch.setattr(polypose.search.index, "SPARE", spare)
+        found = opened.search(torch.from_numpy(queries), 10).row.numpy()
+        assert np.array_equal(np.sort(found), np.sort(true)) == same
 
 
 @pytest.mark.parametrize("mode", ["r", "c"])

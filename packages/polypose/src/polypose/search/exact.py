@@ -17,6 +17,8 @@ _BLOCK = 2**21
 """Similarities computed at once: 8 MiB, which a processor's cache holds."""
 _LEAST, _MOST = 2**13, 2**17
 """Rows in one block."""
+SPARE = 16
+"""More rows than are wanted, of which distances tell: an inner product of float32 may exchange near ones."""
 
 
 class Gallery(NamedTuple):

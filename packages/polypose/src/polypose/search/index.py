@@ -14,7 +14,7 @@ from poseenc.best import Neighbours
 from torch import Tensor
 
 from polypose.search.embedding import View
-from polypose.search.exact import Gallery, nearest, penalties, told
+from polypose.search.exact import SPARE, Gallery, nearest, penalties, told
 from polypose.search.ivf import Approximate, open_approximate
 from polypose.search.manifest import Manifest
 from polypose.search.scattered import take
@@ -127,10 +127,10 @@ class PoseIndex:
         with self._turn:  # many threads in Python take twice as long at once as one after the other
             engine = None if exact or where else self._engine(view)
             if engine is None:
-                found = nearest(self._galleries(view, where), queries, k)
+                found = nearest(self._galleries(view, where), queries, k + SPARE)
             else:
                 found = engine.nearest(queries, k, self)
-            return self._exactly(found, queries, view)
+            return self._exactly(found, queries, k, view)
 
     def places(self, rows: Int[np.ndarray, " n"], view: View = "invariant") -> np.ndarray:
         """(n, D) of these rows, in memory; 0 where a row has none."""
@@ -187,12 +187,12 @@ class PoseIndex:
             self._penalties[number, view] = penalties(places, view)
         return Gallery(int(self._starts[number]), places, self._penalties[number, view], keep)
 
-    def _exactly(self, found: Neighbours, queries: Tensor, view: View) -> Neighbours:
-        """What was found with its distances, which an inner product tells to fewer digits."""
+    def _exactly(self, found: Neighbours, queries: Tensor, k: int, view: View) -> Neighbours:
+        """The k best by their distances, which an inner product tells to fewer digits."""
         if not len(self) or not self.has(view):
-            return found
+            return Neighbours(found.similarity[:, :k], found.row[:, :k])
         rows = found.row.clamp(min=0).numpy()
         places = torch.from_numpy(self.places(rows.ravel(), view)).unflatten(0, rows.shape)
         near = told(queries.float(), places, view).masked_fill(found.row < 0, -torch.inf)
         near, order = near.sort(dim=1, descending=True, stable=True)
-        return Neighbours(near, found.row.gather(1, order))
+        return Neighbours(near[:, :k], found.row.gather(1, order[:, :k]))

@@ -23,7 +23,7 @@ from poseenc.best import Neighbours
 from torch import Tensor
 
 from polypose.search.embedding import View
-from polypose.search.exact import nearest, told
+from polypose.search.exact import SPARE, nearest, told
 from polypose.search.manifest import ENGINE
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Approximate:
             for number, segment in enumerate(index.segments)
             if segment.entry.folder not in covered and self._view in segment.places
         ]
-        found = nearest(new, queries, k)
+        found = nearest(new, queries, k + SPARE)
         rows = found.row.clamp(min=0).numpy()
         places = torch.from_numpy(index.places(rows.ravel(), self._view)).unflatten(0, rows.shape)
         return Neighbours(
