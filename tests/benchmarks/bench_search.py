@@ -169,15 +169,9 @@ def engines(
     queries, fresh = (torch.from_numpy(between(real, step, n, s)) for n, s in ((BATCH, 1), (1000, 0)))
     answers = folder / f"{name}.npz"
 
-    def exact() -> Row:
-        seconds, found = timed(lambda: index.search(queries, K, exact=True).row)
-        np.savez(answers, queries=queries.numpy(), fresh=fresh.numpy(), truth=found.numpy())
-        few = SINGLE if len(index) <= HUGE else 10
-        return row_of(
-            "exact", index, queries, found, lambda q: index.search(q, K, exact=True).row, fresh, few, seconds
-        )
-
-    yield kept(folder, f"{name}-exact", exact)
+    if not answers.exists():
+        np.savez(answers, queries=queries.numpy(), fresh=fresh.numpy())
+    yield kept(folder, f"{name}-exact", lambda: apart(exact, index.path, answers, threads))
     truth = torch.from_numpy(np.load(answers)["truth"])
     if len(index) <= most:
         yield kept(folder, f"{name}-flat", lambda: flat(index, queries, truth, fresh))
@@ -186,6 +180,20 @@ def engines(
     yield {**served, **built}
     if len(index) <= usearch and find_spec("usearch"):
         yield kept(folder, f"{name}-usearch", lambda: with_usearch(index, queries, truth, fresh))
+
+
+def exact(path: Path, answers: Path, threads: int) -> Row:
+    """Looks at all places, and keeps what is found; in the end it holds nothing of them in memory."""
+    use(threads)
+    index = PoseIndex.open(path)
+    with np.load(answers) as held:
+        queries, fresh = (torch.from_numpy(held[name]) for name in ("queries", "fresh"))
+    seconds, found = timed(lambda: index.search(queries, K, exact=True).row)
+    np.savez(answers, queries=queries.numpy(), fresh=fresh.numpy(), truth=found.numpy())
+    few = SINGLE if len(index) <= HUGE else 10
+    return row_of(
+        "exact", index, queries, found, lambda q: index.search(q, K, exact=True).row, fresh, few, seconds
+    )
 
 
 def building(path: Path, threads: int) -> Row:
