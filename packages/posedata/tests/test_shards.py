@@ -109,9 +109,7 @@ def test_pictures_may_lie_elsewhere(store: PoseStore, tmp_path: Path, served: st
     content = file.read_bytes()
     file.write_bytes(content[:-1] + b"x")
     other = PoseStore.open(store.path)
-    with pytest.raises(
-        ValueError, match=f"{served}/images/00003.tar: is not this store's"
-    ):
+    with pytest.raises(ValueError, match=f"{served}/images/00003.tar: is not this store's"):
         other.images(np.arange(COUNT))
     file.write_bytes(content)
     assert np.array_equal(other.images(np.arange(COUNT)), expected)  # it is copied again
