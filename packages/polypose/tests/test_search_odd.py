@@ -13,6 +13,7 @@ from polypose.search.asking import ask, ask_index
 from polypose.search.embedding import Embedder
 from polypose.search.finding import search
 from polypose.search.index import PoseIndex
+from polypose.search.ivf import build
 from polypose.search.manifest import Manifest
 from polypose.search.where import Where
 
@@ -161,3 +162,12 @@ def test_times_and_shapes_that_are_none_are_refused(folder: Path, tmp_path: Path
     np.save(tmp_path / "one.npy", np.array(3.0))
     with pytest.raises(ValueError, match=r"one.npy: shape is \(\); give poses \(N, 17, 3\)"):
         ask(tmp_path / "one.npy", models, say=quiet)
+
+
+def test_a_factory_without_lists_is_refused(tmp_path: Path, models: Embedder) -> None:
+    pytest.importorskip("faiss", reason="polypose[search]")
+    add(tmp_path / "index", [write_joints(tmp_path / "many.npz", *range(26))], models, say=quiet)
+    for factory in ("Flat", "HNSW32", "PCA4,IVF8,Flat", "IVF0,Flat", "nonsense"):
+        with pytest.raises(ValueError, match=f"--factory {factory}: FAISS makes no index of lists"):
+            build(PoseIndex.open(tmp_path / "index"), factory=factory)
+    assert not (tmp_path / "index/engine").exists()
