@@ -106,9 +106,31 @@ def test_pictures_may_lie_elsewhere(store: PoseStore, tmp_path: Path, served: st
     assert np.array_equal(moved.images(np.arange(COUNT)), expected)
     assert len(moved._opened.elsewhere._kept) == KEPT < 13
     file = tmp_path / "served/images/00003.tar"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"00003.tar: is damaged"):
-        PoseStore.open(store.path).images(np.arange(COUNT))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    other = PoseStore.open(store.path)
+    with pytest.raises(ValueError, match=f"{served}/images/00003.tar: is not this store's"):
+        other.images(np.arange(COUNT))
+    file.write_bytes(content)
+    assert np.array_equal(other.images(np.arange(COUNT)), expected)  # it is copied again
+
+
+def test_where_they_are_is_not_forgotten(store: PoseStore, tmp_path: Path) -> None:
+    expected = store.images(np.arange(COUNT))
+    shutil.move(store.path / "images", tmp_path / "images")
+    place(store.path, f"file://{tmp_path}/images")
+    with pytest.raises(FileNotFoundError, match=r"00000.tar: missing"):
+        place(store.path, "")  # which are not in its own folder any more
+    assert np.array_equal(PoseStore.open(store.path).images(np.arange(COUNT)), expected)
+    for wrong in (b"", b"\xff\xfe", b"one\ntwo\n"):
+        (store.path / "shards.url").write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"shards.url: is no URL on one line"):
+            PoseStore.open(store.path)
+    with pytest.raises(FileNotFoundError, match=r"none: no such store"):
+        place(tmp_path / "none", "http://127.0.0.1")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ValueError, match="shard_images is 0; give 1 or more"):
+        StoreWriter(tmp_path / "other", store.meta, shard_images=0)
 
 
 def test_they_may_lie_in_an_object_store(store: PoseStore) -> None:

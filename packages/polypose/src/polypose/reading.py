@@ -52,10 +52,11 @@ def read_people(path: Path, skeleton: str | None = None, say: Say = print_line) 
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; give keypoints as .npy, .npz, .csv or .json")
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
-    if path.is_dir() or path.suffix == ".json":
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix == ".json":
         found = _json(path, say)
-    elif path.suffix in readers:
-        found = readers[path.suffix](path)
+    elif suffix in readers:
+        found = readers[suffix](path)
     else:
         raise ValueError(f"{path}: give keypoints as .npy, .npz, .csv, .json, or a folder of .json files")
     return Keypoints(found.values, skeleton or found.skeleton, found.rows)

@@ -263,13 +263,15 @@ def _whole(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> Any:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
-    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError, EOFError):
+    except (OSError, Image.DecompressionBombError, ValueError, SyntaxError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not Pillow's
+            raise
         raise ValueError(f"{path}: is no picture; copy it again, or convert it to .jpg") from None
     if image.width * image.height > LARGEST:
         image.close()

@@ -74,7 +74,10 @@ class _File:
                     values = self._values(sampler["output"])
                     how = sampler.get("interpolation", "LINEAR")
                     values = values.reshape(-1, 3, values.shape[1])[:, 1] if how == "CUBICSPLINE" else values
-                    self._channels[key] = (self._values(sampler["input"])[:, 0], values, how)
+                    times = self._values(sampler["input"])[:, 0]
+                    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+                        raise ValueError("times that do not ascend")
+                    self._channels[key] = (times, values, how)
 
     def figure(self, skin: dict[str, Any]) -> Figure:
         """A skin's joints over time."""

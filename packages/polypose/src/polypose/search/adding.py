@@ -7,9 +7,11 @@ import errno
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from posedata.errors import one_line
+from posedata.store.names import is_text
 from posedata.terminal import print_line
 
 from polypose.capture.progress import Watch
@@ -79,12 +81,14 @@ def remove(index: Path, names: Sequence[str]) -> list[Entry]:
     Manifest.read(index)
     with writing(index):
         manifest = Manifest.read(index)
-        gone = {entry.name for entry in manifest.entries if entry.name in names or entry.path in names}
-        gone |= {e.name for e in manifest.entries if e.path in {str(Path(n).resolve()) for n in names}}
-        known = {value for e in manifest.entries if e.name in gone for value in (e.name, e.path)}
+        gone: set[str] = set()
         for name in names:
-            if name not in known and str(Path(name).resolve()) not in known:
+            found = {e.name for e in manifest.entries if name in (e.name, e.path)}
+            if not found:  # a name that another source has is no path: that one would go as well
+                found = {e.name for e in manifest.entries if e.path == str(Path(name).resolve())}
+            if not found:
                 raise ValueError(f"{index}: holds no {name}; see polypose index info {index}")
+            gone |= found
         manifest.without(gone).write(index)
         tidy(index, manifest.without(gone))
     return [entry for entry in manifest.entries if entry.name in gone]
@@ -136,6 +140,8 @@ class _Adder:
 
     def _job(self, source: Source) -> Job | None:
         """What there is to do for a source; None where it is in the index already."""
+        if not is_text(str(source.path)):
+            raise ValueError(f"{source.path}: its name is not UTF-8; rename it")
         told = how_read(source, self._options)
         stamp = source.stamp()
         same = next((entry for entry in self.manifest.entries if entry.path == str(source.path)), None)
@@ -145,10 +151,29 @@ class _Adder:
         if self._depends(digest, same.name if same else _name(self.manifest, source.name)):
             self._settle(0)
         if other := next((entry for entry in self.manifest.entries if entry.digest == digest), None):
-            if other is not same:
-                self._say(f"{source.name}: is {other.name}, which is in the index; passed over")
+            self._again(source, stamp, same, other)
             return None
         return Job(source, same.name if same else _name(self.manifest, source.name), digest, told, stamp)
+
+    def _again(self, source: Source, stamp: tuple[int, int], same: Entry | None, other: Entry) -> None:
+        """Content that is in the index: touched, moved, or beside another file that holds it.
+
+        Args:
+            same: what the same path gave before; unless it is the content's own entry it goes.
+        """
+        if other is not same:
+            self._say(f"{source.name}: is {other.name}, which is in the index; passed over")
+        kept = other
+        if other is same or not Path(other.path).exists():
+            kept = replace(other, path=str(source.path), stamp=stamp)
+        entries = [kept if e is other else e for e in self.manifest.entries if e is other or e is not same]
+        if kept is not other or len(entries) < len(self.manifest.entries):
+            self._write(Manifest(self.manifest.models, tuple(entries)))
+
+    def _write(self, manifest: Manifest) -> None:
+        manifest.write(self._index)
+        self.manifest = manifest
+        tidy(self._index, manifest)
 
     def _depends(self, digest: str, name: str) -> bool:
         """Whether what is being made decides if a source is new, and what it is called."""
@@ -168,10 +193,8 @@ class _Adder:
     def _take(self, entry: Entry) -> None:
         take_over(self._index, entry)
         models = self.manifest.models or self._loaded().made_by()
-        self.manifest = Manifest(models, self.manifest.entries).replaced(entry)
-        self.manifest.write(self._index)
+        self._write(Manifest(models, self.manifest.entries).replaced(entry))
         forget(self._index, entry)
-        tidy(self._index, self.manifest)
         self.added.append(entry)
         self._say(f"{entry.name}: {entry.rows:,} poses" + "".join(f"; {note}" for note in entry.notes))
 

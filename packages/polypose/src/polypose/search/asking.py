@@ -73,7 +73,9 @@ def ask(
     Raises:
         FileNotFoundError, ValueError: there is nothing of the kind, or nobody at that time.
     """
-    if until is not None and until <= (at or 0.0):
+    if at is not None and not 0 <= at < np.inf:
+        raise ValueError(f"--at {at:g}: give seconds, from 0 on")
+    if until is not None and not until > (at or 0.0):
         raise ValueError(f"--until {until:g}: give a time after {at or 0.0:g} s")
     span = WHOLE
     if at is not None and until is None:
@@ -116,8 +118,10 @@ def ask_index(index: PoseIndex, row: int, around: float = 0.0) -> Asked:
         around: seconds before and after.
 
     Raises:
-        ValueError: there is no such row.
+        ValueError: there is no such row, or no such time around it.
     """
+    if not around >= 0:
+        raise ValueError(f"--until {around:g}: with --like give seconds around the row, 0 or more")
     segment, here = index.locate(row)
     first = index.start(segment)
     rows = np.array([here])
@@ -134,7 +138,7 @@ def ask_index(index: PoseIndex, row: int, around: float = 0.0) -> Asked:
 
 
 def _people(path: Path, span: Span, work: Path, options: Options, say: Say) -> Iterator[Rows]:
-    if path.suffix == ".npy" and not is_depth(path):
+    if path.suffix.lower() == ".npy" and not is_depth(path):
         yield _array(path, options, say)
         return
     if is_depth(path):
@@ -154,6 +158,10 @@ def _people(path: Path, span: Span, work: Path, options: Options, say: Say) -> I
 def _array(path: Path, options: Options, say: Say) -> Rows:
     """Of an .npy."""
     values = read_array(path, "poses or keypoints")
+    if values.ndim not in (2, 3):
+        raise ValueError(
+            f"{path}: shape is {values.shape}; give poses (N, 17, 3), or keypoints (N, J, 2 or 3)"
+        )
     values = values[None] if values.ndim == 2 else values
     time = np.arange(len(values)) / options.rate
     if options.skeleton is None and values.shape[1:] == (17, 3):

@@ -59,8 +59,10 @@ def search(
         exact: as of `PoseIndex.search`.
 
     Raises:
-        ValueError: k is below 1, or the index has no place in this view.
+        ValueError: k is below 1, the gap is no time, or the index has no place in this view.
     """
+    if not gap >= 0:
+        raise ValueError(f"--gap {gap:g}: give seconds, 0 or more")
     if len(index) and not index.has(view):
         raise ValueError(
             f"{index.path}: no camera saw what it holds; add it with --cameras, or --view invariant"

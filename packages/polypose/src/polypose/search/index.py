@@ -82,7 +82,9 @@ class PoseIndex:
                 break
             except FileNotFoundError as error:  # replaced between the manifest and the segment
                 if last or Manifest.read(path) == manifest:
-                    raise ValueError(f"{error.filename}: is missing; add its source again") from None
+                    raise ValueError(
+                        f"{error.filename}: is missing; remove its source from the index and add it again"
+                    ) from None
         if verify:
             for segment in index.segments:
                 segment.verify()

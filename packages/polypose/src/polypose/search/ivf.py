@@ -174,7 +174,9 @@ def build(index: PoseIndex, view: View = "invariant", factory: str | None = None
     try:
         engine = faiss.index_factory(width, factory)
     except RuntimeError:
-        raise ValueError(f"--factory {factory}: FAISS makes no such index; give IVF4096,PQ16 or so") from None
+        engine = None
+    if not isinstance(engine, faiss.IndexIVF) or not engine.nlist:  # what turns vectors first is none
+        raise ValueError(f"--factory {factory}: FAISS makes no index of lists of it; give IVF4096,PQ16 or so")
     generator = np.random.default_rng(seed)
     inner = _inner(engine)
     chosen = np.sort(generator.choice(count, min(count, _SAMPLE * int(inner.nlist)), replace=False))

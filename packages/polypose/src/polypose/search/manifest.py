@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from posedata.lock import lock
+from posedata.readers.listing import is_junk
 from posedata.writing import write_text
 
 NAME = "manifest.json"
-SEGMENTS, ENGINE, WORK = "segments", "engine", "work"
+SEGMENTS, ENGINE, WORK, LOCK = "segments", "engine", "work", "lock"
 VERSION = 1
 
 
@@ -128,11 +129,11 @@ def writing(index: Path) -> Iterator[None]:
     """
     if index.exists() and not index.is_dir():
         raise ValueError(f"{index}: is a file; name a folder for the index")
-    held = {path.name for path in index.iterdir()} if index.is_dir() else set()
-    if held - {NAME, f".{NAME}.partial", SEGMENTS, ENGINE, WORK, "lock"}:
+    held = {path.name for path in index.iterdir() if not is_junk(path.name)} if index.is_dir() else set()
+    if held - {NAME, SEGMENTS, ENGINE, WORK, LOCK}:
         raise ValueError(f"{index}: holds other things than an index; name a folder of its own")
     (index / SEGMENTS).mkdir(parents=True, exist_ok=True)
-    with (index / "lock").open("w") as file:
+    with (index / LOCK).open("w") as file:
         try:
             lock(file)
         except BlockingIOError:

@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
+from posedata.errors import DAMAGED
 from posedata.readers.files.recording import INTRINSICS
 from posedata.readers.listing import is_junk
 from posedata.terminal import print_line
 
 from polypose.capture.films import FILMS, PICTURES
+from polypose.search.manifest import LOCK, SEGMENTS
 
 MOTIONS = {".bvh": "bvh", ".trc": "trc", ".c3d": "c3d", ".amc": "asf_amc"}
 """Files of motion capture and their readers."""
@@ -85,19 +86,22 @@ def find(
     if rate is not None and path.is_dir():
         return [Source(path, path.name, "sequence")]
     passed: list[Path] = []
-    found = list(_below(path, path.name, passed))
+    linked: list[Path] = []
+    found = list(_below(path, path.name, passed, linked))
+    for folder in linked:
+        say(f"{folder}: is a link to a folder, and is passed over; name that folder itself")
     passed = [file for file in passed if file.suffix.lower() != ".asf" or not found]
     if passed and found:
         say(f"{path}: {len(passed)} files of other kinds are passed over, {passed[0].name} for one")
     if not found:
-        what = f"{passed[0].name} is of no kind that is known" if passed else "it is empty"
+        what = f"{passed[0].name} is of no kind that is known" if passed else "nothing is in it"
         raise ValueError(f"{path}: {what}; give films, pictures, motion capture, or --format")
     return found
 
 
-def _below(path: Path, name: str, passed: list[Path]) -> Iterator[Source]:
-    if path.is_file():
-        if (kind := _kind(path)) is None:
+def _below(path: Path, name: str, passed: list[Path], linked: list[Path]) -> Iterator[Source]:
+    if not path.is_dir():  # a link that leads nowhere and a pipe are no files either
+        if not path.is_file() or (kind := _kind(path)) is None:
             passed.append(path)
         else:
             yield Source(path, name, *kind)
@@ -108,13 +112,17 @@ def _below(path: Path, name: str, passed: list[Path]) -> Iterator[Source]:
     if (path / "depth").is_dir():
         yield Source(path, name, "rgbd")
         return
+    if (path / SEGMENTS).is_dir() and (path / LOCK).is_file():  # an index that is kept with its sources
+        return
     inside = sorted(item for item in path.iterdir() if not is_junk(item.name) and item.name[0] != ".")
     if len(inside) > 1 and all(item.suffix == ".json" for item in inside):  # OpenPose writes a file a frame
         yield Source(path, name, _KEYPOINTS)
         return
     for item in inside:
-        if not (item.is_dir() and item.is_symlink()):
-            yield from _below(item, f"{name}/{item.name}", passed)
+        if item.is_dir() and item.is_symlink():
+            linked.append(item)
+        else:
+            yield from _below(item, f"{name}/{item.name}", passed, linked)
 
 
 def _kind(path: Path) -> tuple[str, str | None] | None:
@@ -179,7 +187,7 @@ def _npz(path: Path) -> tuple[str, str | None] | None:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = set(file.files)
-    except (ValueError, EOFError, BadZipFile, OSError):
+    except DAMAGED:  # a TypeError, too: np.load opens what is an .npy by another name
         return None
     if "seq_names" in names:
         return _MOTION, "joints"

@@ -18,10 +18,10 @@ _RANGE = re.compile(r"\s*(-?[0-9.]*)\s*\.\.\s*(-?[0-9.]*)\s*")
 
 @dataclass(frozen=True)
 class Where:
-    """A filter: every name must fit one of its patterns, every number lie within its range."""
+    """A filter: every name must fit one of its patterns, every number lie within one of its ranges."""
 
     names: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    ranges: tuple[tuple[str, float, float], ...] = ()
+    ranges: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()
 
     @classmethod
     def parse(cls, terms: Iterable[str]) -> Where:
@@ -31,7 +31,7 @@ class Where:
             ValueError: a term is none.
         """
         names: dict[str, tuple[str, ...]] = {}
-        ranges = []
+        ranges: dict[str, tuple[tuple[float, float], ...]] = {}
         for term in terms:
             name, equals, value = term.partition("=")
             name = name.strip()
@@ -41,8 +41,8 @@ class Where:
             if name in NAMES:
                 names[name] = (*names.get(name, ()), value.strip())
             else:
-                ranges.append((name, *_range(term, value)))
-        return cls(tuple(names.items()), tuple(ranges))
+                ranges[name] = (*ranges.get(name, ()), _range(term, value))
+        return cls(tuple(names.items()), tuple(ranges.items()))
 
     def __bool__(self) -> bool:
         return bool(self.names or self.ranges)
@@ -58,14 +58,16 @@ class Where:
             index, known = segment.words(name)
             fits = np.array([_fits(each, patterns) for each in known], bool)
             keep = _both(keep, fits[index])
-        for name, low, high in self.ranges:
+        for name, ranges in self.ranges:
             values = segment.numbers(name)
-            keep = _both(keep, (values >= low) & (values <= high))
+            keep = _both(keep, np.any([(values >= low) & (values <= high) for low, high in ranges], axis=0))
         return keep
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+    """A pattern, or the name itself: "take [2]" would else be one letter of a set."""
+    wanted = [pattern.lower() for pattern in patterns]
+    return name.lower() in wanted or any(fnmatchcase(name.lower(), pattern) for pattern in wanted)
 
 
 def _both(keep: np.ndarray | None, more: np.ndarray) -> np.ndarray:
@@ -74,11 +76,11 @@ def _both(keep: np.ndarray | None, more: np.ndarray) -> np.ndarray:
 
 def _range(term: str, value: str) -> tuple[float, float]:
     found = _RANGE.fullmatch(value)
+    first, last = (found[1] or "-inf", found[2] or "inf") if found else (value, value)
     try:
-        if found is None:
-            single = float(value)
-            return single, single
-        low, high = (float(side) if side else None for side in found.groups())
+        low, high = float(first), float(last)
     except ValueError:
-        raise ValueError(f"--where {term[:60]}: give a range of numbers, 10..20, 10.. or ..20") from None
-    return -np.inf if low is None else low, np.inf if high is None else high
+        low = high = np.nan
+    if not low <= high:
+        raise ValueError(f"--where {term[:60]}: give a range of numbers, 10..20, 10.. or ..20")
+    return low, high

@@ -71,7 +71,13 @@ class Opened:
         shard = self.tars[name] if self.elsewhere is None else self.elsewhere.open(name)
         file = f"images/{name}"
         if self.digests is not None and not is_sound(shard.stamp, self.digests[file], shard.sha256):
-            raise damaged(self.path / file, self.meta)
+            if self.elsewhere is None:
+                raise damaged(self.path / file, self.meta)
+            self.elsewhere.forget(name)
+            raise ValueError(
+                f"{self.elsewhere.url}/{name}: is not this store's, or did not come whole (its sha256 is not"
+                f" that of {self.path / NAME}); run again, or copy the store's {name} there again"
+            )
         return shard
 
     def shard(self, name: str) -> np.ndarray:
@@ -185,7 +191,13 @@ def _elsewhere(path: Path) -> Elsewhere | None:
     file = path / AT
     if not file.is_file():
         return None
-    return Elsewhere(file.read_text(encoding="utf-8").strip(), file)
+    try:
+        url = file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        url = ""
+    if not url or not url.isprintable():
+        raise ValueError(f"{file}: is no URL on one line; say where the tar files are with 'posedata at'")
+    return Elsewhere(url, file)
 
 
 def _tars(path: Path, meta: Mapping[str, Any], digests: Mapping[str, str] | None) -> dict[str, TarShard]:

@@ -28,8 +28,10 @@ from typing import IO
 import numpy as np
 
 from posedata import writing
+from posedata.errors import one_line
 from posedata.store.digests import Stamp, stamp
 from posedata.store.npy import as_bytes, head
+from posedata.terminal import visible
 
 KEPT = 8
 """So many copies of files from elsewhere a process keeps, on its disk."""
@@ -158,6 +160,11 @@ class Elsewhere:
             self._kept[name] = TarShard(self._copy(f"{self.url}/{name}"))
             return self._kept[name]
 
+    def forget(self, name: str) -> None:
+        """Copy a file again when it is next asked for: what came of it is not what it should be."""
+        with self._copying:
+            self._kept.pop(name, None)
+
     def _copy(self, url: str) -> IO[bytes]:
         try:
             import fsspec
@@ -169,9 +176,12 @@ class Elsewhere:
         try:
             with fsspec.open(url, "rb") as remote:
                 shutil.copyfileobj(remote, copy, _BLOCK)
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
+        except BaseException as error:
             copy.close()
-            raise ValueError(f"{url}: cannot be read ({error}); see {self.where}") from None
+            if not isinstance(error, Exception):
+                raise
+            why = one_line(error)[:200] or type(error).__name__  # each storage has errors of its own
+            raise ValueError(f"{visible(url)}: cannot be read ({why}); see {self.where}") from None
         copy.flush()
         return copy
 

@@ -58,6 +58,8 @@ class StoreWriter:
         self._columns: dict[str, np.ndarray] = {}
         self._growing: dict[str, GrowingNpy] = {}
         self._digests: dict[str, str] = {}
+        if shard_images < 1:
+            raise ValueError(f"{self.path}: shard_images is {shard_images}; give 1 or more")
         self._images = ImageShards(shard_images, tar=shards)
         check_meta(self.meta, self.path)
         refuse_existing(self.path, overwrite)
