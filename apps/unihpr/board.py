@@ -60,8 +60,7 @@ class Board:
         """Train what is missing, write the results file and return the table.
 
         Raises:
-            ValueError: a lifter is not known, or a row's run diverged; finished rows are kept. A rate that
-                diverges where it is tried is not taken.
+            ValueError: a lifter is not known, or a row's run diverged; finished rows are kept.
         """
         for name in self.lifters:
             get_peer(name)
@@ -85,25 +84,22 @@ class Board:
             more = {"tries": self.tries, "processor_seconds": self.seconds}
             seeds = list(seeds_of(self.recipe, self.seeds))
             runs.write(json, told, self.recipe, self.folder, seeds=seeds, **more)
-        lines = [
-            (r["budget"], r["keypoints"], r["method"], r["mpjpe_mm"], r["anywhere_mpjpe_mm"]) for r in rows
-        ]
+        keys = ("budget", "keypoints", "method", "mpjpe_mm", "anywhere_mpjpe_mm")
+        lines = [tuple(r[key] for key in keys) for r in rows]
         return Table("MPJPE, mm, test subjects", ("budget", "2D", "lifter", "its cameras", "anywhere"), lines)
 
     def _seeds(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str) -> Iterator[Metrics]:
         steps = self.recipe.lifter.steps if budget == "views" else self._steps(runs, name, kind)
-        recipe = self._row(
-            name, kind, steps, self._rate(runs, budget, name, kind, steps), self.recipe.loop.seed
-        )
+        rate = self._rate(runs, budget, name, kind, steps)
+        recipe = self._row(name, kind, steps, rate, self.recipe.loop.seed)
         for seed in seeds_of(recipe, self.seeds):
             seeded = replace(recipe, loop=replace(recipe.loop, seed=seed))
             print_line(
                 f"{budget}: {name}, {kind} keypoints, seed {seed}, {steps} steps at {recipe.lifter.lr:g}"
             )
             own = self.folder / f"{budget}-{name}-{kind}-seed{seed}"
-            metrics = runs.metrics(seeded, own)
             given = {"steps": steps, "batch": recipe.lifter.batch, "lr": recipe.lifter.lr, "seed": seed}
-            yield metrics | given | {"folder": found(seeded, own)}
+            yield runs.metrics(seeded, own) | given | {"folder": found(seeded, own)}
 
     def _rate(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str, steps: int) -> float:
         """The best of the rates tried, on validation, by the first seed."""
@@ -118,8 +114,7 @@ class Board:
                 scores[rate] = metrics["validation"]["mpjpe_mm"]
             except DivergedError as error:
                 print_line(f"{budget}: {name}, {kind} keypoints, at {rate:g}: {error}")
-        known = [rate for rate, score in scores.items() if isfinite(score)]
-        if not known:
+        if not (known := [rate for rate, score in scores.items() if isfinite(score)]):
             raise ValueError(f"{name}: all {len(rates)} rates tried diverged; leave it out of --lifters")
         return min(known, key=scores.__getitem__)
 
