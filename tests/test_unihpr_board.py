@@ -130,6 +130,38 @@ def test_half_of_poseaug_s_views_are_of_poses_nobody_took(tmp_path: Path) -> Non
     assert float((apart[200:] > -0.9).float().mean()) > 0.4
 
 
+def test_a_rate_that_diverges_where_it_is_tried_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unihpr.board.TRIED", (1e30, 1.0))
+    changes = [*TINY, f"data.cache={tmp_path}", "lifter.steps=40", "lifter.batch=2"]
+    recipe = load_recipe("quickstart", LIFTERS.schema, changes, LIFTERS.recipes)
+    for _ in range(2):  # and none the more when it is called again
+        Board(recipe, tmp_path / "b", ("semgcn",), ("exact",), seeds=1, tries=2).run(tmp_path / "b.json")
+        rows = [r for r in json.loads((tmp_path / "b.json").read_text())["rows"] if r["part"] == "rows"]
+        assert [r["lr"] for r in rows] == [1e-3]
+    monkeypatch.setattr("unihpr.board.TRIED", (1e30, 1e31))
+    with pytest.raises(ValueError, match="semgcn: all 2 rates tried diverged; leave it out of --lifters"):
+        Board(recipe, tmp_path / "c", ("semgcn",), ("exact",), seeds=1, tries=2).run()
+
+
+def test_a_row_whose_run_is_another_s_is_measured_elsewhere_too(tmp_path: Path) -> None:
+    """Of one step, a try is its row's run; and so is the row of a budget of time for one step."""
+    changes = [*TINY, f"data.cache={tmp_path}", "lifter.steps=1"]
+    recipe = load_recipe("quickstart", LIFTERS.schema, changes, LIFTERS.recipes)
+    place = Elsewhere(prepare_stores(recipe.data).test_views.store.path)
+    board = Board(
+        recipe, tmp_path / "b", ("semgcn",), ("exact",), seeds=1, seconds=1e-9, tries=2, place=place
+    )
+    board.run(tmp_path / "b.json")
+    rows = json.loads((tmp_path / "b.json").read_text())["rows"]
+    whole = {r["budget"]: r for r in rows if r["part"] == "rows"}
+    away = {r["budget"]: r for r in rows if r["part"] == "elsewhere"}
+    assert whole.keys() == away.keys() == {"views", "time"}
+    for budget, row_ in whole.items():
+        assert away[budget]["mpjpe_mm"] == pytest.approx(row_["mpjpe_mm"], rel=1e-4)
+
+
 def metrics(errors: list[float]) -> dict[str, object]:
     places = ("test", "anywhere", "steep", "chest")
     score = {"mpjpe_mm": sum(errors) / len(errors), "pa_mpjpe_mm": 1.0}
@@ -167,4 +199,8 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
         found = CliRunner().invoke(app, ["board", "--runs", str(tmp_path), *wrong])
         assert found.exit_code == 2
         assert said in found.output
+    few = CliRunner().invoke(app, ["board", "--runs", str(tmp_path), "--set", "lifter.hypotheses=3"])
+    assert few.exit_code == 2
+    assert "lifter.hypotheses" in few.output
+    assert "at least 4" in few.output
     assert list(tmp_path.iterdir()) == []

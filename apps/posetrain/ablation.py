@@ -107,7 +107,7 @@ class Variants(Generic[RecipeT, ModelT, DataT]):
         Raises:
             ValueError: what is there was trained by another recipe, or on other data.
         """
-        data, folder = self.data(recipe), _found(recipe, folder)
+        data, folder = self.data(recipe), found(recipe, folder)
         self._share_stages(recipe, folder)
         stored = self._stored(recipe, folder, data, keys)
         if stored is not None:
@@ -252,7 +252,7 @@ def shown(table: Comparison, rows: Sequence[Record], measured: Mapping[str, str]
     return Table(table.title, [str(cell) for cell in lines[0]], lines[1:])
 
 
-def _found(recipe: Any, folder: Path) -> Path:
+def found(recipe: Any, folder: Path) -> Path:
     """A run's folder, or another one beside it that holds a run of the very same recipe."""
     same = (file.parent for file in sorted(folder.parent.glob("*/recipe.yaml")) if _reads(file, recipe))
     return folder if folder.exists() else next(same, folder)

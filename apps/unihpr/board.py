@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from json import dumps
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from posedata.readers.files.safe_text import read_json
 from posedata.splits import Elsewhere
 from posedata.terminal import print_line
 from posedata.writing import write_text
-from posetrain.ablation import Variants, seeds_of
+from posetrain.ablation import Variants, found, seeds_of
+from posetrain.fitting import DivergedError
 from posetrain.task import Metrics, Row, Table
 
 from unihpr.away import Away
@@ -58,7 +60,7 @@ class Board:
         """Train what is missing, write the results file and return the table.
 
         Raises:
-            ValueError: a lifter is not known, or a run diverged; finished rows are kept.
+            ValueError: a lifter is not known, or a row's run diverged; finished rows are kept.
         """
         for name in self.lifters:
             get_peer(name)
@@ -66,45 +68,38 @@ class Board:
         away = Away(self.place, self.recipe) if self.place else None
         for budget in ("views", "time")[: 2 if self.seconds else 1]:
             for kind in self.kinds:
-                found = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
+                made = {name: list(self._seeds(runs, budget, name, kind)) for name in self.lifters}
                 whose = people(runs.data(self.recipe))
                 about: Row = {"budget": budget, "keypoints": kind}
-                rows += [about | row(name, metrics, whose) for name, metrics in found.items()]
-                told += [{"part": "pairs"} | about | pair for pair in pairwise(found, whose)]
-                for name, own in found.items():
+                rows += [about | row(name, metrics, whose) for name, metrics in made.items()]
+                told += [{"part": "pairs"} | about | pair for pair in pairwise(made, whose)]
+                for name, own in made.items():
                     for part, of in PARTS.items():
                         told += [{"part": part} | about | each for each in of(name, own)]
                     if away is not None:
-                        folders = [self._folder(budget, name, kind, m["seed"]) for m in own]
-                        told += [
-                            {"part": "elsewhere"} | about | each for each in away.row(name, folders, kind)
-                        ]
+                        away_rows = away.row(name, [m["folder"] for m in own], kind)
+                        told += [{"part": "elsewhere"} | about | each for each in away_rows]
         if json:
             told = [{"part": "rows"} | each for each in rows] + told
             more = {"tries": self.tries, "processor_seconds": self.seconds}
             seeds = list(seeds_of(self.recipe, self.seeds))
             runs.write(json, told, self.recipe, self.folder, seeds=seeds, **more)
-        lines = [
-            (r["budget"], r["keypoints"], r["method"], r["mpjpe_mm"], r["anywhere_mpjpe_mm"]) for r in rows
-        ]
+        keys = ("budget", "keypoints", "method", "mpjpe_mm", "anywhere_mpjpe_mm")
+        lines = [tuple(r[key] for key in keys) for r in rows]
         return Table("MPJPE, mm, test subjects", ("budget", "2D", "lifter", "its cameras", "anywhere"), lines)
 
     def _seeds(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str) -> Iterator[Metrics]:
         steps = self.recipe.lifter.steps if budget == "views" else self._steps(runs, name, kind)
-        recipe = self._row(
-            name, kind, steps, self._rate(runs, budget, name, kind, steps), self.recipe.loop.seed
-        )
+        rate = self._rate(runs, budget, name, kind, steps)
+        recipe = self._row(name, kind, steps, rate, self.recipe.loop.seed)
         for seed in seeds_of(recipe, self.seeds):
             seeded = replace(recipe, loop=replace(recipe.loop, seed=seed))
             print_line(
                 f"{budget}: {name}, {kind} keypoints, seed {seed}, {steps} steps at {recipe.lifter.lr:g}"
             )
-            metrics = runs.metrics(seeded, self._folder(budget, name, kind, seed))
+            own = self.folder / f"{budget}-{name}-{kind}-seed{seed}"
             given = {"steps": steps, "batch": recipe.lifter.batch, "lr": recipe.lifter.lr, "seed": seed}
-            yield metrics | given
-
-    def _folder(self, budget: str, name: str, kind: str, seed: int) -> Path:
-        return self.folder / f"{budget}-{name}-{kind}-seed{seed}"
+            yield runs.metrics(seeded, own) | given | {"folder": found(seeded, own)}
 
     def _rate(self, runs: Variants[Any, Any, Any], budget: str, name: str, kind: str, steps: int) -> float:
         """The best of the rates tried, on validation, by the first seed."""
@@ -114,9 +109,14 @@ class Board:
         scores = {}
         for rate in rates:
             tried = self._row(name, kind, max(1, round(TRY * steps)), rate, self.recipe.loop.seed)
-            metrics = runs.metrics(tried, self.folder / f"{budget}-{name}-{kind}-try{rate:.1e}")
-            scores[rate] = metrics["validation"]["mpjpe_mm"]
-        return min(scores, key=scores.__getitem__)
+            try:
+                metrics = runs.metrics(tried, self.folder / f"{budget}-{name}-{kind}-try{rate:.1e}")
+                scores[rate] = metrics["validation"]["mpjpe_mm"]
+            except DivergedError as error:
+                print_line(f"{budget}: {name}, {kind} keypoints, at {rate:g}: {error}")
+        if not (known := [rate for rate, score in scores.items() if isfinite(score)]):
+            raise ValueError(f"{name}: all {len(rates)} rates tried diverged; leave it out of --lifters")
+        return min(known, key=scores.__getitem__)
 
     def _row(self, name: str, kind: Any, steps: int, rate: float, seed: int) -> BoardRecipe:
         lifter = replace(self.recipe.lifter, name=name, keypoints=kind, steps=steps, lr=rate)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from polypose.peer import Peer
 from polypose.peers import get_peer
 from polypose.samples import Sample
 from polypose.standings import UNSEEN, breakdown, errors, measured, unseen_views
-from posedata.ranges import Fraction, Positive, Rate
+from posedata.ranges import Fraction, Positive, Range, Rate
 from posedata.splits import Part
 from posetrain.checkpoint import load_checkpoint, load_weights
 from posetrain.lifecycle import Trained
@@ -43,7 +43,7 @@ class LifterConfig:
     lr: Rate = 1e-3
     warmup: Fraction = 0.03
     weight_decay: Fraction = 0.01
-    hypotheses: Positive = 200
+    hypotheses: Annotated[int, Range(at_least=4)] = 200  # an ellipsoid needs more than three
     drawn: Positive = 300
 
 

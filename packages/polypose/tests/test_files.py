@@ -12,6 +12,7 @@ from people import COCO, SIZE, people
 from polypose.cli import app
 from polypose.loading import PACKAGED, load
 from polypose.reading import detector_of, read_people
+from posedata.skeleton import get_skeleton
 from small_model import invariant, small
 from typer.testing import CliRunner
 
@@ -309,3 +310,63 @@ def test_what_a_view_invariant_model_does_not_do_is_said(
     said = polypose("retrieve", tmp_path / "u.npz", tmp_path / "v.npz", tmp_path / "r.npz", code=2)
     assert "is compared by distance" in said
     assert polypose("info", unturned).count("vvipe: embeds 2d and 3d, 8 wide, compared by distance") == 1
+
+
+def test_what_is_read_is_not_written_over(walk: np.ndarray, saved: Path, tmp_path: Path) -> None:
+    source = tmp_path / "k.npz"
+    np.savez(source, keypoints=walk, skeleton="coco17")
+    before = source.read_bytes()
+    for verb in ("lift", "sample", "embed"):
+        said = polypose(verb, source, source, "--size", *SIZE, "--model", saved, code=2)
+        assert "k.npz: is read, and would be written over; write to a file of another name" in said
+    assert source.read_bytes() == before
+    for name in ("a", "b"):
+        np.savez(tmp_path / f"{name}.npz", **{"2d": np.eye(4)})
+    queries, gallery = tmp_path / "a.npz", tmp_path / "b.npz"
+    for out in (queries, gallery):
+        assert "is read" in polypose("retrieve", queries, gallery, out, code=2)
+        with np.load(out) as file:
+            assert file.files == ["2d"]
+    folder = write_openpose(tmp_path / "json", walk[:2])
+    for _ in range(2):  # results beside a detector's files are none of them
+        polypose("lift", folder, folder / "o.npz", "--size", *SIZE, "--model", saved)
+
+
+def test_a_table_is_read_by_the_names_of_its_columns(walk: np.ndarray, tmp_path: Path) -> None:
+    halpe = get_skeleton("halpe26")
+    more = np.stack(
+        [walk[:, COCO.index(j)] if j in COCO.joints else walk[:, 0] for j in halpe.joints], axis=1
+    )
+    path = tmp_path / "k.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [*(f"{j}_{axis}" for j in halpe.joints for axis in ("x", "y", "confidence")), "image"]
+        )
+        writer.writerows([*row.ravel().tolist(), f"{i}.jpg"] for i, row in enumerate(more))
+    for name, wanted in ((None, more), ("halpe26", more), ("coco17", walk)):
+        found = read_people(path, name)
+        assert found.skeleton == (name or "halpe26")
+        np.testing.assert_array_equal(found.values, wanted)
+    with pytest.raises(ValueError, match=r"k\.csv: has not all columns .*; for h36m17 give pelvis_x"):
+        read_people(path, "h36m17")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("nose_confidence", "other", "has no column nose_confidence, as other joints have; give one or none"),
+        ("_confidence", "_score", "has a column nose_score; call confidences NAME_confidence"),
+        ("frame", "nose_x", "has 2 columns nose_x; leave one"),
+        ("0.9\r\n1,", "0.9\r\n1,abc", "row 3: nose_x is 'abc"),
+        ("0.9\r\n1,", "0.9\r\n", "row 3 has 51 cells, the first 52; mend it"),
+    ],
+)
+def test_a_table_that_is_amiss_is_told_where(
+    old: str, new: str, message: str, walk: np.ndarray, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "k.csv", walk)
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    with pytest.raises(ValueError, match=message) as told:
+        read_people(path)
+    assert str(told.value).startswith(str(path))

@@ -213,3 +213,9 @@ def test_what_cannot_be_is_refused_with_the_cure(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         call(model, people().pixels)
+
+
+def test_numpy_s_whole_numbers_draw_as_python_s(model: Model) -> None:
+    poses = model.lift(people().coco, size=SIZE, skeleton="coco17")
+    drawn = poses.sample(np.int32(2), seed=np.int64(3))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(drawn, poses.sample(2, seed=3))

@@ -192,3 +192,10 @@ def test_a_size_beyond_any_image_is_refused(size: tuple[int, int], model: Model)
 def test_a_count_of_draws_is_a_whole_number(count: int, model: Model) -> None:
     with pytest.raises(ValueError, match=f"count is {count}; draw one pose at least, a whole number"):
         lift(model, people().coco).sample(count)
+
+
+def test_every_focal_length_is_looked_at(model: Model) -> None:
+    each = np.tile(INTRINSICS, (len(people().coco), 1))
+    each[-1, :2] = 35
+    refused(model, people().coco, "a focal length of 35 pixels .* lens in millimetres", intrinsics=each)
+    refused(model, people().coco, "a focal length of 35 pixels", intrinsics=[900, 35, 499.5, 399.5])

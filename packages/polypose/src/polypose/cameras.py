@@ -49,6 +49,10 @@ def take_camera(
             raise ValueError(f"intrinsics: {np.abs(values).max():.4g} is no number of pixels; give {_WANT}")
         if points is not None and values.ndim == 2 and len(values) != len(points):
             raise ValueError(f"intrinsics: {len(values)} of {len(points)} people; give one for all or each")
+        if size is not None:
+            for focal in np.unique([values[..., :2].min(), values[..., :2].max()]):
+                for warning in check_focal(focal, size):
+                    say(f"warning: intrinsics: {warning}")
         _of_these_images(values.reshape(-1, 4)[0], size, points, say)
     focal, centre = torch.from_numpy(values.astype(np.float32)).split(2, dim=-1)
     middle = values.reshape(-1, 4)[0, 2:]
@@ -79,10 +83,8 @@ def _of_these_images(
     values: np.ndarray, size: tuple[int, int] | None, points: Tensor | None, say: Say
 ) -> None:
     """Tell of intrinsics of the same pictures at another size: their centre lies elsewhere."""
-    focal, _, x, y = values.tolist()
+    x, y = values[2:].tolist()
     if size is not None:
-        for warning in check_focal(focal, size):
-            say(f"warning: intrinsics: {warning}")
         factor = float(np.sqrt(size[0] * size[1] / (4 * x * y))) if min(x, y) > 0 else 0.0
         if not 1 / _OTHER_IMAGE < factor < _OTHER_IMAGE:
             told = f"their centre ({x:.0f}, {y:.0f}) is not about the middle of {size[0]}x{size[1]}"

@@ -15,7 +15,7 @@ from posedata.readers.files.safe_npz import load_npz_arrays
 from posedata.skeleton import get_skeleton
 from posedata.terminal import print_line
 from posedata.views.batch import TRUE
-from posedata.writing import write_png
+from posedata.writing import keep_input, write_png
 from poseenc.seen import Normalised
 from torch import Tensor
 
@@ -63,9 +63,10 @@ def lift_file(
 
     Raises:
         FileNotFoundError, ValueError: the file is not there, or holds no keypoints of that skeleton in
-            pixels; the camera cannot be; `out` does not end in .npz or .csv.
+            pixels; the camera cannot be; `out` does not end in .npz or .csv, or is what is read.
     """
     check_ending(out, picture)
+    _keep(out, keypoints)
     if skeleton is not None:
         get_skeleton(skeleton)
     if size is not None and min(size) < 1:
@@ -126,10 +127,11 @@ def embed_file(
 
     Raises:
         FileNotFoundError, ValueError: as of `polypose.sources.embed_source`; an index has no place for a row
-            without a person.
+            without a person; `out` is what is read.
     """
     invariant = isinstance(model, ViewInvariant)
     check_ending(out, more=(INDEX,) if invariant else ())
+    _keep(out, source)
     found = embed_source(
         model,
         source,
@@ -168,9 +170,10 @@ def retrieve_files(
 
     Raises:
         FileNotFoundError, ValueError: a file is not there, holds no such embeddings, or theirs are of models
-            that compare otherwise.
+            that compare otherwise, or `out` is one of them.
     """
     check_ending(out)
+    _keep(out, queries, gallery)
     (asked, rule), (kept, other) = embedded_in(queries, source), embedded_in(gallery, target)
     if rule != other:
         raise ValueError(
@@ -206,6 +209,11 @@ def embedded_in(path: Path, modality: str) -> tuple[np.ndarray, Compared]:
         told = f"{values.dtype} {values.shape}" if rule else f"compared by {str(arrays[_COMPARED])[:20]!r}"
         raise ValueError(f"{path}: {modality} is {told}, no embeddings; write one with polypose embed")
     return values, rule
+
+
+def _keep(out: Path, *sources: Path) -> None:
+    """Refuse to write over a file that is read; of folders nothing with such an ending is."""
+    keep_input(out, *(source for source in sources if source.is_file()))
 
 
 def _cells(points: Tensor, joints: Tensor) -> list[list[tuple[str, Any]]]:

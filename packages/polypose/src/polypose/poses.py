@@ -103,7 +103,7 @@ class Poses:
             raise ValueError(f"count is {count}; draw one pose at least, a whole number")
         if self._draw is None:
             raise ValueError("these poses were read, not lifted; lift keypoints to draw more")
-        return self._like.give(self._draw(count, seed))
+        return self._like.give(self._draw(int(count), int(seed)))
 
     def save(self, path: str | Path) -> Path:
         """Write all of it as .npz or .csv, with names and units (`posedata.arrays.write_poses`)."""

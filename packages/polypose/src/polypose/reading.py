@@ -13,13 +13,15 @@ from posedata.readers.files.safe_npz import load_npz_arrays
 from posedata.readers.files.safe_text import read_json
 from posedata.readers.format import Context
 from posedata.readers.registry import get_format
-from posedata.skeleton import SKELETONS, get_skeleton
+from posedata.skeleton import SKELETONS, Skeleton, get_skeleton
 from posedata.terminal import print_line
 
 from polypose.inputs import lifted_skeletons
 
 LARGEST = 2**28
 """Bytes of a file of text."""
+_SCORES = ("score", "likelihood", "conf", "visibility")
+"""What others call a confidence."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,22 @@ def read_people(path: Path, skeleton: str | None = None, say: Say = print_line) 
     """Keypoints of an .npy, .npz or .csv, of a detector's .json, or of a folder of those.
 
     .npz: `keypoints`, and where there are `confidence` (N, J) and `skeleton`. .csv: columns NAME_x, NAME_y
-    and NAME_confidence of every joint by its name here.
+    and NAME_confidence of every joint by its name here; others are not looked at.
 
     Args:
-        skeleton: overrules what the file says.
+        skeleton: overrules what the file says; of a .csv, whose columns are read.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or nothing of the kind in it.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; give keypoints as .npy, .npz, .csv or .json")
-    readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
+    readers = {".npy": _npy, ".npz": _npz}
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".json":
         found = _json(path, say)
+    elif suffix == ".csv":
+        found = _csv(path, skeleton)
     elif suffix in readers:
         found = readers[suffix](path)
     else:
@@ -84,7 +88,7 @@ def _npz(path: Path) -> Keypoints:
     return Keypoints(values, name)
 
 
-def _csv(path: Path) -> Keypoints:
+def _csv(path: Path, skeleton: str | None) -> Keypoints:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path}: is over {LARGEST >> 20} MiB; give an .npz")
     try:
@@ -94,29 +98,55 @@ def _csv(path: Path) -> Keypoints:
         raise ValueError(
             f"{path}: is no table in UTF-8; give columns NAME_x, NAME_y, NAME_confidence"
         ) from None
-    named = {column: i for i, column in enumerate(header)}
+    wanted = [skeleton] if skeleton else lifted_skeletons()
     fitting = [
         name
-        for name in lifted_skeletons()
-        if all(f"{joint}_{axis}" in named for joint in SKELETONS[name].joints for axis in "xy")
+        for name in wanted
+        if all(f"{joint}_{axis}" in header for joint in get_skeleton(name).joints for axis in "xy")
     ]
     if not fitting:
-        wanted = ", ".join(f"{joint}_x, {joint}_y" for joint in get_skeleton("coco17").joints[:2])
-        raise ValueError(f"{path}: has not all columns of a skeleton; for coco17 give {wanted}, ...")
-    skeleton = max((SKELETONS[name] for name in fitting), key=len)
-    sure = f"{skeleton.joints[0]}_confidence" in named
-    axes = ("x", "y", "confidence") if sure else ("x", "y")
-    try:
-        columns = [[named[f"{joint}_{axis}"] for axis in axes] for joint in skeleton.joints]
-        table = [[float(cell) if cell.strip() else np.nan for cell in line] for line in lines if line]
-        values = np.array(table, dtype=np.float64).reshape(len(table), len(header))[:, np.array(columns)]
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"{path}: a line is not {len(header)} numbers, or a joint has no confidence"
-        ) from None
-    if sure:
+        name = skeleton or "coco17"
+        listed = ", ".join(f"{joint}_x, {joint}_y" for joint in get_skeleton(name).joints[:2])
+        raise ValueError(f"{path}: has not all columns of a skeleton; for {name} give {listed}, ...")
+    found = max((SKELETONS[name] for name in fitting), key=len)
+    columns = _columns(path, header, found)
+    table = [_numbers(path, row, line, header, columns) for row, line in enumerate(lines, 2) if line]
+    values = np.array(table, np.float64).reshape(-1, len(found), len(columns) // len(found))
+    if values.shape[2] == 3:
         values[np.isnan(values[..., 2])] = 0
-    return Keypoints(values, skeleton.name)
+    return Keypoints(values, found.name)
+
+
+def _columns(path: Path, header: list[str], skeleton: Skeleton) -> list[int]:
+    """Where x and y of every joint stand, and its confidence, if the table has any."""
+    sure = [f"{joint}_confidence" in header for joint in skeleton.joints]
+    if any(sure) and not all(sure):
+        joint = skeleton.joints[sure.index(False)]
+        raise ValueError(f"{path}: has no column {joint}_confidence, as other joints have; give one or none")
+    called = [
+        f"{joint}_{axis}" for joint in skeleton.joints for axis in ("x", "y", "confidence")[: 2 + any(sure)]
+    ]
+    for name in called:
+        if header.count(name) > 1:
+            raise ValueError(f"{path}: has {header.count(name)} columns {name}; leave one")
+    other = [f"{joint}_{score}" for joint in skeleton.joints for score in _SCORES]
+    if not any(sure) and (named := [name for name in other if name in header]):
+        raise ValueError(f"{path}: has a column {named[0]}; call confidences NAME_confidence")
+    return [header.index(name) for name in called]
+
+
+def _numbers(path: Path, row: int, line: list[str], header: list[str], columns: list[int]) -> list[float]:
+    """Some cells of a line; NaN of empty ones."""
+    if len(line) != len(header):
+        raise ValueError(f"{path}: row {row} has {len(line)} cells, the first {len(header)}; mend it")
+    found = []
+    for at in columns:
+        try:
+            found.append(float(line[at]) if line[at].strip() else np.nan)
+        except ValueError:
+            told = f"row {row}: {header[at]} is {line[at][:20]!r}"
+            raise ValueError(f"{path}: {told}; give a number, or nothing where not seen") from None
+    return found
 
 
 def _json(path: Path, say: Say) -> Keypoints:
