@@ -91,7 +91,8 @@ def tune(
     study = optuna.create_study(direction=direction)
     if own := _own(recipe, spaces):
         study.enqueue_trial(own)
-    runs, rows, metric = Variants(task, part="validation"), [], search.metric
+    runs, metric = Variants(task, part="validation"), search.metric
+    rows: list[dict[str, Any]] = []
     for number in range(search.trials):
         begun = max(2, search.trials // 4)
         study.sampler = optuna.samplers.TPESampler(seed=recipe.loop.seed + number, n_startup_trials=begun)

@@ -1,6 +1,7 @@
 """Rows from all over a large file, asked of the disk together."""
 
 import mmap
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,9 +16,8 @@ def take(places: Float[np.ndarray, "n D"], rows: Int[np.ndarray, " m"]) -> Float
     A page that is not there costs a wait for the disk, one after the other; of a large mapped file all pages
     are therefore asked for before the first is read, and a disk answers many at a time.
     """
-    mapped = places.base
-    whole = isinstance(places, np.memmap) and isinstance(mapped, mmap.mmap)
-    if whole and hasattr(mapped, "madvise") and places.nbytes >= LARGE:  # which Windows has not
+    if isinstance(places, np.memmap) and places.nbytes >= LARGE and hasattr(places.base, "madvise"):
+        mapped: Any = places.base  # none of a part of an array, nor on Windows
         width, before = places.strides[0], places.offset % mmap.ALLOCATIONGRANULARITY
         first = before + np.asarray(rows, np.int64) * width
         ends = np.concatenate([first, first + width - 1])
