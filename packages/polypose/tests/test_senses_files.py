@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polypose
@@ -159,6 +160,37 @@ def test_pictures_without_keypoints_are_whole_and_metres_are_metres() -> None:
     assert not views.mask[0, 2].any()
     token = DEPTH.take(views)["box_token"][0]
     torch.testing.assert_close(token, torch.tensor([0.0, 0.0, 40 / 500]))
+
+
+def test_what_no_sensor_measured_is_a_hole_and_other_numbers_are_refused() -> None:
+    lens: dict[str, Any] = {"intrinsics": (500, 500, 14.5, 19.5), "size": (30, 40), "say": print}
+    depth = np.full((2, 40, 30), 3.0, np.float32)
+    depth[0, 0, :3] = np.inf, np.nan, -np.inf
+    views = take_views(depth=depth, **lens)
+    assert views.depth is not None
+    assert views.mask is not None
+    assert views.depth[0, 0, :4].tolist() == [0, 0, 0, 3]
+    assert views.mask[0, 0, :4].tolist() == [False, False, False, True]
+    with pytest.raises(ValueError, match="depth: holds uint8; give metres as floats"):
+        take_views(depth=np.full((2, 40, 30), 3, np.uint8), **lens)
+    with pytest.raises(ValueError, match="intrinsics: of 3 people, of 2 given; give one or as many"):
+        take_views(depth=depth, **(lens | {"intrinsics": np.tile(lens["intrinsics"], (3, 1))}))
+    cloud = np.full((2, 64, 3), 3000.0)
+    cloud[:, 0] = np.nan
+    with pytest.raises(ValueError, match=r"cloud: 3e\+03 before the camera; give metres"):
+        take_views(cloud=cloud, say=print)
+
+
+def test_a_pose_without_its_cloud_has_a_box_of_its_own() -> None:
+    joints = standing()
+    cloud = joints.repeat(1, 4, 1) + 0.01
+    alone = take_views(pose=joints.numpy(), say=print)
+    both = take_views(cloud=cloud.numpy(), say=print)
+    cloud[1] = torch.nan
+    mixed = take_views(pose=joints.numpy(), cloud=cloud.numpy(), say=print)
+    torch.testing.assert_close(mixed.box[1], alone.box[1])
+    torch.testing.assert_close(mixed.box[0], both.box[0])
+    assert POSES.present(mixed).all()
 
 
 def test_a_pose_is_the_same_wherever_it_stands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,7 +65,7 @@ def take_views(
     elif shape is not None:
         raise ValueError("depth: give intrinsics too, fx fy cx cy in pixels, or keypoints with their camera")
     else:
-        views = _standing(cloud_ if cloud_ is not None else joints, next(iter(counts.values())))
+        views = _standing([joints, cloud_], next(iter(counts.values())))
     mask = None
     if shape is not None:
         middle = median_depth(shape, shape > 0)[:, None, None]
@@ -73,7 +74,7 @@ def take_views(
 
 
 def take_depth(values: Any) -> Float[Tensor, "N H W"]:
-    """Depth in metres, or as uint16 in millimetres; 0 where nothing was measured.
+    """Depth in metres, or as uint16 in millimetres; 0 where nothing was measured, as NaN and infinity are.
 
     Raises:
         ValueError: it is no such thing.
@@ -81,9 +82,9 @@ def take_depth(values: Any) -> Float[Tensor, "N H W"]:
     array = as_array(values, "depth")
     if array.ndim != 3 or not array.size:
         raise ValueError(f"depth: shape is {array.shape}; give (N, height, width), 0 where not measured")
-    if array.dtype.kind not in "fu":
+    if array.dtype.kind != "f" and array.dtype != np.uint16:
         raise ValueError(f"depth: holds {array.dtype}; give metres as floats, or millimetres as uint16")
-    metres = torch.from_numpy(np.nan_to_num(array.astype(np.float32)))
+    metres = torch.from_numpy(np.nan_to_num(array.astype(np.float32), posinf=0.0, neginf=0.0))
     metres = metres if array.dtype.kind == "f" else metres / 1000
     if metres.min() < 0 or metres.max() > 100:
         raise ValueError(f"depth: runs from {metres.min():.3g} to {metres.max():.3g}; give metres (divide)")
@@ -100,27 +101,34 @@ def take_cloud(values: Any) -> Float[Tensor, "N P 3"]:
     if array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise ValueError(f"cloud: shape is {array.shape}; give (N, points, 3) in the camera's frame, metres")
     points = torch.from_numpy(array.astype(np.float32))
-    known = points[points.isfinite().all(-1).all(-1)]
-    if len(known) and float(known[..., 2].median()) > 100:
-        raise ValueError(f"cloud: {known[..., 2].median():.3g} before the camera; give metres (divide)")
+    ahead = points[points.isfinite().all(-1)][:, 2]
+    if len(ahead) and float(ahead.median()) > 100:
+        raise ValueError(f"cloud: {ahead.median():.3g} before the camera; give metres (divide)")
     return points
 
 
 def _whole(camera: Camera, count: int) -> Views:
-    """People each of whom fills the picture."""
+    """People each of whom fills the picture.
+
+    Raises:
+        ValueError: cameras of another number of people.
+    """
+    if camera.focal.ndim > 1 and len(camera.focal) not in (1, count):
+        raise ValueError(f"intrinsics: of {len(camera.focal)} people, of {count} given; give one or as many")
     one = camera.replace(focal=camera.focal.expand(count, 2))
     width, height = one.size.expand(count, 2).to(one.focal).unbind(-1)
     low = torch.full_like(width, -0.5)
     return Views(one, torch.stack([low, low, width - 0.5, height - 0.5], dim=-1))
 
 
-def _standing(points: Tensor | None, count: int) -> Views:
-    """People before a camera of which nothing is known, in boxes about what is known of them; where they
-    stand about the camera itself, in its middle."""
+def _standing(known: Sequence[Tensor | None], count: int) -> Views:
+    """People before a camera of which nothing is known, in boxes about the last that is known of each; where
+    they stand about the camera itself, in its middle."""
     eye = Camera(torch.full((2,), _FOCAL), torch.zeros(2), torch.eye(3), torch.zeros(3), size=(2, 2))
     views = _whole(eye, count)
-    if points is None:
-        return views
-    before = points[..., 2].nan_to_num(0).amin(-1) > _NEAR
-    box = bounding_box(eye.project_camera(points), margin=BOX_MARGIN, aspect=BOX_ASPECT)
-    return replace(views, box=torch.where(before[:, None], box, views.box))
+    for points in known:
+        if points is not None:
+            before = points.isfinite().all(-1).all(-1) & (points[..., 2].nan_to_num(0).amin(-1) > _NEAR)
+            box = bounding_box(eye.project_camera(points), margin=BOX_MARGIN, aspect=BOX_ASPECT)
+            views = replace(views, box=torch.where(before[:, None], box, views.box))
+    return views
