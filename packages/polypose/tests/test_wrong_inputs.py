@@ -92,6 +92,14 @@ def test_nan_is_not_seen_or_refused(model: Model) -> None:
     refused(model, sure, r"frame 2, left_wrist: is at \(nan, nan\).*give it confidence 0")
 
 
+def test_what_is_masked_is_not_seen(model: Model) -> None:
+    points = people().coco.copy()
+    points[2, 9] = np.nan
+    masked = np.ma.MaskedArray(np.nan_to_num(points, nan=7.0), np.isnan(points))
+    np.testing.assert_array_equal(lift(model, masked).joints, lift(model, points).joints)
+    assert not np.array_equal(lift(model, masked.data).joints, lift(model, points).joints)
+
+
 def test_empty_is_refused(model: Model) -> None:
     refused(model, np.empty((0, 17, 2)), "has no frame; give one at least")
     refused(model, [], r"shape is \(0,\)")

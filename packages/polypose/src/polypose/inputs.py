@@ -55,7 +55,7 @@ class Like:
 
 
 def as_array(values: Any, what: str) -> np.ndarray:
-    """An array, list or tensor as NumPy's.
+    """An array, list or tensor as NumPy's; what is masked is NaN.
 
     Raises:
         ValueError: it is something else, a table for instance.
@@ -70,6 +70,8 @@ def as_array(values: Any, what: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError:
         array = np.empty(0, object)
+    if isinstance(values, np.ma.MaskedArray) and array.dtype.kind in "fiu":
+        array = np.ma.filled(values.astype(np.result_type(array.dtype, np.float32)), np.nan)
     if array.dtype.kind not in "fiu":
         told = "lists of unequal length, or no numbers" if array.dtype == object else f"{array.dtype} values"
         raise ValueError(f"{what}: holds {told}, want numbers; give an array of numbers")
