@@ -200,7 +200,7 @@ def test_an_approximate_index_finds_the_same_what_was_added_since_and_nothing_th
 def test_crowded_places_are_found_by_their_distances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inner products of float32 exchange the tenth and the eleventh here; distances of float64 do not."""
     generator = np.random.default_rng(3)
-    crowd = (1 + 3e-3 * generator.standard_normal((20_050, 8))).astype(np.float32)
+    crowd = (1 + 6e-3 * generator.standard_normal((20_050, 8))).astype(np.float32)
     places, queries = crowd[:20_000], crowd[20_000:]
     apart = np.linalg.norm(queries[:, None].astype(np.float64) - places.astype(np.float64), axis=-1)
     true = apart.argsort(1)[:, :10]
