@@ -175,7 +175,7 @@ def build(index: PoseIndex, view: View = "invariant", factory: str | None = None
         engine = faiss.index_factory(width, factory)
     except RuntimeError:
         engine = None
-    if not isinstance(engine, faiss.IndexIVF) or not engine.nlist:  # what turns vectors first is none
+    if not isinstance(engine, faiss.IndexIVF) or not engine.nlist:  # OPQ and PCA before it are none
         raise ValueError(f"--factory {factory}: FAISS makes no index of lists of it; give IVF4096,PQ16 or so")
     generator = np.random.default_rng(seed)
     inner = _inner(engine)

@@ -82,7 +82,7 @@ def take_depth(values: Any) -> Float[Tensor, "N H W"]:
     array = as_array(values, "depth")
     if array.ndim != 3 or not array.size:
         raise ValueError(f"depth: shape is {array.shape}; give (N, height, width), 0 where not measured")
-    if array.dtype.kind != "f" and array.dtype != np.uint16:
+    if array.dtype.kind != "f" and (array.dtype.kind, array.dtype.itemsize) != ("u", 2):
         raise ValueError(f"depth: holds {array.dtype}; give metres as floats, or millimetres as uint16")
     metres = torch.from_numpy(np.nan_to_num(array.astype(np.float32), posinf=0.0, neginf=0.0))
     metres = metres if array.dtype.kind == "f" else metres / 1000
@@ -128,7 +128,7 @@ def _standing(known: Sequence[Tensor | None], count: int) -> Views:
     views = _whole(eye, count)
     for points in known:
         if points is not None:
-            before = points.isfinite().all(-1).all(-1) & (points[..., 2].nan_to_num(0).amin(-1) > _NEAR)
+            before = points.isfinite().all(-1).all(-1) & (points[..., 2].amin(-1) > _NEAR)
             box = bounding_box(eye.project_camera(points), margin=BOX_MARGIN, aspect=BOX_ASPECT)
             views = replace(views, box=torch.where(before[:, None], box, views.box))
     return views
