@@ -217,3 +217,15 @@ def test_ahead_gives_all_and_passes_errors_on(tmp_path):
     (tmp_path / "photo.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="is not a whole picture"):
         list(ahead(photo.frames(WHOLE)))
+
+
+@pytest.mark.parametrize("ending", ["webp", "jpg", "png"])
+def test_a_picture_that_was_cut_anywhere_is_named(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"cut.{ending}"
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    for length in (0, 10, 20, 31, 60, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=rf"cut\.{ending}: is (no|not a whole) picture"):
+            [next(film.frames(WHOLE)).image() for film in open_films(path)]
